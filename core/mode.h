@@ -1,0 +1,66 @@
+/*
+ * mode_ops: how guest instructions happen. One per mode and type; every member is mandatory. A mode returns neutral
+ * exits and never handles one.
+ */
+#ifndef VMSCOPE_CORE_MODE_H
+#define VMSCOPE_CORE_MODE_H
+
+#include "core/exit.h"
+#include "core/host.h"
+
+struct vm;
+struct vcpu;
+struct x86_event;
+
+enum vmm_mode { MODE_SIMULATE, MODE_EMULATE, MODE_VIRTUALIZE };
+enum vmm_type { VMM_TYPE_I = 1, VMM_TYPE_II = 2 };
+
+/* The backend completes an exiting instruction itself (results, rip): KVM, models. Otherwise the core does. */
+#define MODE_CAP_COMPLETES (1u << 0)
+#define MODE_CAP_VIRTUAL_TIME (1u << 1)
+#define MODE_CAP_HOST_TIME (1u << 2)
+#define MODE_CAP_STEP_INSN (1u << 3)
+#define MODE_CAP_INSN_PROBE (1u << 4)
+#define MODE_CAP_COUNTS_INSNS (1u << 5) /* clock.insns is exact */
+#define MODE_CAP_MODEL (1u << 6)	/* no guest bytes: no rip, no instruction to execute */
+
+/* How far one run() may go. */
+struct run_bounds {
+	uint64_t max_insns; /* stop with EXIT_PREEMPTION_TIMER (or VMM_TIMER, by controls) after so many; UINT64_MAX: no
+			       bound */
+	uint64_t deadline_ns; /* host time backends: the same in guest ns; CLOCK_NEVER: none */
+	bool irq_window;  /* exit with INTERRUPT_WINDOW (or VMM_IRQ_WINDOW) as soon as an interrupt could be taken */
+	bool single_step; /* one instruction, then EXIT_VMM_DEBUG (unless it exited for another reason) */
+};
+
+struct mode_ops {
+	const char *name;   /* "emulate" */
+	const char *engine; /* "interpreter"; chosen by --engine */
+	enum vmm_mode mode;
+	enum vmm_type type;
+	unsigned caps;
+	unsigned profiles; /* enum profile_backend bit that a profile must have */
+	const char *default_profile;
+	/* Can this machine do it? ERR_NODEV is a skip: why has one precise line. */
+	enum err (*probe)(const struct host_ops *host, struct errmsg *why);
+	enum err (*vm_init)(struct vm *vm,
+	    struct errmsg *why);	/* vCPUs and slots exist; vm->mode_priv and vcpu->mode_priv are its own */
+	void (*vm_fini)(struct vm *vm); /* also after a failed vm_init */
+	enum err (*map)(struct vm *vm, unsigned slot, struct errmsg *why); /* a memory slot was added or changed */
+	enum err (*get_state)(struct vcpu *v); /* fill v->cpu.s; completes a pending exit first (the lockstep point) */
+	enum err (*set_state)(struct vcpu *v); /* take over v->cpu.s; v->dirty says what changed */
+	bool (*interruptible)(
+	    struct vcpu *v); /* could an external interrupt be taken at the next instruction boundary? */
+	enum err (*inject)(struct vcpu *v, const struct x86_event *ev); /* delivered at the next entry */
+	enum err (*run)(struct vcpu *v, const struct run_bounds *b, struct vm_exit *e); /* one exit */
+	enum err (*complete)(
+	    struct vcpu *v, struct vm_exit *e); /* MODE_CAP_COMPLETES: hand results over; may be lazy */
+	void (*kick)(struct vcpu *v); /* make run() return soon (VMM_KICK); async-signal-safe, from any thread */
+};
+
+const char *mode_name(enum vmm_mode m);
+/* modes/modes.c: the table of all six, in the order simulate, emulate, virtualize x I, II. */
+const struct mode_ops *const *modes_all(size_t *n);
+const struct mode_ops *modes_find(enum vmm_mode m, enum vmm_type t);
+
+#endif

@@ -1,0 +1,142 @@
+/*
+ * The virtual machine and its vCPUs, and the loop that is the same for all six backends:
+ *
+ *   run -> probe.on_exit -> handlers[reason] -> probe.on_verdict -> apply -> probe.on_entry -> ...
+ *
+ * Thread rule: a VM is driven by one thread (KVM: one thread a vCPU under vm->lock for devices); vm_stop() may be
+ * called from any thread and from a signal handler.
+ */
+#ifndef VMSCOPE_CORE_VM_H
+#define VMSCOPE_CORE_VM_H
+
+#include "core/bus.h"
+#include "core/clock.h"
+#include "core/controls.h"
+#include "core/cost.h"
+#include "core/mem.h"
+#include "core/mode.h"
+#include "core/probe.h"
+#include "core/x86/cpu.h"
+
+#define VM_VCPUS_MAX 8
+#define VM_PROBES_MAX 4
+#define VM_HISTORY 32 /* last exits kept for a dump */
+
+enum end_kind {
+#define END(name, text, status) END_##name,
+#include "core/ends.def"
+#undef END
+	END_COUNT
+};
+const char *end_name(enum end_kind k); /* "halt", "debug_exit", "triple_fault", "host_kvm", ... ("end.kind" in JSON) */
+int end_status(enum end_kind k, uint32_t code); /* exit status of the command line, 0..5 */
+
+struct vm_end {
+	enum end_kind kind;
+	uint32_t code;
+	char detail[240];
+};
+
+/* vcpu->dirty: which part of v->cpu.s the VMM changed and the mode must take over before entry. */
+#define DIRTY_GPR (1u << 0)   /* general registers, rip, rflags */
+#define DIRTY_SREGS (1u << 1) /* segments, tables, CRs, EFER, APIC base */
+#define DIRTY_MSRS (1u << 2)
+#define DIRTY_EVENTS (1u << 3) /* interruptibility, pending debug exceptions, activity */
+#define DIRTY_DEBUG (1u << 4)
+#define DIRTY_FPU (1u << 5)
+#define DIRTY_ALL 0x3fu
+
+struct vcpu_counts {
+	uint64_t exits, entries, injected;
+	uint64_t insns_vmm;		   /* instructions the VMM completed on the guest's behalf */
+	uint64_t insns_innocuous_emulated; /* of those, or of the engine's: innocuous ones that did not run directly */
+	uint64_t guest_ns, vmm_ns;	   /* measured on host time; modelled on virtual time */
+	uint64_t longest_guest_ns;	   /* longest stretch of guest time between two exits */
+	uint64_t unknown_msr;
+};
+
+struct vcpu {
+	struct vm *vm;
+	unsigned id;
+	struct x86_cpu cpu; /* cpu.s is the architectural state; see vcpu_state() */
+	bool state_valid;   /* cpu.s is up to date (always, where the engine lives in it) */
+	uint32_t dirty;
+	struct x86_event reflect; /* for VERDICT_REFLECT */
+	bool halted;
+	struct vm_exit exit; /* the current or last one */
+	struct vm_exit history[VM_HISTORY];
+	struct vcpu_counts counts;
+	void *mode_priv;
+};
+
+/* The architectural state, fetched from the mode when stale. A reader may not write. NULL only when the mode failed
+ * (then vm->end is filled). */
+struct x86_state *vcpu_state(struct vcpu *v);
+/* The same for a writer: what is a set of DIRTY_*. */
+struct x86_state *vcpu_state_for_write(struct vcpu *v, uint32_t what);
+
+struct vm;
+typedef enum verdict (*exit_handler)(struct vcpu *v, struct vm_exit *e);
+
+struct vm_config {
+	const struct host_ops *host;
+	const struct mode_ops *mode;
+	const char *guest;    /* name for people and traces */
+	const char *controls; /* profile; NULL: the mode's default */
+	const char *model;    /* simulate: path of the Lua model; else NULL */
+	uint64_t mem_size;    /* bytes; multiple of 1 MiB, 1 MiB .. */
+	unsigned n_vcpus;
+	enum clock_kind clock;
+	uint64_t seed;
+	uint64_t max_exits, max_insns; /* 0: none */
+	const struct cost_model *cost; /* for virtual time; may be NULL: costs are then 0 and not shown */
+	/* Where console bytes go: UART ("uart"), 0xe9/0x402 debug consoles ("debugcon"). */
+	void (*console)(void *arg, const char *port, uint8_t byte);
+	void *console_arg;
+	/* VERDICT_USER: the session's answer. NULL: USER is treated as KILL. */
+	enum verdict (*user)(void *arg, struct vcpu *v, struct vm_exit *e);
+	void *user_arg;
+};
+
+struct machine; /* core/machine.h */
+
+struct vm {
+	struct vm_config cfg;
+	struct vm_controls controls;
+	struct guest_mem mem;
+	struct bus bus;
+	struct clock clock;
+	struct machine *machine;
+	struct vcpu *vcpus; /* n_vcpus, owned */
+	unsigned n_vcpus;
+	const exit_handler *handlers; /* EXIT_SDM_COUNT, core/handlers.c */
+	const struct probe_ops *probes[VM_PROBES_MAX];
+	void *probe_args[VM_PROBES_MAX];
+	unsigned n_probes;
+	struct vm_end end;
+	volatile int stop; /* set by vm_stop() */
+	bool single_step;  /* one instruction a vm_step() */
+	bool ended;
+	void *mode_priv;
+	void *lock_priv;
+};
+
+/* Creates VM, vCPUs at reset state, memory, machine and mode. On failure *out is NULL and nothing leaks. */
+enum err vm_create(const struct vm_config *cfg, struct vm **out, struct errmsg *why) MUST_CHECK;
+void vm_destroy(struct vm *vm);
+enum err vm_add_probe(struct vm *vm, const struct probe_ops *ops, void *arg) MUST_CHECK;
+/* Runs until the guest ends, a limit is reached or vm_stop(). vm->end says which. */
+enum err vm_run(struct vm *vm);
+/* One exit: run, handle, apply, up to the lockstep point. ERR_OK also when the VM ended by it (vm->ended). */
+enum err vm_step_exit(struct vm *vm, struct vcpu *v);
+/* One guest instruction (MODE_CAP_STEP_INSN), or the exit it caused. */
+enum err vm_step_insn(struct vm *vm, struct vcpu *v);
+void vm_stop(struct vm *vm); /* async-signal-safe */
+void vm_reset(struct vm *vm);
+/* Ends the machine; the first reason wins. Safe from device code. */
+void vm_kill(struct vm *vm, enum end_kind kind, uint32_t code, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* Injects without the loop's own decision (lockstep replay). */
+enum err vcpu_inject(struct vcpu *v, const struct x86_event *ev);
+
+#endif

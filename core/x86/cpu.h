@@ -1,0 +1,155 @@
+/*
+ * struct x86_cpu: one processor as the executor sees it. core/x86 knows what ONE instruction means; it is freestanding
+ * and is used by emulate (to run everything), and by the VMM itself, in every mode that has guest bytes, to execute one
+ * exiting instruction on the guest's behalf (MMIO, INS/OUTS, task switch).
+ *
+ * Rule of restart: a handler changes architectural state only after everything that can fault or exit has been done.
+ * When it returns anything but X86_OK, state is as before the instruction (a REP iteration counts as one instruction;
+ * A/D bits and completed iterations stay).
+ */
+#ifndef VMSCOPE_CORE_X86_CPU_H
+#define VMSCOPE_CORE_X86_CPU_H
+
+#include "core/exit.h"
+#include "core/x86/state.h"
+#include "core/x86/tlb.h"
+
+struct vm_controls;
+struct x86_insn;
+struct x86_cpu;
+
+enum x86_rc {
+	X86_OK = 0,
+	X86_FAULT, /* c->fault holds the exception; the caller delivers it (x86_deliver) */
+	X86_EXIT,  /* c->exit is filled; nothing else changed */
+	X86_STOP,  /* decoded but not executed yet, or a VMM limit: c->stop_reason names it */
+};
+
+/* An event to deliver, or that a handler reflects. */
+struct x86_event {
+	uint8_t vector;
+	uint8_t type; /* enum intr_type */
+	uint8_t has_error;
+	uint8_t insn_len; /* software interrupts and exceptions */
+	uint32_t error;
+	uint64_t cr2; /* #PF */
+	uint64_t dr6; /* #DB: bits to OR into DR6 */
+};
+
+/* What the VMM gives the executor. All mandatory. arg is cpu->env_arg. */
+struct x86_env {
+	/* Host pointer of a 4 KiB page that may be accessed directly, or NULL (device, hole, ROM for writing). */
+	uint8_t *(*page)(void *arg, gpa_t gpa, bool write);
+	/* Device accesses on the guest's behalf (only called with cpu->ctl == NULL); n is 1, 2, 4, 8. */
+	uint64_t (*mmio_read)(void *arg, gpa_t gpa, unsigned n);
+	void (*mmio_write)(void *arg, gpa_t gpa, unsigned n, uint64_t v);
+	uint64_t (*io_read)(void *arg, uint16_t port, unsigned n);
+	void (*io_write)(void *arg, uint16_t port, unsigned n, uint64_t v);
+	/* False: #GP. Reached when the MSR does not exit. */
+	bool (*rdmsr)(void *arg, uint32_t msr, uint64_t *v);
+	bool (*wrmsr)(void *arg, uint32_t msr, uint64_t v);
+	void (*cpuid)(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+	uint64_t (*tsc)(void *arg); /* guest TSC, offset included */
+	/* Code was written: drop decoded blocks of this guest-physical page (only called for pages marked as code). */
+	void (*code_written)(void *arg, gpa_t gpa, unsigned n);
+};
+
+/* Operating mode, for decode and execution. Order matters: >= X86_MODE_PROT has protection. */
+enum x86_mode { X86_MODE_REAL, X86_MODE_V86, X86_MODE_PROT, X86_MODE_COMPAT, X86_MODE_LONG64 };
+
+/* Lazy flags: how the last flag-setting instruction left them. Owned by core/x86/flags.h. */
+struct x86_lazy {
+	uint32_t op;
+	uint32_t size;
+	uint64_t res, src1, src2;
+	uint32_t aux;
+};
+
+struct x86_cpu {
+	struct x86_state s; /* s.rflags status bits are stale while lazy.op != 0: x86_flags_sync() */
+	struct x86_lazy lazy;
+	/* derived by x86_state_changed() */
+	uint8_t cpl;	   /* the guest's own (virtual) CPL */
+	uint8_t mode;	   /* enum x86_mode */
+	uint8_t code_size; /* default operand/address size: 2, 4 or 8 (8 = 64-bit mode: operand default 4, address 8) */
+	uint8_t stack_size; /* 2, 4, 8: width of SP used by pushes and pops */
+	uint8_t paging;	    /* enum x86_paging in paging.h */
+	bool flat;	  /* DS, ES, SS, CS usable, base 0, limit 4G (or 64-bit mode): segment checks may be skipped */
+	uint64_t ip_mask; /* 0xffff, 0xffffffff or all ones: applied to rip after each instruction */
+	const struct vm_controls *ctl; /* NULL: executing for the VMM, nothing exits */
+	const struct x86_env *env;
+	void *env_arg;
+	struct vm_exit *exit;	/* filled on X86_EXIT */
+	struct x86_event fault; /* filled on X86_FAULT */
+	char stop_reason[96];	/* filled on X86_STOP */
+	uint64_t insns;		/* retired instructions; a REP iteration counts one */
+	uint64_t budget; /* instructions that may still retire in this run: REP loops stop (X86_OK, rip unmoved) at 0 */
+	bool block_end;	 /* set by handlers after which a block must not go on: mode, paging, segment or code changed */
+	bool irq_check;	 /* set when interrupts may have become deliverable (STI, POPF, IRET, MOV CR8) */
+	uint8_t depriv;	 /* enum guest_ring: from ctl, cached */
+	uint32_t mmio_count; /* device accesses of the current instruction when ctl == NULL */
+	struct exit_mmio mmio_last;
+	void (*on_insn)(void *arg, const struct x86_insn *i); /* audit; NULL normally. arg is env_arg */
+	struct x86_tlb tlb;
+};
+
+/* Power-on / RESET state [SDM 3A "Processor State After Reset"]; INIT keeps what the SDM says it keeps. */
+void x86_reset(struct x86_cpu *c);
+void x86_init_signal(struct x86_cpu *c);
+/* Call after s was changed from outside (segments, CRs, EFER, flags): recomputes what is derived. Flushes the TLB when
+ * paging state changed. */
+void x86_state_changed(struct x86_cpu *c);
+/* Makes s.rflags complete. */
+void x86_flags_sync(struct x86_cpu *c);
+
+/*
+ * Executes exactly one instruction (one REP iteration when the REP string instruction is intercepted or device-bound,
+ * else up to budget iterations) at cs:rip, with the intercepts of c->ctl. Handles single-step and instruction
+ * breakpoints of the guest. On X86_FAULT nothing was delivered yet. Slow path: emulate has its own block runner over
+ * the same handlers.
+ */
+enum x86_rc x86_step(struct x86_cpu *c);
+
+/*
+ * Delivers an event through the guest's IDT or IVT [SDM 3A "Interrupt and Exception Handling"]. A fault during delivery
+ * is merged: #DF, then triple fault, which is X86_EXIT with EXIT_TRIPLE_FAULT. Exceptions in the exception bitmap (ctl)
+ * exit first, with IDT-vectoring information when met during a delivery.
+ */
+enum x86_rc x86_deliver(struct x86_cpu *c, const struct x86_event *ev);
+
+/* Raises: fill c->fault and return X86_FAULT. */
+enum x86_rc x86_fault(struct x86_cpu *c, uint8_t vector);
+enum x86_rc x86_fault_ec(struct x86_cpu *c, uint8_t vector, uint32_t error);
+enum x86_rc x86_fault_pf(struct x86_cpu *c, gva_t gva, uint32_t error);
+/* Prepares *c->exit (zeroed, rip, reason, qualification) and returns X86_EXIT; the caller then fills operands. */
+enum x86_rc x86_exit(struct x86_cpu *c, uint32_t reason, uint64_t qual, unsigned insn_len);
+
+/* Register writes with all architectural checks; used by the instructions and by the VMM's exit handlers alike. */
+enum x86_rc x86_set_cr0(struct x86_cpu *c, uint64_t v);
+enum x86_rc x86_set_cr3(struct x86_cpu *c, uint64_t v);
+enum x86_rc x86_set_cr4(struct x86_cpu *c, uint64_t v);
+enum x86_rc x86_set_cr8(struct x86_cpu *c, uint64_t v);
+enum x86_rc x86_set_efer(struct x86_cpu *c, uint64_t v);
+enum x86_rc x86_set_xcr(struct x86_cpu *c, uint32_t n, uint64_t v);
+enum x86_rc x86_set_dr(struct x86_cpu *c, unsigned n, uint64_t v);
+enum x86_rc x86_get_dr(struct x86_cpu *c, unsigned n, uint64_t *v);
+void x86_invlpg(struct x86_cpu *c, gva_t gva);
+
+/* The MSRs that are plain CPU state (FS/GS base, STAR, EFER, PAT, SYSENTER, MTRR, ...). False: no such MSR or bad value
+ * (#GP). Everything the machine owns (TSC is clock + offset) comes through env. */
+bool x86_rdmsr(struct x86_cpu *c, uint32_t msr, uint64_t *v);
+bool x86_wrmsr(struct x86_cpu *c, uint32_t msr, uint64_t v);
+/* The one CPUID model of the project, for all modes. Dynamic bits (OSXSAVE, leaf 0xd sizes) follow c->s. */
+void x86_cpuid(const struct x86_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+size_t x86_cpuid_leaves(
+    uint32_t leaves[][2], size_t max); /* every leaf/subleaf that the model defines: for KVM_SET_CPUID2 */
+
+/* Address translation without side effects (no A/D update, no TLB fill), for debuggers and tests. False: not mapped. */
+bool x86_translate(struct x86_cpu *c, gva_t gva, gpa_t *gpa);
+/* Copies guest memory by linear address through x86_translate(); returns the bytes copied. */
+size_t x86_peek(struct x86_cpu *c, gva_t gva, void *buf, size_t n);
+/* Linear address of cs:rip. */
+gva_t x86_linear_ip(const struct x86_cpu *c);
+unsigned x86_cpl(const struct x86_state *s);
+
+#endif
