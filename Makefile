@@ -1,9 +1,29 @@
-# vmscope: see "make help".
-MODE ?= debug
-O    ?= build/$(MODE)
-CC   ?= gcc
+# vmscope: "make help" lists the targets. Everything is built below build/; nothing else is written, except
+# compile_commands.json for editors.
+#
+#   make MODE=debug|release|asan CC=gcc|clang V=1 WERROR=0
+#
+# The list of sources is the tree itself: every folder is one static library. A part that needs more than its .c files
+# (assembly guests, generated tables) brings a *.mk of its own, which may add to ALL_EXTRA and define rules.
+
+MODES := release debug asan
+# "make O=build/debug" and "make build/debug/tests/unit/test_x" mean that mode.
+ifeq ($(origin MODE),undefined)
+MODE := $(or $(firstword $(filter $(MODES),$(foreach g,$(if $(filter undefined,$(origin O)),,$(O)) $(MAKECMDGOALS),$(word 2,$(subst /, ,$(g)))))),release)
+endif
+ifeq ($(filter $(MODE),$(MODES)),)
+$(error MODE=$(MODE) is not one of: $(MODES))
+endif
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+O    ?= build/$(MODE)$(if $(filter gcc,$(CC)),,-$(notdir $(CC)))
 V    ?= 0
 WERROR ?= 1
+PREFIX ?= /usr/local
+DESTDIR ?=
+JOBS ?= 2
+
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
@@ -17,17 +37,17 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-protot
         -Wimplicit-fallthrough -Wcast-qual -Wswitch-enum -Wno-sign-conversion
 WARN += $(if $(filter 1,$(WERROR)),-Werror)
 OPT_debug   := -O1 -g
-OPT_release := -O2 -g -DNDEBUG
+OPT_release := -O2 -g
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-CFLAGS  = -std=gnu11 -I. -I$(O)/gen $(WARN) $(OPT_$(MODE)) -D_GNU_SOURCE
-LDFLAGS = $(filter -fsanitize%,$(OPT_$(MODE)))
-
-PKGS := ncursesw libtraceevent lua5.4 jansson libmd
+INCLUDES := -I. -I$(O)/gen
+PKGS := ncursesw libtraceevent libtracefs lua5.4 jansson libmd
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis
-CFLAGS += $(PKG_CFLAGS)
+CFLAGS  = -std=gnu11 $(INCLUDES) $(WARN) $(OPT_$(MODE)) -D_GNU_SOURCE -DVMSCOPE_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
+LDFLAGS = $(filter -fsanitize%,$(OPT_$(MODE)))
+VERSION := 0.1
 
-# One static library a folder.
+# --- What is built -------------------------------------------------------------------------------------------------
 core_SRC       := $(wildcard core/*.c core/x86/*.c core/dev/*.c)
 posix_SRC      := $(wildcard core/posix/*.c)
 modes_SRC      := $(wildcard modes/*.c)
@@ -39,34 +59,152 @@ cli_SRC        := $(filter-out cli/main.c,$(wildcard cli/*.c))
 testlib_SRC    := $(wildcard tests/*.c)
 LIBS := cli modes simulate emulate virtualize tracer core posix testlib
 lib = $(O)/lib$(1).a
-$(foreach l,$(LIBS),$(eval $(call lib,$(l)): $(patsubst %.c,$(O)/%.o,$($(l)_SRC))))
-PROG_LIBS := $(foreach l,$(filter-out testlib,$(LIBS)),$(call lib,$(l)))
+ALL_LIBS  := $(foreach l,$(LIBS),$(call lib,$(l)))
+PROG_LIBS := $(filter-out $(call lib,testlib),$(ALL_LIBS))
+UNIT_SRC  := $(wildcard tests/unit/test_*.c)
+BENCH_SRC := $(wildcard tests/bench/*.c)
+UNIT  := $(UNIT_SRC:%.c=$(O)/%)
+BENCH := $(BENCH_SRC:%.c=$(O)/%)
+E2E   := $(filter-out tests/e2e/lib.sh,$(wildcard tests/e2e/*.sh))
+LONG  := $(wildcard tests/long/*.sh)
+C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC))
+HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h tracer/*.h cli/*.h tests/*.h))
+# What the bare-metal image will link: it must compile without a C library.
+METAL_SRC := $(core_SRC) $(emulate_SRC) $(wildcard tracer/ring.c)
 
-$(O)/%.o: %.c Makefile
+ALL_EXTRA :=
+all: program ## build the program (build/vmscope) and the bundled guests
+
+include $(wildcard core/*.mk labs/guests/*.mk modes/*/*.mk tracer/*.mk tests/*.mk)
+
+all: $(ALL_EXTRA)
+
+# --- Rules ---------------------------------------------------------------------------------------------------------
+# Objects depend on the compiler and its flags, by a file that is rewritten only when they change.
+FLAGS_NOW = $(CC) $(CFLAGS)
+$(O)/.flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@
+FORCE:
+
+$(O)/%.o: %.c $(O)/.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+
+# rm first: ar would keep the members of sources that are gone.
+$(foreach l,$(LIBS),$(eval $(call lib,$(l)): $(patsubst %.c,$(O)/%.o,$($(l)_SRC))))
 $(O)/lib%.a:
 	@mkdir -p $(@D); rm -f $@
 	$(call say,AR,$@)ar rcsD $@ $^
 
+link = $(CC) $(LDFLAGS) -o $@ $(1) -Wl,--start-group $(2) -Wl,--end-group $(PKG_LIBS) $(3) -lpthread -lm
 $(O)/vmscope: $(O)/cli/main.o $(PROG_LIBS)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(PROG_LIBS) -Wl,--end-group $(PKG_LIBS) -lpthread -lm
+	$(call say,LD,$@)$(call link,$<,$(PROG_LIBS))
+$(UNIT): $(O)/%: $(O)/%.o $(ALL_LIBS)
+	$(call say,LD,$@)$(call link,$<,$(ALL_LIBS),-lcmocka)
+$(BENCH): $(O)/%: $(O)/%.o $(ALL_LIBS)
+	$(call say,LD,$@)$(call link,$<,$(ALL_LIBS))
 
-all: $(O)/vmscope ## build the program
-	@ln -sfn $(MODE)/vmscope build/vmscope
+program: $(O)/vmscope compile_commands.json
+	@ln -sfn $(patsubst build/%,%,$(O))/vmscope build/vmscope
 
-TESTS := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-$(O)/tests/unit/test_%: $(O)/tests/unit/test_%.o $(foreach l,$(LIBS),$(call lib,$(l)))
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(foreach l,$(LIBS),$(call lib,$(l))) -Wl,--end-group $(PKG_LIBS) -lcmocka -lpthread -lm
+compile_commands.json: Makefile $(O)/.flags
+	@printf '[\n' >$@; sep=; for f in $(C_SRC); do \
+	  printf '%s{"directory": "%s", "file": "%s", "arguments": [%s"-c", "%s"]}' "$$sep" "$(CURDIR)" "$$f" \
+	    "$$(for w in $(CC) $(filter-out -D%,$(CFLAGS)) -D_GNU_SOURCE; do printf '"%s", ' "$$w"; done)" "$$f"; \
+	  sep=',\n'; done | sed 's/\\n/\n/g' >>$@; printf '\n]\n' >>$@
 
-unit: $(TESTS) ## build and run the unit tests
-	@set -e; for t in $(TESTS); do echo "== $$t"; $$t; done
+# --- For people ----------------------------------------------------------------------------------------------------
+setup: ## install the packages that building needs (only what is missing)
+	@tools/setup
+
+setup-tests: ## the same, with the packages that the tests use
+	@tools/setup --tests
+
+demo: ## install what is missing, build, and compare every backend on one guest
+	@tools/setup
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	build/vmscope compare hello
+
+unit: $(UNIT) $(ALL_EXTRA) ## build and run the unit tests
+	@tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT)
+
+tests: all $(UNIT) $(BENCH)
+
+check: ## install what is missing, build, and run every test
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) tests
+	@VMSCOPE=$(O)/vmscope tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT) $(E2E)
+
+check-long: ## the tests that take longer: nested VT-x in Bochs, a full memory test
+	@tools/setup --tests --long
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) tests
+	@VMSCOPE=$(O)/vmscope tools/run-tests -t 3000 -j 1 -o $(O)/logs $(LONG)
+
+asan: ## the unit and end-to-end tests under AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=asan tests
+	@VMSCOPE=build/asan/vmscope ASAN_OPTIONS=detect_leaks=1 tools/run-tests -t 1200 -j $(JOBS) -o build/asan/logs \
+	  $(UNIT_SRC:%.c=build/asan/%) $(E2E)
+
+bench: all $(BENCH) ## speed, as ratios measured in one run
+	@VMSCOPE=$(O)/vmscope tools/bench $(BENCH)
+
+sizes: ## files of more than 600 lines, functions of more than 60
+	@tools/sizes
+
+# --- Lint ----------------------------------------------------------------------------------------------------------
+LINT_C := $(sort $(C_SRC) $(HEADERS))
+SHELL_FILES := .ci/run $(shell grep -lE '^\#!/bin/(ba)?sh' tools/* 2>/dev/null) $(wildcard tests/*/*.sh)
+LUA_FILES := $(wildcard labs/guests/*.lua labs/guests/*/*.lua modes/simulate/costs/*.lua modes/simulate/*.lua)
+
+lint: lint-layers lint-format lint-headers lint-titles lint-shell lint-lua metal-check lint-cppcheck lint-tidy ## all static checks
+
+lint-layers: ## who may include whom
+	@tools/lint-layers
+lint-format: ## clang-format has nothing to change
+	@clang-format --dry-run -Werror $(LINT_C)
+lint-headers: $(HEADERS:%=$(O)/%.ok) ## every header compiles alone
+lint-titles: ## every SDM title that a comment cites is in docs/REFERENCES.md
+	@tools/lint-titles
+lint-shell:
+	@shellcheck -x $(SHELL_FILES)
+lint-lua:
+	@$(if $(LUA_FILES),luacheck --quiet --no-color $(LUA_FILES),true)
+lint-cppcheck: ## cppcheck, warnings and portability
+	@cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr --enable=warning,portability \
+	  --suppress=missingIncludeSystem --suppress=syntaxError:*.def -I. -D_GNU_SOURCE -DVMSCOPE_VERSION='""' -D__x86_64__ -j $(JOBS) $(filter-out tests/%,$(C_SRC))
+lint-tidy: compile_commands.json ## clang-tidy: bugs, and paths that dereference NULL
+	@printf '%s\n' $(filter-out tests/%,$(C_SRC)) | xargs -P $(JOBS) -n 4 tools/tidy
+
+$(O)/%.h.ok: %.h $(O)/.flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -MF $(O)/$*.h.d -MT $@ -fsyntax-only -x c $< && touch $@
+
+# --- Bare metal ----------------------------------------------------------------------------------------------------
+METAL_FLAGS := -std=gnu11 -I. -I$(O)/gen $(WARN) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
+               -fno-stack-protector -fno-pic -fno-pie -fcf-protection=none
+METAL_OBJ := $(METAL_SRC:%.c=$(O)/metal/%.o)
+METAL_MAY_NEED := memcpy memmove memset memcmp strlen strcmp strncmp
+
+$(O)/metal/%.o: %.c $(O)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC-METAL,$<)$(CC) $(METAL_FLAGS) -MMD -MP -c $< -o $@
+$(O)/metal/all.o: $(METAL_OBJ)
+	$(call say,LD-METAL,$@)ld -r -o $@ $^
+metal-check: $(O)/metal/all.o ## what the bare-metal image links needs no C library
+	@nm -u $< | awk -v may='$(METAL_MAY_NEED)' 'BEGIN { n = split(may, a); for (i = 1; i <= n; i++) ok[a[i]] = 1 } \
+	  !($$2 in ok) { print "metal-check: undefined and not allowed: " $$2; bad = 1 } END { exit bad }'
+
+# --- Install -------------------------------------------------------------------------------------------------------
+install: all ## install into $(DESTDIR)$(PREFIX)
+	@tools/install-tree "$(O)/vmscope" "$(DESTDIR)$(PREFIX)"
+
+clean: ## remove everything that was built
+	rm -rf build compile_commands.json
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-
-clean: ## remove build/
-	rm -rf build
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
-.PHONY: all unit help clean
+.PHONY: all program setup setup-tests demo unit tests check check-long asan bench sizes lint lint-layers lint-format \
+        lint-headers lint-titles lint-shell lint-lua lint-cppcheck lint-tidy metal-check install clean help FORCE
