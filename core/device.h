@@ -28,7 +28,8 @@ struct device_ops {
 struct device {
 	const struct device_ops *ops;
 	struct vm *vm;
-	void *state; /* state_size bytes, owned by the machine */
+	void *state;	/* state_size bytes, owned by the machine */
+	unsigned timer; /* clock handle, for a device that has a timer */
 };
 
 #endif

@@ -117,6 +117,8 @@ struct vm {
 	volatile int stop; /* set by vm_stop() */
 	bool single_step;  /* one instruction a vm_step() */
 	bool ended;
+	bool want_reset; /* a device asked for a reset: the I/O and MMIO handlers then return VERDICT_RESET; vm_reset()
+			    clears */
 	void *mode_priv;
 	void *lock_priv;
 };
