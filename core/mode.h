@@ -33,6 +33,14 @@ struct run_bounds {
 	bool single_step; /* one instruction, then EXIT_VMM_DEBUG (unless it exited for another reason) */
 };
 
+/* A stretch of guest-physical memory that guest code can reach right now without the VMM. */
+struct mode_mapping {
+	gpa_t gpa;
+	uint64_t len;
+	const uint8_t *host;
+	bool write;
+};
+
 struct mode_ops {
 	const char *name;   /* "emulate" */
 	const char *engine; /* "interpreter"; chosen by --engine */
@@ -56,6 +64,10 @@ struct mode_ops {
 	enum err (*complete)(
 	    struct vcpu *v, struct vm_exit *e); /* MODE_CAP_COMPLETES: hand results over; may be lazy */
 	void (*kick)(struct vcpu *v); /* make run() return soon (VMM_KICK); async-signal-safe, from any thread */
+	/* For the audit of resource control: what the backend maps at this moment, from its own structures (KVM: the
+	 * slots it gave to the kernel; emulate: the valid TLB entries), not from vm->mem. Fills up to max, returns how
+	 * many there are; simulate has none. */
+	size_t (*mappings)(struct vm *vm, struct mode_mapping *out, size_t max);
 };
 
 const char *mode_name(enum vmm_mode m);

@@ -1,0 +1,315 @@
+/*
+ * Options of run, compare and audit. Whatever the command line promises for a later version is known here by name, and
+ * is answered with one line instead of "no such option".
+ */
+#include "cli/options.h"
+
+#include <argp.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "core/vm.h"
+
+#define MIB (1024u * 1024u)
+
+enum option_key {
+	OPT_MODE = 256,
+	OPT_TYPE,
+	OPT_ENGINE,
+	OPT_MACHINE,
+	OPT_MODEL,
+	OPT_MEM,
+	OPT_CPUS,
+	OPT_DISK,
+	OPT_CDROM,
+	OPT_FLOPPY,
+	OPT_FIRMWARE,
+	OPT_KERNEL,
+	OPT_INITRD,
+	OPT_APPEND,
+	OPT_CONTROLS,
+	OPT_CLOCK,
+	OPT_TRACE,
+	OPT_MAX_EXITS,
+	OPT_MAX_INSNS,
+	OPT_TIMEOUT,
+	OPT_KEYS,
+	OPT_VGA,
+	OPT_JSON,
+	OPT_GDB,
+	OPT_DOMINANT,
+	OPT_SEED,
+};
+
+#define OPT(name_, key_, arg_, doc_)                                 \
+	{                                                            \
+		.name = name_, .key = key_, .arg = arg_, .doc = doc_ \
+	}
+
+/* The guest and the machine. */
+#define GUEST_OPTIONS                                                                                                 \
+	OPT("mem", OPT_MEM, "SIZE", "guest memory: a number with K, M or G (64M)"),                                   \
+	    OPT("cpus", OPT_CPUS, "N", "virtual CPUs (1)"),                                                           \
+	    OPT("kernel", OPT_KERNEL, "FILE", "boot this kernel: multiboot, PVH or Linux"),                           \
+	    OPT("initrd", OPT_INITRD, "\"FILE[ ARGS],...\"", "initial RAM disk, or multiboot modules"),               \
+	    OPT("append", OPT_APPEND, "TEXT", "command line of the kernel or guest"),                                 \
+	    OPT("firmware", OPT_FIRMWARE, "ROM", "map a ROM below 4 GiB and start at the reset vector"),              \
+	    OPT("disk", OPT_DISK, "IMAGE", "(a later version)"), OPT("cdrom", OPT_CDROM, "ISO", "(a later version)"), \
+	    OPT("floppy", OPT_FLOPPY, "IMAGE", "(a later version)"),                                                  \
+	    OPT("controls", OPT_CONTROLS, "PROFILE",                                                                  \
+		"which events exit: vtx-ept, vtx-shadow, deprivileged, umip, all, kvm-user"),                         \
+	    OPT("max-exits", OPT_MAX_EXITS, "N", "stop after N exits"),                                               \
+	    OPT("max-insns", OPT_MAX_INSNS, "N", "stop after N instructions"),                                        \
+	    OPT("timeout", OPT_TIMEOUT, "SECONDS", "stop after this much wall time"),                                 \
+	    OPT("keys", OPT_KEYS, "TEXT", "type this into the guest; \\n, \\t, \\e and \\xHH are understood"),        \
+	    OPT("seed", OPT_SEED, "N", "seed of the run's own random numbers (1)"),                                   \
+	    OPT("json", OPT_JSON, NULL, "one JSON object on stdout")
+
+const struct argp_option options_run[] = {
+    OPT("mode", OPT_MODE, "MODE", "simulate, emulate (the default) or virtualize"),
+    OPT("type", OPT_TYPE, "1|2", "what the VMM stands on: 1 the machine, 2 a host system (the default)"),
+    OPT("engine", OPT_ENGINE, "NAME", "engine of the mode (emulate: interpreter)"),
+    OPT("machine", OPT_MACHINE, "NAME", "machine of a type 1 run: bochs, qemu or a device"),
+    OPT("model", OPT_MODEL, "FILE", "behaviour model for simulate (default: the one beside the guest)"),
+    OPT("clock", OPT_CLOCK, "virtual|host", "guest time: instructions retired, or the host's clock"),
+    OPT("trace", OPT_TRACE, "FILE", "write a trace.dat for trace-cmd, KernelShark and vmscope report"),
+    OPT("vga", OPT_VGA, NULL, "show the guest's text screen at the end"),
+    OPT("dominant", OPT_DOMINANT, "SHARE", "share of direct instructions that efficiency asks for (0.9)"),
+    OPT("gdb", OPT_GDB, "PORT", "(a later version)"),
+    GUEST_OPTIONS,
+    {0},
+};
+
+const struct argp_option options_compare[] = {
+    OPT("model", OPT_MODEL, "FILE", "behaviour model for simulate (default: the one beside the guest)"),
+    OPT("dominant", OPT_DOMINANT, "SHARE", "share of direct instructions that efficiency asks for (0.9)"),
+    GUEST_OPTIONS,
+    {0},
+};
+
+const struct argp_option options_audit[] = {
+    GUEST_OPTIONS,
+    {0},
+};
+
+void options_init(struct run_options *o)
+{
+	*o = (struct run_options){
+	    .mode = MODE_EMULATE, .type = VMM_TYPE_II, .mem = 64ull * MIB, .timeout_ms = 0, .dominant = 0.9, .seed = 1};
+}
+
+/* A number with an optional K, M or G. */
+static bool parse_size(const char *s, uint64_t *out)
+{
+	if (!isdigit((unsigned char)s[0]))
+		return false;
+	char *end;
+	unsigned long long v = strtoull(s, &end, 0);
+	unsigned shift = 0;
+	switch (toupper((unsigned char)*end)) {
+	case 'K':
+		shift = 10;
+		end++;
+		break;
+	case 'M':
+		shift = 20;
+		end++;
+		break;
+	case 'G':
+		shift = 30;
+		end++;
+		break;
+	default:
+		break;
+	}
+	if (*end || (v << shift) >> shift != v)
+		return false;
+	*out = (uint64_t)v << shift;
+	return true;
+}
+
+static int set_count(const char *name, const char *arg, uint64_t *out)
+{
+	if (!parse_size(arg, out) || *out == 0)
+		return cli_usage("--%s %s: a number of at least 1 is needed", name, arg);
+	return 0;
+}
+
+static int set_mem(struct run_options *o, const char *arg)
+{
+	if (!parse_size(arg, &o->mem))
+		return cli_usage("--mem %s: a size is needed: a number with K, M or G", arg);
+	if (o->mem < MIB || o->mem % MIB)
+		return cli_usage("--mem %s: whole megabytes are needed, 1M at least", arg);
+	uint64_t limit = host_posix_ops.mem_limit();
+	if (o->mem > limit)
+		return cli_usage(
+		    "--mem %s: this host can give at most %lluM: ask for less", arg, (unsigned long long)(limit / MIB));
+	return 0;
+}
+
+static int set_mode(struct run_options *o, const char *arg)
+{
+	for (int m = MODE_SIMULATE; m <= MODE_VIRTUALIZE; m++) {
+		if (strcmp(arg, mode_name((enum vmm_mode)m)) == 0) {
+			o->mode = (enum vmm_mode)m;
+			o->mode_set = true;
+			return 0;
+		}
+	}
+	return cli_usage("--mode %s: no such mode: simulate, emulate or virtualize", arg);
+}
+
+static int set_type(struct run_options *o, const char *arg)
+{
+	if (strcmp(arg, "1") != 0 && strcmp(arg, "2") != 0)
+		return cli_usage("--type %s: 1 (bare metal) or 2 (hosted)", arg);
+	o->type = arg[0] == '1' ? VMM_TYPE_I : VMM_TYPE_II;
+	return 0;
+}
+
+static int set_clock(struct run_options *o, const char *arg)
+{
+	if (strcmp(arg, "virtual") != 0 && strcmp(arg, "host") != 0)
+		return cli_usage("--clock %s: virtual or host", arg);
+	o->clock = arg[0] == 'v' ? CLOCK_VIRTUAL : CLOCK_HOST;
+	o->clock_set = true;
+	return 0;
+}
+
+static int set_controls(struct run_options *o, const char *arg)
+{
+	static struct vm_controls scratch;
+	struct errmsg why = {{0}};
+	if (controls_set(&scratch, arg, &why))
+		return cli_usage("--controls %s: %s", arg, why.text);
+	o->controls = arg;
+	return 0;
+}
+
+static int set_real(const char *name, const char *arg, double min, double max, double *out)
+{
+	char *end;
+	*out = strtod(arg, &end);
+	if (end == arg || *end || !(*out >= min && *out <= max))
+		return cli_usage("--%s %s: a number from %g to %g is needed", name, arg, min, max);
+	return 0;
+}
+
+static int set_timeout(struct run_options *o, const char *arg)
+{
+	double s;
+	int bad = set_real("timeout", arg, 0.001, 1e7, &s);
+	if (!bad)
+		o->timeout_ms = (uint64_t)(s * 1000);
+	return bad;
+}
+
+static int set_cpus(const char *arg)
+{
+	uint64_t n;
+	int bad = set_count("cpus", arg, &n);
+	if (!bad && n != 1)
+		return cli_usage("--cpus %s: more than one CPU comes with a later version: use --cpus 1", arg);
+	return bad;
+}
+
+static int set_seed(struct run_options *o, const char *arg)
+{
+	return parse_size(arg, &o->seed) ? 0 : cli_usage("--seed %s: a number is needed", arg);
+}
+
+static int later(const char *option, const char *what)
+{
+	return cli_usage(
+	    "%s: %s with a later version; this one boots a guest image, --kernel or --firmware", option, what);
+}
+
+static int set_guest(struct run_options *o, const char *arg)
+{
+	if (o->guest)
+		return cli_usage("%s: one guest at a time, and \"%s\" was given already", arg, o->guest);
+	if (!arg[0])
+		return cli_usage("the name of the guest is empty: give a path or the name of a bundled guest");
+	o->guest = arg;
+	return 0;
+}
+
+int options_parse(int key, char *arg, struct argp_state *state)
+{
+	struct run_options *o = state->input;
+	const char **text = NULL;
+	switch (key) {
+	case OPT_MODE:
+		return set_mode(o, arg);
+	case OPT_TYPE:
+		return set_type(o, arg);
+	case OPT_MEM:
+		return set_mem(o, arg);
+	case OPT_CPUS:
+		return set_cpus(arg);
+	case OPT_CLOCK:
+		return set_clock(o, arg);
+	case OPT_CONTROLS:
+		return set_controls(o, arg);
+	case OPT_MAX_EXITS:
+		return set_count("max-exits", arg, &o->max_exits);
+	case OPT_MAX_INSNS:
+		return set_count("max-insns", arg, &o->max_insns);
+	case OPT_TIMEOUT:
+		return set_timeout(o, arg);
+	case OPT_DOMINANT:
+		return set_real("dominant", arg, 0, 1, &o->dominant);
+	case OPT_SEED:
+		return set_seed(o, arg);
+	case OPT_DISK:
+		return later("--disk", "disks come");
+	case OPT_CDROM:
+		return later("--cdrom", "CD-ROMs come");
+	case OPT_FLOPPY:
+		return later("--floppy", "floppy disks come");
+	case OPT_GDB:
+		return later("--gdb", "the debugger's port comes");
+	case OPT_VGA:
+		o->vga = true;
+		return 0;
+	case OPT_JSON:
+		o->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		return set_guest(o, arg);
+	case OPT_ENGINE:
+		text = &o->engine;
+		break;
+	case OPT_MACHINE:
+		text = &o->machine;
+		break;
+	case OPT_MODEL:
+		text = &o->model;
+		break;
+	case OPT_FIRMWARE:
+		text = &o->firmware;
+		break;
+	case OPT_KERNEL:
+		text = &o->kernel;
+		break;
+	case OPT_INITRD:
+		text = &o->initrd;
+		break;
+	case OPT_APPEND:
+		text = &o->append;
+		break;
+	case OPT_TRACE:
+		text = &o->trace;
+		break;
+	case OPT_KEYS:
+		text = &o->keys;
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	*text = arg;
+	return 0;
+}
