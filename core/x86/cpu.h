@@ -74,8 +74,12 @@ struct x86_cpu {
 	uint8_t code_size; /* default operand/address size: 2, 4 or 8 (8 = 64-bit mode: operand default 4, address 8) */
 	uint8_t stack_size; /* 2, 4, 8: width of SP used by pushes and pops */
 	uint8_t paging;	    /* enum x86_paging in paging.h */
-	bool flat;	  /* DS, ES, SS, CS usable, base 0, limit 4G (or 64-bit mode): segment checks may be skipped */
-	uint64_t ip_mask; /* 0xffff, 0xffffffff or all ones: applied to rip after each instruction */
+	/* Bit n: an access through segment n needs no check (64-bit mode, or flat 4 GiB and usable); both are 0 while
+	 * alignment checking is on. eff_base is what counts: 0 for CS, DS, ES, SS in 64-bit mode. */
+	uint8_t flat_read, flat_write;
+	uint8_t user; /* TLB index of ordinary accesses: 1 at CPL 3 */
+	uint64_t eff_base[X86_SREG_COUNT];
+	uint64_t ip_mask;	       /* 0xffff, 0xffffffff or all ones: applied to rip after each instruction */
 	const struct vm_controls *ctl; /* NULL: executing for the VMM, nothing exits */
 	const struct x86_env *env;
 	void *env_arg;
@@ -86,7 +90,12 @@ struct x86_cpu {
 	uint64_t budget; /* instructions that may still retire in this run: REP loops stop (X86_OK, rip unmoved) at 0 */
 	bool block_end;	 /* set by handlers after which a block must not go on: mode, paging, segment or code changed */
 	bool irq_check;	 /* set when interrupts may have become deliverable (STI, POPF, IRET, MOV CR8) */
-	uint8_t depriv;	 /* enum guest_ring: from ctl, cached */
+	uint8_t depriv;	 /* enum guest_ring: from ctl, cached by x86_set_controls() */
+	struct {	 /* what x86_debug_before() saw, for x86_debug_after() */
+		uint8_t tf, shadow;
+		bool keep_rf; /* the instruction loaded RF itself (IRET, task switch) */
+		bool no_trap; /* the instruction entered a handler (INT n, SYSCALL): no single-step trap after it */
+	} dbg;
 	uint32_t mmio_count; /* device accesses of the current instruction when ctl == NULL */
 	struct exit_mmio mmio_last;
 	void (*on_insn)(void *arg, const struct x86_insn *i); /* audit; NULL normally. arg is env_arg */
@@ -99,6 +108,10 @@ void x86_init_signal(struct x86_cpu *c);
 /* Call after s was changed from outside (segments, CRs, EFER, flags): recomputes what is derived. Flushes the TLB when
  * paging state changed. */
 void x86_state_changed(struct x86_cpu *c);
+/* The same without a look at paging: after CS, SS, CPL, RFLAGS.VM or RFLAGS.AC changed. */
+void x86_mode_changed(struct x86_cpu *c);
+/* Sets or removes (NULL) the intercepts; keeps what is cached of them. */
+void x86_set_controls(struct x86_cpu *c, const struct vm_controls *ctl);
 /* Makes s.rflags complete. */
 void x86_flags_sync(struct x86_cpu *c);
 
@@ -121,7 +134,11 @@ enum x86_rc x86_deliver(struct x86_cpu *c, const struct x86_event *ev);
 enum x86_rc x86_fault(struct x86_cpu *c, uint8_t vector);
 enum x86_rc x86_fault_ec(struct x86_cpu *c, uint8_t vector, uint32_t error);
 enum x86_rc x86_fault_pf(struct x86_cpu *c, gva_t gva, uint32_t error);
-/* Prepares *c->exit (zeroed, rip, reason, qualification) and returns X86_EXIT; the caller then fills operands. */
+/* X86_STOP with a reason for people. */
+enum x86_rc x86_stop(struct x86_cpu *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Prepares *c->exit (zeroed, reason, qualification, insn_len, rip = s.rip - insn_len) and returns X86_EXIT; the caller
+ * then fills operands. The runner overwrites exit->rip with the address of the instruction in execution, which an
+ * access in the middle of one (EPT violation) does not know. */
 enum x86_rc x86_exit(struct x86_cpu *c, uint32_t reason, uint64_t qual, unsigned insn_len);
 
 /* Register writes with all architectural checks; used by the instructions and by the VMM's exit handlers alike. */

@@ -1,7 +1,12 @@
 /*
- * The TLB of the executor: direct-mapped, one array for reads, one for writes, one for fetches, entries hold the host
- * page. An entry is valid for the current privilege class only: index 0 supervisor, 1 user. addend turns a linear
- * address into a host pointer. Only RAM that may be accessed directly is in it; devices never are.
+ * The TLB of the executor: direct-mapped, one array for reads, one for writes, one for fetches; an entry holds the host
+ * page. Index 0 is for supervisor accesses, 1 for user accesses, so that a hit needs no permission check. Only RAM that
+ * may be accessed directly is in it: devices never are, and the write array never holds a page that has decoded code,
+ * a clean dirty bit or a data breakpoint.
+ *
+ * A tag is the linear page number (52 bits) under a 12-bit generation. A flush is one new generation, not a memset;
+ * global entries survive a CR3 load because they are moved to the new generation when they are next missed (tlb.c).
+ * Pages of non-canonical addresses are never inserted: a hit implies canonical.
  */
 #ifndef VMSCOPE_CORE_X86_TLB_H
 #define VMSCOPE_CORE_X86_TLB_H
@@ -9,19 +14,40 @@
 #include "core/types.h"
 
 #define X86_TLB_ENTRIES 1024u
+#define X86_TLB_CODE_COUNTS 65536u
+#define X86_TLB_GEN_SHIFT 52
+
+#define X86_TLB_GLOBAL (1u << 0)
+
+struct x86_cpu;
 
 struct x86_tlb_entry {
-	uint64_t tag;	/* linear page (gva >> 12) | generation bits; see tlb.c */
-	uint8_t *host;	/* start of the host page */
-	gpa_t gpa;	/* guest-physical page */
-	uint32_t flags; /* global, dirty known, page holds decoded code */
-	uint32_t pad;
+	uint64_t tag;	     /* (gva >> 12) | generation << X86_TLB_GEN_SHIFT; 0 = empty */
+	uint8_t *host;	     /* start of the host page */
+	gpa_t gpa;	     /* guest-physical page */
+	uint32_t flags;	     /* X86_TLB_GLOBAL */
+	uint32_t global_gen; /* of the last flush of everything, when this was filled */
 };
 
 struct x86_tlb {
 	struct x86_tlb_entry read[2][X86_TLB_ENTRIES], write[2][X86_TLB_ENTRIES], fetch[2][X86_TLB_ENTRIES];
-	uint64_t generation;
-	uint64_t hits, misses, flushes;
+	uint64_t gen_tag; /* current generation, shifted: what a hit must have */
+	uint32_t global_gen;
+	/* Paging state that the entries were made under: x86_state_changed() flushes when it moved. */
+	uint64_t cr0, cr3, cr4, efer, pdpte[4], dr[4], dr7;
+	uint64_t misses, flushes;
+	uint8_t code[X86_TLB_CODE_COUNTS]; /* decoded-code marks by page number modulo the size; 255 is sticky */
 };
+
+/* Everything, global pages too. Also after the memory map changed (PAM, ROM shadow). */
+void x86_tlb_flush(struct x86_cpu *c);
+/* All but global pages: MOV CR3. */
+void x86_tlb_flush_local(struct x86_cpu *c);
+/* One page: INVLPG. */
+void x86_tlb_flush_page(struct x86_cpu *c, gva_t gva);
+/* The block cache decoded code of this guest-physical page (call once a page, on every vCPU): writes to it take the
+ * slow path and reach env->code_written, until as many unmarks as marks were made. */
+void x86_tlb_mark_code(struct x86_cpu *c, gpa_t gpa);
+void x86_tlb_unmark_code(struct x86_cpu *c, gpa_t gpa);
 
 #endif
