@@ -29,6 +29,7 @@ struct clock {
 	uint64_t start_ns;   /* host: host->now_ns() at reset */
 	struct clock_timer timers[CLOCK_TIMERS_MAX];
 	unsigned n_timers;
+	uint64_t next_ns; /* cached: the earliest deadline */
 };
 
 void clock_init(struct clock *c, const struct host_ops *host, enum clock_kind kind);
@@ -42,7 +43,7 @@ uint64_t clock_next_deadline(const struct clock *c);
 void clock_run_due(struct clock *c);
 /* Virtual: how many more instructions may retire before the next deadline (0 = due now, UINT64_MAX = none). */
 uint64_t clock_insns_until_deadline(const struct clock *c);
-/* HLT: virtual: jump to the next deadline; host: idle_until it. False when no timer is armed. */
+/* HLT: virtual: jump to the next deadline; host: idle towards it (may return early). False when no timer is armed. */
 bool clock_wait(struct clock *c);
 
 #endif

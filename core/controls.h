@@ -78,6 +78,16 @@ const struct controls_profile *controls_profiles(size_t *n);
 /* Fills *ctl; ERR_NOENT with the list of names in why for an unknown one. */
 enum err controls_set(struct vm_controls *ctl, const char *profile, struct errmsg *why) MUST_CHECK;
 
+/* A run of MSR numbers. */
+struct msr_range {
+	uint32_t first, count;
+};
+
+/* MSRs that never exit under the vtx profiles: they only hold guest state that the VMCS or the VMM switches. */
+const struct msr_range *controls_guest_msrs(size_t *n);
+/* MSRs that a host kernel keeps for itself in addition (profile kvm-user): the KVM filter lets them through. */
+const struct msr_range *controls_kvm_kernel_msrs(size_t *n);
+
 bool controls_io_exits(const struct vm_controls *ctl, uint16_t port, unsigned size);
 bool controls_msr_exits(const struct vm_controls *ctl, uint32_t msr, bool write);
 

@@ -29,6 +29,7 @@ struct guest_mem {
 	uint64_t ram_size;
 	struct mem_slot slots[MEM_SLOTS_MAX];
 	unsigned n_slots;
+	unsigned biggest;    /* slot to look at first */
 	uint64_t generation; /* moves when a slot changes: TLBs and KVM slots follow */
 	uint64_t dropped_writes, hole_reads;
 	/* Called after a slot was added or changed; set by the VM. */
