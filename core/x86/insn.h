@@ -48,17 +48,17 @@ struct x86_insn {
 	uint16_t flags;
 	uint16_t imm2;
 	uint8_t len;
-	uint8_t opsize;	    /* 1, 2, 4, 8 */
-	uint8_t addrsize;   /* 2, 4, 8 */
-	uint8_t seg;	    /* enum x86_sreg of the memory operand, override applied */
-	uint8_t reg;	    /* ModRM.reg with REX.R (register number or opcode extension) */
-	uint8_t rm;	    /* ModRM.rm with REX.B (when not memory) */
-	uint8_t base;	    /* INSN_NO_REG: none */
-	uint8_t index;	    /* INSN_NO_REG: none */
-	uint8_t scale;	    /* shift: 0..3 */
-	uint8_t cond;	    /* Jcc, SETcc, CMOVcc */
-	uint8_t opcode;	    /* last opcode byte */
-	uint8_t map;	    /* 0 one-byte, 1 0F, 2 0F38, 3 0F3A */
+	uint8_t opsize;	  /* 1, 2, 4, 8 */
+	uint8_t addrsize; /* 2, 4, 8 */
+	uint8_t seg;	  /* enum x86_sreg of the memory operand, override applied */
+	uint8_t reg;	  /* ModRM.reg with REX.R (register number or opcode extension); bytes: see exec.h */
+	uint8_t rm;	  /* ModRM.rm with REX.B (when not memory), or the register in the opcode; bytes: see exec.h */
+	uint8_t base;	  /* INSN_NO_REG: none */
+	uint8_t index;	  /* INSN_NO_REG: none */
+	uint8_t scale;	  /* shift: 0..3 */
+	uint8_t cond;	  /* Jcc, SETcc, CMOVcc */
+	uint8_t opcode;	  /* last opcode byte */
+	uint8_t map;	  /* 0 one-byte, 1 0F, 2 0F38, 3 0F3A */
 	uint8_t bytes_used; /* prefix bytes */
 	uint8_t class;	    /* enum x86_insn_class */
 };
