@@ -4,7 +4,6 @@
  */
 #include "cli/options.h"
 
-#include <argp.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

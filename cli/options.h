@@ -5,6 +5,8 @@
 #ifndef VMSCOPE_CLI_OPTIONS_H
 #define VMSCOPE_CLI_OPTIONS_H
 
+#include <argp.h>
+
 #include "core/clock.h"
 #include "core/mode.h"
 
@@ -25,11 +27,9 @@ struct run_options {
 void options_init(struct run_options *o);
 
 /* Which options a subcommand takes. */
-struct argp_option;
 extern const struct argp_option options_run[], options_compare[], options_audit[];
 
 /* An argp parser; input is a struct run_options. */
-struct argp_state;
 int options_parse(int key, char *arg, struct argp_state *state);
 
 #endif
