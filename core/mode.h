@@ -23,6 +23,7 @@ enum vmm_type { VMM_TYPE_I = 1, VMM_TYPE_II = 2 };
 #define MODE_CAP_INSN_PROBE (1u << 4)
 #define MODE_CAP_COUNTS_INSNS (1u << 5) /* clock.insns is exact */
 #define MODE_CAP_MODEL (1u << 6)	/* no guest bytes: no rip, no instruction to execute */
+#define MODE_CAP_STATE_LIVE (1u << 7)	/* the engine works in v->cpu.s itself: it is never stale */
 
 /* How far one run() may go. */
 struct run_bounds {
@@ -54,15 +55,25 @@ struct mode_ops {
 	enum err (*vm_init)(struct vm *vm,
 	    struct errmsg *why);	/* vCPUs and slots exist; vm->mode_priv and vcpu->mode_priv are its own */
 	void (*vm_fini)(struct vm *vm); /* also after a failed vm_init */
-	enum err (*map)(struct vm *vm, unsigned slot, struct errmsg *why); /* a memory slot was added or changed */
+	/* A memory slot was added or changed. After vm_init the core calls it once for every slot there is. */
+	enum err (*map)(struct vm *vm, unsigned slot, struct errmsg *why);
 	enum err (*get_state)(struct vcpu *v); /* fill v->cpu.s; completes a pending exit first (the lockstep point) */
 	enum err (*set_state)(struct vcpu *v); /* take over v->cpu.s; v->dirty says what changed */
-	bool (*interruptible)(
-	    struct vcpu *v); /* could an external interrupt be taken at the next instruction boundary? */
-	enum err (*inject)(struct vcpu *v, const struct x86_event *ev); /* delivered at the next entry */
-	enum err (*run)(struct vcpu *v, const struct run_bounds *b, struct vm_exit *e); /* one exit */
-	enum err (*complete)(
-	    struct vcpu *v, struct vm_exit *e); /* MODE_CAP_COMPLETES: hand results over; may be lazy */
+	/* Could an external interrupt be taken at the next instruction boundary? No while an event that was injected,
+	 * or a pending debug trap, waits for its delivery. Of a halted vCPU: may an interrupt wake it (RFLAGS.IF)? */
+	bool (*interruptible)(struct vcpu *v);
+	/* Delivered at the next entry, before the next guest instruction; also sets CR2 and DR6 from the event. The
+	 * event itself never exits, whatever the exception bitmap says; a fault met during its delivery does. */
+	enum err (*inject)(struct vcpu *v, const struct x86_event *ev);
+	/* One exit into *e, which the core has zeroed: reason, operands, rip, insn_len. The core fills index, insns,
+	 * time, cost, vcpu and observed (a mode that knows better sets observed first: not 0). clock.insns has to be
+	 * exact at each exit and at each call of the environment, where MODE_CAP_COUNTS_INSNS is claimed: the engine
+	 * adds what it retired inside this call; the core adds what the VMM completes. ERR_AGAIN: interrupted, no exit.
+	 * Any other error ends the machine: vm_kill() with the reason first, or the core says host_error. */
+	enum err (*run)(struct vcpu *v, const struct run_bounds *b, struct vm_exit *e);
+	/* MODE_CAP_COMPLETES: hand results over (after verdict NEXT and HALT); may be lazy. An MSR access that gets #GP
+	 * has e->msr.fault set, except in models, which get the exception by inject. */
+	enum err (*complete)(struct vcpu *v, struct vm_exit *e);
 	void (*kick)(struct vcpu *v); /* make run() return soon (VMM_KICK); async-signal-safe, from any thread */
 	/* For the audit of resource control: what the backend maps at this moment, from its own structures (KVM: the
 	 * slots it gave to the kernel; emulate: the valid TLB entries), not from vm->mem. Fills up to max, returns how

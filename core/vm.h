@@ -21,6 +21,8 @@
 #define VM_VCPUS_MAX 8
 #define VM_PROBES_MAX 4
 #define VM_HISTORY 32 /* last exits kept for a dump */
+/* The VMM regains control at least this often (guest time): the bound that the safety verdict checks is twice it. */
+#define VM_CONTROL_INTERVAL_NS 50000000ull
 
 enum end_kind {
 #define END(name, text, status) END_##name,
@@ -66,6 +68,11 @@ struct vcpu {
 	struct vm_exit exit; /* the current or last one */
 	struct vm_exit history[VM_HISTORY];
 	struct vcpu_counts counts;
+	bool executing;	       /* the VMM's executor runs one instruction: its device accesses are exit's */
+	bool redelivered;      /* the handler itself finished the delivery that the exit had interrupted */
+	uint64_t halt_ns;      /* guest time at which it halted */
+	uint64_t entered_ns;   /* at the last entry: guest time (virtual), host time (host) */
+	uint64_t left_host_ns; /* host time: when run() returned; 0 once its cost is settled */
 	void *mode_priv;
 };
 
@@ -110,11 +117,13 @@ struct vm {
 	struct vcpu *vcpus; /* n_vcpus, owned */
 	unsigned n_vcpus;
 	const exit_handler *handlers; /* EXIT_SDM_COUNT, core/handlers.c */
+	/* Set by an engine that caches decoded code: guest code on this page was written by the VMM or by the guest. */
+	void (*code_written)(struct vcpu *v, gpa_t gpa, unsigned n);
 	const struct probe_ops *probes[VM_PROBES_MAX];
 	void *probe_args[VM_PROBES_MAX];
 	unsigned n_probes;
 	struct vm_end end;
-	volatile int stop; /* set by vm_stop() */
+	volatile int stop; /* an enum end_kind, set by vm_stop() and vm_timeout() */
 	bool single_step;  /* one instruction a vm_step() */
 	bool ended;
 	bool want_reset; /* a device asked for a reset: the I/O and MMIO handlers then return VERDICT_RESET; vm_reset()
@@ -127,13 +136,15 @@ struct vm {
 enum err vm_create(const struct vm_config *cfg, struct vm **out, struct errmsg *why) MUST_CHECK;
 void vm_destroy(struct vm *vm);
 enum err vm_add_probe(struct vm *vm, const struct probe_ops *ops, void *arg) MUST_CHECK;
-/* Runs until the guest ends, a limit is reached or vm_stop(). vm->end says which. */
+/* Runs until the guest ends, a limit is reached or vm_stop(). vm->end says which. After a stop, a timeout or a limit
+ * it may be called again and goes on. */
 enum err vm_run(struct vm *vm);
 /* One exit: run, handle, apply, up to the lockstep point. ERR_OK also when the VM ended by it (vm->ended). */
 enum err vm_step_exit(struct vm *vm, struct vcpu *v);
 /* One guest instruction (MODE_CAP_STEP_INSN), or the exit it caused. */
 enum err vm_step_insn(struct vm *vm, struct vcpu *v);
-void vm_stop(struct vm *vm); /* async-signal-safe */
+void vm_stop(struct vm *vm);	/* end.kind "stopped"; async-signal-safe */
+void vm_timeout(struct vm *vm); /* end.kind "timeout"; async-signal-safe */
 void vm_reset(struct vm *vm);
 /* Ends the machine; the first reason wins. Safe from device code. */
 void vm_kill(struct vm *vm, enum end_kind kind, uint32_t code, const char *fmt, ...) PRINTF_LIKE(4, 5);
