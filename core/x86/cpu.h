@@ -23,6 +23,7 @@ enum x86_rc {
 	X86_FAULT, /* c->fault holds the exception; the caller delivers it (x86_deliver) */
 	X86_EXIT,  /* c->exit is filled; nothing else changed */
 	X86_STOP,  /* decoded but not executed yet, or a VMM limit: c->stop_reason names it */
+	X86_RETRY, /* between a block and its runner only: the code changed under it, look it up again; nothing was done */
 };
 
 /* An event to deliver, or that a handler reflects. */

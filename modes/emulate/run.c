@@ -1,0 +1,241 @@
+/*
+ * Running many instructions: the interpreter's loop.
+ *
+ * Concept: the fast path runs whole blocks and looks up only between them. Everything rare (single-step, breakpoints,
+ * interrupt shadows, an audit probe, code in device memory, the last few instructions before a deadline) takes the slow
+ * path of core/x86: x86_step(), one instruction at a time. Both use the same handlers, so they cannot disagree on what
+ * an instruction means; and a run stops after exactly so many instructions on either path, so that virtual time does
+ * not depend on what happens to be cached.
+ *
+ * Read first: core/x86/exec.h (the convention between a runner and the handlers).
+ */
+#include "modes/emulate/emulate.h"
+
+#include "core/lib.h"
+#include "core/x86/access.h"
+#include "core/x86/exec.h"
+
+#define KICK_CHECK_INSNS 65536u /* a stop request waits for at most so many instructions */
+
+struct run {
+	struct vcpu *v;
+	struct x86_cpu *c;
+	struct emulate_vm *em;
+	const struct run_bounds *b;
+	uint64_t end; /* c->insns at which this run is over */
+};
+
+static enum x86_rc finish(struct run *r, uint32_t reason, uint32_t vmm_reason)
+{
+	bool kernel = r->v->vm->controls.kernel & CTL_KERNEL_TIMER;
+
+	return x86_exit(r->c, kernel ? vmm_reason : reason, 0, 0);
+}
+
+/* Instructions that need the slow path whatever the block cache holds. */
+static bool is_special(const struct run *r)
+{
+	const struct x86_cpu *c = r->c;
+
+	return (c->s.rflags & (FLAG_TF | FLAG_RF)) || c->s.intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS) ||
+	       c->s.pending_dbg || (c->s.dr7 & 0xff) || r->b->single_step || c->on_insn;
+}
+
+/* The block at cs:rip, or NULL: then the slow path finds out why (fault, device memory, page-crossing instruction). */
+static struct block *find_block(struct run *r)
+{
+	struct x86_cpu *c = r->c;
+	gpa_t gpa;
+	const uint8_t *page;
+	struct block *b;
+
+	if (x86_fetch_page(c, x86_linear_ip(c), &page, &gpa) != X86_OK || !page)
+		return NULL;
+	b = blocks_find(&r->em->blocks, gpa, blocks_key(c->code_size, c->mode));
+	if (LIKELY(b))
+		return b;
+	b = blocks_build(&r->em->blocks, gpa, page, c->code_size, (enum x86_mode)c->mode);
+	if (b)
+		x86_tlb_mark_code(c, gpa);
+	return b;
+}
+
+/* Does the code segment's limit allow all of the block? */
+static bool inside_limit(const struct x86_cpu *c, const struct block *b)
+{
+	return c->mode == X86_MODE_LONG64 || c->s.rip + b->bytes - 1 <= c->s.seg[X86_CS].limit;
+}
+
+/*
+ * Runs one block from its first instruction. Retired instructions are counted before the last one executes, because the
+ * last one alone may look at the counter (exits, RDTSC, REP).
+ */
+static enum x86_rc run_block(struct run *r, const struct block *b)
+{
+	struct x86_cpu *c = r->c;
+	const struct x86_insn *i = b->insns, *last = i + b->n - 1;
+	uint64_t mask = c->ip_mask;
+	enum x86_rc rc;
+
+	for (; i < last; i++) {
+		c->s.rip = (c->s.rip + i->len) & mask;
+		rc = i->fn(c, i);
+		if (UNLIKELY(rc != X86_OK)) {
+			c->s.rip = (c->s.rip - i->len) & mask;
+			c->insns += (uint64_t)(i - b->insns);
+			return rc;
+		}
+	}
+	c->insns += b->n - 1u;
+	if (!b->last_plain) {
+		r->v->vm->clock.insns = c->insns;
+		c->budget = r->end - c->insns;
+	}
+	c->s.rip = (c->s.rip + i->len) & mask;
+	rc = i->fn(c, i);
+	if (UNLIKELY(rc != X86_OK)) {
+		c->s.rip = (c->s.rip - i->len) & mask;
+		return rc;
+	}
+	c->insns++;
+	return X86_OK;
+}
+
+/* One instruction by the slow path, with everything that a guest's debug state asks for. */
+static enum x86_rc run_step(struct run *r)
+{
+	struct x86_cpu *c = r->c;
+
+	r->v->vm->clock.insns = c->insns;
+	c->budget = r->b->single_step ? 1 : r->end - c->insns;
+	return x86_step(c);
+}
+
+/* Runs blocks, following links, until one faults or exits, a rare case comes up, or the time slice is nearly over. */
+static enum x86_rc run_blocks(struct run *r)
+{
+	struct x86_cpu *c = r->c;
+	struct block *b = find_block(r), *next;
+	uint64_t slice = c->insns + KICK_CHECK_INSNS < r->end ? c->insns + KICK_CHECK_INSNS : r->end;
+	gva_t lin_page = x86_linear_ip(c) >> PAGE_SHIFT_4K;
+	gpa_t gpa;
+	const uint8_t *page;
+	enum x86_rc rc;
+
+	if (!b)
+		return run_step(r);
+	for (;;) {
+		gpa_t page_gpa = b->gpa & ~(gpa_t)(PAGE_SIZE_4K - 1), fall_through = b->gpa + b->bytes;
+
+		if (UNLIKELY(c->insns + b->n > r->end || !inside_limit(c, b)))
+			return run_step(r);
+		rc = run_block(r, b);
+		if (UNLIKELY(rc != X86_OK || c->block_end || c->insns >= slice))
+			return rc;
+		gva_t ip = x86_linear_ip(c);
+
+		if (LIKELY(ip >> PAGE_SHIFT_4K == lin_page)) {
+			gpa = page_gpa | (ip & (PAGE_SIZE_4K - 1));
+		} else {
+			if (x86_fetch_page(c, ip, &page, &gpa) != X86_OK || !page)
+				return run_step(r);
+			lin_page = ip >> PAGE_SHIFT_4K;
+		}
+		unsigned taken = gpa != fall_through;
+
+		next = b->link[taken];
+		if (LIKELY(next && next->gpa == gpa && next->key == b->key)) {
+			b = next;
+			continue;
+		}
+		uint64_t flushes = r->em->blocks.flushes;
+
+		next = find_block(r);
+		if (!next)
+			return run_step(r);
+		if (b->gpa != BLOCK_GONE && flushes == r->em->blocks.flushes)
+			b->link[taken] = next;
+		b = next;
+	}
+}
+
+/* Why the run must stop before the next instruction; X86_OK when it need not. */
+static enum x86_rc check_bounds(struct run *r)
+{
+	const struct clock *clock = &r->v->vm->clock;
+
+	if (UNLIKELY(r->em->kicked || r->v->vm->stop)) {
+		r->em->kicked = 0;
+		return x86_exit(r->c, EXIT_VMM_KICK, 0, 0);
+	}
+	if (r->b->irq_window && (r->c->s.rflags & FLAG_IF) &&
+	    !(r->c->s.intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS)))
+		return finish(r, EXIT_INTERRUPT_WINDOW, EXIT_VMM_IRQ_WINDOW);
+	if (r->c->insns >= r->end || (clock->kind == CLOCK_HOST && clock_now_ns(clock) >= r->b->deadline_ns))
+		return finish(r, EXIT_PREEMPTION_TIMER, EXIT_VMM_TIMER);
+	return X86_OK;
+}
+
+static enum x86_rc deliver_pending(struct x86_cpu *c)
+{
+	uint32_t info = c->s.pending_event;
+	struct x86_event ev = {.vector = (uint8_t)info,
+	    .type = (uint8_t)(info >> INTR_INFO_TYPE_SHIFT & 7),
+	    .has_error = (info & INTR_INFO_ERROR) != 0,
+	    .error = c->s.pending_error,
+	    .insn_len = (uint8_t)c->s.pending_len,
+	    .cr2 = c->s.cr2};
+
+	c->s.pending_event = 0;
+	return x86_deliver(c, &ev);
+}
+
+static enum err stop_at(struct run *r, enum x86_rc rc)
+{
+	struct x86_cpu *c = r->c;
+
+	r->v->vm->clock.insns = c->insns;
+	x86_flags_sync(c);
+	if (rc == X86_STOP) {
+		x86_exit(c, EXIT_VMM_UNIMPLEMENTED, 0, 0);
+		vm_kill(
+		    r->v->vm, END_UNIMPLEMENTED, 0, "%s at rip 0x%llx", c->stop_reason, (unsigned long long)c->s.rip);
+	}
+	return ERR_OK;
+}
+
+enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit *e)
+{
+	struct emulate_vm *em = v->vm->mode_priv;
+	struct run r = {.v = v, .c = &v->cpu, .em = em, .b = b, .end = UINT64_MAX};
+	enum x86_rc rc = X86_OK;
+
+	r.c->exit = e;
+	r.c->insns = v->vm->clock.insns;
+	if (b->max_insns < UINT64_MAX - r.c->insns)
+		r.end = r.c->insns + b->max_insns;
+	if (em->mem_generation != v->vm->mem.generation) {
+		blocks_flush(&em->blocks);
+		x86_tlb_flush(r.c);
+		em->mem_generation = v->vm->mem.generation;
+	}
+	if (r.c->s.pending_event)
+		rc = deliver_pending(r.c);
+	while (rc == X86_OK) {
+		uint64_t before = r.c->insns;
+
+		x86_flags_sync(r.c);
+		rc = check_bounds(&r);
+		if (rc != X86_OK)
+			break;
+		r.c->block_end = false;
+		rc = is_special(&r) ? run_step(&r) : run_blocks(&r);
+		if (rc == X86_RETRY)
+			rc = X86_OK;
+		if (rc == X86_FAULT)
+			rc = x86_deliver(r.c, &r.c->fault);
+		if (rc == X86_OK && b->single_step && r.c->insns != before)
+			rc = x86_exit(r.c, EXIT_VMM_DEBUG, 0, 0);
+	}
+	return stop_at(&r, rc);
+}
