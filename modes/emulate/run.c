@@ -35,10 +35,32 @@ static enum x86_rc finish(struct run *r, uint32_t reason, uint32_t vmm_reason)
 /* Instructions that need the slow path whatever the block cache holds. */
 static bool is_special(const struct run *r)
 {
-	const struct x86_cpu *c = r->c;
+	return x86_debug_active(r->c) || r->b->single_step || r->c->on_insn;
+}
 
-	return (c->s.rflags & (FLAG_TF | FLAG_RF)) || c->s.intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS) ||
-	       c->s.pending_dbg || (c->s.dr7 & 0xff) || r->b->single_step || c->on_insn;
+/* Everything was dropped from the cache: no page holds decoded code any more. */
+static void forget_code_marks(struct vm *vm)
+{
+	for (unsigned k = 0; k < vm->n_vcpus; k++)
+		memset(vm->vcpus[k].cpu.tlb.code, 0, sizeof(vm->vcpus[k].cpu.tlb.code));
+}
+
+static struct block *build_block(struct run *r, gpa_t gpa, const uint8_t *page)
+{
+	struct block_cache *bc = &r->em->blocks;
+	struct vm *vm = r->v->vm;
+	uint64_t flushes = bc->flushes;
+	bool marked = blocks_in_page(bc, gpa);
+	struct block *b = blocks_build(bc, gpa, page, r->c->code_size, (enum x86_mode)r->c->mode);
+
+	if (flushes != bc->flushes) {
+		forget_code_marks(vm);
+		marked = false;
+	}
+	if (b && !marked)
+		for (unsigned k = 0; k < vm->n_vcpus; k++)
+			x86_tlb_mark_code(&vm->vcpus[k].cpu, gpa);
+	return b;
 }
 
 /* The block at cs:rip, or NULL: then the slow path finds out why (fault, device memory, page-crossing instruction). */
@@ -47,17 +69,12 @@ static struct block *find_block(struct run *r)
 	struct x86_cpu *c = r->c;
 	gpa_t gpa;
 	const uint8_t *page;
-	struct block *b;
 
 	if (x86_fetch_page(c, x86_linear_ip(c), &page, &gpa) != X86_OK || !page)
 		return NULL;
-	b = blocks_find(&r->em->blocks, gpa, blocks_key(c->code_size, c->mode));
-	if (LIKELY(b))
-		return b;
-	b = blocks_build(&r->em->blocks, gpa, page, c->code_size, (enum x86_mode)c->mode);
-	if (b)
-		x86_tlb_mark_code(c, gpa);
-	return b;
+	struct block *b = blocks_find(&r->em->blocks, gpa, blocks_key(c->code_size, c->mode));
+
+	return LIKELY(b != NULL) ? b : build_block(r, gpa, page);
 }
 
 /* Does the code segment's limit allow all of the block? */
@@ -196,7 +213,9 @@ static enum err stop_at(struct run *r, enum x86_rc rc)
 
 	r->v->vm->clock.insns = c->insns;
 	x86_flags_sync(c);
-	if (rc == X86_STOP) {
+	if (rc == X86_EXIT) {
+		c->exit->rip = c->s.rip;
+	} else {
 		x86_exit(c, EXIT_VMM_UNIMPLEMENTED, 0, 0);
 		vm_kill(
 		    r->v->vm, END_UNIMPLEMENTED, 0, "%s at rip 0x%llx", c->stop_reason, (unsigned long long)c->s.rip);
@@ -216,6 +235,7 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 		r.end = r.c->insns + b->max_insns;
 	if (em->mem_generation != v->vm->mem.generation) {
 		blocks_flush(&em->blocks);
+		forget_code_marks(v->vm);
 		x86_tlb_flush(r.c);
 		em->mem_generation = v->vm->mem.generation;
 	}

@@ -122,6 +122,36 @@ static void emulate_kick(struct vcpu *v)
 		em->kicked = 1;
 }
 
+static size_t list_entries(const struct x86_cpu *c, const struct x86_tlb_entry *array, bool write,
+    struct mode_mapping *out, size_t n, size_t max)
+{
+	for (size_t k = 0; k < 2 * X86_TLB_ENTRIES; k++) {
+		const struct x86_tlb_entry *t = &array[k];
+
+		if (t->tag == 0 || t->tag >> X86_TLB_GEN_SHIFT != c->tlb.gen_tag >> X86_TLB_GEN_SHIFT)
+			continue;
+		if (n < max)
+			out[n] = (struct mode_mapping){t->gpa, PAGE_SIZE_4K, t->host, write};
+		n++;
+	}
+	return n;
+}
+
+/* What guest code reaches without the VMM: exactly the valid TLB entries. */
+static size_t emulate_mappings(struct vm *vm, struct mode_mapping *out, size_t max)
+{
+	size_t n = 0;
+
+	for (unsigned k = 0; k < vm->n_vcpus; k++) {
+		const struct x86_cpu *c = &vm->vcpus[k].cpu;
+
+		n = list_entries(c, &c->tlb.read[0][0], false, out, n, max);
+		n = list_entries(c, &c->tlb.write[0][0], true, out, n, max);
+		n = list_entries(c, &c->tlb.fetch[0][0], false, out, n, max);
+	}
+	return n;
+}
+
 const struct mode_ops mode_emulate_type2_ops = {
     .name = "emulate",
     .engine = "interpreter",
@@ -142,4 +172,5 @@ const struct mode_ops mode_emulate_type2_ops = {
     .run = emulate_run,
     .complete = emulate_complete,
     .kick = emulate_kick,
+    .mappings = emulate_mappings,
 };
