@@ -22,6 +22,7 @@
 #ifndef VMSCOPE_CORE_X86_EXEC_H
 #define VMSCOPE_CORE_X86_EXEC_H
 
+#include "core/x86/access.h"
 #include "core/x86/flags.h"
 #include "core/x86/insn.h"
 
@@ -88,11 +89,6 @@ X86_INLINE uint64_t x86_ea(const struct x86_cpu *c, const struct x86_insn *i)
 	if (i->index != INSN_NO_REG)
 		a += c->s.gpr[i->index] << i->scale;
 	return x86_addr_mask(i->addrsize, a);
-}
-
-X86_INLINE bool x86_canonical(uint64_t a)
-{
-	return (uint64_t)((int64_t)(a << 16) >> 16) == a;
 }
 
 /* A near jump: #GP(0) when the target is outside CS or not canonical. target is already cut to the operand size. */
