@@ -16,15 +16,15 @@
 
 /* One field table for each event. */
 #define EVENT(system, name, doc) static const struct event_field fields_##name[] = {
-#define FIELD(event, ctype, decl_, member)                                                                             \
-	{.decl = (decl_),                                                                                              \
-	    .offset = offsetof(struct event_##event, member),                                                          \
-	    .size = sizeof(ctype),                                                                                     \
+#define FIELD(event, ctype, decl_, member)                    \
+	{.decl = (decl_),                                     \
+	    .offset = offsetof(struct event_##event, member), \
+	    .size = sizeof(ctype),                            \
 	    .is_signed = (ctype)-1 < (ctype)1},
-#define TEXT(event, len, member)                                                                                       \
+#define TEXT(event, len, member) \
 	{.decl = "char " #member "[" #len "]", .offset = offsetof(struct event_##event, member), .size = (len)},
-#define PRINT(event, fmt, args)                                                                                        \
-	}                                                                                                              \
+#define PRINT(event, fmt, args) \
+	}                       \
 	;
 #include "tracer/events.def"
 #undef EVENT
@@ -34,15 +34,14 @@
 
 #define FIELD(event, ctype, decl, member)
 #define TEXT(event, len, member)
-#define EVENT(system_, name_, doc_)                                                                                    \
-	{.system = #system_,                                                                                           \
-	    .name = #name_,                                                                                            \
-	    .doc = (doc_),                                                                                             \
-	    .fields = fields_##name_,                                                                                  \
-	    .n_fields = ARRAY_LEN(fields_##name_),                                                                     \
-	    .size = sizeof(struct event_##name_),                                                                      \
-	    .id = EVENT_ID_##name_,
-#define PRINT(event, fmt_, args_) .fmt = (fmt_), .args = (args_)},
+#define EVENT(system_, name_, doc_)                                                          \
+	{                                                                                    \
+		.system = #system_, .name = #name_, .doc = (doc_), .fields = fields_##name_, \
+		.n_fields = ARRAY_LEN(fields_##name_), .size = sizeof(struct event_##name_), .id = EVENT_ID_##name_,
+#define PRINT(event, fmt_, args_)      \
+	.fmt = (fmt_), .args = (args_) \
+	}                              \
+	,
 static const struct event_desc events[] = {
 #include "tracer/events.def"
 };

@@ -7,6 +7,10 @@
 
 #include "core/err.h"
 
+#define SESSION_VERSION 1u
+#define SESSION_COUNTS_INSNS (1u << 0) /* the field insns of verdicts is a count */
+#define SESSION_KNOWS_COST (1u << 1)   /* the field cost_ns of verdicts is a figure */
+
 /* What every ftrace record starts with. pid is the vCPU's number + 1 (0 would read as the idle task). */
 struct event_common {
 	uint16_t type;
@@ -14,13 +18,13 @@ struct event_common {
 	int32_t pid;
 };
 
-#define EVENT(system, name, doc)                                                                                       \
-	struct event_##name {                                                                                          \
+#define EVENT(system, name, doc) \
+	struct event_##name {    \
 		struct event_common common;
 #define FIELD(event, ctype, decl, member) ctype member;
 #define TEXT(event, len, member) char member[len];
-#define PRINT(event, fmt, args)                                                                                        \
-	}                                                                                                              \
+#define PRINT(event, fmt, args) \
+	}                       \
 	;
 #include "tracer/events.def"
 #undef EVENT

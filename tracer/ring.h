@@ -3,8 +3,8 @@
  * Records are of fixed size and hold no pointer, so that the same ring works in shared memory and on bare metal
  * (freestanding: C11 atomics only). The owner gives the memory; a ring allocates nothing.
  *
- * Producer: p = ring_reserve(); fill *p; ring_commit(). Consumer: ring_peek() gives a stretch of records, ring_release()
- * hands their slots back. What happens when the ring is full is its policy:
+ * Producer: p = ring_reserve(); fill *p; ring_commit(). Consumer: ring_peek() gives a stretch of records,
+ * ring_release() hands their slots back. What happens when the ring is full is its policy:
  *
  *   RING_BLOCK  the producer waits until there is room: virtual time, where nothing may ever be lost;
  *   RING_DROP   the newest record is dropped and counted: host time, where waiting would change what is measured.
