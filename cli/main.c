@@ -42,7 +42,7 @@ static void print_help(FILE *f)
 		if (later)
 			fputs("\nwith a later version:\n", f);
 		for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-			if (!commands[i].run == later)
+			if ((commands[i].run == NULL) == (later != 0))
 				fprintf(f, "  %-8s %-17s %s\n", commands[i].name, commands[i].args, commands[i].doc);
 	}
 	fputs("\nGUEST is a path, or the name of a bundled guest such as \"hello\".\n"

@@ -1,0 +1,88 @@
+/*
+ * Console bytes out, keys in. See console.h.
+ */
+#include "cli/console.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/machine.h"
+
+#define KEY_INTERVAL_NS 1000000u
+
+void console_byte(void *arg, const char *port, uint8_t byte)
+{
+	struct console *c = arg;
+	(void)port;
+	if (c->n == c->room) {
+		size_t room = c->room ? c->room * 2 : 4096;
+		uint8_t *more = realloc(c->bytes, room);
+		if (!more) {
+			c->failed = true;
+			return;
+		}
+		c->bytes = more;
+		c->room = room;
+	}
+	c->bytes[c->n++] = byte;
+	if (c->live && (putchar(byte) == EOF || (byte == '\n' && fflush(stdout))))
+		c->failed = true;
+}
+
+static int hex_digit(char ch)
+{
+	if (ch >= '0' && ch <= '9')
+		return ch - '0';
+	ch = (char)(ch | 0x20);
+	return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
+}
+
+size_t console_unescape(const char *t, uint8_t *buf)
+{
+	static const char from[] = "nrte\\", to[] = "\n\r\t\x1b\\";
+	size_t n = 0;
+	for (; *t; t++) {
+		const char *p;
+		if (t[0] == '\\' && t[1] && (p = strchr(from, t[1]))) {
+			buf[n++] = (uint8_t)to[p - from];
+			t++;
+		} else if (t[0] == '\\' && t[1] == 'x' && hex_digit(t[2]) >= 0 && hex_digit(t[3]) >= 0) {
+			buf[n++] = (uint8_t)(hex_digit(t[2]) << 4 | hex_digit(t[3]));
+			t += 3;
+		} else {
+			buf[n++] = (uint8_t)*t;
+		}
+	}
+	return n;
+}
+
+static void type_more(void *arg, uint64_t deadline_ns)
+{
+	struct console *c = arg;
+	c->typed += machine_type(c->vm, c->keys + c->typed, c->n_keys - c->typed);
+	if (c->typed < c->n_keys)
+		clock_arm(&c->vm->clock, c->timer, deadline_ns + KEY_INTERVAL_NS);
+}
+
+enum err console_type(struct console *c, struct vm *vm, const char *text, struct errmsg *why)
+{
+	c->vm = vm;
+	c->keys = malloc(strlen(text) + 1);
+	if (!c->keys)
+		return err_set(why, ERR_NOMEM, "--keys: no memory");
+	c->n_keys = console_unescape(text, c->keys);
+	enum err e = clock_add_timer(&vm->clock, type_more, c, &c->timer);
+	if (e)
+		return err_set(why, e, "--keys: %s", err_sentence(e));
+	if (c->n_keys)
+		type_more(c, clock_now_ns(&vm->clock));
+	return ERR_OK;
+}
+
+void console_free(struct console *c)
+{
+	free(c->bytes);
+	free(c->keys);
+	*c = (struct console){0};
+}

@@ -1,0 +1,244 @@
+/*
+ * One run, from options to a result. The order of everything is here: read runner_run() from top to bottom.
+ */
+#include "cli/runner.h"
+
+#include <sha256.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "cli/console.h"
+#include "core/machine.h"
+#include "core/session.h"
+
+/* The session that SIGINT and the timeout stop. One run at a time in this process. */
+static struct session *volatile running;
+static volatile sig_atomic_t got_sigint, got_timeout;
+
+static void on_signal(int sig)
+{
+	if (sig == SIGALRM)
+		got_timeout = 1;
+	else
+		got_sigint = 1;
+	struct session *s = running;
+	if (s)
+		s->ops->stop(s);
+}
+
+static void set_timer(uint64_t ms)
+{
+	struct itimerval t = {.it_value = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)}};
+	/* Again every 50 ms: a signal that arrives just before the wait it should end must not be the last one. */
+	if (ms)
+		t.it_interval.tv_usec = 50000;
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+const char *type_name(enum vmm_type t)
+{
+	return t == VMM_TYPE_I ? "I" : "II";
+}
+
+enum err runner_check(const struct run_options *o, const struct mode_ops *ops, const char **controls,
+    enum clock_kind *clock, struct errmsg *why)
+{
+	size_t n;
+	const struct controls_profile *p = controls_profiles(&n);
+	const char *mode = mode_name(ops->mode), *type = type_name(ops->type);
+	*controls = o->controls ? o->controls : ops->default_profile;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(p[i].name, *controls) == 0 && !(p[i].backends & ops->profiles))
+			return err_set(why, ERR_UNSUPPORTED,
+			    "--controls %s: not with %s/%s, which runs under %s: leave --controls out", *controls, mode,
+			    type, ops->default_profile);
+	*clock = o->clock_set ? o->clock : ops->caps & MODE_CAP_VIRTUAL_TIME ? CLOCK_VIRTUAL : CLOCK_HOST;
+	if (*clock == CLOCK_VIRTUAL && !(ops->caps & MODE_CAP_VIRTUAL_TIME))
+		return err_set(why, ERR_UNSUPPORTED, "--clock virtual: %s/%s runs on the host's time: use --clock host",
+		    mode, type);
+	if (*clock == CLOCK_HOST && !(ops->caps & MODE_CAP_HOST_TIME))
+		return err_set(
+		    why, ERR_UNSUPPORTED, "--clock host: %s/%s runs on virtual time: use --clock virtual", mode, type);
+	if (o->engine && strcmp(o->engine, ops->engine) != 0)
+		return err_set(
+		    why, ERR_UNSUPPORTED, "--engine %s: %s/%s has the engine %s", o->engine, mode, type, ops->engine);
+	if (o->machine && ops->type == VMM_TYPE_II)
+		return err_set(why, ERR_UNSUPPORTED,
+		    "--machine %s: a type 2 run needs no machine: leave it out or use --type 1", o->machine);
+	if (o->max_insns && !(ops->caps & MODE_CAP_COUNTS_INSNS))
+		return err_set(why, ERR_UNSUPPORTED,
+		    "--max-insns: %s/%s does not count instructions: use --max-exits or --timeout", mode, type);
+	return ERR_OK;
+}
+
+/* Everything that one run needs and that is taken down in reverse order. */
+struct run {
+	const struct run_options *o;
+	const struct mode_ops *ops;
+	const struct runner_extra *x;
+	struct run_result *r;
+	struct guest guest;
+	struct console console;
+	struct vm *vm;
+	struct session *session;
+};
+
+static enum err create(struct run *run)
+{
+	const struct run_options *o = run->o;
+	struct run_result *r = run->r;
+	const char *controls;
+	enum err e = runner_check(o, run->ops, &controls, &r->clock, &r->why);
+	if (!e)
+		e = run->ops->probe(&host_posix_ops, &r->why);
+	bool model = run->ops->caps & MODE_CAP_MODEL;
+	if (!e)
+		e = guest_open(&run->guest, o, !model, &r->why);
+	if (e)
+		return e;
+	snprintf(r->guest, sizeof r->guest, "%s", run->guest.name);
+	if (model && !run->guest.model[0])
+		return err_set(&r->why, ERR_NOENT,
+		    "%s: no behaviour model stands beside this guest: give one with --model FILE", run->guest.name);
+	struct vm_config cfg = {.host = &host_posix_ops,
+	    .mode = run->ops,
+	    .guest = run->guest.name,
+	    .controls = controls,
+	    .model = model ? run->guest.model : NULL,
+	    .mem_size = o->mem,
+	    .n_vcpus = 1,
+	    .clock = r->clock,
+	    .seed = o->seed,
+	    .max_exits = o->max_exits,
+	    .max_insns = o->max_insns,
+	    .console = console_byte,
+	    .console_arg = &run->console};
+	e = vm_create(&cfg, &run->vm, &r->why);
+	if (e)
+		return e;
+	snprintf(r->controls, sizeof r->controls, "%s", run->vm->controls.name);
+	if (!model)
+		e = guest_load(&run->guest, o, run->vm, &r->why);
+	if (!e && o->keys)
+		e = console_type(&run->console, run->vm, o->keys, &r->why);
+	return e;
+}
+
+static enum err attach(struct run *run)
+{
+	enum err e = ERR_OK;
+	if (run->x->probe)
+		e = vm_add_probe(run->vm, run->x->probe, run->x->probe_arg);
+	return e ? err_set(&run->r->why, e, "%s", err_sentence(e)) : e;
+}
+
+/* Runs with SIGINT and the timeout bound to the session. */
+static enum err drive(struct run *run)
+{
+	struct run_result *r = run->r;
+	struct sigaction act = {.sa_handler = on_signal}, old_int, old_alarm;
+	enum err e = session_open_local(run->vm, &run->session, &r->why);
+	if (e)
+		return e;
+	got_timeout = 0;
+	running = run->session;
+	sigaction(SIGINT, &act, &old_int);
+	sigaction(SIGALRM, &act, &old_alarm);
+	set_timer(run->o->timeout_ms);
+	uint64_t start = host_posix_ops.now_ns();
+	e = got_sigint ? ERR_AGAIN : run->session->ops->run(run->session);
+	r->wall_ns = host_posix_ops.now_ns() - start;
+	set_timer(0);
+	running = NULL;
+	sigaction(SIGALRM, &old_alarm, NULL);
+	sigaction(SIGINT, &old_int, NULL);
+	return e;
+}
+
+static void collect(struct run *run, enum err e)
+{
+	struct run_result *r = run->r;
+	struct vm *vm = run->vm;
+	r->ran = true;
+	r->end = vm->end;
+	if (e && !vm->ended) {
+		r->end.kind = e == ERR_AGAIN ? END_STOPPED : e == ERR_BUG ? END_BUG : END_HOST_ERROR;
+		snprintf(r->end.detail, sizeof r->end.detail, "%s", err_sentence(e));
+	}
+	if (r->end.kind == END_STOPPED && got_timeout) {
+		r->end.kind = END_TIMEOUT;
+		snprintf(r->end.detail, sizeof r->end.detail, "--timeout: %.3f s of wall time are over",
+		    (double)run->o->timeout_ms / 1000);
+	}
+	r->insns_known = run->ops->caps & MODE_CAP_COUNTS_INSNS;
+	r->insns = vm->clock.insns;
+	r->virtual_ns = clock_now_ns(&vm->clock);
+	r->has_screen = machine_screen(vm, r->screen);
+	r->console = run->console.bytes;
+	r->console_len = run->console.n;
+	run->console.bytes = NULL;
+	SHA256Data(r->console ? r->console : (const uint8_t *)"", r->console_len, r->console_sha256);
+}
+
+static struct measured count_if(bool known, uint64_t value, const char *source)
+{
+	return (struct measured){.value = value, .source = known ? source : NULL};
+}
+
+static void decide(struct run *run)
+{
+	struct run_result *r = run->r;
+	const struct vcpu_counts *c = &run->vm->vcpus[0].counts;
+	struct efficiency_input in = {.mode = run->ops->mode, .dominant = run->o->dominant};
+	if (r->insns_known)
+		in.instructions = count_if(true, r->insns, "counted by the engine");
+	else
+		in.instructions = run->x->reference_insns;
+	in.innocuous = count_if(c->insns_innocuous_emulated > 0, c->insns_innocuous_emulated, "counted by the engine");
+	in.guest_ns = count_if(r->clock == CLOCK_HOST, c->guest_ns, "measured around each entry");
+	in.vmm_ns = count_if(r->clock == CLOCK_HOST, c->vmm_ns, "measured around each entry");
+	efficiency_decide(&in, &r->efficiency);
+	safety_audit(run->vm, 0, &r->safety);
+}
+
+enum err runner_run(
+    const struct run_options *o, const struct mode_ops *ops, const struct runner_extra *x, struct run_result *r)
+{
+	struct run run = {.o = o, .ops = ops, .x = x, .r = r, .console = {.live = x->console_live}};
+	*r = (struct run_result){.mode = ops->mode, .type = ops->type, .ops = ops, .backend = ops->engine};
+	enum err e = create(&run);
+	if (!e)
+		e = attach(&run);
+	if (!e) {
+		e = drive(&run);
+		if (run.session) {
+			collect(&run, e);
+			decide(&run);
+			e = ERR_OK;
+		}
+	}
+	r->err = e;
+	if (run.session)
+		run.session->ops->close(run.session);
+	else if (run.vm)
+		vm_destroy(run.vm);
+	if (x->console_live)
+		fflush(stdout);
+	console_free(&run.console);
+	guest_close(&run.guest);
+	return e;
+}
+
+void run_result_free(struct run_result *r)
+{
+	free(r->console);
+	*r = (struct run_result){0};
+}
+
+int run_result_status(const struct run_result *r)
+{
+	return r->ran ? end_status(r->end.kind, r->end.code) : (int)0;
+}

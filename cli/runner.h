@@ -1,0 +1,59 @@
+/*
+ * One run of one guest in one backend, from options to a result: create, load, attach observers, run, measure, decide.
+ * run, compare and audit are built on it; text and JSON are made from the result (cli/result.c, cli/result_json.c).
+ */
+#ifndef VMSCOPE_CLI_RUNNER_H
+#define VMSCOPE_CLI_RUNNER_H
+
+#include "cli/guest.h"
+#include "cli/options.h"
+#include "core/vm.h"
+#include "tracer/efficiency.h"
+#include "tracer/safety.h"
+
+/* Observers and other wishes of the caller. */
+struct runner_extra {
+	const struct probe_ops *probe; /* may be NULL */
+	void *probe_arg;
+	bool console_live;		 /* copy the console to stdout while it runs */
+	struct measured reference_insns; /* how many instructions a counting engine retired for this guest */
+};
+
+struct run_result {
+	char guest[64];
+	enum vmm_mode mode;
+	enum vmm_type type;
+	const struct mode_ops *ops; /* NULL: no such backend */
+	bool ran;		    /* false: err and why say what stopped it before the first instruction */
+	enum err err;
+	struct errmsg why;
+	const char *backend; /* "interpreter", "kvm", "model": ops->engine */
+	char controls[16];
+	enum clock_kind clock;
+	struct vm_end end;
+	bool insns_known;
+	uint64_t insns, virtual_ns, wall_ns;
+	uint8_t *console; /* owned */
+	size_t console_len;
+	char console_sha256[65];
+	bool has_screen;
+	char screen[25][81];
+	struct stats *stats; /* owned; NULL when it did not run */
+	struct safety safety;
+	struct efficiency efficiency;
+	bool equivalence_known; /* only compare fills it */
+	struct pg_verdict equivalence;
+};
+
+/* ERR_OK also when the guest failed: end says so. Whatever is returned, run_result_free() is needed. */
+enum err runner_run(
+    const struct run_options *o, const struct mode_ops *ops, const struct runner_extra *x, struct run_result *r);
+void run_result_free(struct run_result *r);
+/* Which profile and clock a backend would run with, or why it cannot. */
+enum err runner_check(const struct run_options *o, const struct mode_ops *ops, const char **controls,
+    enum clock_kind *clock, struct errmsg *why) MUST_CHECK;
+/* The exit status of the process that this result means. */
+int run_result_status(const struct run_result *r);
+const char *type_name(enum vmm_type t); /* "I", "II" */
+
+#endif
