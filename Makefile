@@ -100,8 +100,13 @@ $(O)/lib%.a:
 link = $(CC) $(LDFLAGS) -o $@ $(1) -Wl,--start-group $(2) -Wl,--end-group $(PKG_LIBS) $(3) -lpthread -lm
 $(O)/vmscope: $(O)/cli/main.o $(PROG_LIBS)
 	$(call say,LD,$@)$(call link,$<,$(PROG_LIBS))
-$(UNIT): $(O)/%: $(O)/%.o $(ALL_LIBS)
+# Only the tests of the command line need the command line.
+UNIT_CLI  := $(filter $(O)/tests/unit/test_cli_%,$(UNIT))
+UNIT_LIBS := $(filter-out $(call lib,cli),$(ALL_LIBS))
+$(UNIT_CLI): $(O)/%: $(O)/%.o $(ALL_LIBS)
 	$(call say,LD,$@)$(call link,$<,$(ALL_LIBS),-lcmocka)
+$(filter-out $(UNIT_CLI),$(UNIT)): $(O)/%: $(O)/%.o $(UNIT_LIBS)
+	$(call say,LD,$@)$(call link,$<,$(UNIT_LIBS),-lcmocka)
 $(BENCH): $(O)/%: $(O)/%.o $(ALL_LIBS)
 	$(call say,LD,$@)$(call link,$<,$(ALL_LIBS))
 
@@ -203,7 +208,7 @@ clean: ## remove everything that was built
 	rm -rf build compile_commands.json
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(filter Makefile %.mk,$(MAKEFILE_LIST))
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 .PHONY: all program setup setup-tests demo unit tests check check-long asan bench sizes lint lint-layers lint-format \

@@ -10,22 +10,23 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "cli/cli.h"
 #include "cli/console.h"
 #include "core/machine.h"
 #include "core/session.h"
 
 /* The session that SIGINT and the timeout stop. One run at a time in this process. */
 static struct session *volatile running;
-static volatile sig_atomic_t got_sigint, got_timeout;
+static volatile sig_atomic_t got_sigint;
 
 static void on_signal(int sig)
 {
-	if (sig == SIGALRM)
-		got_timeout = 1;
-	else
-		got_sigint = 1;
 	struct session *s = running;
-	if (s)
+	if (sig == SIGINT)
+		got_sigint = 1;
+	if (s && sig == SIGALRM)
+		vm_timeout(s->vm);
+	else if (s)
 		s->ops->stop(s);
 }
 
@@ -130,6 +131,9 @@ static enum err create(struct run *run)
 static enum err attach(struct run *run)
 {
 	enum err e = ERR_OK;
+	run->r->stats = stats_new(STATS_BY_REASON);
+	if (!run->r->stats)
+		return err_set(&run->r->why, ERR_NOMEM, "no memory for statistics");
 	if (run->x->probe)
 		e = vm_add_probe(run->vm, run->x->probe, run->x->probe_arg);
 	return e ? err_set(&run->r->why, e, "%s", err_sentence(e)) : e;
@@ -143,7 +147,6 @@ static enum err drive(struct run *run)
 	enum err e = session_open_local(run->vm, &run->session, &r->why);
 	if (e)
 		return e;
-	got_timeout = 0;
 	running = run->session;
 	sigaction(SIGINT, &act, &old_int);
 	sigaction(SIGALRM, &act, &old_alarm);
@@ -167,11 +170,6 @@ static void collect(struct run *run, enum err e)
 	if (e && !vm->ended) {
 		r->end.kind = e == ERR_AGAIN ? END_STOPPED : e == ERR_BUG ? END_BUG : END_HOST_ERROR;
 		snprintf(r->end.detail, sizeof r->end.detail, "%s", err_sentence(e));
-	}
-	if (r->end.kind == END_STOPPED && got_timeout) {
-		r->end.kind = END_TIMEOUT;
-		snprintf(r->end.detail, sizeof r->end.detail, "--timeout: %.3f s of wall time are over",
-		    (double)run->o->timeout_ms / 1000);
 	}
 	r->insns_known = run->ops->caps & MODE_CAP_COUNTS_INSNS;
 	r->insns = vm->clock.insns;
@@ -235,10 +233,11 @@ enum err runner_run(
 void run_result_free(struct run_result *r)
 {
 	free(r->console);
+	stats_free(r->stats);
 	*r = (struct run_result){0};
 }
 
 int run_result_status(const struct run_result *r)
 {
-	return r->ran ? end_status(r->end.kind, r->end.code) : (int)0;
+	return r->ran ? end_status(r->end.kind, r->end.code) : (int)cli_status_of(r->err);
 }

@@ -10,6 +10,7 @@
 #include "core/vm.h"
 #include "tracer/efficiency.h"
 #include "tracer/safety.h"
+#include "tracer/stats.h"
 
 /* Observers and other wishes of the caller. */
 struct runner_extra {
@@ -38,7 +39,7 @@ struct run_result {
 	char console_sha256[65];
 	bool has_screen;
 	char screen[25][81];
-	struct stats *stats; /* owned; NULL when it did not run */
+	struct exit_stats *stats; /* owned; NULL when it did not run */
 	struct safety safety;
 	struct efficiency efficiency;
 	bool equivalence_known; /* only compare fills it */

@@ -1,0 +1,166 @@
+/*
+ * vmscope compare: one guest in every backend of this machine. The reference is emulate/II: it runs first, counts the
+ * instructions, and records the sequence of exits that the models are held against. What runs guest bytes elsewhere is
+ * held against it in lockstep.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/compare.h"
+#include "tracer/sequence.h"
+
+static const struct argp compare_argp = {.options = options_compare,
+    .parser = options_parse,
+    .args_doc = "GUEST",
+    .doc = "Run a guest in every backend that this machine has, and compare.\v"
+	   "The status is 1 when a comparison finds a difference, or an access outside the guest's memory. That an "
+	   "interpreter violates efficiency is its nature, and no failure."};
+
+static void run_one(struct comparison *c, size_t i)
+{
+	const struct mode_ops *ops = c->backends[i];
+	struct run_options o = *c->o;
+	struct sequence sequence = {0};
+	struct runner_extra x = {.probe = &sequence_probe, .probe_arg = &sequence};
+	bool reference = i == c->reference;
+	/* The host's kernel keeps its own controls and clock, and counts no instructions. */
+	if (ops->mode == MODE_VIRTUALIZE && ops->type == VMM_TYPE_II)
+		o.controls = NULL;
+	if (!(ops->caps & MODE_CAP_COUNTS_INSNS))
+		o.max_insns = 0;
+	const struct run_result *ref = &c->runs[c->reference];
+	if (!reference && ref->ran)
+		x.reference_insns = (struct measured){ref->insns, "retired in the reference run of emulate/II"};
+	struct run_result *r = &c->runs[i];
+	(void)runner_run(&o, ops, &x, r);
+	if (reference) {
+		c->sequence = sequence;
+		return;
+	}
+	if (r->ran && ref->ran && ops->mode == MODE_SIMULATE) {
+		struct equivalence_row *row = &c->rows[c->n_rows++];
+		struct sequence_diff diff;
+		sequence_verdict(&c->sequence, &sequence, &row->verdict, &diff);
+		row->subject = i;
+		row->exits_compared = diff.compared;
+		row->exempt = "arrival of timer and interrupt exits";
+		sequence_describe(diff.subject, row->first_divergence, sizeof row->first_divergence);
+		if (!diff.differ)
+			row->first_divergence[0] = 0;
+		compare_consoles(c, row);
+	}
+	sequence_free(&sequence);
+}
+
+void compare_consoles(const struct comparison *c, struct equivalence_row *row)
+{
+	const struct run_result *a = &c->runs[c->reference], *b = &c->runs[row->subject];
+	if (row->verdict.state == PG_VIOLATED || strcmp(a->console_sha256, b->console_sha256) == 0)
+		return;
+	size_t same = 0;
+	while (same < a->console_len && same < b->console_len && a->console[same] == b->console[same])
+		same++;
+	row->verdict.state = PG_VIOLATED;
+	snprintf(row->first_divergence, sizeof row->first_divergence, "console byte %zu", same);
+	snprintf(row->verdict.evidence, sizeof row->verdict.evidence,
+	    "the consoles differ from byte %zu on (%zu and %zu bytes)", same, a->console_len, b->console_len);
+}
+
+static void set_equivalence(struct comparison *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		struct run_result *r = &c->runs[i];
+		if (!r->ran)
+			continue;
+		r->equivalence_known = true;
+		r->equivalence = (struct pg_verdict){.state = PG_UNKNOWN};
+		snprintf(r->equivalence.evidence, sizeof r->equivalence.evidence, "%s",
+		    i == c->reference ? "this is the reference that the others are held against"
+				      : "nothing was compared");
+		if (i == c->reference)
+			r->equivalence.state = PG_NA;
+	}
+	for (size_t k = 0; k < c->n_rows; k++)
+		c->runs[c->rows[k].subject].equivalence = c->rows[k].verdict;
+}
+
+/* 1 for a difference; else what the reference run says. */
+static int status_of(const struct comparison *c)
+{
+	for (size_t k = 0; k < c->n_rows; k++)
+		if (c->rows[k].verdict.state == PG_VIOLATED)
+			return CLI_FAILED;
+	for (size_t i = 0; i < c->n; i++)
+		if (c->runs[i].ran && c->runs[i].safety.verdict.state == PG_VIOLATED)
+			return CLI_FAILED;
+	return run_result_status(&c->runs[c->reference]);
+}
+
+static json_t *text_or_null(const char *s)
+{
+	return s[0] ? json_text((const uint8_t *)s, strlen(s)) : json_null();
+}
+
+static json_t *comparison_json(const struct comparison *c)
+{
+	json_t *runs = json_array(), *rows = json_array();
+	char ref[32], subject[32];
+	const struct run_result *reference = &c->runs[c->reference];
+	backend_label(reference->mode, reference->type, ref, sizeof ref);
+	for (size_t i = 0; i < c->n; i++)
+		json_array_append_new(runs, result_json(&c->runs[i]));
+	for (size_t k = 0; k < c->n_rows; k++) {
+		const struct equivalence_row *row = &c->rows[k];
+		const struct run_result *r = &c->runs[row->subject];
+		backend_label(r->mode, r->type, subject, sizeof subject);
+		json_array_append_new(
+		    rows, json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:[s]}", "reference", ref, "subject", subject,
+			      "state", pg_state_name(row->verdict.state), "evidence",
+			      text_or_null(row->verdict.evidence), "exits_compared", (json_int_t)row->exits_compared,
+			      "first_divergence", text_or_null(row->first_divergence), "exemptions", row->exempt));
+	}
+	return json_pack("{s:o, s:o, s:o}", "guest", text_or_null(reference->guest), "runs", runs, "equivalence", rows);
+}
+
+static int compare_all(struct comparison *c)
+{
+	run_one(c, c->reference);
+	struct run_result *ref = &c->runs[c->reference];
+	/* Wrong input is wrong in every backend: one line, and no table. */
+	if (!ref->ran)
+		return cli_fail_err(ref->err, &ref->why);
+	for (size_t i = 0; i < c->n; i++)
+		if (i != c->reference)
+			run_one(c, i);
+	set_equivalence(c);
+	int bad = 0;
+	if (c->o->json)
+		bad = json_print(comparison_json(c));
+	else
+		compare_print(c, stdout);
+	return bad ? bad : status_of(c);
+}
+
+int cmd_compare(int argc, char **argv)
+{
+	struct run_options o;
+	struct comparison c = {.o = &o};
+	options_init(&o);
+	int status = cli_parse(&compare_argp, argc, argv, &o);
+	if (status)
+		return status;
+	c.backends = modes_all(&c.n);
+	if (c.n > COMPARE_MAX)
+		return cli_fail(CLI_BUG, "compare: more backends than columns");
+	for (size_t i = 0; i < c.n; i++)
+		if (c.backends[i]->mode == MODE_EMULATE && c.backends[i]->type == VMM_TYPE_II)
+			c.reference = i;
+	status = compare_all(&c);
+	for (size_t i = 0; i < c.n; i++)
+		run_result_free(&c.runs[i]);
+	sequence_free(&c.sequence);
+	return status;
+}

@@ -1,0 +1,36 @@
+/*
+ * A comparison: the runs of all backends, and what was held against what. Filled by compare.c, printed by
+ * compare_print.c.
+ */
+#ifndef VMSCOPE_CLI_COMPARE_H
+#define VMSCOPE_CLI_COMPARE_H
+
+#include "cli/result.h"
+#include "tracer/sequence.h"
+
+#define COMPARE_MAX 6
+
+struct equivalence_row {
+	size_t subject; /* index of the run that was held against the reference */
+	struct pg_verdict verdict;
+	uint64_t exits_compared;
+	char first_divergence[200]; /* empty: none */
+	const char *exempt;
+};
+
+struct comparison {
+	const struct run_options *o;
+	const struct mode_ops *const *backends;
+	size_t n, reference;
+	struct run_result runs[COMPARE_MAX];
+	struct sequence sequence; /* of the reference */
+	struct equivalence_row rows[COMPARE_MAX];
+	size_t n_rows;
+};
+
+/* A verdict that holds becomes violated when the two consoles differ. */
+void compare_consoles(const struct comparison *c, struct equivalence_row *row);
+/* The table, at most 80 columns wide, then the evidence. */
+void compare_print(const struct comparison *c, FILE *f);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * vmscope run: one guest, one backend.
+ */
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/result.h"
+
+static const struct argp run_argp = {.options = options_run,
+    .parser = options_parse,
+    .args_doc = "GUEST",
+    .doc = "Run a guest, and say how it ended and what exited.\v"
+	   "GUEST is a path, or the name of a bundled guest. The guest's console goes to stdout, everything else to "
+	   "stderr; with --json one object on stdout holds both."};
+
+/* The backend, or the one line that says why there is none. */
+static int find_backend(const struct run_options *o, const struct mode_ops **ops)
+{
+	struct errmsg why = {{0}};
+	*ops = modes_find(o->mode, o->type);
+	if (!*ops)
+		return cli_fail(CLI_UNAVAILABLE, "--mode %s --type %d: this backend is not built yet: use --type 2",
+		    mode_name(o->mode), (int)o->type);
+	const char *controls;
+	enum clock_kind clock;
+	enum err e = runner_check(o, *ops, &controls, &clock, &why);
+	return e ? cli_fail_err(e, &why) : 0;
+}
+
+static int report(const struct run_options *o, const struct run_result *r)
+{
+	if (o->json) {
+		int bad = json_print(result_json(r));
+		return bad ? bad : run_result_status(r);
+	}
+	fflush(stdout);
+	/* A wrong model is wrong input: one line that names the place in it, like any other. */
+	if (r->end.kind == END_MODEL_ERROR)
+		return cli_fail(CLI_USAGE, "%s", r->end.detail);
+	if (o->vga)
+		result_print_screen(r, stderr);
+	result_print(r, stderr);
+	return run_result_status(r);
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct run_options o;
+	const struct mode_ops *ops;
+	struct run_result r;
+	options_init(&o);
+	int status = cli_parse(&run_argp, argc, argv, &o);
+	if (!status)
+		status = find_backend(&o, &ops);
+	if (status)
+		return status;
+	struct runner_extra x = {.console_live = !o.json};
+	enum err e = runner_run(&o, ops, &x, &r);
+	status = e ? cli_fail_err(e, &r.why) : report(&o, &r);
+	run_result_free(&r);
+	return status;
+}
