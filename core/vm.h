@@ -149,6 +149,9 @@ void vm_reset(struct vm *vm);
 /* Ends the machine; the first reason wins. Safe from device code. */
 void vm_kill(struct vm *vm, enum end_kind kind, uint32_t code, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
+/* Fail-stop: dumps the last exits to the host's log and ends the machine with end.kind "bug". */
+void vm_fail_stop(struct vm *vm, struct vcpu *v, const struct vm_exit *e);
+
 /* Injects without the loop's own decision (lockstep replay). */
 enum err vcpu_inject(struct vcpu *v, const struct x86_event *ev);
 

@@ -1,0 +1,60 @@
+/*
+ * Exit 0: an exception of the guest reached the VMM first. Under the VMX profiles it is the guest's own business and
+ * goes back to it. Under trap-and-emulate (profiles deprivileged and umip) it is how privileged instructions arrive:
+ * the guest's kernel believes to be at CPL 0, really runs at CPL 3, and each privileged instruction raises #GP or #UD
+ * here. If the instruction succeeds when it is executed at the CPL that the guest believes in, the VMM has emulated it;
+ * if it faults even there, the fault is the guest's own.
+ */
+#include "core/handlers.h"
+
+#include "core/x86/insn.h"
+
+static bool is_software(uint32_t type)
+{
+	return type == INTR_TYPE_SW_INT || type == INTR_TYPE_SW_EXCEPTION || type == INTR_TYPE_PRIV_SW_EXCEPTION;
+}
+
+static enum verdict reflect_exit(struct vcpu *v, const struct vm_exit *e)
+{
+	v->reflect = event_of_info(e->intr_info, e->intr_error, e->insn_len);
+	if (v->reflect.vector == VEC_PF)
+		v->reflect.cr2 = e->qual;
+	else if (v->reflect.vector == VEC_DB)
+		v->reflect.dr6 = e->qual;
+	return VERDICT_REFLECT;
+}
+
+/* HLT is the one privileged instruction whose effect is not on the CPU: it asks the VMM for the CPU's time. */
+static bool is_hlt(struct vcpu *v, uint32_t *len)
+{
+	struct x86_insn insn;
+	uint8_t bytes[15];
+	size_t n = x86_peek(&v->cpu, x86_linear_ip(&v->cpu), bytes, sizeof(bytes));
+
+	if (x86_decode(bytes, n, v->cpu.code_size, (enum x86_mode)v->cpu.mode, &insn) != DECODE_OK ||
+	    insn.id != INSN_HLT)
+		return false;
+	*len = insn.len;
+	return true;
+}
+
+static bool is_privileged_trap(const struct vcpu *v, const struct vm_exit *e)
+{
+	uint8_t vector = (uint8_t)e->intr_info;
+
+	return v->vm->controls.ring != RING_HW && !vcpu_completes(v) && !(e->idt_info & INTR_INFO_VALID) &&
+	       !is_software(e->intr_info >> INTR_INFO_TYPE_SHIFT & 7) && (vector == VEC_GP || vector == VEC_UD);
+}
+
+enum verdict handle_exception(struct vcpu *v, struct vm_exit *e)
+{
+	if (!is_privileged_trap(v, e))
+		return reflect_exit(v, e);
+	if (!vcpu_state(v))
+		return VERDICT_KILL;
+	if (v->cpu.cpl != 0) /* the guest's own kernel will want to hear of it */
+		return reflect_exit(v, e);
+	if (is_hlt(v, &e->insn_len))
+		return VERDICT_HALT;
+	return vcpu_execute(v, e);
+}

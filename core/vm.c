@@ -1,0 +1,483 @@
+/*
+ * The loop: run the guest until it exits, let a handler decide, apply the decision. Everything else in this project is
+ * a way to make run() true (modes), a handler's partner (devices), or an observer (tracer). The order of belief is the
+ * whole theory of VMMs: was it handled by the VMM? Otherwise it goes to the guest.
+ *
+ * Read after core/vm.h; next core/handlers.c.
+ */
+#include "core/vm.h"
+
+#include "core/handlers.h"
+#include "core/irq.h"
+#include "core/lib.h"
+#include "core/machine.h"
+
+/* Guest time after which a halted guest that only hears timers is given up (virtual time; an hour takes a moment). */
+#define HALT_PATIENCE_NS 3600000000000ull
+/* Host time and a software engine: look at the clock at least every so many instructions. */
+#define HOST_SLICE_INSNS 50000u
+#define DBG_SINGLE_STEP (1u << 14) /* DR6.BS */
+
+static bool mode_has(const struct vm *vm, unsigned cap)
+{
+	return vm->cfg.mode->caps & cap;
+}
+
+/* --- State ------------------------------------------------------------------------------------------------------- */
+
+static bool mode_failed(struct vm *vm, enum err e, const char *what)
+{
+	if (e == ERR_OK)
+		return false;
+	vm_kill(vm, END_HOST_ERROR, (uint32_t)e, "%s: cannot %s: %s", vm->cfg.mode->name, what, err_sentence(e));
+	return true;
+}
+
+struct x86_state *vcpu_state(struct vcpu *v)
+{
+	if (!v->state_valid) {
+		if (mode_failed(v->vm, v->vm->cfg.mode->get_state(v), "read the CPU state"))
+			return NULL;
+		v->state_valid = true;
+		x86_state_changed(&v->cpu);
+	}
+	x86_flags_sync(&v->cpu);
+	return &v->cpu.s;
+}
+
+struct x86_state *vcpu_state_for_write(struct vcpu *v, uint32_t what)
+{
+	struct x86_state *s = vcpu_state(v);
+
+	if (s)
+		v->dirty |= what;
+	return s;
+}
+
+/* What the VMM changed in v->cpu.s becomes the mode's. */
+static bool flush_state(struct vcpu *v)
+{
+	if (!v->dirty)
+		return true;
+	if (v->dirty & DIRTY_SREGS)
+		x86_state_changed(&v->cpu);
+	enum err e = v->vm->cfg.mode->set_state(v);
+	v->dirty = 0;
+	return !mode_failed(v->vm, e, "set the CPU state");
+}
+
+static void state_is_the_modes(struct vcpu *v)
+{
+	v->state_valid = mode_has(v->vm, MODE_CAP_STATE_LIVE);
+}
+
+/* --- Probes ------------------------------------------------------------------------------------------------------ */
+
+static void probe_entry(struct vm *vm, struct vcpu *v)
+{
+	for (unsigned i = 0; i < vm->n_probes; i++)
+		if (vm->probes[i]->on_entry)
+			vm->probes[i]->on_entry(vm->probe_args[i], v);
+}
+
+static void probe_exit(struct vm *vm, struct vcpu *v, const struct vm_exit *e)
+{
+	for (unsigned i = 0; i < vm->n_probes; i++)
+		if (vm->probes[i]->on_exit)
+			vm->probes[i]->on_exit(vm->probe_args[i], v, e);
+}
+
+static void probe_verdict(struct vm *vm, struct vcpu *v, const struct vm_exit *e, enum verdict verdict)
+{
+	for (unsigned i = 0; i < vm->n_probes; i++)
+		if (vm->probes[i]->on_verdict)
+			vm->probes[i]->on_verdict(vm->probe_args[i], v, e, verdict);
+}
+
+/* --- Events ------------------------------------------------------------------------------------------------------ */
+
+enum err vcpu_inject(struct vcpu *v, const struct x86_event *ev)
+{
+	struct vm *vm = v->vm;
+
+	/* The shadow of STI and MOV SS is over when the VMM injects [SDM 3C "Checks on Guest Non-Register State"]. */
+	if (mode_has(vm, MODE_CAP_STATE_LIVE) || !mode_has(vm, MODE_CAP_COMPLETES)) {
+		struct x86_state *s = vcpu_state(v);
+		if (s && s->intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS)) {
+			s->intr_shadow &= ~(INTR_SHADOW_STI | INTR_SHADOW_MOVSS);
+			v->dirty |= DIRTY_EVENTS;
+		}
+	}
+	if (!flush_state(v))
+		return ERR_IO;
+	enum err e = vm->cfg.mode->inject(v, ev);
+	state_is_the_modes(v);
+	if (e != ERR_OK)
+		return e;
+	v->counts.injected++;
+	for (unsigned i = 0; i < vm->n_probes; i++)
+		if (vm->probes[i]->on_inject)
+			vm->probes[i]->on_inject(vm->probe_args[i], v, ev);
+	return ERR_OK;
+}
+
+static void inject_or_kill(struct vcpu *v, const struct x86_event *ev)
+{
+	(void)mode_failed(v->vm, vcpu_inject(v, ev), "inject an event");
+}
+
+/* An interrupt waits: the guest gets it now, or the mode is told to come back as soon as it could. */
+static void offer_interrupt(struct vm *vm, struct vcpu *v, struct run_bounds *b)
+{
+	if (v->id != 0 || !irq_pending(vm))
+		return;
+	if (!vm->cfg.mode->interruptible(v)) {
+		b->irq_window = true;
+		return;
+	}
+	const struct x86_event ev = {.vector = irq_ack(vm), .type = INTR_TYPE_EXTERNAL};
+	inject_or_kill(v, &ev);
+}
+
+enum fault_kind { FAULT_BENIGN, FAULT_CONTRIBUTORY, FAULT_PAGE, FAULT_DOUBLE };
+
+/* [SDM 3A "Interrupt 8: Double Fault Exception (#DF)"], the table of exception classes. */
+static enum fault_kind fault_kind(const struct x86_event *ev)
+{
+	if (ev->type != INTR_TYPE_HW_EXCEPTION)
+		return FAULT_BENIGN;
+	switch (ev->vector) {
+	case VEC_DE:
+	case VEC_TS:
+	case VEC_NP:
+	case VEC_SS:
+	case VEC_GP:
+		return FAULT_CONTRIBUTORY;
+	case VEC_PF:
+		return FAULT_PAGE;
+	case VEC_DF:
+		return FAULT_DOUBLE;
+	default:
+		return FAULT_BENIGN;
+	}
+}
+
+/* A fault (*second) was met while *first was being delivered. False: triple fault. */
+static bool merge_faults(const struct x86_event *first, struct x86_event *second)
+{
+	enum fault_kind a = fault_kind(first), b = fault_kind(second);
+
+	if (a == FAULT_BENIGN || b == FAULT_BENIGN || (a == FAULT_CONTRIBUTORY && b == FAULT_PAGE))
+		return true; /* handled one after the other: the second is delivered now */
+	if (a == FAULT_DOUBLE)
+		return false;
+	*second = (struct x86_event){.vector = VEC_DF, .type = INTR_TYPE_HW_EXCEPTION, .has_error = 1};
+	return true;
+}
+
+static struct x86_event interrupted_event(struct vcpu *v, const struct vm_exit *e)
+{
+	struct x86_event ev = event_of_info(e->idt_info, e->idt_error, e->insn_len);
+
+	if (ev.vector == VEC_PF && ev.type == INTR_TYPE_HW_EXCEPTION) {
+		const struct x86_state *s = vcpu_state(v);
+		ev.cr2 = s ? s->cr2 : 0;
+	}
+	return ev;
+}
+
+static void reflect(struct vm *vm, struct vcpu *v, struct vm_exit *e)
+{
+	struct x86_event ev = v->reflect;
+
+	if (e->idt_info & INTR_INFO_VALID) {
+		const struct x86_event first = interrupted_event(v, e);
+		if (!merge_faults(&first, &ev)) {
+			vm_kill(vm, END_TRIPLE_FAULT, 0,
+			    "a fault while a double fault was being delivered, at rip %#llx",
+			    (unsigned long long)e->rip);
+			return;
+		}
+	}
+	if (mode_has(vm, MODE_CAP_COMPLETES) && !mode_has(vm, MODE_CAP_MODEL) &&
+	    (e->reason == EXIT_MSR_READ || e->reason == EXIT_MSR_WRITE)) {
+		e->msr.fault = 1;
+		(void)mode_failed(vm, vm->cfg.mode->complete(v, e), "complete an instruction");
+		state_is_the_modes(v);
+		return;
+	}
+	inject_or_kill(v, &ev);
+}
+
+/* --- Applying a verdict ------------------------------------------------------------------------------------------ */
+
+/* The one place where rip moves over an instruction that the VMM handled. */
+static void advance_rip(struct vm *vm, struct vcpu *v, const struct vm_exit *e)
+{
+	struct x86_state *s = vcpu_state_for_write(v, DIRTY_GPR | DIRTY_EVENTS);
+
+	if (!s)
+		return;
+	s->rip = (s->rip + e->insn_len) & v->cpu.ip_mask;
+	s->rflags &= ~(uint64_t)FLAG_RF;
+	s->intr_shadow &= ~(INTR_SHADOW_STI | INTR_SHADOW_MOVSS);
+	if (s->rflags & FLAG_TF)
+		s->pending_dbg |= DBG_SINGLE_STEP;
+	v->cpu.insns++;
+	vm->clock.insns++;
+}
+
+static void complete_insn(struct vm *vm, struct vcpu *v, struct vm_exit *e)
+{
+	v->counts.insns_vmm++;
+	if (!mode_has(vm, MODE_CAP_COMPLETES)) {
+		advance_rip(vm, v, e);
+		return;
+	}
+	(void)mode_failed(vm, vm->cfg.mode->complete(v, e), "complete an instruction");
+	state_is_the_modes(v);
+}
+
+static void halt(struct vm *vm, struct vcpu *v)
+{
+	/* A debug trap after HLT wakes it at once. */
+	if (mode_has(vm, MODE_CAP_STATE_LIVE) && v->cpu.s.pending_dbg)
+		return;
+	v->halted = true;
+	v->halt_ns = clock_now_ns(&vm->clock);
+}
+
+static void apply(struct vm *vm, struct vcpu *v, struct vm_exit *e, enum verdict verdict)
+{
+	switch (verdict) {
+	case VERDICT_NEXT:
+		complete_insn(vm, v, e);
+		break;
+	case VERDICT_HALT:
+		complete_insn(vm, v, e);
+		halt(vm, v);
+		break;
+	case VERDICT_AGAIN:
+		if (e->idt_info & INTR_INFO_VALID && !v->redelivered) {
+			const struct x86_event ev = interrupted_event(v, e);
+			inject_or_kill(v, &ev);
+		}
+		break;
+	case VERDICT_REFLECT:
+		reflect(vm, v, e);
+		break;
+	case VERDICT_RESET:
+		vm_reset(vm);
+		break;
+	case VERDICT_KILL:
+		if (!vm->ended)
+			vm_kill(
+			    vm, END_BUG, e->reason, "a handler of %s gave up without a reason", exit_name(e->reason));
+		break;
+	case VERDICT_USER:
+	case VERDICT_COUNT:
+	default:
+		vm_kill(vm, END_KILLED, e->reason, "exit %s at rip %#llx was left to the user, and nobody answered",
+		    exit_name(e->reason), (unsigned long long)e->rip);
+	}
+}
+
+/* --- Time and accounts ------------------------------------------------------------------------------------------- */
+
+/* Host time: the VMM's part of the last exit is over. now: the host's clock. */
+static void settle_cost(struct vcpu *v, uint64_t now)
+{
+	if (!v->left_host_ns)
+		return;
+	v->exit.cost_ns = now - v->left_host_ns;
+	v->history[v->exit.index % VM_HISTORY].cost_ns = v->exit.cost_ns;
+	v->counts.vmm_ns += v->exit.cost_ns;
+	v->left_host_ns = 0;
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void before_entry(struct vm *vm, struct vcpu *v, struct run_bounds *b)
+{
+	struct clock *c = &vm->clock;
+
+	b->max_insns = UINT64_MAX;
+	b->deadline_ns = CLOCK_NEVER;
+	b->single_step = vm->single_step;
+	if (vm->cfg.max_insns && mode_has(vm, MODE_CAP_COUNTS_INSNS))
+		b->max_insns = vm->cfg.max_insns - c->insns;
+	if (c->kind == CLOCK_VIRTUAL) {
+		v->entered_ns = clock_now_ns(c);
+		b->max_insns = min_u64(b->max_insns, clock_insns_until_deadline(c));
+		b->max_insns = min_u64(b->max_insns, VM_CONTROL_INTERVAL_NS / CLOCK_NS_PER_INSN);
+	} else {
+		v->entered_ns = c->host->now_ns();
+		settle_cost(v, v->entered_ns);
+		b->deadline_ns = min_u64(c->next_ns, v->entered_ns - c->start_ns + VM_CONTROL_INTERVAL_NS);
+		if (mode_has(vm, MODE_CAP_COUNTS_INSNS))
+			b->max_insns = min_u64(b->max_insns, HOST_SLICE_INSNS);
+	}
+	v->counts.entries++;
+}
+
+static void after_exit(struct vm *vm, struct vcpu *v, struct vm_exit *e)
+{
+	struct clock *c = &vm->clock;
+	uint64_t guest_ns;
+
+	if (c->kind == CLOCK_VIRTUAL) {
+		e->time_ns = clock_now_ns(c);
+		guest_ns = e->time_ns - v->entered_ns;
+		e->cost_ns = cost_of(vm->cfg.cost, e->reason);
+		e->cost_modelled = vm->cfg.cost != NULL;
+		v->counts.vmm_ns += e->cost_ns;
+	} else {
+		v->left_host_ns = c->host->now_ns();
+		e->time_ns = v->left_host_ns - c->start_ns;
+		guest_ns = v->left_host_ns - v->entered_ns;
+	}
+	v->counts.guest_ns += guest_ns;
+	if (guest_ns > v->counts.longest_guest_ns)
+		v->counts.longest_guest_ns = guest_ns;
+	e->vcpu = v->id;
+	e->index = v->counts.exits++;
+	e->insns = mode_has(vm, MODE_CAP_COUNTS_INSNS) ? c->insns : 0;
+	if (mode_has(vm, MODE_CAP_MODEL) && e->observed == OBSERVED_VMM)
+		e->observed = OBSERVED_MODEL;
+	state_is_the_modes(v);
+}
+
+/* --- The loop ---------------------------------------------------------------------------------------------------- */
+
+static bool may_go_on(struct vm *vm, const struct vcpu *v)
+{
+	const struct vm_config *cfg = &vm->cfg;
+
+	if (vm->stop) {
+		enum end_kind kind = (enum end_kind)vm->stop;
+		vm->stop = 0;
+		vm_kill(vm, kind, 0, kind == END_TIMEOUT ? "the time limit was reached" : "stopped by the user");
+	} else if (cfg->max_exits && v->counts.exits >= cfg->max_exits) {
+		vm_kill(
+		    vm, END_LIMIT_EXITS, 0, "the limit of %llu exits was reached", (unsigned long long)cfg->max_exits);
+	} else if (cfg->max_insns && vm->clock.insns >= cfg->max_insns) {
+		vm_kill(vm, END_LIMIT_INSNS, 0, "the limit of %llu instructions was reached",
+		    (unsigned long long)cfg->max_insns);
+	}
+	return !vm->ended;
+}
+
+/* A halted vCPU: an interrupt wakes it; otherwise guest time goes on to the next timer. True when it is awake. */
+static bool wake(struct vm *vm, struct vcpu *v)
+{
+	if (vm->clock.kind == CLOCK_HOST)
+		settle_cost(v, vm->clock.host->now_ns());
+	if (!vm->cfg.mode->interruptible(v)) {
+		vm_kill(vm, END_HALT, 0, "HLT with interrupts off: nothing can wake it");
+	} else if (irq_pending(vm)) {
+		v->halted = false;
+	} else if (!clock_wait(&vm->clock)) {
+		vm_kill(vm, END_HALT, 0, "HLT with no timer armed: nothing can wake it");
+	} else if (vm->clock.kind == CLOCK_VIRTUAL && clock_now_ns(&vm->clock) - v->halt_ns > HALT_PATIENCE_NS) {
+		vm_kill(vm, END_HALT, 0, "HLT, and no interrupt came in an hour of guest time");
+	}
+	return !v->halted;
+}
+
+static enum verdict handle(struct vm *vm, struct vcpu *v, struct vm_exit *e)
+{
+	exit_handler h = handler_find(vm, e->reason);
+
+	v->redelivered = false;
+	if (!h) {
+		vm_fail_stop(vm, v, e);
+		return VERDICT_KILL;
+	}
+	enum verdict verdict = h(v, e);
+	if (verdict == VERDICT_USER && vm->cfg.user)
+		verdict = vm->cfg.user(vm->cfg.user_arg, v, e);
+	return verdict;
+}
+
+/* One turn of the loop: at most one exit, up to the lockstep point. True when there was one. */
+static bool turn(struct vm *vm, struct vcpu *v)
+{
+	struct run_bounds bounds = {0};
+	struct vm_exit *e = &v->exit;
+
+	if (!may_go_on(vm, v))
+		return false;
+	clock_run_due(&vm->clock);
+	if (vm->want_reset)
+		vm_reset(vm);
+	if (v->halted && !wake(vm, v))
+		return false;
+	offer_interrupt(vm, v, &bounds);
+	if (!flush_state(v) || vm->ended)
+		return false;
+
+	before_entry(vm, v, &bounds);
+	probe_entry(vm, v);
+	memset(e, 0, sizeof(*e));
+	enum err err = vm->cfg.mode->run(v, &bounds, e);
+	if (err == ERR_AGAIN || mode_failed(vm, err, "run the guest")) {
+		state_is_the_modes(v);
+		return false;
+	}
+	after_exit(vm, v, e);
+	probe_exit(vm, v, e);
+	enum verdict verdict = handle(vm, v, e);
+	v->history[e->index % VM_HISTORY] = *e;
+	probe_verdict(vm, v, e, verdict);
+	apply(vm, v, e, verdict);
+	return true;
+}
+
+/* A stop, a timeout and a limit are pauses: whoever calls again wants to go on. */
+static bool may_resume(struct vm *vm)
+{
+	if (!vm->ended)
+		return true;
+	switch ((int)vm->end.kind) {
+	case END_STOPPED:
+	case END_TIMEOUT:
+	case END_LIMIT_EXITS:
+	case END_LIMIT_INSNS:
+		vm->ended = false;
+		return true;
+	default:
+		return false;
+	}
+}
+
+enum err vm_run(struct vm *vm)
+{
+	if (!may_resume(vm))
+		return ERR_OK;
+	while (!vm->ended)
+		(void)turn(
+		    vm, &vm->vcpus[0]); /* the other CPUs wait for a start-up message, which needs a local APIC */
+	return ERR_OK;
+}
+
+enum err vm_step_exit(struct vm *vm, struct vcpu *v)
+{
+	if (!may_resume(vm))
+		return ERR_OK;
+	while (!vm->ended && !turn(vm, v))
+		;
+	return ERR_OK;
+}
+
+enum err vm_step_insn(struct vm *vm, struct vcpu *v)
+{
+	if (!mode_has(vm, MODE_CAP_STEP_INSN))
+		return ERR_UNSUPPORTED;
+	vm->single_step = true;
+	enum err e = vm_step_exit(vm, v);
+	vm->single_step = false;
+	return e;
+}
