@@ -1,0 +1,112 @@
+/*
+ * What the files of virtualize/II share: the file descriptors, the vCPU's shared page, and where its pending exit
+ * stands.
+ *
+ * A KVM exit for I/O, MMIO or an MSR is only half an instruction: KVM finishes it at the *next* KVM_RUN, with the
+ * values that user space left in the shared page. `pending` follows that; kvm_finish() ends it with
+ * KVM_RUN + immediate_exit, which is the lockstep point of docs/exit-contract.md.
+ */
+#ifndef VMSCOPE_MODES_VIRTUALIZE_KVM_PRIV_H
+#define VMSCOPE_MODES_VIRTUALIZE_KVM_PRIV_H
+
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "core/vm.h"
+
+#define KVM_MSRS_MAX 64
+
+enum kvm_pending {
+	KVM_PENDING_NONE,     /* the guest stands between two instructions */
+	KVM_PENDING_UNSERVED, /* an exit was returned; complete() has not been called yet */
+	KVM_PENDING_SERVED,   /* results are in the shared page; the next KVM_RUN takes them */
+};
+
+/* Where KVM leaves RIP after an OUT; hosts differ, so the first OUT of each kind of code finds out. */
+enum kvm_out_rip { OUT_RIP_UNKNOWN, OUT_RIP_AT, OUT_RIP_AFTER };
+
+struct kvm_slot {
+	bool present;
+	uint64_t gpa, len, flags;
+	uint8_t *host;
+};
+
+struct kvm_vm {
+	int dev_fd, vm_fd;
+	size_t run_size;
+	struct kvm_slot slots[MEM_SLOTS_MAX];
+	bool has_sregs2;
+	/* The MSRs of struct x86_state that this host's KVM knows. */
+	uint32_t n_msrs;
+	struct {
+		uint32_t index, offset; /* offset into struct x86_state */
+	} msrs[KVM_MSRS_MAX];
+};
+
+struct kvm_vcpu {
+	int fd;
+	struct kvm_run *run; /* shared with the kernel */
+	enum kvm_pending pending;
+	bool stashed;	    /* the shared page holds an exit that run() has not returned yet */
+	uint32_t io_pos;    /* element of a batched REP INS/OUTS that run() returned last */
+	uint8_t rep_dir;    /* MMIO under REP: direction of the first access of an iteration */
+	bool rep_mmio;	    /* the pending MMIO exit belongs to a REP string instruction */
+	bool single_step;   /* as programmed */
+	bool out_done;	    /* the OUT that is being reported was finished already (learn_out_rip) */
+	bool entered;	    /* KVM_RUN was called at least once */
+	uint64_t exit_rip;  /* as normalised, for the state of an unserved exit */
+	uint8_t out_rip[3]; /* enum kvm_out_rip, by code size 16, 32, 64 */
+	uint64_t mode_key;  /* paging and segment bits that x86_state_changed() saw last */
+	uint64_t msr_shadow[KVM_MSRS_MAX];
+	/* kick and timer: written by signal handlers and other threads */
+	atomic_int kicked, fired;
+	_Atomic pid_t tid; /* thread that runs this vCPU; 0: none yet */
+	bool timer_made;
+	timer_t timer;
+	uint64_t armed_ns; /* guest ns; CLOCK_NEVER: not armed */
+};
+
+static inline struct kvm_vm *kvm_of(const struct vm *vm)
+{
+	return vm->mode_priv;
+}
+
+static inline struct kvm_vcpu *kvcpu_of(const struct vcpu *v)
+{
+	return v->mode_priv;
+}
+
+/* kvm.c */
+int kvm_ioctl(int fd, unsigned long request, void *arg); /* retries EINTR; -errno */
+
+/* kvm_state.c */
+enum err kvm_state_init(struct vm *vm, struct errmsg *why); /* finds the MSRs this host knows */
+enum err kvm_get_state(struct vcpu *v);
+enum err kvm_set_state(struct vcpu *v);
+void kvm_sync_in(struct vcpu *v); /* registers, segments, events: from the shared page into v->cpu.s, no system call */
+enum err kvm_inject(struct vcpu *v, const struct x86_event *ev);
+bool kvm_interruptible(struct vcpu *v);
+
+/* kvm_run.c */
+enum err kvm_run_vcpu(struct vcpu *v, const struct run_bounds *b, struct vm_exit *e);
+enum err kvm_complete(struct vcpu *v, struct vm_exit *e);
+enum err kvm_finish(struct vcpu *v); /* to the lockstep point */
+
+/* kvm_exit.c */
+/* Translates what the shared page says into a neutral exit. */
+void kvm_exit_translate(struct vcpu *v, struct vm_exit *e);
+/* The bytes at a linear address as the guest would fetch them; returns how many could be read. */
+size_t kvm_peek(struct vcpu *v, gva_t linear, uint8_t *buf, size_t n);
+/* Is the instruction that the host's KVM gave up on one that no CPU has (then #UD is the right answer)? */
+bool kvm_exit_is_undefined(struct vcpu *v, const struct vm_exit *e);
+
+/* kvm_timer.c */
+enum err kvm_thread_bind(struct vcpu *v); /* this thread runs v from now on */
+void kvm_timer_arm(struct vcpu *v, uint64_t deadline_ns);
+void kvm_timer_fini(struct vcpu *v);
+void kvm_kick(struct vcpu *v);
+
+#endif
