@@ -31,6 +31,42 @@ struct x86_family {
 	x86_handler fn[8];
 };
 
+/*
+ * Instantiates body(c, i, size, mem, ...) for every size and for register and memory forms, as x86_fam_NAME. size and
+ * mem are constants there, so each of the eight functions contains only its own case.
+ */
+#define X86_HANDLER(name, body, ...)                                         \
+	static enum x86_rc name(struct x86_cpu *c, const struct x86_insn *i) \
+	{                                                                    \
+		return body(c, i, __VA_ARGS__);                              \
+	}
+#define X86_FAMILY_P(p, fam, body, ...)                                                                           \
+	X86_HANDLER(p##_##fam##_r1, body, 1, false, ##__VA_ARGS__)                                                \
+	X86_HANDLER(p##_##fam##_r2, body, 2, false, ##__VA_ARGS__)                                                \
+	X86_HANDLER(p##_##fam##_r4, body, 4, false, ##__VA_ARGS__)                                                \
+	X86_HANDLER(p##_##fam##_r8, body, 8, false, ##__VA_ARGS__)                                                \
+	X86_HANDLER(p##_##fam##_m1, body, 1, true, ##__VA_ARGS__)                                                 \
+	X86_HANDLER(p##_##fam##_m2, body, 2, true, ##__VA_ARGS__)                                                 \
+	X86_HANDLER(p##_##fam##_m4, body, 4, true, ##__VA_ARGS__)                                                 \
+	X86_HANDLER(p##_##fam##_m8, body, 8, true, ##__VA_ARGS__)                                                 \
+	const struct x86_family x86_fam_##fam = {{p##_##fam##_r1, p##_##fam##_r2, p##_##fam##_r4, p##_##fam##_r8, \
+	    p##_##fam##_m1, p##_##fam##_m2, p##_##fam##_m4, p##_##fam##_m8}};
+#define X86_FAMILY(fam, body, ...) X86_FAMILY_P(op, fam, body, ##__VA_ARGS__)
+/* The same without memory forms: sizes only. */
+#define X86_FAMILY_REG(fam, body, ...)                                                                    \
+	X86_HANDLER(op_##fam##_1, body, 1, ##__VA_ARGS__)                                                 \
+	X86_HANDLER(op_##fam##_2, body, 2, ##__VA_ARGS__)                                                 \
+	X86_HANDLER(op_##fam##_4, body, 4, ##__VA_ARGS__)                                                 \
+	X86_HANDLER(op_##fam##_8, body, 8, ##__VA_ARGS__)                                                 \
+	const struct x86_family x86_fam_##fam = {{op_##fam##_1, op_##fam##_2, op_##fam##_4, op_##fam##_8, \
+	    op_##fam##_1, op_##fam##_2, op_##fam##_4, op_##fam##_8}};
+/* One handler for every form. */
+#define X86_FAMILY_ONE(fam, fn_) const struct x86_family x86_fam_##fam = {{fn_, fn_, fn_, fn_, fn_, fn_, fn_, fn_}};
+
+#define FAM(name) extern const struct x86_family x86_fam_##name;
+#include "core/x86/families.def"
+#undef FAM
+
 /* Address of the instruction being executed (as an offset in CS). */
 X86_INLINE uint64_t x86_insn_rip(const struct x86_cpu *c, const struct x86_insn *i)
 {

@@ -116,6 +116,21 @@ X86_INLINE void x86_flags_update(struct x86_cpu *c, uint64_t mask, uint64_t v)
 	x86_flags_write(c, (x86_flags_get(c) & ~mask) | (v & mask));
 }
 
+/* CF and OF only (rotates). */
+X86_INLINE void x86_flags_set_cf_of(struct x86_cpu *c, bool cf, bool of)
+{
+	if (c->lazy.op)
+		c->lazy.src1 = (uint64_t)cf << 63 | (uint64_t)(cf != of) << 62;
+	else
+		c->s.rflags = (c->s.rflags & ~(uint64_t)(FLAG_CF | FLAG_OF)) | (cf ? FLAG_CF : 0) | (of ? FLAG_OF : 0);
+}
+
+/* CF only. */
+X86_INLINE void x86_flags_set_cf(struct x86_cpu *c, bool cf)
+{
+	x86_flags_set_cf_of(c, cf, x86_of(c));
+}
+
 /* The condition of Jcc, SETcc, CMOVcc: tttn as in the opcode [SDM 2D "Encoding of Conditional Test (tttn) Field"]. */
 X86_INLINE bool x86_cond(const struct x86_cpu *c, unsigned cond)
 {

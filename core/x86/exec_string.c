@@ -1,0 +1,185 @@
+/*
+ * MOVS CMPS STOS LODS SCAS, alone and repeated [SDM 1 "String Instructions"].
+ *
+ * A repeated one is a loop that can be interrupted after every iteration: rSI, rDI and rCX always tell how far it came,
+ * and the instruction pointer stays on it until it is done. So a fault, an exit or the end of the budget in the middle
+ * needs no undoing. MOVS and STOS move whole runs at once where both ends are plain memory within a page.
+ */
+#include "core/x86/exec.h"
+
+enum str_op { STR_MOVS, STR_CMPS, STR_STOS, STR_LODS, STR_SCAS };
+
+struct str_regs {
+	uint64_t mask; /* of the address size */
+	int64_t step;
+};
+
+X86_INLINE uint64_t str_off(const struct x86_cpu *c, unsigned r, const struct str_regs *s)
+{
+	return c->s.gpr[r] & s->mask;
+}
+
+X86_INLINE void str_move(struct x86_cpu *c, unsigned r, unsigned addrsize, int64_t by)
+{
+	x86_reg_set(c, addrsize, r, c->s.gpr[r] + (uint64_t)by);
+}
+
+/* One iteration, rCX aside. */
+X86_INLINE enum x86_rc str_one(
+    struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum str_op op, const struct str_regs *s)
+{
+	uint64_t a = 0, b = 0;
+	enum x86_rc rc = X86_OK;
+
+	if (op == STR_MOVS || op == STR_CMPS || op == STR_LODS)
+		rc = x86_load(c, i->seg, str_off(c, X86_RSI, s), size, &a);
+	else
+		a = x86_reg(c, size, X86_RAX);
+	if (UNLIKELY(rc != X86_OK))
+		return rc;
+	if (op == STR_CMPS || op == STR_SCAS)
+		rc = x86_load(c, X86_ES, str_off(c, X86_RDI, s), size, &b);
+	else if (op == STR_MOVS || op == STR_STOS)
+		rc = x86_store(c, X86_ES, str_off(c, X86_RDI, s), size, a);
+	if (UNLIKELY(rc != X86_OK))
+		return rc;
+	if (op == STR_LODS)
+		x86_reg_set(c, size, X86_RAX, a);
+	if (op == STR_MOVS || op == STR_CMPS || op == STR_LODS)
+		str_move(c, X86_RSI, i->addrsize, s->step);
+	if (op != STR_LODS)
+		str_move(c, X86_RDI, i->addrsize, s->step);
+	if (op == STR_CMPS || op == STR_SCAS)
+		x86_lazy_sub(c, size, a, b, a - b);
+	return X86_OK;
+}
+
+X86_INLINE struct str_regs str_setup(const struct x86_cpu *c, const struct x86_insn *i, unsigned size)
+{
+	return (struct str_regs){x86_mask(i->addrsize), c->s.rflags & FLAG_DF ? -(int64_t)size : (int64_t)size};
+}
+
+X86_INLINE enum x86_rc str_single(struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum str_op op)
+{
+	struct str_regs s = str_setup(c, i, size);
+
+	return str_one(c, i, size, op, &s);
+}
+
+/* Elements from off that stay below the end of the address space of this address size. */
+X86_INLINE uint64_t str_before_wrap(uint64_t off, uint64_t mask, unsigned size, uint64_t max)
+{
+	uint64_t n = (mask - off) / size;
+
+	return n < max ? n : max;
+}
+
+X86_INLINE void fill(uint8_t *p, unsigned size, uint64_t v, size_t n)
+{
+	if (size == 1) {
+		memset(p, (int)(v & 0xff), n);
+		return;
+	}
+	for (size_t k = 0; k < n; k++)
+		x86_put(p + k * size, size, v);
+}
+
+/* Copying upward one element at a time differs from a block copy only when the destination begins inside the source. */
+X86_INLINE void copy_up(uint8_t *to, const uint8_t *from, unsigned size, size_t n)
+{
+	uintptr_t d = (uintptr_t)to - (uintptr_t)from;
+
+	if (d == 0 || d >= n * size) {
+		memmove(to, from, n * size);
+		return;
+	}
+	for (size_t k = 0; k < n; k++)
+		x86_put(to + k * size, size, x86_get(from + k * size, size));
+}
+
+/* Upward MOVS and STOS over as many of max elements as one page holds at either end; 0: not possible here. */
+X86_INLINE uint64_t str_run(
+    struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum str_op op, const struct str_regs *s, uint64_t max)
+{
+	uint64_t si = str_off(c, X86_RSI, s), di = str_off(c, X86_RDI, s);
+	size_t got, n;
+	uint8_t *to, *from = NULL;
+
+	max = str_before_wrap(di, s->mask, size, max < PAGE_SIZE_4K ? max : PAGE_SIZE_4K);
+	if (op == STR_MOVS)
+		max = str_before_wrap(si, s->mask, size, max);
+	if (max < 2)
+		return 0;
+	n = (size_t)max;
+	if (op == STR_MOVS) {
+		from = x86_span(c, i->seg, si, false, n * size, &got);
+		if (!from || got < size)
+			return 0;
+		n = got / size;
+	}
+	to = x86_span(c, X86_ES, di, true, n * size, &got);
+	if (!to || got < size)
+		return 0;
+	n = got / size;
+	if (op == STR_MOVS) {
+		copy_up(to, from, size, n);
+		str_move(c, X86_RSI, i->addrsize, (int64_t)(n * size));
+	} else {
+		fill(to, size, c->s.gpr[X86_RAX], n);
+	}
+	str_move(c, X86_RDI, i->addrsize, (int64_t)(n * size));
+	return n;
+}
+
+/*
+ * The REP loop. done counts iterations completed in this call; the runner accounts for the last one itself when the
+ * result is X86_OK.
+ */
+X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum str_op op)
+{
+	struct str_regs s = str_setup(c, i, size);
+	uint64_t left = c->s.gpr[X86_RCX] & s.mask, max = c->budget ? c->budget : 1, done = 0;
+	bool compares = op == STR_CMPS || op == STR_SCAS, stop = false;
+	enum x86_rc rc = X86_OK;
+
+	if (left == 0) {
+		x86_reg_set(c, i->addrsize, X86_RCX, 0);
+		return X86_OK;
+	}
+	while (left && !stop && done < max) {
+		uint64_t n = 0;
+
+		if ((op == STR_MOVS || op == STR_STOS) && s.step > 0)
+			n = str_run(c, i, size, op, &s, left < max - done ? left : max - done);
+		if (n == 0) {
+			rc = str_one(c, i, size, op, &s);
+			if (UNLIKELY(rc != X86_OK))
+				break;
+			n = 1;
+			stop = compares && x86_zf(c) != !(i->flags & INSN_REPNE);
+		}
+		left -= n;
+		done += n;
+		x86_reg_set(c, i->addrsize, X86_RCX, left);
+		if (c->block_end || c->mmio_count)
+			break;
+	}
+	if (rc == X86_OK) {
+		if (left && !stop)
+			c->s.rip = x86_insn_rip(c, i);
+		done--;
+	}
+	c->insns += done;
+	c->budget -= done < c->budget ? done : c->budget;
+	return rc;
+}
+
+#define STRING(name, OP)                     \
+	X86_FAMILY_REG(name, str_single, OP) \
+	X86_FAMILY_REG(rep_##name, str_rep, OP)
+
+STRING(movs, STR_MOVS)
+STRING(cmps, STR_CMPS)
+STRING(stos, STR_STOS)
+STRING(lods, STR_LODS)
+STRING(scas, STR_SCAS)
