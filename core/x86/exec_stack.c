@@ -47,11 +47,19 @@ X86_INLINE enum x86_rc pop_m(struct x86_cpu *c, const struct x86_insn *i, unsign
 	return rc;
 }
 
-X86_FAMILY_REG(push_r, push_r)
+X86_INLINE enum x86_rc push_rm(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem)
+{
+	return mem ? push_m(c, i, size) : push_r(c, i, size);
+}
+
+X86_INLINE enum x86_rc pop_rm(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem)
+{
+	return mem ? pop_m(c, i, size) : pop_r(c, i, size);
+}
+
+X86_FAMILY(push_rm, push_rm)
+X86_FAMILY(pop_rm, pop_rm)
 X86_FAMILY_REG(push_i, push_i)
-X86_FAMILY_REG(push_m, push_m)
-X86_FAMILY_REG(pop_r, pop_r)
-X86_FAMILY_REG(pop_m, pop_m)
 
 X86_INLINE enum x86_rc pusha(struct x86_cpu *c, const struct x86_insn *i, unsigned size)
 {

@@ -1,0 +1,153 @@
+/*
+ * The opcode maps of x87 (D8-DF), MMX and SSE. SSE comes from sse.def. [SDM 2D "Escape Opcodes"]
+ */
+#include "core/x86/decode_tables.h"
+
+#define SSE(map, pfx, op, id, attr) SSE_MAP_##map(pfx, op, id, attr)
+#define SSE_ENTRY(pfx, op, id, attr) [SSE_##pfx][op] = {INSN_##id, attr},
+#define SSE_NONE(pfx, op, id, attr)
+
+#define SSE_MAP_1 SSE_ENTRY
+#define SSE_MAP_2 SSE_NONE
+#define SSE_MAP_3 SSE_NONE
+static const struct sse_entry sse_0f[4][256] = {
+#include "core/x86/sse.def"
+};
+#undef SSE_MAP_1
+#undef SSE_MAP_2
+#define SSE_MAP_1 SSE_NONE
+#define SSE_MAP_2 SSE_ENTRY
+static const struct sse_entry sse_0f38[4][256] = {
+#include "core/x86/sse.def"
+};
+#undef SSE_MAP_2
+#undef SSE_MAP_3
+#define SSE_MAP_2 SSE_NONE
+#define SSE_MAP_3 SSE_ENTRY
+static const struct sse_entry sse_0f3a[4][256] = {
+#include "core/x86/sse.def"
+};
+
+const struct sse_entry *x86_map_sse(unsigned map, unsigned opcode, unsigned prefix, bool *known)
+{
+	const struct sse_entry(*t)[256] = map == 1 ? sse_0f : map == 2 ? sse_0f38 : sse_0f3a;
+
+	*known = t[SSE_NP][opcode].id || t[SSE_66][opcode].id || t[SSE_F3][opcode].id || t[SSE_F2][opcode].id;
+	return &t[prefix][opcode];
+}
+
+uint16_t x86_sse_shift_id(unsigned opcode, unsigned reg, unsigned prefix)
+{
+	static const uint16_t ids[3][8] = {
+	    {[2] = INSN_PSRLW, [4] = INSN_PSRAW, [6] = INSN_PSLLW},
+	    {[2] = INSN_PSRLD, [4] = INSN_PSRAD, [6] = INSN_PSLLD},
+	    {[2] = INSN_PSRLQ, [3] = INSN_PSRLDQ, [6] = INSN_PSLLQ, [7] = INSN_PSLLDQ},
+	};
+	uint16_t id = ids[opcode - 0x71][reg];
+
+	return (reg & 1) && prefix != SSE_66 ? 0 : id;
+}
+
+/* With a memory operand: [opcode - D8][ModRM.reg]. */
+static const uint16_t x87_mem[8][8] = {
+    {INSN_FADD, INSN_FMUL, INSN_FCOM, INSN_FCOMP, INSN_FSUB, INSN_FSUBR, INSN_FDIV, INSN_FDIVR},
+    {INSN_FLD, 0, INSN_FST, INSN_FSTP, INSN_FLDENV, INSN_FLDCW, INSN_FNSTENV, INSN_FNSTCW},
+    {INSN_FIADD, INSN_FIMUL, INSN_FICOM, INSN_FICOMP, INSN_FISUB, INSN_FISUBR, INSN_FIDIV, INSN_FIDIVR},
+    {INSN_FILD, INSN_FISTTP, INSN_FIST, INSN_FISTP, 0, INSN_FLD, 0, INSN_FSTP},
+    {INSN_FADD, INSN_FMUL, INSN_FCOM, INSN_FCOMP, INSN_FSUB, INSN_FSUBR, INSN_FDIV, INSN_FDIVR},
+    {INSN_FLD, INSN_FISTTP, INSN_FST, INSN_FSTP, INSN_FRSTOR, 0, INSN_FNSAVE, INSN_FNSTSW},
+    {INSN_FIADD, INSN_FIMUL, INSN_FICOM, INSN_FICOMP, INSN_FISUB, INSN_FISUBR, INSN_FIDIV, INSN_FIDIVR},
+    {INSN_FILD, INSN_FISTTP, INSN_FIST, INSN_FISTP, INSN_FBLD, INSN_FILD, INSN_FBSTP, INSN_FISTP},
+};
+
+/* With registers, where ModRM.rm is a stack register. The aliases that the manual leaves out (DC D0 is FCOM, DF C8 is
+ * FXCH, ...) exist in all processors. 0: see x87_one. */
+static const uint16_t x87_reg[8][8] = {
+    {INSN_FADD, INSN_FMUL, INSN_FCOM, INSN_FCOMP, INSN_FSUB, INSN_FSUBR, INSN_FDIV, INSN_FDIVR},
+    {INSN_FLD, INSN_FXCH, 0, INSN_FSTP, 0, 0, 0, 0},
+    {INSN_FCMOVB, INSN_FCMOVE, INSN_FCMOVBE, INSN_FCMOVU, 0, 0, 0, 0},
+    {INSN_FCMOVNB, INSN_FCMOVNE, INSN_FCMOVNBE, INSN_FCMOVNU, 0, INSN_FUCOMI, INSN_FCOMI, 0},
+    {INSN_FADD, INSN_FMUL, INSN_FCOM, INSN_FCOMP, INSN_FSUBR, INSN_FSUB, INSN_FDIVR, INSN_FDIV},
+    {INSN_FFREE, INSN_FXCH, INSN_FST, INSN_FSTP, INSN_FUCOM, INSN_FUCOMP, 0, 0},
+    {INSN_FADDP, INSN_FMULP, INSN_FCOMP, 0, INSN_FSUBRP, INSN_FSUBP, INSN_FDIVRP, INSN_FDIVP},
+    {INSN_FFREEP, INSN_FXCH, INSN_FSTP, INSN_FSTP, 0, INSN_FUCOMIP, INSN_FCOMIP, 0},
+};
+
+/* The instructions that are one ModRM byte each. */
+static const struct {
+	uint8_t opcode, modrm;
+	uint16_t id;
+} x87_one[] = {
+    {0xd9, 0xd0, INSN_FNOP},
+    {0xd9, 0xe0, INSN_FCHS},
+    {0xd9, 0xe1, INSN_FABS},
+    {0xd9, 0xe4, INSN_FTST},
+    {0xd9, 0xe5, INSN_FXAM},
+    {0xd9, 0xe8, INSN_FLD1},
+    {0xd9, 0xe9, INSN_FLDL2T},
+    {0xd9, 0xea, INSN_FLDL2E},
+    {0xd9, 0xeb, INSN_FLDPI},
+    {0xd9, 0xec, INSN_FLDLG2},
+    {0xd9, 0xed, INSN_FLDLN2},
+    {0xd9, 0xee, INSN_FLDZ},
+    {0xd9, 0xf0, INSN_F2XM1},
+    {0xd9, 0xf1, INSN_FYL2X},
+    {0xd9, 0xf2, INSN_FPTAN},
+    {0xd9, 0xf3, INSN_FPATAN},
+    {0xd9, 0xf4, INSN_FXTRACT},
+    {0xd9, 0xf5, INSN_FPREM1},
+    {0xd9, 0xf6, INSN_FDECSTP},
+    {0xd9, 0xf7, INSN_FINCSTP},
+    {0xd9, 0xf8, INSN_FPREM},
+    {0xd9, 0xf9, INSN_FYL2XP1},
+    {0xd9, 0xfa, INSN_FSQRT},
+    {0xd9, 0xfb, INSN_FSINCOS},
+    {0xd9, 0xfc, INSN_FRNDINT},
+    {0xd9, 0xfd, INSN_FSCALE},
+    {0xd9, 0xfe, INSN_FSIN},
+    {0xd9, 0xff, INSN_FCOS},
+    {0xda, 0xe9, INSN_FUCOMPP},
+    {0xdb, 0xe0, INSN_FNENI},
+    {0xdb, 0xe1, INSN_FNDISI},
+    {0xdb, 0xe2, INSN_FNCLEX},
+    {0xdb, 0xe3, INSN_FNINIT},
+    {0xdb, 0xe4, INSN_FNSETPM},
+    {0xde, 0xd9, INSN_FCOMPP},
+    {0xdf, 0xe0, INSN_FNSTSW},
+};
+
+uint16_t x86_x87_id(unsigned opcode, unsigned modrm)
+{
+	unsigned reg = modrm >> 3 & 7;
+
+	if (modrm < 0xc0)
+		return x87_mem[opcode - 0xd8][reg];
+	if (x87_reg[opcode - 0xd8][reg])
+		return x87_reg[opcode - 0xd8][reg];
+	for (unsigned k = 0; k < ARRAY_LEN(x87_one); k++)
+		if (x87_one[k].opcode == opcode && x87_one[k].modrm == modrm)
+			return x87_one[k].id;
+	return 0;
+}
+
+const struct x86_family *x86_x87_family(uint16_t id, bool mem)
+{
+	switch (id) {
+	case INSN_FNINIT:
+		return &x86_fam_fninit;
+	case INSN_FNCLEX:
+		return &x86_fam_fnclex;
+	case INSN_FNSTCW:
+		return &x86_fam_fnstcw;
+	case INSN_FLDCW:
+		return &x86_fam_fldcw;
+	case INSN_FNSTSW:
+		return mem ? &x86_fam_fnstsw : &x86_fam_fnstsw_ax;
+	case INSN_FNENI:
+	case INSN_FNDISI:
+	case INSN_FNSETPM:
+		return &x86_fam_fpu_nop;
+	default:
+		return &x86_fam_x87;
+	}
+}
