@@ -27,11 +27,17 @@ static int find_backend(const struct run_options *o, const struct mode_ops **ops
 	return e ? cli_fail_err(e, &why) : 0;
 }
 
+/* The exit status; a trace that is not whole is reported last, in its own line. */
+static int status_of(const struct run_result *r)
+{
+	return r->trace_err ? cli_fail_err(r->trace_err, &r->why) : run_result_status(r);
+}
+
 static int report(const struct run_options *o, const struct run_result *r)
 {
 	if (o->json) {
 		int bad = json_print(result_json(r));
-		return bad ? bad : run_result_status(r);
+		return bad ? bad : status_of(r);
 	}
 	fflush(stdout);
 	/* A wrong model is wrong input: one line that names the place in it, like any other. */
@@ -40,7 +46,7 @@ static int report(const struct run_options *o, const struct run_result *r)
 	if (o->vga)
 		result_print_screen(r, stderr);
 	result_print(r, stderr);
-	return run_result_status(r);
+	return status_of(r);
 }
 
 int cmd_run(int argc, char **argv)

@@ -14,6 +14,7 @@
 #include "cli/console.h"
 #include "core/machine.h"
 #include "core/session.h"
+#include "tracer/tracer.h"
 
 /* The session that SIGINT and the timeout stop. One run at a time in this process. */
 static struct session *volatile running;
@@ -85,6 +86,7 @@ struct run {
 	struct console console;
 	struct vm *vm;
 	struct session *session;
+	struct tracer *tracer;
 };
 
 static enum err create(struct run *run)
@@ -130,10 +132,10 @@ static enum err create(struct run *run)
 
 static enum err attach(struct run *run)
 {
-	enum err e = ERR_OK;
-	run->r->stats = stats_new(STATS_BY_REASON);
-	if (!run->r->stats)
-		return err_set(&run->r->why, ERR_NOMEM, "no memory for statistics");
+	struct tracer_config cfg = {.path = run->o->trace, .stats = true};
+	enum err e = tracer_open(run->vm, &cfg, &run->tracer, &run->r->why);
+	if (e)
+		return e;
 	if (run->x->probe)
 		e = vm_add_probe(run->vm, run->x->probe, run->x->probe_arg);
 	return e ? err_set(&run->r->why, e, "%s", err_sentence(e)) : e;
@@ -166,6 +168,8 @@ static void collect(struct run *run, enum err e)
 	struct run_result *r = run->r;
 	struct vm *vm = run->vm;
 	r->ran = true;
+	r->trace_err = tracer_finish(run->tracer, &r->why);
+	r->stats = tracer_take_stats(run->tracer);
 	r->end = vm->end;
 	if (e && !vm->ended) {
 		r->end.kind = e == ERR_AGAIN ? END_STOPPED : e == ERR_BUG ? END_BUG : END_HOST_ERROR;
@@ -219,6 +223,9 @@ enum err runner_run(
 		}
 	}
 	r->err = e;
+	struct errmsg again;
+	if (run.tracer)
+		(void)tracer_close(run.tracer, &again); /* collect() has reported what there was */
 	if (run.session)
 		run.session->ops->close(run.session);
 	else if (run.vm)

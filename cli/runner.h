@@ -39,6 +39,7 @@ struct run_result {
 	char console_sha256[65];
 	bool has_screen;
 	char screen[25][81];
+	enum err trace_err;	  /* the trace could not be written whole: why says where */
 	struct exit_stats *stats; /* owned; NULL when it did not run */
 	struct safety safety;
 	struct efficiency efficiency;

@@ -69,7 +69,7 @@ static bool audit_controls(struct vm *vm, char *buf, size_t n)
 	if (!want)
 		snprintf(buf, n, "no memory for the audit of controls");
 	else if (controls_set(want, vm->controls.name, &why))
-		snprintf(buf, n, "profile %s: %s", vm->controls.name, why.text);
+		snprintf(buf, n, "profile %s: %.180s", vm->controls.name, why.text);
 	else if (vm->cfg.controls && strcmp(vm->cfg.controls, vm->controls.name) != 0)
 		snprintf(buf, n, "profile %s was asked for, %s is programmed", vm->cfg.controls, vm->controls.name);
 	else

@@ -487,6 +487,14 @@ const struct exit_stats *tracer_stats(struct tracer *t)
 	return t->stats;
 }
 
+struct exit_stats *tracer_take_stats(struct tracer *t)
+{
+	struct exit_stats *s = t->stats;
+
+	t->stats = NULL;
+	return s;
+}
+
 uint64_t tracer_lost(struct tracer *t)
 {
 	uint64_t lost = 0;

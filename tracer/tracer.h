@@ -49,6 +49,8 @@ enum err tracer_finish(struct tracer *t, struct errmsg *why);
 /* Of tracer_config.stats; NULL without. Stable (and sorted) after tracer_finish() or, while the VM stands still, after
  * tracer_sync(). Owned by the tracer. */
 const struct exit_stats *tracer_stats(struct tracer *t);
+/* The same, finished, handed over: the caller frees them with stats_free(), and the tracer has none any more. */
+struct exit_stats *tracer_take_stats(struct tracer *t);
 uint64_t tracer_lost(struct tracer *t);
 /* Finishes when that was not done, and frees. */
 enum err tracer_close(struct tracer *t, struct errmsg *why);
