@@ -46,8 +46,17 @@ static bool is_privileged_trap(const struct vcpu *v, const struct vm_exit *e)
 	       !is_software(e->intr_info >> INTR_INFO_TYPE_SHIFT & 7) && (vector == VEC_GP || vector == VEC_UD);
 }
 
+/* A behaviour model has no bytes to look at. Where a privileged instruction raised the exception, its exit names the
+ * instruction (value) and the mode executes it when it completes. */
+static bool is_modelled_trap(const struct vcpu *v, const struct vm_exit *e)
+{
+	return v->vm->cfg.mode->caps & MODE_CAP_MODEL && v->vm->controls.ring != RING_HW && e->insn_len != 0;
+}
+
 enum verdict handle_exception(struct vcpu *v, struct vm_exit *e)
 {
+	if (is_modelled_trap(v, e))
+		return e->value == INSN_HLT ? VERDICT_HALT : VERDICT_NEXT;
 	if (!is_privileged_trap(v, e))
 		return reflect_exit(v, e);
 	if (!vcpu_state(v))

@@ -91,6 +91,7 @@ struct vm_config {
 	const char *guest;    /* name for people and traces */
 	const char *controls; /* profile; NULL: the mode's default */
 	const char *model;    /* simulate: path of the Lua model; else NULL */
+	const char *cmdline;  /* simulate: the guest's command line (loaders get theirs with the image); may be NULL */
 	uint64_t mem_size;    /* bytes; multiple of 1 MiB, 1 MiB .. */
 	unsigned n_vcpus;
 	enum clock_kind clock;
