@@ -41,7 +41,14 @@ struct machine_row {
 static const struct machine_row table[DEV_COUNT] = {
     [DEV_I8259] = {&i8259_ops, .pio = {{0x20, 2}, {0xa0, 2}, {0x4d0, 2}}},
     [DEV_I8254] = {&i8254_ops, .pio = {{0x40, 4}, {0x61, 1}}},
+    [DEV_MC146818] = {&mc146818_ops, .pio = {{0x70, 2}}},
     [DEV_UART16550] = {&uart16550_ops, .pio = {{0x3f8, 8}}},
+    [DEV_I8042] = {&i8042_ops, .pio = {{0x60, 1}, {0x64, 1}, {0x92, 1}}},
+    [DEV_I440FX] = {&i440fx_ops, .pio = {{0xcf8, 8}}},
+    [DEV_PIIX3] = {&piix3_ops},
+    [DEV_PIIX4PM] = {&piix4pm_ops, .pio = {{0x600, 64}, {0xb2, 2}}},
+    [DEV_FW_CFG] = {&fw_cfg_ops, .pio = {{0x510, 2}}},
+    [DEV_VGA] = {&vga_ops, .pio = {{0x3c0, 16}, {0x3d4, 2}, {0x3da, 1}}, .mmio = {0xb8000, 0x8000}},
     [DEV_LS612] = {&ls612_ops, .pio = {{0x80, 16}, {0xed, 1}}},
     [DEV_DEBUG_EXIT] = {&debug_exit_ops, .pio = {{0xf4, 4}}},
     [DEV_DEBUGCON] = {&debugcon_ops, .pio = {{0xe9, 1}, {0x402, 1}}},
@@ -220,8 +227,9 @@ size_t machine_type(struct vm *vm, const uint8_t *text, size_t n)
 	/* A guest listens to one of the two: a byte is taken when either has room. */
 	for (i = 0; i < n; i++) {
 		bool serial = uart16550_type(dev_get(vm, DEV_UART16550), text[i]);
+		bool keyboard = i8042_type(dev_get(vm, DEV_I8042), text[i]);
 
-		if (!serial)
+		if (!serial && !keyboard)
 			break;
 	}
 	return i;
@@ -229,8 +237,7 @@ size_t machine_type(struct vm *vm, const uint8_t *text, size_t n)
 
 bool machine_screen(struct vm *vm, char lines[25][81])
 {
-	(void)vm, (void)lines;
-	return false;
+	return vga_screen(dev_get(vm, DEV_VGA), lines);
 }
 
 size_t machine_n_devices(const struct vm *vm)

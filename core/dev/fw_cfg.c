@@ -1,0 +1,173 @@
+/*
+ * fw_cfg, ports 510 (selector, 16 bits) and 511 (data): how firmware asks the VMM what machine this is. Selecting an
+ * item starts it from its first byte; each data read gives the next one, and zeros after the end. An item that does not
+ * exist is empty. Integers are little-endian, except in the directory of files, where they are big-endian.
+ *
+ * The traditional interface only: the id says so, and there is no DMA interface at 514. Items are read-only.
+ */
+#include "core/dev/dev.h"
+
+enum {
+	KEY_SIGNATURE = 0x00,
+	KEY_ID = 0x01,
+	KEY_UUID = 0x02,
+	KEY_RAM_SIZE = 0x03,
+	KEY_NOGRAPHIC = 0x04,
+	KEY_NB_CPUS = 0x05,
+	KEY_NUMA = 0x0d,
+	KEY_BOOT_MENU = 0x0e,
+	KEY_MAX_CPUS = 0x0f,
+	KEY_DIRECTORY = 0x19,
+	KEY_FILE_E820 = 0x20
+};
+
+#define ID_TRADITIONAL 1u
+#define E820_RAM 1u
+#define ITEM_MAX 256u
+
+enum { REGION_SELECTOR_DATA };
+
+struct fw_cfg_state {
+	uint16_t selector;
+	uint16_t pad;
+	uint32_t offset; /* of the next data byte */
+};
+
+struct item {
+	uint8_t byte[ITEM_MAX];
+	unsigned len;
+};
+
+static void put(struct item *it, uint64_t v, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		it->byte[it->len++] = (uint8_t)(v >> (8 * i));
+}
+
+static void put_be(struct item *it, uint32_t v, unsigned n)
+{
+	while (n--)
+		it->byte[it->len++] = (uint8_t)(v >> (8 * n));
+}
+
+static unsigned e820_entries(const struct vm *vm)
+{
+	return vm->mem.ram_size > MEM_LOW_MAX ? 2 : 1;
+}
+
+/* RAM as the VMM sees it; the firmware takes its own holes out. */
+static void put_e820(struct item *it, const struct vm *vm)
+{
+	uint64_t size = vm->mem.ram_size, low = size < MEM_LOW_MAX ? size : MEM_LOW_MAX;
+
+	put(it, 0, 8);
+	put(it, low, 8);
+	put(it, E820_RAM, 4);
+	if (e820_entries(vm) < 2)
+		return;
+	put(it, MEM_HIGH_BASE, 8);
+	put(it, size - low, 8);
+	put(it, E820_RAM, 4);
+}
+
+static void put_directory(struct item *it, const struct vm *vm)
+{
+	static const char name[] = "etc/e820";
+
+	put_be(it, 1, 4); /* files */
+	put_be(it, e820_entries(vm) * 20, 4);
+	put_be(it, KEY_FILE_E820, 2);
+	put_be(it, 0, 2);
+	for (unsigned i = 0; i < 56; i++)
+		put_be(it, i < sizeof(name) ? (uint8_t)name[i] : 0, 1);
+}
+
+static void fill_item(struct item *it, const struct vm *vm, unsigned key)
+{
+	unsigned cpus = vm->cfg.n_vcpus ? vm->cfg.n_vcpus : 1;
+
+	it->len = 0;
+	switch (key) {
+	case KEY_SIGNATURE:
+		put_be(it, 0x51454d55, 4); /* "QEMU" */
+		break;
+	case KEY_ID:
+		put(it, ID_TRADITIONAL, 4);
+		break;
+	case KEY_UUID: /* none */
+		put(it, 0, 8);
+		put(it, 0, 8);
+		break;
+	case KEY_RAM_SIZE:
+		put(it, vm->mem.ram_size, 8);
+		break;
+	case KEY_NOGRAPHIC: /* there is no VGA BIOS: the firmware's text goes to the serial port */
+		put(it, 1, 2);
+		break;
+	case KEY_NB_CPUS:
+	case KEY_MAX_CPUS:
+		put(it, cpus, 2);
+		break;
+	case KEY_NUMA: /* no nodes; then the node of each CPU */
+		put(it, 0, 8);
+		for (unsigned i = 0; i < cpus; i++)
+			put(it, 0, 8);
+		break;
+	case KEY_BOOT_MENU:
+		put(it, 0, 2);
+		break;
+	case KEY_DIRECTORY:
+		put_directory(it, vm);
+		break;
+	case KEY_FILE_E820:
+		put_e820(it, vm);
+		break;
+	default:
+		break;
+	}
+}
+
+static enum err fw_cfg_init(struct device *d, struct errmsg *why)
+{
+	(void)d, (void)why;
+	return ERR_OK;
+}
+
+static void fw_cfg_reset(struct device *d)
+{
+	struct fw_cfg_state *s = d->state;
+
+	*s = (struct fw_cfg_state){0};
+}
+
+static uint64_t fw_cfg_read(struct device *d, unsigned region, uint32_t off, unsigned len)
+{
+	struct fw_cfg_state *s = d->state;
+	struct item it;
+
+	(void)region;
+	if (off == 0 || len != 1)
+		return UINT64_MAX; /* the selector cannot be read */
+	fill_item(&it, d->vm, s->selector);
+	return s->offset < it.len ? it.byte[s->offset++] : 0;
+}
+
+static void fw_cfg_write(struct device *d, unsigned region, uint32_t off, unsigned len, uint64_t value)
+{
+	struct fw_cfg_state *s = d->state;
+
+	(void)region;
+	if (off == 0 && len == 2)
+		*s = (struct fw_cfg_state){.selector = (uint16_t)value};
+}
+
+const struct device_ops fw_cfg_ops = {
+    .name = "fw_cfg",
+    .state_version = 1,
+    .state_size = sizeof(struct fw_cfg_state),
+    .init = fw_cfg_init,
+    .reset = fw_cfg_reset,
+    .read = fw_cfg_read,
+    .write = fw_cfg_write,
+    .max_access = 2,
+};
