@@ -173,16 +173,17 @@ static void check_tools(json_t *list)
 	static const struct {
 		const char *name, *version, *missing;
 	} tools[] = {
-	    {"bochs", "bochs --help 2>&1 </dev/null", "not installed (Debian: bochs): a machine for type 1 runs"},
+	    {"bochs", NULL, "not installed (Debian: bochs): a machine for type 1 runs"},
 	    {"qemu-system-x86_64", "qemu-system-x86_64 --version 2>&1 </dev/null",
 		"not installed (Debian: qemu-system-x86): a machine for type 1 runs and for nested tests"},
 	    {"trace-cmd", "trace-cmd --version 2>&1 </dev/null",
 		"not installed (Debian: trace-cmd): reads the traces that vmscope writes"},
 	};
-	char full[512], text[320];
+	char full[320], text[320];
 	for (size_t i = 0; i < ARRAY_LEN(tools); i++) {
 		bool there = in_path(tools[i].name, full, sizeof full);
-		if (there)
+		snprintf(text, sizeof text, "%s", full);
+		if (there && tools[i].version)
 			version_line(tools[i].version, text, sizeof text);
 		json_array_append_new(list, finding(tools[i].name, there, there ? text : tools[i].missing));
 	}

@@ -261,11 +261,25 @@ void vm_destroy(struct vm *vm)
 	free_vm(vm);
 }
 
+/* What the executor calls before each instruction, when some probe wants to see them. */
+static void probe_insn(void *arg, const struct x86_insn *insn)
+{
+	struct vcpu *v = arg;
+
+	for (unsigned i = 0; i < v->vm->n_probes; i++)
+		if (v->vm->probes[i]->on_insn)
+			v->vm->probes[i]->on_insn(v->vm->probe_args[i], v, insn);
+}
+
 enum err vm_add_probe(struct vm *vm, const struct probe_ops *ops, void *arg)
 {
 	if (vm->n_probes == VM_PROBES_MAX)
 		return ERR_NOMEM;
+	if (ops->on_insn && !(vm->cfg.mode->caps & MODE_CAP_INSN_PROBE))
+		return ERR_UNSUPPORTED;
 	vm->probes[vm->n_probes] = ops;
 	vm->probe_args[vm->n_probes++] = arg;
+	for (unsigned i = 0; ops->on_insn && i < vm->n_vcpus; i++)
+		vm->vcpus[i].cpu.on_insn = probe_insn;
 	return ERR_OK;
 }
