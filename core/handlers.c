@@ -9,6 +9,7 @@
 
 #include "core/env.h"
 #include "core/lib.h"
+#include "core/x86/insn.h"
 
 bool vcpu_completes(const struct vcpu *v)
 {
@@ -376,16 +377,30 @@ static enum verdict handle_triple_fault(struct vcpu *v, struct vm_exit *e)
 
 /* --- Codes of our own -------------------------------------------------------------------------------------------- */
 
+#define KVM_EXIT_INTERNAL_ERROR_CODE 17u /* KVM_EXIT_INTERNAL_ERROR, and its suberror "emulation" */
+#define KVM_EMULATION_SUBERROR 1u
+
 static enum verdict handle_kvm_gave_up(struct vcpu *v, struct vm_exit *e)
 {
 	char bytes[3 * sizeof(e->host.bytes) + 1] = "";
+	struct x86_insn insn;
+	unsigned n = e->host.n_bytes;
 	int at = 0;
 
-	for (unsigned i = 0; i < e->host.n_bytes && i < sizeof(e->host.bytes); i++)
+	if (e->host.code != KVM_EXIT_INTERNAL_ERROR_CODE || e->host.suberror != KVM_EMULATION_SUBERROR) {
+		vm_kill(v->vm, END_HOST_KVM, e->host.suberror,
+		    "the host's KVM gave up: exit code %d, suberror %u, rip %#llx", (int)e->host.code, e->host.suberror,
+		    (unsigned long long)e->rip);
+		return VERDICT_KILL;
+	}
+	bool known = x86_decode(e->host.bytes, n, v->cpu.code_size, (enum x86_mode)v->cpu.mode, &insn) == DECODE_OK;
+	if (known)
+		n = insn.len;
+	for (unsigned i = 0; i < n && i < sizeof(e->host.bytes); i++)
 		at += fmt_snprintf(bytes + at, sizeof(bytes) - (size_t)at, " %02x", e->host.bytes[i]);
 	vm_kill(v->vm, END_HOST_KVM, e->host.suberror,
-	    "the host's KVM cannot run this instruction: rip %#llx, bytes%s, suberror %u", (unsigned long long)e->rip,
-	    bytes[0] ? bytes : " unknown", e->host.suberror);
+	    "the host's KVM cannot run this instruction: rip %#llx, bytes%s, %s", (unsigned long long)e->rip,
+	    bytes[0] ? bytes : " unknown", known ? x86_insn_name(insn.id) : "not decoded");
 	return VERDICT_KILL;
 }
 

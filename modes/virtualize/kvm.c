@@ -362,6 +362,25 @@ static enum err kvm_vcpu_prime(struct vcpu *v, struct errmsg *why)
 	return ERR_OK;
 }
 
+/* From what was given to the kernel, not from what should have been. */
+static size_t kvm_mappings(struct vm *vm, struct mode_mapping *out, size_t max)
+{
+	const struct kvm_vm *k = kvm_of(vm);
+	size_t n = 0;
+
+	for (unsigned i = 0; k && i < MEM_SLOTS_MAX; i++) {
+		const struct kvm_slot *s = &k->slots[i];
+
+		if (!s->present)
+			continue;
+		if (n < max)
+			out[n] = (struct mode_mapping){
+			    .gpa = s->gpa, .len = s->len, .host = s->host, .write = !(s->flags & KVM_MEM_READONLY)};
+		n++;
+	}
+	return n;
+}
+
 static void kvm_vm_fini(struct vm *vm)
 {
 	struct kvm_vm *k = kvm_of(vm);
@@ -427,6 +446,7 @@ const struct mode_ops mode_virtualize_type2_ops = {
     .inject = kvm_inject,
     .run = kvm_run_vcpu,
     .complete = kvm_complete,
+    .mappings = kvm_mappings,
     .kick = kvm_kick,
 };
 

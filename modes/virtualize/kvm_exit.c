@@ -323,9 +323,6 @@ void kvm_exit_translate(struct vcpu *v, struct vm_exit *e)
 {
 	const struct kvm_run *run = kvcpu_of(v)->run;
 
-	memset(e, 0, sizeof *e);
-	e->vcpu = v->id;
-	e->observed = OBSERVED_VMM;
 	kvm_sync_in(v);
 	e->rip = v->cpu.s.rip;
 	switch (run->exit_reason) {

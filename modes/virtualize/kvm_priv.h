@@ -94,6 +94,7 @@ bool kvm_interruptible(struct vcpu *v);
 enum err kvm_run_vcpu(struct vcpu *v, const struct run_bounds *b, struct vm_exit *e);
 enum err kvm_complete(struct vcpu *v, struct vm_exit *e);
 enum err kvm_finish(struct vcpu *v); /* to the lockstep point */
+enum err kvm_abandon(struct vcpu *v);
 
 /* kvm_exit.c */
 /* Translates what the shared page says into a neutral exit. */

@@ -98,6 +98,20 @@ enum err kvm_finish(struct vcpu *v)
 	}
 }
 
+/* An exit that nobody completes (reset in its handler): end its instruction, whatever it does to registers. */
+enum err kvm_abandon(struct vcpu *v)
+{
+	struct kvm_vcpu *kv = kvcpu_of(v);
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && (kv->pending != KVM_PENDING_NONE || kv->stashed)) {
+		kv->stashed = false;
+		kv->io_pos = 0;
+		e = kvm_finish(v);
+	}
+	return e;
+}
+
 enum err kvm_complete(struct vcpu *v, struct vm_exit *e)
 {
 	struct kvm_vcpu *kv = kvcpu_of(v);
@@ -186,10 +200,7 @@ static enum err set_single_step(struct kvm_vcpu *kv, bool on)
 
 static void plain_exit(struct vcpu *v, struct vm_exit *e, uint32_t reason)
 {
-	memset(e, 0, sizeof *e);
 	e->reason = reason;
-	e->vcpu = v->id;
-	e->observed = OBSERVED_VMM;
 	e->rip = kvcpu_of(v)->run->s.regs.regs.rip;
 }
 
@@ -261,6 +272,7 @@ static bool enter_once(struct vcpu *v, const struct run_bounds *b, struct vm_exi
 		struct x86_event ud = {.vector = VEC_UD, .type = INTR_TYPE_HW_EXCEPTION};
 
 		*err = kvm_inject(v, &ud);
+		memset(e, 0, sizeof *e);
 		return *err != ERR_OK;
 	}
 	return true;

@@ -464,8 +464,10 @@ enum err kvm_set_state(struct vcpu *v)
 	const struct x86_state *s = &v->cpu.s;
 	enum err e = ERR_OK;
 
-	if (kv->pending != KVM_PENDING_NONE)
-		return ERR_BUG; /* new registers in the middle of an instruction */
+	if (kv->pending != KVM_PENDING_NONE || kv->stashed)
+		e = kvm_abandon(v);
+	if (e != ERR_OK)
+		return e;
 	if (v->dirty & DIRTY_GPR) {
 		regs_to_kvm(&run->s.regs.regs, s);
 		run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
