@@ -43,6 +43,33 @@ enum err bus_add_pio(struct bus *b, uint16_t base, uint32_t len, struct device *
 	return e;
 }
 
+static bool ports_free(const struct bus *b, uint32_t base, uint64_t len)
+{
+	if (base + len > BUS_NOWHERE)
+		return false;
+	for (uint64_t i = 0; i < len; i++)
+		if (b->port_map[base + i])
+			return false;
+	return true;
+}
+
+bool bus_move_pio(struct bus *b, const struct device *d, unsigned region, uint32_t base)
+{
+	for (unsigned i = 0; i < b->n_pio; i++) {
+		struct bus_region *r = &b->pio[i];
+
+		if (r->dev != d || r->region != region)
+			continue;
+		if (r->base < BUS_NOWHERE)
+			memset(b->port_map + r->base, 0, r->len);
+		r->base = ports_free(b, base, r->len) ? base : BUS_NOWHERE;
+		if (r->base < BUS_NOWHERE)
+			memset(b->port_map + r->base, (int)i + 1, r->len);
+		return r->base < BUS_NOWHERE;
+	}
+	return false;
+}
+
 enum err bus_add_mmio(struct bus *b, gpa_t base, uint64_t len, struct device *d, unsigned region, struct errmsg *why)
 {
 	const struct bus_region r = {base, len, d, region};

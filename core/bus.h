@@ -25,6 +25,10 @@ struct bus {
 void bus_init(struct bus *b);
 enum err bus_add_pio(
     struct bus *b, uint16_t base, uint32_t len, struct device *d, unsigned region, struct errmsg *why) MUST_CHECK;
+/* Moves a region that bus_add_pio() added, or takes it off the bus (base BUS_NOWHERE, or where it does not fit or
+ * another device is). False when it is now nowhere. */
+#define BUS_NOWHERE 0x10000u
+bool bus_move_pio(struct bus *b, const struct device *d, unsigned region, uint32_t base);
 enum err bus_add_mmio(
     struct bus *b, gpa_t base, uint64_t len, struct device *d, unsigned region, struct errmsg *why) MUST_CHECK;
 uint64_t bus_pio_read(struct bus *b, uint16_t port, unsigned size);

@@ -1,11 +1,12 @@
 /*
  * The PIIX4's power management function, 00:01.3: the ACPI timer, power-off, and the switch to ACPI mode.
  *
- * Its I/O block is fixed at ports 600..63f and always decoded (PMBASE reads as 601 and cannot be moved):
+ * Its I/O block of 64 ports is where firmware puts it (PMBASE, register 40) once it is enabled (register 80, bit 0).
+ * Without firmware the machine comes up with the block at 600:
  *
- *   600  PM1 status   (bit 0: timer bit 23 changed; write 1 to clear)     608  24-bit timer, 3579545 Hz, read-only
- *   602  PM1 enable   (bit 0: that status raises the SCI, IRQ 9)          the rest reads 0
- *   604  PM1 control  (bit 0 SCI enable; bits 12-10 sleep type, 13 sleep: type 0 is soft off and ends the guest)
+ *   +0  PM1 status   (bit 0: timer bit 23 changed; write 1 to clear)     +8  24-bit timer, 3579545 Hz, read-only
+ *   +2  PM1 enable   (bit 0: that status raises the SCI, IRQ 9)          the rest reads 0
+ *   +4  PM1 control  (bit 0 SCI enable; bits 12-10 sleep type, 13 sleep: type 0 is soft off and ends the guest)
  *
  * Ports b2 and b3 (APM control and status): on a board, a write to b2 is a system management interrupt, whose handler
  * turns ACPI mode on (f1) or off (f0). This machine has no system management mode and does these two at once; the
@@ -26,6 +27,10 @@
 #define ACPI_ENABLE 0xf1u
 #define ACPI_DISABLE 0xf0u
 
+#define CFG_PMBASE 0x40u
+#define CFG_PMREGMISC 0x80u
+#define PMBASE_DEFAULT 0x600u
+
 enum { REGION_PM, REGION_APM };
 enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8 };
 
@@ -42,23 +47,39 @@ static const struct pci_field fields[] = {
     PCI_HEADER(0x7113, 0x01, 0x01, 0x02, 0x03, 0x06, 0x80, 0x00),
     {0x3c, 0x09, 0xff}, /* interrupt line */
     {0x3d, 0x01, 0x00}, /* interrupt pin A */
-    {0x40, 0x01, 0x00}, /* PMBASE: 600 */
-    {0x41, 0x06, 0x00},
+    {0x40, 0x01, 0xc0}, /* PMBASE, bits 15..6 */
+    {0x41, 0x00, 0xff},
     {0x58, 0x00, 0xff}, /* device activity B */
     {0x59, 0x00, 0xff},
     {0x5a, 0x00, 0xff},
     {0x5b, 0x02, 0xff}, /* bit 25: APMC writes are handled, SMM has been set up */
-    {0x80, 0x01, 0x00}, /* PMREGMISC: the block is decoded */
+    {0x80, 0x00, 0x01}, /* PMREGMISC: the block is decoded */
     {0x90, 0x01, 0xff}, /* SMBus base and host configuration: kept, there is no SMBus */
     {0x91, 0x00, 0xff},
     {0xd2, 0x00, 0x0f},
 };
+
+/* Puts the block where the configuration registers say. */
+static void place(struct device *d)
+{
+	const uint8_t *c = ((struct piix4pm_state *)d->state)->config.byte;
+	uint32_t base = (uint32_t)(c[CFG_PMBASE + 1] << 8 | (c[CFG_PMBASE] & 0xc0u));
+
+	bus_move_pio(&d->vm->bus, d, REGION_PM, (c[CFG_PMREGMISC] & 1u) && base ? base : BUS_NOWHERE);
+}
+
+static void config_written(struct device *d, unsigned offset)
+{
+	if (offset == CFG_PMBASE || offset == CFG_PMBASE + 1 || offset == CFG_PMREGMISC)
+		place(d);
+}
 
 const struct pci_function piix4pm_function = {
     .devfn = PCI_DEVFN(1, 3),
     .dev = DEV_PIIX4PM,
     .fields = fields,
     .n_fields = ARRAY_LEN(fields),
+    .written = config_written,
 };
 
 static uint64_t now_tick(const struct device *d)
@@ -183,6 +204,17 @@ static void piix4pm_reset(struct device *d)
 
 	*s = (struct piix4pm_state){.seen = now_tick(d)};
 	pci_config_reset(d, &piix4pm_function);
+	if (!d->vm->machine->rom) {
+		s->config.byte[CFG_PMBASE + 1] = PMBASE_DEFAULT >> 8;
+		s->config.byte[CFG_PMREGMISC] = 1;
+	}
+	place(d);
+	update(d);
+}
+
+static void piix4pm_restored(struct device *d)
+{
+	place(d);
 	update(d);
 }
 
@@ -195,5 +227,5 @@ const struct device_ops piix4pm_ops = {
     .read = piix4pm_read,
     .write = piix4pm_write,
     .max_access = 4,
-    .restored = update,
+    .restored = piix4pm_restored,
 };
