@@ -436,26 +436,25 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	return true;
 }
 
-/* A stop, a timeout and a limit are pauses: whoever calls again wants to go on. */
-static bool may_resume(struct vm *vm)
+bool vm_may_resume(const struct vm *vm)
 {
-	if (!vm->ended)
-		return true;
-	switch ((int)vm->end.kind) {
-	case END_STOPPED:
-	case END_TIMEOUT:
-	case END_LIMIT_EXITS:
-	case END_LIMIT_INSNS:
-		vm->ended = false;
-		return true;
-	default:
+	int kind = (int)vm->end.kind;
+
+	return !vm->ended || kind == END_STOPPED || kind == END_TIMEOUT || kind == END_LIMIT_EXITS ||
+	       kind == END_LIMIT_INSNS;
+}
+
+static bool resume(struct vm *vm)
+{
+	if (!vm_may_resume(vm))
 		return false;
-	}
+	vm->ended = false;
+	return true;
 }
 
 enum err vm_run(struct vm *vm)
 {
-	if (!may_resume(vm))
+	if (!resume(vm))
 		return ERR_OK;
 	while (!vm->ended)
 		(void)turn(
@@ -465,7 +464,7 @@ enum err vm_run(struct vm *vm)
 
 enum err vm_step_exit(struct vm *vm, struct vcpu *v)
 {
-	if (!may_resume(vm))
+	if (!resume(vm))
 		return ERR_OK;
 	while (!vm->ended && !turn(vm, v))
 		;

@@ -144,6 +144,8 @@ enum err vm_run(struct vm *vm);
 enum err vm_step_exit(struct vm *vm, struct vcpu *v);
 /* One guest instruction (MODE_CAP_STEP_INSN), or the exit it caused. */
 enum err vm_step_insn(struct vm *vm, struct vcpu *v);
+/* A stop, a timeout and a limit are pauses: whoever calls vm_run() again goes on. */
+bool vm_may_resume(const struct vm *vm);
 void vm_stop(struct vm *vm);	/* end.kind "stopped"; async-signal-safe */
 void vm_timeout(struct vm *vm); /* end.kind "timeout"; async-signal-safe */
 void vm_reset(struct vm *vm);

@@ -1,0 +1,117 @@
+/*
+ * The in-process session: a Type II VMM is reached by the same table that will reach a Type I one over a serial line,
+ * so that everything above it has one code path.
+ */
+#include "core/session.h"
+
+#include "core/lib.h"
+#include "core/machine.h"
+
+static enum err local_run(struct session *s)
+{
+	return vm_run(s->vm);
+}
+
+static enum err local_step_exit(struct session *s)
+{
+	return vm_step_exit(s->vm, &s->vm->vcpus[0]);
+}
+
+static enum err local_step_insn(struct session *s)
+{
+	return vm_step_insn(s->vm, &s->vm->vcpus[0]);
+}
+
+static void local_stop(struct session *s)
+{
+	vm_stop(s->vm);
+}
+
+static enum err local_get_state(struct session *s, unsigned vcpu, struct x86_state *out)
+{
+	if (vcpu >= s->vm->n_vcpus)
+		return ERR_RANGE;
+	const struct x86_state *state = vcpu_state(&s->vm->vcpus[vcpu]);
+	if (!state)
+		return ERR_IO;
+	*out = *state;
+	return ERR_OK;
+}
+
+static enum err local_set_state(struct session *s, unsigned vcpu, const struct x86_state *in)
+{
+	if (vcpu >= s->vm->n_vcpus)
+		return ERR_RANGE;
+	if (in->version != X86_STATE_VERSION || in->size != sizeof(*in))
+		return ERR_FORMAT;
+	struct x86_state *state = vcpu_state_for_write(&s->vm->vcpus[vcpu], DIRTY_ALL);
+	if (!state)
+		return ERR_IO;
+	*state = *in;
+	x86_state_changed(&s->vm->vcpus[vcpu].cpu);
+	return ERR_OK;
+}
+
+static enum err local_read_mem(struct session *s, gpa_t gpa, void *buf, size_t n)
+{
+	return mem_read(&s->vm->mem, gpa, buf, n);
+}
+
+/* A breakpoint or a patch may land in code that the engine has decoded already. */
+static enum err local_write_mem(struct session *s, gpa_t gpa, const void *buf, size_t n)
+{
+	enum err e = mem_write(&s->vm->mem, gpa, buf, n);
+
+	while (s->vm->code_written && n > 0) {
+		size_t left = PAGE_SIZE_4K - (size_t)(gpa % PAGE_SIZE_4K), k = n < left ? n : left;
+		s->vm->code_written(&s->vm->vcpus[0], gpa, (unsigned)k);
+		gpa += k;
+		n -= k;
+	}
+	return e;
+}
+
+static size_t local_type(struct session *s, const uint8_t *text, size_t n)
+{
+	return machine_type(s->vm, text, n);
+}
+
+static const struct vm_end *local_end(const struct session *s)
+{
+	return s->vm->ended && !vm_may_resume(s->vm) ? &s->vm->end : NULL;
+}
+
+static void local_close(struct session *s)
+{
+	const struct host_ops *host = s->vm->cfg.host;
+
+	vm_destroy(s->vm);
+	host->page_free(s, sizeof(*s));
+}
+
+static const struct session_ops local_ops = {
+    .run = local_run,
+    .step_exit = local_step_exit,
+    .step_insn = local_step_insn,
+    .stop = local_stop,
+    .get_state = local_get_state,
+    .set_state = local_set_state,
+    .read_mem = local_read_mem,
+    .write_mem = local_write_mem,
+    .type = local_type,
+    .end = local_end,
+    .close = local_close,
+};
+
+enum err session_open_local(struct vm *vm, struct session **out, struct errmsg *why)
+{
+	struct session *s = vm->cfg.host->page_alloc(sizeof(*s));
+
+	*out = NULL;
+	if (!s)
+		return err_set(why, ERR_NOMEM, "no memory for a session");
+	s->ops = &local_ops;
+	s->vm = vm;
+	*out = s;
+	return ERR_OK;
+}
