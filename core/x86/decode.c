@@ -479,7 +479,9 @@ enum x86_decode_rc x86_decode(const uint8_t *p, size_t n, unsigned code_size, en
 	}
 	if (op >= 0xd8 && op <= 0xdf)
 		return decode_x87(&d, out);
+	if (op == 0x90 && d.rep == 0xf3)
+		return decode_entry(&d, out, x86_entry_pause(), code_size, false);
 	if (op == 0x90 && !(d.rex & 1))
-		return decode_entry(&d, out, d.rep == 0xf3 ? x86_entry_pause() : x86_entry_nop(), code_size, false);
+		return decode_entry(&d, out, x86_entry_nop(), code_size, false);
 	return decode_entry(&d, out, &x86_map_one[op], code_size, false);
 }
