@@ -6,6 +6,7 @@
 #include <argp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int cli_fail(enum cli_status status, const char *fmt, ...)
@@ -88,25 +89,31 @@ static const struct argp_option *option_by_key(const struct argp_option *o, int 
 	return NULL;
 }
 
-static bool is_builtin(const char *arg)
+/* What argp would do by itself, if it were allowed to print anything. Does not return when arg is one of them. */
+static void help_and_exit(const struct argp *argp, const char *arg, char *name)
 {
-	static const char *const builtin[] = {"--help", "-?", "--usage", "--version", "-V"};
-	for (size_t i = 0; i < ARRAY_LEN(builtin); i++)
-		if (strcmp(arg, builtin[i]) == 0)
-			return true;
-	return false;
+	bool help = strcmp(arg, "--help") == 0 || strcmp(arg, "-?") == 0;
+	if (help || strcmp(arg, "--usage") == 0)
+		argp_help(argp, stdout, help ? ARGP_HELP_STD_HELP : ARGP_HELP_USAGE, name);
+	else if (strcmp(arg, "--version") == 0 || strcmp(arg, "-V") == 0)
+		puts(argp_program_version);
+	else
+		return;
+	exit(fflush(stdout) ? CLI_UNAVAILABLE : CLI_OK);
 }
 
 /*
  * argp and getopt answer an unknown option with two lines of their own. So the words are checked here first, and argp
  * runs silently afterwards.
  */
-static int check_options(const struct argp_option *opts, int argc, char **argv)
+static int check_options(const struct argp *argp, int argc, char **argv)
 {
+	const struct argp_option *opts = argp->options;
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		const char *a = argv[i];
-		if (a[0] != '-' || a[1] == 0 || is_builtin(a))
+		if (a[0] != '-' || a[1] == 0)
 			continue;
+		help_and_exit(argp, a, argv[0]);
 		bool is_long = a[1] == '-';
 		const char *name = a + (is_long ? 2 : 1), *eq = is_long ? strchr(name, '=') : NULL;
 		size_t n = eq ? (size_t)(eq - name) : strlen(name);
@@ -127,10 +134,10 @@ static int check_options(const struct argp_option *opts, int argc, char **argv)
 
 int cli_parse(const struct argp *argp, int argc, char **argv, void *input)
 {
-	int bad = check_options(argp->options, argc, argv);
+	int bad = check_options(argp, argc, argv);
 	if (bad)
 		return bad;
-	error_t e = argp_parse(argp, argc, argv, ARGP_NO_ERRS, NULL, input);
+	error_t e = argp_parse(argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, input);
 	if (e == CLI_USAGE)
 		return CLI_USAGE; /* the parser has said why */
 	if (e)

@@ -23,7 +23,9 @@ static int find_backend(const struct run_options *o, const struct mode_ops **ops
 		    mode_name(o->mode), (int)o->type);
 	const char *controls;
 	enum clock_kind clock;
-	enum err e = runner_check(o, *ops, &controls, &clock, &why);
+	enum err e = (*ops)->probe(&host_posix_ops, &why);
+	if (!e)
+		e = runner_check(o, *ops, &controls, &clock, &why);
 	return e ? cli_fail_err(e, &why) : 0;
 }
 

@@ -94,9 +94,9 @@ static enum err create(struct run *run)
 	const struct run_options *o = run->o;
 	struct run_result *r = run->r;
 	const char *controls;
-	enum err e = runner_check(o, run->ops, &controls, &r->clock, &r->why);
+	enum err e = run->ops->probe(&host_posix_ops, &r->why);
 	if (!e)
-		e = run->ops->probe(&host_posix_ops, &r->why);
+		e = runner_check(o, run->ops, &controls, &r->clock, &r->why);
 	bool model = run->ops->caps & MODE_CAP_MODEL;
 	if (!e)
 		e = guest_open(&run->guest, o, !model, &r->why);
