@@ -74,4 +74,8 @@ enum x86_decode_rc {
 enum x86_decode_rc x86_decode(const uint8_t *p, size_t n, unsigned code_size, enum x86_mode mode, struct x86_insn *out);
 const char *x86_insn_name(uint16_t id);
 
+/* Fetches and decodes the instruction at cs:rip: limit of CS, pages, length. X86_FAULT (#GP, #PF) or X86_EXIT when it
+ * cannot be fetched. Changes no state. */
+enum x86_rc x86_fetch_insn(struct x86_cpu *c, struct x86_insn *i);
+
 #endif

@@ -1,0 +1,90 @@
+/*
+ * One instruction from memory: fetch, decode, debug traps, execute. The slow and complete path; the block runner of
+ * emulate does the same over decoded instructions that it kept. Read exec.h for the convention.
+ */
+#include "core/x86/exec.h"
+
+#define FETCH_MAX 15u
+
+/* Bytes that may be fetched at rip before CS ends; 64-bit mode has no limit. */
+static uint64_t fetch_room(const struct x86_cpu *c)
+{
+	uint64_t limit = c->s.seg[X86_CS].limit;
+
+	if (c->code_size == 8)
+		return FETCH_MAX;
+	return c->s.rip > limit ? 0 : limit - c->s.rip + 1;
+}
+
+enum x86_rc x86_fetch_insn(struct x86_cpu *c, struct x86_insn *i)
+{
+	uint8_t buf[FETCH_MAX + 1];
+	uint64_t room = fetch_room(c);
+	gva_t la = x86_linear_ip(c);
+	size_t have = 0;
+
+	for (;;) {
+		enum x86_decode_rc drc = x86_decode(buf, have, c->code_size, (enum x86_mode)c->mode, i);
+		gva_t at = c->code_size == 8 ? la + have : (uint32_t)(la + have);
+		size_t want, got;
+		enum x86_rc rc;
+
+		if (drc == DECODE_OK)
+			return X86_OK;
+		if (drc == DECODE_TOO_LONG || have >= room)
+			return x86_fault_ec(c, VEC_GP, 0);
+		want = room < FETCH_MAX ? (size_t)room : FETCH_MAX;
+		rc = x86_fetch(c, at, buf + have, want - have, &got);
+		if (rc != X86_OK)
+			return rc;
+		have += got;
+	}
+}
+
+/* The instruction proper: afterwards s.rip is the next instruction, or the same one unless X86_OK. */
+static enum x86_rc run_one(struct x86_cpu *c, const struct x86_insn *i)
+{
+	uint64_t start = c->s.rip;
+	enum x86_rc rc;
+
+	c->mmio_count = 0;
+	c->s.rip = (start + i->len) & c->ip_mask;
+	rc = i->fn(c, i);
+	if (rc != X86_OK) {
+		c->s.rip = start;
+		return rc;
+	}
+	c->insns++;
+	if (c->budget)
+		c->budget--;
+	if (c->on_insn)
+		c->on_insn(c->env_arg, i);
+	return X86_OK;
+}
+
+enum x86_rc x86_step(struct x86_cpu *c)
+{
+	bool special = x86_debug_active(c);
+	struct x86_insn i;
+	uint64_t budget;
+	enum x86_rc rc;
+
+	if (special) {
+		rc = x86_debug_before(c);
+		if (rc != X86_OK)
+			return rc;
+	}
+	rc = x86_fetch_insn(c, &i);
+	if (rc != X86_OK)
+		return rc;
+	if (!special) {
+		rc = run_one(c, &i);
+		return rc == X86_OK && x86_debug_active(c) ? x86_debug_after(c) : rc;
+	}
+	/* Single-stepping and breakpoints see every iteration of a repeated instruction. */
+	budget = c->budget;
+	c->budget = 1;
+	rc = run_one(c, &i);
+	c->budget = rc == X86_OK && budget ? budget - 1 : budget;
+	return rc == X86_OK ? x86_debug_after(c) : rc;
+}
