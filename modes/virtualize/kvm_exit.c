@@ -217,6 +217,10 @@ static bool match_mmio_write(struct vcpu *v, const struct x86_insn *i, const voi
 		return run->mmio.len == size &&
 		       linear_is(v, (di & ea_mask(i->addrsize)) + seg_base(v, X86_ES), run->mmio.phys_addr);
 	}
+	if (i->id == INSN_MOV && i->map == 0 &&
+	    (i->opcode == 0xa2 || i->opcode == 0xa3)) /* its address is an immediate */
+		return run->mmio.len <= i->opsize &&
+		       linear_is(v, (i->imm & ea_mask(i->addrsize)) + seg_base(v, i->seg), run->mmio.phys_addr);
 	if (!(i->flags & INSN_MEM))
 		return false;
 	if (run->mmio.len > i->opsize && i->class != INSN_CLASS_FPU)
@@ -224,7 +228,6 @@ static bool match_mmio_write(struct vcpu *v, const struct x86_insn *i, const voi
 	return linear_is(v, operand_linear(v, i, s->rip), run->mmio.phys_addr);
 }
 
-/* MOV to the absolute address in the instruction (A2, A3) and the ordinary forms all decode with a memory operand. */
 static uint64_t mmio_locate(struct vcpu *v)
 {
 	struct kvm_vcpu *kv = kvcpu_of(v);

@@ -50,17 +50,18 @@ struct kvm_vcpu {
 	int fd;
 	struct kvm_run *run; /* shared with the kernel */
 	enum kvm_pending pending;
-	bool stashed;	    /* the shared page holds an exit that run() has not returned yet */
-	uint32_t io_pos;    /* element of a batched REP INS/OUTS that run() returned last */
-	uint8_t rep_dir;    /* MMIO under REP: direction of the first access of an iteration */
-	bool rep_mmio;	    /* the pending MMIO exit belongs to a REP string instruction */
-	bool single_step;   /* as programmed */
-	bool out_done;	    /* the OUT that is being reported was finished already (learn_out_rip) */
-	bool entered;	    /* KVM_RUN was called at least once */
-	uint64_t exit_rip;  /* as normalised, for the state of an unserved exit */
-	uint8_t out_rip[3]; /* enum kvm_out_rip, by code size 16, 32, 64 */
-	uint64_t mode_key;  /* paging and segment bits that x86_state_changed() saw last */
-	uint64_t msr_shadow[KVM_MSRS_MAX];
+	bool stashed;			   /* the shared page holds an exit that run() has not returned yet */
+	uint32_t io_pos;		   /* element of a batched REP INS/OUTS that run() returned last */
+	uint8_t rep_dir;		   /* MMIO under REP: direction of the first access of an iteration */
+	bool rep_mmio;			   /* the pending MMIO exit belongs to a REP string instruction */
+	bool single_step;		   /* as programmed */
+	bool out_done;			   /* the OUT that is being reported was finished already (learn_out_rip) */
+	bool entered;			   /* KVM_RUN was called at least once */
+	uint64_t exit_rip;		   /* as normalised, for the state of an unserved exit */
+	uint8_t out_rip[3];		   /* enum kvm_out_rip, by code size 16, 32, 64 */
+	uint64_t mode_key;		   /* paging and segment bits that x86_state_changed() saw last */
+	uint64_t msr_shadow[KVM_MSRS_MAX]; /* as KVM has them */
+	bool msr_refused[KVM_MSRS_MAX];	   /* KVM did not take our value */
 	/* kick and timer: written by signal handlers and other threads */
 	atomic_int kicked, fired;
 	_Atomic pid_t tid; /* thread that runs this vCPU; 0: none yet */

@@ -116,9 +116,11 @@ static enum err msrs_get(struct vcpu *v)
 	for (uint32_t i = 0; i < k->n_msrs; i++) {
 		uint64_t *slot = msr_slot(&v->cpu.s, k->msrs[i].offset);
 
-		/* A value that KVM refused earlier stays ours until the guest changes KVM's. */
-		if (set.entries[i].data != kv->msr_shadow[i])
+		/* A value that KVM refused stays ours until the guest changes KVM's. */
+		if (!kv->msr_refused[i] || set.entries[i].data != kv->msr_shadow[i]) {
 			*slot = set.entries[i].data;
+			kv->msr_refused[i] = false;
+		}
 		kv->msr_shadow[i] = set.entries[i].data;
 	}
 	return ERR_OK;
@@ -134,12 +136,15 @@ static void msrs_set(struct vcpu *v)
 	for (uint32_t i = 0; i < k->n_msrs; i++) {
 		uint64_t want = *msr_slot(&v->cpu.s, k->msrs[i].offset);
 
-		if (want == kv->msr_shadow[i])
+		if (want == kv->msr_shadow[i]) {
+			kv->msr_refused[i] = false;
 			continue;
+		}
 		memset(&set.head, 0, sizeof set.head);
 		set.head.nmsrs = 1;
 		set.entries[0] = (struct kvm_msr_entry){.index = k->msrs[i].index, .data = want};
-		if (kvm_ioctl(kv->fd, KVM_SET_MSRS, &set) == 1)
+		kv->msr_refused[i] = kvm_ioctl(kv->fd, KVM_SET_MSRS, &set) != 1;
+		if (!kv->msr_refused[i])
 			kv->msr_shadow[i] = want;
 	}
 }
