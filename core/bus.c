@@ -99,6 +99,7 @@ static const struct bus_region *mmio_find(const struct bus *b, uint64_t gpa)
 struct space {
 	const struct bus_region *(*find)(const struct bus *b, uint64_t at);
 	uint64_t *unclaimed;
+	uint64_t mask; /* addresses wrap around after it */
 };
 
 static bool claimed(const struct bus *b, const struct space *s, uint64_t at, unsigned size)
@@ -131,7 +132,7 @@ static uint64_t space_read(const struct bus *b, const struct space *s, uint64_t 
 	}
 	unsigned half = size / 2;
 	uint64_t low = space_read(b, s, at, half);
-	return low | space_read(b, s, at + half, half) << (8 * half);
+	return low | space_read(b, s, (at + half) & s->mask, half) << (8 * half);
 }
 
 static void space_write(const struct bus *b, const struct space *s, uint64_t at, unsigned size, uint64_t value)
@@ -148,33 +149,33 @@ static void space_write(const struct bus *b, const struct space *s, uint64_t at,
 	}
 	unsigned half = size / 2;
 	space_write(b, s, at, half, value);
-	space_write(b, s, at + half, half, value >> (8 * half));
+	space_write(b, s, (at + half) & s->mask, half, value >> (8 * half));
 }
 
 uint64_t bus_pio_read(struct bus *b, uint16_t port, unsigned size)
 {
-	const struct space s = {pio_find, &b->unclaimed_pio};
+	const struct space s = {pio_find, &b->unclaimed_pio, 0xffff};
 
 	return space_read(b, &s, port, size);
 }
 
 void bus_pio_write(struct bus *b, uint16_t port, unsigned size, uint64_t value)
 {
-	const struct space s = {pio_find, &b->unclaimed_pio};
+	const struct space s = {pio_find, &b->unclaimed_pio, 0xffff};
 
 	space_write(b, &s, port, size, value);
 }
 
 uint64_t bus_mmio_read(struct bus *b, gpa_t gpa, unsigned size)
 {
-	const struct space s = {mmio_find, &b->unclaimed_mmio};
+	const struct space s = {mmio_find, &b->unclaimed_mmio, UINT64_MAX};
 
 	return space_read(b, &s, gpa, size);
 }
 
 void bus_mmio_write(struct bus *b, gpa_t gpa, unsigned size, uint64_t value)
 {
-	const struct space s = {mmio_find, &b->unclaimed_mmio};
+	const struct space s = {mmio_find, &b->unclaimed_mmio, UINT64_MAX};
 
 	space_write(b, &s, gpa, size, value);
 }

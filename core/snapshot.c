@@ -288,6 +288,7 @@ static enum err check(struct vm *vm, const void *buf, size_t n, size_t *size, st
 	const uint8_t *data;
 	struct section s;
 	uint32_t expected = (uint32_t)(4 + vm->n_vcpus + machine_n_devices(vm)), device = 0, vcpu = 0;
+	unsigned ram = 0, clock = 0, control = 0;
 
 	if (n < sizeof(h))
 		return err_set(why, ERR_FORMAT, "a snapshot of %zu bytes: truncated", n);
@@ -313,9 +314,12 @@ static enum err check(struct vm *vm, const void *buf, size_t n, size_t *size, st
 		if ((strcmp(s.tag, "device") == 0 && s.index != device++) ||
 		    (strcmp(s.tag, "vcpu") == 0 && s.index != vcpu++))
 			return err_set(why, ERR_FORMAT, "section %u (%s) of the snapshot is out of order", i, s.tag);
+		ram += strcmp(s.tag, "ram") == 0;
+		clock += strcmp(s.tag, "clock") == 0;
+		control += strcmp(s.tag, "control") == 0;
 	}
-	if (device != machine_n_devices(vm) || vcpu != vm->n_vcpus)
-		return err_set(why, ERR_FORMAT, "the snapshot lacks the state of a device or CPU");
+	if (device != machine_n_devices(vm) || vcpu != vm->n_vcpus || ram != 1 || clock != 1 || control != 1)
+		return err_set(why, ERR_FORMAT, "the snapshot lacks a part of the machine");
 	*size = (size_t)h.size;
 	return ERR_OK;
 }
