@@ -1,7 +1,7 @@
 # The bundled guests: small systems for a machine without an operating system, built with the compiler's freestanding
 # half only. Images, models and expected results end up side by side in $(O)/guests.
-GUESTS64 := hello primes exits
-GUESTS16 := boot16
+GUESTS64 := hello primes exits timer paging sensitive
+GUESTS16 := boot16 modes
 GUEST_CC ?= gcc
 GUEST_LD ?= ld
 GUEST_OBJCOPY ?= objcopy
@@ -34,6 +34,8 @@ $(GUESTS64:%=$(GUEST_DIR)/%.elf): $(GUEST_DIR)/%.elf: $(GUEST_OBJ)/%.64.o $(GUES
 $(GUESTS16:%=$(GUEST_DIR)/%.bin): $(GUEST_DIR)/%.bin: $(GUEST_OBJ)/%.32.o labs/guests/lib/flat16.ld
 	@mkdir -p $(@D)
 	$(call say,GUEST,$@)$(GUEST_LD) -m elf_i386 --oformat binary -T labs/guests/lib/flat16.ld -o $@ $(filter %.o,$^)
+
+$(GUEST_DIR)/sensitive.elf: $(GUEST_OBJ)/sensitive_run.64.o
 
 GUEST_MODELS := $(patsubst labs/guests/%.lua,$(GUEST_DIR)/%.lua,$(wildcard labs/guests/*.lua))
 $(GUEST_MODELS): $(GUEST_DIR)/%.lua: labs/guests/%.lua

@@ -61,6 +61,8 @@ struct trap_frame {
 void idt_init(void);
 /* What happens at a vector; without one, the guest says which vector met it and ends with 0x7f. */
 void trap_set(unsigned vector, void (*handler)(struct trap_frame *f));
+void trap_allow_user(unsigned vector); /* INT n may come from CPL 3 */
+extern uint64_t pml4[512];
 #endif
 
 #endif

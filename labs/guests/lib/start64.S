@@ -113,15 +113,15 @@ gdt_pointer:
 	.word gdt_pointer - gdt - 1
 	.long gdt, 0
 
-/* The first 4 GiB mapped to themselves in 2 MiB pages. Data, because the CPU sets accessed and dirty bits. */
+/* The first 4 GiB mapped to themselves in 2 MiB pages, for user mode, too. Data, because the CPU sets accessed and dirty bits. */
 	.data
 	.balign 4096
 	.globl pml4
-pml4:	.quad pdpt + 3
+pml4:	.quad pdpt + 7
 	.fill 511, 8, 0
-pdpt:	.quad pd + 0x0003, pd + 0x1003, pd + 0x2003, pd + 0x3003
+pdpt:	.quad pd + 0x0007, pd + 0x1007, pd + 0x2007, pd + 0x3007
 	.fill 508, 8, 0
-pd:	.set page, 0x83
+pd:	.set page, 0x87
 	.rept 2048
 	.quad page
 	.set page, page + 0x200000
