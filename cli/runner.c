@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/console.h"
+#include "cli/kernel_view.h"
 #include "core/machine.h"
 #include "core/session.h"
 #include "tracer/tracer.h"
@@ -87,6 +88,7 @@ struct run {
 	struct vm *vm;
 	struct session *session;
 	struct tracer *tracer;
+	struct kernel_view kernel;
 };
 
 static enum err create(struct run *run)
@@ -153,9 +155,11 @@ static enum err drive(struct run *run)
 	sigaction(SIGINT, &act, &old_int);
 	sigaction(SIGALRM, &act, &old_alarm);
 	set_timer(run->o->timeout_ms);
+	kernel_view_start(&run->kernel, run->ops);
 	uint64_t start = host_posix_ops.now_ns();
 	e = got_sigint ? ERR_AGAIN : run->session->ops->run(run->session);
 	r->wall_ns = host_posix_ops.now_ns() - start;
+	kernel_view_stop(&run->kernel);
 	set_timer(0);
 	running = NULL;
 	sigaction(SIGALRM, &old_alarm, NULL);
@@ -170,6 +174,7 @@ static void collect(struct run *run, enum err e)
 	r->ran = true;
 	r->trace_err = tracer_finish(run->tracer, &r->why);
 	r->stats = tracer_take_stats(run->tracer);
+	kernel_view_merge(&run->kernel, r->stats);
 	r->end = vm->end;
 	if (e && !vm->ended) {
 		r->end.kind = e == ERR_AGAIN ? END_STOPPED : e == ERR_BUG ? END_BUG : END_HOST_ERROR;
@@ -200,6 +205,8 @@ static void decide(struct run *run)
 	else
 		in.instructions = run->x->reference_insns;
 	in.innocuous = count_if(c->insns_innocuous_emulated > 0, c->insns_innocuous_emulated, "counted by the engine");
+	kernel_view_efficiency(&run->kernel, &in);
+	in.missing = run->kernel.why.text;
 	in.guest_ns = count_if(r->clock == CLOCK_HOST, c->guest_ns, "measured around each entry");
 	in.vmm_ns = count_if(r->clock == CLOCK_HOST, c->vmm_ns, "measured around each entry");
 	efficiency_decide(&in, &r->efficiency);
@@ -224,6 +231,7 @@ enum err runner_run(
 	}
 	r->err = e;
 	struct errmsg again;
+	kernel_view_close(&run.kernel);
 	if (run.tracer)
 		(void)tracer_close(run.tracer, &again); /* collect() has reported what there was */
 	if (run.session)

@@ -45,8 +45,9 @@ static void decide_measured(const struct efficiency_input *in, struct efficiency
 		out->verdict.state = PG_UNKNOWN;
 		snprintf(out->verdict.evidence, sizeof out->verdict.evidence, "no source for %s: %s",
 		    most->source ? "the number of instructions" : "what the kernel intercepts",
-		    most->source ? "the reference run did not count them"
-				 : "the kernel's trace events are not offered or not permitted here");
+		    most->source		    ? "no reference run counted them: \"vmscope compare\" does"
+		    : in->missing && in->missing[0] ? in->missing
+						    : "the kernel reported neither exits nor emulated instructions");
 		return;
 	}
 	out->direct_fraction = 1.0 - share(most->value, total);

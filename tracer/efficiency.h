@@ -22,6 +22,7 @@ struct efficiency_input {
 	struct measured kernel_emulated;  /* instructions that the host kernel emulated (kvm:kvm_emulate_insn) */
 	struct measured innocuous;	  /* innocuous instructions that were emulated */
 	struct measured guest_ns, vmm_ns; /* time in the guest, time in the VMM */
+	const char *missing;		  /* why a source is missing, in words; NULL or empty: not known */
 	double dominant;		  /* 0.9 in the contract */
 };
 

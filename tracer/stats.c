@@ -242,6 +242,21 @@ void stats_add(struct exit_stats *s, const struct exit_row *r)
 	}
 }
 
+void stats_demote(struct exit_stats *s, uint32_t reason)
+{
+	for (size_t i = 0; i < s->n_rows; i++) {
+		struct stats_row *g = &s->rows[i];
+
+		if (g->child || g->reason != reason)
+			continue;
+		g->child = true;
+		s->total -= g->samples;
+		s->total_ns -= g->sum_ns;
+		s->timed -= g->timed;
+		s->modelled -= g->modelled;
+	}
+}
+
 static int compare_rows(const void *pa, const void *pb)
 {
 	const struct stats_row *a = pa, *b = pb;

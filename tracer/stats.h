@@ -65,6 +65,8 @@ struct exit_stats {
 struct exit_stats *stats_new(enum stats_by by);
 void stats_free(struct exit_stats *s);
 void stats_add(struct exit_stats *s, const struct exit_row *r);
+/* Somebody closer to the hardware has counted the exits of this reason: what was counted so far becomes a child row. */
+void stats_demote(struct exit_stats *s, uint32_t reason);
 /* Sorts the rows: most samples first, child rows last. Rows may be added afterwards. */
 void stats_sort(struct exit_stats *s);
 

@@ -1,0 +1,29 @@
+/*
+ * What the host's kernel says about a run on /dev/kvm, folded into the result of the run: exits that never reached this
+ * process, and how many instructions the kernel emulated. Without permission, or where the events do not exist, the run
+ * is unchanged and `why` says what is missing.
+ */
+#ifndef VMSCOPE_CLI_KERNEL_VIEW_H
+#define VMSCOPE_CLI_KERNEL_VIEW_H
+
+#include "core/vm.h"
+#include "tracer/efficiency.h"
+#include "tracer/kernel.h"
+#include "tracer/stats.h"
+
+struct kernel_view {
+	struct kernel_trace *trace; /* NULL: not available */
+	struct kernel_totals totals;
+	struct errmsg why; /* why not; else what is worth knowing */
+};
+
+/* On the thread that will run the vCPU. Does nothing for a backend without a kernel under it. */
+void kernel_view_start(struct kernel_view *k, const struct mode_ops *ops);
+void kernel_view_stop(struct kernel_view *k);
+/* After stop: the kernel's rows take the place of ours for the reasons it counted; ours become child rows. */
+void kernel_view_merge(struct kernel_view *k, struct exit_stats *s);
+/* The counts that the efficiency verdict needs, each with its source. */
+void kernel_view_efficiency(const struct kernel_view *k, struct efficiency_input *in);
+void kernel_view_close(struct kernel_view *k);
+
+#endif
