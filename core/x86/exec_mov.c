@@ -75,8 +75,9 @@ X86_INLINE enum x86_rc xchg(struct x86_cpu *c, const struct x86_insn *i, unsigne
 		struct x86_rmw w;
 		enum x86_rc rc = x86_rmw_load(c, i->seg, x86_ea(c, i), size, &a, &w);
 
-		if (rc == X86_OK)
-			x86_rmw_store(c, &w, b);
+		if (UNLIKELY(rc != X86_OK))
+			return rc;
+		x86_rmw_store(c, &w, b);
 	} else {
 		a = x86_reg(c, size, i->rm);
 		x86_reg_set(c, size, i->rm, b);
@@ -97,8 +98,9 @@ X86_INLINE enum x86_rc cmpxchg(struct x86_cpu *c, const struct x86_insn *i, unsi
 		struct x86_rmw w;
 
 		rc = x86_rmw_load(c, i->seg, x86_ea(c, i), size, &dst, &w);
-		if (rc == X86_OK)
-			x86_rmw_store(c, &w, dst == acc ? src : dst);
+		if (UNLIKELY(rc != X86_OK))
+			return rc;
+		x86_rmw_store(c, &w, dst == acc ? src : dst);
 	} else {
 		dst = x86_reg(c, size, i->rm);
 		if (dst == acc)
@@ -120,8 +122,9 @@ X86_INLINE enum x86_rc xadd(struct x86_cpu *c, const struct x86_insn *i, unsigne
 		struct x86_rmw w;
 		enum x86_rc rc = x86_rmw_load(c, i->seg, x86_ea(c, i), size, &a, &w);
 
-		if (rc == X86_OK)
-			x86_rmw_store(c, &w, (a + b));
+		if (UNLIKELY(rc != X86_OK))
+			return rc;
+		x86_rmw_store(c, &w, (a + b));
 		x86_reg_set(c, size, i->reg, a);
 	} else {
 		a = x86_reg(c, size, i->rm);

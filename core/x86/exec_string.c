@@ -142,10 +142,8 @@ X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsi
 	bool compares = op == STR_CMPS || op == STR_SCAS, stop = false;
 	enum x86_rc rc = X86_OK;
 
-	if (left == 0) {
-		x86_reg_set(c, i->addrsize, X86_RCX, 0);
+	if (left == 0) /* no register changes; some processors clear the upper half of rCX when ECX is the counter */
 		return X86_OK;
-	}
 	while (left && !stop && done < max) {
 		uint64_t n = 0;
 

@@ -1,0 +1,684 @@
+/*
+ * The interpreter against the processor of this machine: random integer instructions in 64-bit user mode, with register
+ * and memory operands, are executed natively and by us; registers, defined flags, memory and faults must agree.
+ *
+ * Both sides see two pages at the same linear address, with unmapped pages around them. Natively the instruction runs
+ * in a generated frame that loads and saves all general registers and the flags; a signal handler reports faults.
+ * Everything happens in a child process, so that a wild instruction cannot hurt the test.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <cpuid.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "core/x86/exec.h"
+
+#define ROUNDS 600000u
+#define LINEAR 0x10000000u /* of the scratch pages */
+#define SCRATCH 8192u
+#define CODE 0x10010000u
+#define FLAGS_RANDOM (FLAGS_STATUS | FLAG_DF)
+
+/* In the page after the code. */
+struct frame {
+	uint64_t in[16], in_flags;
+	uint64_t out[16], out_flags;
+	uint64_t host_rsp;
+	uint64_t fault, error, cr2; /* fault: vector + 1 */
+};
+#define FRAME ((struct frame *)(uintptr_t)(CODE + 4096))
+
+static uint64_t rng_state;
+
+static uint64_t rng(void)
+{
+	rng_state ^= rng_state << 13;
+	rng_state ^= rng_state >> 7;
+	rng_state ^= rng_state << 17;
+	return rng_state * 0x2545f4914f6cdd1du;
+}
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)(rng() >> 33) % n;
+}
+
+/* Values at which arithmetic is interesting. */
+static uint64_t value(void)
+{
+	uint64_t v = rng();
+
+	switch (below(9)) {
+	case 0:
+		return below(4);
+	case 1:
+		return 0 - (uint64_t)below(4);
+	case 2:
+		return 1ull << below(64);
+	case 3:
+		return (1ull << below(64)) - 1;
+	case 4:
+		return v & 0xff;
+	case 5:
+		return v & 0xffff;
+	case 6:
+		return v & 0xffffffff;
+	case 7:
+		return (uint64_t)(int64_t)(int32_t)v;
+	default:
+		return v;
+	}
+}
+
+/* ---- native side ---- */
+
+static uint8_t *code_end;      /* while the frame is generated */
+static uint8_t *insn_slot;     /* 15 bytes for the instruction */
+static uintptr_t recover_addr; /* where the signal handler continues */
+
+static void emit(const char *bytes, unsigned n)
+{
+	memcpy(code_end, bytes, n);
+	code_end += n;
+}
+
+/* op reg, [rip + field] */
+static void emit_frame(unsigned rex, unsigned op, unsigned reg, size_t field)
+{
+	uint8_t b[7] = {(uint8_t)(rex | (reg & 8) >> 1), (uint8_t)op, (uint8_t)(5 | (reg & 7) << 3)};
+	int32_t disp = (int32_t)((intptr_t)FRAME + (intptr_t)field - (intptr_t)(code_end + 7));
+
+	memcpy(b + 3, &disp, 4);
+	emit((const char *)b, 7);
+}
+
+static void emit_restore(void)
+{
+	emit_frame(0x48, 0x8b, X86_RSP, offsetof(struct frame, host_rsp));
+	emit("\xfc\x41\x5f\x41\x5e\x41\x5d\x41\x5c\x5d\x5b\xc3", 12); /* cld; pop r15 r14 r13 r12 rbp rbx; ret */
+}
+
+static void frame_generate(void)
+{
+	code_end = (uint8_t *)(uintptr_t)CODE;
+	emit("\x53\x55\x41\x54\x41\x55\x41\x56\x41\x57", 10); /* push rbx rbp r12 r13 r14 r15 */
+	emit_frame(0x48, 0x89, X86_RSP, offsetof(struct frame, host_rsp));
+	emit_frame(0x48, 0xff, 6, offsetof(struct frame, in_flags)); /* push */
+	emit("\x9d", 1);					     /* popf */
+	for (unsigned r = 0; r < 16; r++)
+		emit_frame(0x48, 0x8b, r, offsetof(struct frame, in) + 8 * r);
+	insn_slot = code_end;
+	memset(code_end, 0x90, 16);
+	code_end += 16;
+	for (unsigned r = 0; r < 16; r++)
+		emit_frame(0x48, 0x89, r, offsetof(struct frame, out) + 8 * r);
+	emit_frame(0x48, 0x8b, X86_RSP, offsetof(struct frame, host_rsp));
+	emit("\x9c", 1);					      /* pushf */
+	emit_frame(0x48, 0x8f, 0, offsetof(struct frame, out_flags)); /* pop */
+	emit_restore();
+	recover_addr = (uintptr_t)code_end;
+	emit_restore();
+}
+
+static void on_signal(int sig, siginfo_t *si, void *arg)
+{
+	ucontext_t *uc = arg;
+	uintptr_t rip = (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+
+	(void)si;
+	if (rip != (uintptr_t)insn_slot) {
+		signal(sig, SIG_DFL); /* not the instruction under test: a bug here */
+		return;
+	}
+	FRAME->fault = (uint64_t)uc->uc_mcontext.gregs[REG_TRAPNO] + 1;
+	FRAME->error = (uint64_t)uc->uc_mcontext.gregs[REG_ERR];
+	FRAME->cr2 = (uint64_t)uc->uc_mcontext.gregs[REG_CR2];
+	for (unsigned r = 0; r < 16; r++) {
+		static const int greg[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+		    REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+		FRAME->out[r] = (uint64_t)uc->uc_mcontext.gregs[greg[r]];
+	}
+	FRAME->out_flags = (uint64_t)uc->uc_mcontext.gregs[REG_EFL];
+	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)recover_addr;
+}
+
+static bool native_setup(void)
+{
+	static uint8_t alt[65536];
+	stack_t ss = {.ss_sp = alt, .ss_size = sizeof(alt)};
+	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	static const int sigs[] = {SIGSEGV, SIGFPE, SIGILL, SIGBUS, SIGTRAP};
+	int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	/* A reservation keeps the neighbours unmapped. */
+	if (mmap((void *)(uintptr_t)(LINEAR - 65536), 65536 + CODE - LINEAR + 65536, PROT_NONE, flags, -1, 0) ==
+	    MAP_FAILED)
+		return false;
+	flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+	if (mmap((void *)(uintptr_t)LINEAR, SCRATCH, prot, flags, -1, 0) == MAP_FAILED ||
+	    mmap((void *)(uintptr_t)CODE, 4096, prot | PROT_EXEC, flags, -1, 0) == MAP_FAILED ||
+	    mmap((void *)(uintptr_t)(CODE + 4096), 4096, prot, flags, -1, 0) == MAP_FAILED)
+		return false;
+	sigaltstack(&ss, NULL);
+	for (unsigned k = 0; k < sizeof(sigs) / sizeof(sigs[0]); k++)
+		sigaction(sigs[k], &sa, NULL);
+	frame_generate();
+	return true;
+}
+
+static void native_run(const uint8_t *insn, unsigned len)
+{
+	memset(insn_slot, 0x90, 16);
+	memcpy(insn_slot, insn, len);
+	FRAME->fault = 0;
+	((void (*)(void))(uintptr_t)CODE)();
+}
+
+/* ---- our side: user mode in long mode, page tables at 4 KiB, scratch pages at 32 KiB ---- */
+
+static uint8_t ram[65536] __attribute__((aligned(4096)));
+static struct x86_cpu cpu;
+#define OUR_SCRATCH (ram + 0x8000)
+
+static uint8_t *env_page(void *arg, gpa_t gpa, bool write)
+{
+	(void)arg;
+	(void)write;
+	return gpa < sizeof(ram) ? ram + (gpa & ~0xfffull) : NULL;
+}
+
+static uint64_t env_read(void *arg, gpa_t gpa, unsigned n)
+{
+	(void)arg;
+	(void)gpa;
+	(void)n;
+	abort();
+}
+
+static void env_write(void *arg, gpa_t gpa, unsigned n, uint64_t v)
+{
+	(void)v;
+	env_read(arg, gpa, n);
+}
+
+static void env_code_written(void *arg, gpa_t gpa, unsigned n)
+{
+	(void)arg;
+	(void)gpa;
+	(void)n;
+}
+
+static const struct x86_env env = {
+    .page = env_page, .mmio_read = env_read, .mmio_write = env_write, .code_written = env_code_written};
+
+static void entry(unsigned table, unsigned index, uint64_t v)
+{
+	memcpy(ram + table + 8 * index, &v, 8);
+}
+
+static void our_setup(void)
+{
+	cpu.env = &env;
+	x86_reset(&cpu);
+	entry(0x1000, 0, 0x2007);
+	entry(0x2000, 0, 0x3007);
+	entry(0x3000, LINEAR >> 21, 0x4007);
+	entry(0x4000, 0, 0x8067);
+	entry(0x4000, 1, 0x9067);
+	for (unsigned s = 0; s < X86_SREG_COUNT; s++)
+		cpu.s.seg[s] = (struct x86_seg){.sel = 0x2b, .limit = 0xffffffff, .attr = 0xc0f3};
+	cpu.s.seg[X86_CS].sel = 0x33;
+	cpu.s.seg[X86_CS].attr = 0xa0fb;
+	cpu.s.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
+	cpu.s.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+	cpu.s.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
+	cpu.s.cr3 = 0x1000;
+	x86_state_changed(&cpu);
+}
+
+/* ---- instances ---- */
+
+struct instance {
+	uint8_t code[16];
+	unsigned n;
+	struct x86_insn i;
+	uint64_t gpr[16], flags;
+};
+
+static uint32_t target(void)
+{
+	unsigned off;
+
+	switch (below(40)) {
+	case 0: /* across the middle */
+		off = 4096 - below(16);
+		break;
+	case 1: /* across the end, into the unmapped page */
+		off = SCRATCH - below(16);
+		break;
+	case 2: /* from the unmapped page before */
+		off = 0u - 1 - below(16);
+		break;
+	default:
+		off = below(SCRATCH - 64) & (below(2) ? ~15u : ~0u);
+		break;
+	}
+	return LINEAR + off;
+}
+
+static void put32(struct instance *t, uint32_t v)
+{
+	memcpy(t->code + t->n, &v, 4);
+	t->n += 4;
+}
+
+/* A ModRM byte and what follows; memory operands with a base register get their address when it is known. */
+static void random_modrm(struct instance *t)
+{
+	unsigned reg = below(8) << 3, r = below(10);
+	unsigned at = t->n++;
+
+	if (r < 4) {
+		t->code[at] = (uint8_t)(0xc0 | reg | below(8));
+	} else if (r < 7) { /* base, displacement */
+		unsigned mod = below(3), rm = below(8);
+
+		if (rm == 4)
+			rm = 3;
+		if (mod == 0 && rm == 5)
+			mod = 1;
+		t->code[at] = (uint8_t)(mod << 6 | reg | rm);
+		if (mod == 1)
+			t->code[t->n++] = (uint8_t)rng();
+		else if (mod == 2)
+			put32(t, (uint32_t)rng());
+	} else if (r < 9) { /* SIB */
+		unsigned mod = 1 + below(2);
+
+		t->code[at] = (uint8_t)(mod << 6 | reg | 4);
+		t->code[t->n++] = (uint8_t)rng();
+		if (mod == 1)
+			t->code[t->n++] = (uint8_t)rng();
+		else
+			put32(t, (uint32_t)rng());
+	} else if (below(2)) { /* absolute */
+		t->code[at] = (uint8_t)(reg | 4);
+		t->code[t->n++] = 0x25;
+		put32(t, target());
+	} else { /* relative to rip; right when no immediate follows, inside the scratch pages in any case */
+		t->code[at] = (uint8_t)(reg | 5);
+		put32(t, LINEAR + below(SCRATCH - 64) - (uint32_t)((uintptr_t)insn_slot + t->n + 4));
+	}
+}
+
+static bool has_modrm(unsigned map, unsigned op)
+{
+	if (map == 0)
+		return (op < 0x40 && (op & 7) < 4) || op == 0x63 || op == 0x69 || op == 0x6b ||
+		       (op >= 0x80 && op <= 0x8f) || op == 0xc0 || op == 0xc1 || op == 0xc6 || op == 0xc7 ||
+		       (op >= 0xd0 && op <= 0xd3) || op == 0xf6 || op == 0xf7 || op == 0xfe || op == 0xff;
+	return !(map == 1 && (op == 0x0b || (op >= 0xc8 && op <= 0xcf)));
+}
+
+static void random_code(struct instance *t)
+{
+	unsigned map = below(5), op = below(256);
+
+	t->n = 0;
+	if (below(3) == 0)
+		t->code[t->n++] = 0x66;
+	if (below(8) == 0)
+		t->code[t->n++] = 0x67;
+	if (below(8) == 0)
+		t->code[t->n++] = below(2) ? 0xf2 : 0xf3;
+	if (below(16) == 0)
+		t->code[t->n++] = 0xf0;
+	if (below(8) == 0)
+		t->code[t->n++] = "\x26\x2e\x36\x3e"[below(4)];
+	if (below(2))
+		t->code[t->n++] = (uint8_t)(0x40 | below(16));
+	if (map >= 3)
+		map = map == 3 ? 1 : 0;
+	if (map) {
+		t->code[t->n++] = 0x0f;
+		if (map == 2) {
+			t->code[t->n++] = 0x38;
+			op = 0xf0 | (op & 1);
+		}
+	}
+	t->code[t->n++] = (uint8_t)op;
+	if (has_modrm(map, op))
+		random_modrm(t);
+	while (t->n < 16)
+		t->code[t->n++] = (uint8_t)value();
+}
+
+static bool cpu_has_movbe, cpu_has_popcnt, cpu_has_crc32;
+
+/* What can be compared: integer instructions that are the same on every CPU and stay in the frame. */
+static bool is_wanted(const struct x86_insn *i)
+{
+	if (i->seg >= X86_FS)
+		return false; /* their bases belong to the C library */
+	if (i->class == INSN_CLASS_STRING)
+		return true;
+	if (i->class != INSN_CLASS_PLAIN)
+		return i->id == INSN_UD2;
+	switch (i->id) {
+	case INSN_BSF:
+	case INSN_BSR:
+		return !(i->flags & INSN_REP); /* TZCNT and LZCNT here, BSF and BSR on our CPU */
+	case INSN_NOP:
+		return i->map == 0; /* 0F 1A to 0F 1E have had other meanings since */
+	case INSN_PREFETCH:
+	case INSN_CLFLUSH:
+	case INSN_PAUSE:
+		return false;
+	case INSN_BSWAP:
+		return i->opsize != 2; /* undefined */
+	case INSN_MOVBE:
+		return cpu_has_movbe;
+	case INSN_POPCNT:
+		return cpu_has_popcnt;
+	case INSN_CRC32:
+		return cpu_has_crc32;
+	default:
+		return true;
+	}
+}
+
+static bool bit_by_register(const struct x86_insn *i)
+{
+	return i->map == 1 && i->id >= INSN_BT && i->id <= INSN_BTC && i->opcode != 0xba;
+}
+
+/* Makes the address of the memory operand come out at a place of our choice, by its base register. */
+static bool place_operand(struct instance *t)
+{
+	const struct x86_insn *i = &t->i;
+	uint64_t rest;
+
+	if (!(i->flags & INSN_MEM) || i->id == INSN_LEA)
+		return true;
+	if (i->base == INSN_NO_REG) {
+		memcpy(cpu.s.gpr, t->gpr, sizeof(cpu.s.gpr));
+		cpu.s.rip = (uintptr_t)insn_slot + i->len;
+		return x86_ea(&cpu, i) - (LINEAR - 4096) < SCRATCH + 8192;
+	}
+	if (i->base == i->index || (i->base == X86_RSP && (i->id == INSN_PUSH || i->id == INSN_POP)))
+		return false;
+	rest = (uint64_t)(int64_t)i->disp + (i->index == INSN_NO_REG ? 0 : t->gpr[i->index] << i->scale);
+	t->gpr[i->base] = target() - rest;
+	if (i->addrsize == 4)
+		t->gpr[i->base] = (uint32_t)t->gpr[i->base] | (rng() << 32);
+	return true;
+}
+
+/* Registers that address memory without ModRM, and operands that make both outcomes likely. */
+static bool place_implicit(struct instance *t)
+{
+	struct x86_insn *i = &t->i;
+
+	if (i->class == INSN_CLASS_STRING) {
+		t->gpr[X86_RSI] = target();
+		t->gpr[X86_RDI] = below(4) ? target() : t->gpr[X86_RSI] + below(16) - 8;
+		t->gpr[X86_RCX] = below(4) ? below(24) : below(300);
+		if (i->addrsize == 4) {
+			t->gpr[X86_RSI] |= rng() << 32;
+			t->gpr[X86_RDI] |= rng() << 32;
+			t->gpr[X86_RCX] |= rng() << 32;
+		}
+	}
+	if (i->addrsize == 4 && (i->flags & (INSN_REP | INSN_REPNE)) && !(uint32_t)t->gpr[X86_RCX])
+		return false; /* vendors differ: Intel's clear the upper halves even so */
+	if (i->id == INSN_XLAT)
+		t->gpr[X86_RBX] = target();
+	if (i->id == INSN_LEAVE || i->id == INSN_ENTER)
+		t->gpr[X86_RBP] = LINEAR + 4096 + 8 * below(64);
+	if (bit_by_register(i) && (i->flags & INSN_MEM)) {
+		if (i->reg == i->base || i->reg == i->index)
+			return false;
+		t->gpr[i->reg] = (uint64_t)(int64_t)((int)below(4000) - 2000);
+	}
+	if (i->id == INSN_DIV || i->id == INSN_IDIV)
+		t->gpr[X86_RDX] = below(3) ? below(3) - 1ull : t->gpr[X86_RDX];
+	return true;
+}
+
+/* Immediates that decide where memory is touched: patched in the code. */
+static void patch_code(struct instance *t)
+{
+	if (t->i.id == INSN_ENTER)
+		t->code[t->i.len - 2] = 0; /* at most 255 bytes of locals */
+	if (t->i.map == 0 && t->i.opcode >= 0xa0 && t->i.opcode <= 0xa3) {
+		uint64_t a = target();
+
+		memcpy(t->code + t->i.len - t->i.addrsize, &a, t->i.addrsize);
+	}
+}
+
+static bool generate(struct instance *t)
+{
+	random_code(t);
+	if (x86_decode(t->code, 15, 8, X86_MODE_LONG64, &t->i) != DECODE_OK || !is_wanted(&t->i))
+		return false;
+	patch_code(t);
+	x86_decode(t->code, 15, 8, X86_MODE_LONG64, &t->i);
+	for (unsigned r = 0; r < 16; r++)
+		t->gpr[r] = value();
+	t->gpr[X86_RSP] = LINEAR + 2048 + 8 * below(128) + (below(8) == 0 ? below(8) : 0);
+	t->flags = (rng() & FLAGS_RANDOM) | FLAG_R1 | FLAG_IF;
+	return place_implicit(t) && place_operand(t);
+}
+
+static void fill_memory(const struct instance *t)
+{
+	uint8_t *mem = (uint8_t *)(uintptr_t)LINEAR;
+	uint64_t ea;
+
+	for (unsigned k = 0; k < 16; k++) {
+		uint64_t v = value();
+
+		memcpy(mem + 8 * below(SCRATCH / 8), &v, 8);
+	}
+	/* A comparison that succeeds, half of the time. */
+	cpu.s.rip = (uintptr_t)insn_slot + t->i.len;
+	ea = x86_ea(&cpu, &t->i) - LINEAR;
+	if ((t->i.flags & INSN_MEM) && t->i.id >= INSN_CMPXCHG && t->i.id <= INSN_CMPXCHG16B && below(2) &&
+	    ea < SCRATCH - 16) {
+		unsigned half = t->i.id == INSN_CMPXCHG8B ? 4 : 8;
+
+		memcpy(mem + ea, &t->gpr[X86_RAX], half);
+		if (t->i.id != INSN_CMPXCHG)
+			memcpy(mem + ea + half, &t->gpr[X86_RDX], half);
+	}
+	memcpy(OUR_SCRATCH, mem, SCRATCH);
+}
+
+/* The flags that the manual defines after this instruction. */
+static uint32_t defined_flags(const struct instance *t, bool *result_defined)
+{
+	const struct x86_insn *i = &t->i;
+	bool by_cl = i->map == 0 ? i->opcode >= 0xd2 : i->opcode == 0xa5 || i->opcode == 0xad;
+	bool by_one = i->map == 0 && (i->opcode == 0xd0 || i->opcode == 0xd1);
+	unsigned n = (unsigned)(by_one ? 1 : by_cl ? t->gpr[X86_RCX] : i->imm) & (i->opsize == 8 ? 63 : 31);
+	uint32_t all = FLAGS_STATUS | FLAG_DF;
+
+	switch (i->id) {
+	case INSN_AND:
+	case INSN_OR:
+	case INSN_XOR:
+	case INSN_TEST:
+		return all & ~FLAG_AF;
+	case INSN_ROL:
+	case INSN_ROR:
+	case INSN_RCL:
+	case INSN_RCR:
+		return n > 1 ? all & ~FLAG_OF : all;
+	case INSN_SHL:
+	case INSN_SHR:
+	case INSN_SAR:
+		if (n == 0)
+			return all;
+		return all &
+		       ~(FLAG_AF | (n > 1 ? FLAG_OF : 0) | (n >= 8u * i->opsize && i->id != INSN_SAR ? FLAG_CF : 0));
+	case INSN_SHLD:
+	case INSN_SHRD:
+		if (n == 0)
+			return all;
+		*result_defined = n <= 8u * i->opsize;
+		return all & ~(FLAG_AF | (n > 1 ? FLAG_OF : 0));
+	case INSN_MUL:
+	case INSN_IMUL:
+		return FLAG_CF | FLAG_OF | FLAG_DF;
+	case INSN_DIV:
+	case INSN_IDIV:
+		return FLAG_DF;
+	case INSN_BT:
+	case INSN_BTS:
+	case INSN_BTR:
+	case INSN_BTC:
+		return FLAG_CF | FLAG_ZF | FLAG_DF;
+	case INSN_BSF:
+	case INSN_BSR:
+		return FLAG_ZF | FLAG_DF;
+	default:
+		return all;
+	}
+}
+
+static const char *differs(const struct instance *t, enum x86_rc rc)
+{
+	bool result = true;
+	uint32_t mask = defined_flags(t, &result);
+
+	if ((rc == X86_FAULT ? cpu.fault.vector + 1u : 0u) != FRAME->fault)
+		return "fault";
+	/* Which operand of CMPS is read first is not specified, and processors differ. */
+	if (FRAME->fault == VEC_PF + 1 && t->i.id != INSN_CMPS &&
+	    (cpu.fault.cr2 != FRAME->cr2 || cpu.fault.error != FRAME->error))
+		return "page fault address or error code";
+	if (!result)
+		return NULL;
+	if (FRAME->fault)
+		mask = FLAGS_STATUS | FLAG_DF; /* nothing may have changed, except by completed iterations */
+	for (unsigned r = 0; r < 16; r++)
+		if (cpu.s.gpr[r] != FRAME->out[r])
+			return "register";
+	if ((x86_flags_get(&cpu) ^ FRAME->out_flags) & mask)
+		return "flags";
+	if (memcmp(OUR_SCRATCH, (void *)(uintptr_t)LINEAR, SCRATCH))
+		return "memory";
+	return NULL;
+}
+
+static void report(const struct instance *t, const char *what)
+{
+	fprintf(stderr, "%s differs: %s, bytes", what, x86_insn_name(t->i.id));
+	for (unsigned k = 0; k < t->i.len; k++)
+		fprintf(stderr, " %02x", t->code[k]);
+	fprintf(stderr,
+	    "\n  fault native %d ours %d; cr2 %llx %llx error %llx %x; flags before %llx native %llx ours %llx\n",
+	    (int)FRAME->fault - 1, cpu.fault.vector, (unsigned long long)FRAME->cr2, (unsigned long long)cpu.fault.cr2,
+	    (unsigned long long)FRAME->error, cpu.fault.error, (unsigned long long)t->flags,
+	    (unsigned long long)FRAME->out_flags, (unsigned long long)x86_flags_get(&cpu));
+	for (unsigned r = 0; r < 16; r++)
+		fprintf(stderr, "  r%-2u before %016llx native %016llx ours %016llx%s\n", r,
+		    (unsigned long long)t->gpr[r], (unsigned long long)FRAME->out[r], (unsigned long long)cpu.s.gpr[r],
+		    FRAME->out[r] != cpu.s.gpr[r] ? " <<" : "");
+}
+
+static enum x86_rc our_run(const struct instance *t)
+{
+	memcpy(cpu.s.gpr, t->gpr, sizeof(cpu.s.gpr));
+	x86_flags_write(&cpu, t->flags);
+	cpu.s.rip = (uintptr_t)insn_slot + t->i.len;
+	cpu.budget = 1u << 20;
+	cpu.fault.vector = 0;
+	return t->i.fn(&cpu, &t->i);
+}
+
+static unsigned seen[INSN_COUNT];
+
+/* In the child: the number of differences, at most 100; 101 when it could not start. */
+static int compare_all(void)
+{
+	unsigned bad = 0, done = 0;
+	struct instance t;
+
+	if (!native_setup())
+		return 101;
+	our_setup();
+	rng_state = 0x123456789abcdefu;
+	for (uint8_t *p = (uint8_t *)(uintptr_t)LINEAR; p < (uint8_t *)(uintptr_t)LINEAR + SCRATCH; p++)
+		*p = (uint8_t)rng();
+	while (done < ROUNDS && bad < 100) {
+		const char *what;
+		enum x86_rc rc;
+
+		if (!generate(&t))
+			continue;
+		memcpy(cpu.s.gpr, t.gpr, sizeof(cpu.s.gpr));
+		fill_memory(&t);
+		memcpy(FRAME->in, t.gpr, sizeof(t.gpr));
+		FRAME->in_flags = t.flags;
+		native_run(t.code, t.i.len);
+		rc = our_run(&t);
+		what = differs(&t, rc);
+		if (what && bad++ < 20)
+			report(&t, what);
+		seen[t.i.id]++;
+		done++;
+	}
+	for (unsigned id = 0; id < INSN_COUNT; id++)
+		if (seen[id] && seen[id] < 20)
+			fprintf(stderr, "only %u instances of %s\n", seen[id], x86_insn_name((uint16_t)id));
+	printf("%u instances, %u differences\n", done, bad);
+	fflush(stdout);
+	return (int)bad;
+}
+
+static void integer_instructions_agree_with_this_processor(void **state)
+{
+	unsigned a = 0, b = 0, c = 0, d = 0;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(__get_cpuid(1, &a, &b, &c, &d), 1);
+	cpu_has_movbe = c & bit_MOVBE;
+	cpu_has_popcnt = c & bit_POPCNT;
+	cpu_has_crc32 = c & bit_SSE4_2;
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		_exit(compare_all());
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 101) {
+		print_message("skipped: no executable memory at a fixed address here\n");
+		skip();
+	}
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(integer_instructions_agree_with_this_processor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
