@@ -87,6 +87,7 @@ int kvm_ioctl(int fd, unsigned long request, void *arg); /* retries EINTR; -errn
 enum err kvm_state_init(struct vm *vm, struct errmsg *why); /* finds the MSRs this host knows */
 enum err kvm_get_state(struct vcpu *v);
 enum err kvm_set_state(struct vcpu *v);
+enum err kvm_flush_regs(struct kvm_vcpu *kv); /* what waits in the shared page, by ioctl */
 void kvm_sync_in(struct vcpu *v); /* registers, segments, events: from the shared page into v->cpu.s, no system call */
 enum err kvm_inject(struct vcpu *v, const struct x86_event *ev);
 bool kvm_interruptible(struct vcpu *v);

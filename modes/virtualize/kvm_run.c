@@ -188,10 +188,14 @@ static enum err learn_out_rip(struct vcpu *v)
 	return ERR_OK;
 }
 
+/* KVM remembers where the step began, and forgets it when RFLAGS is set elsewhere: registers first, then the step. */
 static enum err set_single_step(struct kvm_vcpu *kv, bool on)
 {
 	struct kvm_guest_debug d = {.control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0};
+	enum err e = kvm_flush_regs(kv);
 
+	if (e != ERR_OK)
+		return e;
 	if (kvm_ioctl(kv->fd, KVM_SET_GUEST_DEBUG, &d) < 0)
 		return ERR_IO;
 	kv->single_step = on;
@@ -290,7 +294,7 @@ enum err kvm_run_vcpu(struct vcpu *v, const struct run_bounds *b, struct vm_exit
 		kv->stashed = false;
 		kvm_exit_translate(v, e);
 	} else {
-		if (UNLIKELY(b->single_step != kv->single_step)) {
+		if (UNLIKELY(b->single_step != kv->single_step || (b->single_step && run->kvm_dirty_regs))) {
 			if (kv->pending == KVM_PENDING_SERVED)
 				err = kvm_finish(v);
 			if (err == ERR_OK)

@@ -526,15 +526,31 @@ bool kvm_interruptible(struct vcpu *v)
 	return run->if_flag && run->ready_for_interrupt_injection;
 }
 
-/* Registers that wait in the shared page would overwrite a queued event: hand them over first. */
+/* Registers that wait in the shared page for the next entry: hand them over now. */
+static enum err flush_class(struct kvm_vcpu *kv, uint64_t class, unsigned long request, void *arg)
+{
+	if (!(kv->run->kvm_dirty_regs & class))
+		return ERR_OK;
+	if (kvm_ioctl(kv->fd, request, arg) < 0)
+		return ERR_IO;
+	kv->run->kvm_dirty_regs &= ~class;
+	return ERR_OK;
+}
+
+/* A queued event would be overwritten by them. */
 static enum err events_flush(struct kvm_vcpu *kv)
 {
-	if (!(kv->run->kvm_dirty_regs & KVM_SYNC_X86_EVENTS))
-		return ERR_OK;
-	if (kvm_ioctl(kv->fd, KVM_SET_VCPU_EVENTS, &kv->run->s.regs.events) < 0)
-		return ERR_IO;
-	kv->run->kvm_dirty_regs &= ~(uint64_t)KVM_SYNC_X86_EVENTS;
-	return ERR_OK;
+	return flush_class(kv, KVM_SYNC_X86_EVENTS, KVM_SET_VCPU_EVENTS, &kv->run->s.regs.events);
+}
+
+enum err kvm_flush_regs(struct kvm_vcpu *kv)
+{
+	struct kvm_sync_regs *r = &kv->run->s.regs;
+	enum err e = flush_class(kv, KVM_SYNC_X86_REGS, KVM_SET_REGS, &r->regs);
+
+	if (e == ERR_OK)
+		e = flush_class(kv, KVM_SYNC_X86_SREGS, KVM_SET_SREGS, &r->sregs);
+	return e == ERR_OK ? events_flush(kv) : e;
 }
 
 static enum err inject_exception(struct vcpu *v, const struct x86_event *ev)
