@@ -194,7 +194,7 @@ void x86_fix_controls(struct x86_fix *f, const char *profile)
 
 	if (controls_set(&f->ctl, profile, &why) != ERR_OK)
 		abort();
-	x86_set_controls(f->c, &f->ctl);
+	f->c->ctl = &f->ctl;
 }
 
 void x86_fix_code(struct x86_fix *f, uint64_t addr, const void *code, size_t n)

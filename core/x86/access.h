@@ -14,6 +14,10 @@
 
 enum x86_access { X86_ACCESS_READ = 1, X86_ACCESS_WRITE = 2, X86_ACCESS_FETCH = 4 };
 
+/* Privilege class of a page access. Bit 0 is the TLB index. IMPLICIT: descriptor tables, TSS, IDT: supervisor at any
+ * CPL, and RFLAGS.AC does not open user pages to it (SMAP). */
+enum x86_priv { X86_PRIV_SUPER, X86_PRIV_USER, X86_PRIV_IMPLICIT };
+
 /* Little-endian, any alignment; size is 1, 2, 4 or 8. */
 static inline uint64_t x86_get(const uint8_t *p, unsigned size)
 {
@@ -228,26 +232,21 @@ enum x86_rc x86_fetch_page(struct x86_cpu *c, gva_t la, const uint8_t **page, gp
 /* Linear address of seg:off after the segment checks of an access of size bytes (#GP, #SS, alignment #AC). */
 enum x86_rc x86_linear(struct x86_cpu *c, unsigned seg, uint64_t off, unsigned size, enum x86_access how, gva_t *la);
 
-/* By linear address, without segment checks. user: privilege class of the access (pages only). */
-enum x86_rc x86_lin_load(struct x86_cpu *c, gva_t la, unsigned size, bool user, uint64_t *v);
-enum x86_rc x86_lin_store(struct x86_cpu *c, gva_t la, unsigned size, bool user, uint64_t v);
+/* By linear address, without segment checks. */
+enum x86_rc x86_lin_load(struct x86_cpu *c, gva_t la, unsigned size, enum x86_priv priv, uint64_t *v);
+enum x86_rc x86_lin_store(struct x86_cpu *c, gva_t la, unsigned size, enum x86_priv priv, uint64_t v);
 /* Checks (and fills A/D) only: would an access of n bytes, at most 4096, succeed? */
-enum x86_rc x86_lin_probe(struct x86_cpu *c, gva_t la, unsigned n, bool user, enum x86_access how);
+enum x86_rc x86_lin_probe(struct x86_cpu *c, gva_t la, unsigned n, enum x86_priv priv, enum x86_access how);
 
 /* Implicit supervisor accesses: descriptor tables, TSS, IDT. */
 static inline enum x86_rc x86_load_sys(struct x86_cpu *c, gva_t la, unsigned size, uint64_t *v)
 {
-	return x86_lin_load(c, la, size, false, v);
+	return x86_lin_load(c, la, size, X86_PRIV_IMPLICIT, v);
 }
 
 static inline enum x86_rc x86_store_sys(struct x86_cpu *c, gva_t la, unsigned size, uint64_t v)
 {
-	return x86_lin_store(c, la, size, false, v);
-}
-
-static inline bool x86_canonical(uint64_t la)
-{
-	return (uint64_t)((int64_t)(la << 16) >> 16) == la;
+	return x86_lin_store(c, la, size, X86_PRIV_IMPLICIT, v);
 }
 
 /*

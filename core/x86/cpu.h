@@ -81,7 +81,7 @@ struct x86_cpu {
 	uint8_t user; /* TLB index of ordinary accesses: 1 at CPL 3 */
 	uint64_t eff_base[X86_SREG_COUNT];
 	uint64_t ip_mask;	       /* 0xffff, 0xffffffff or all ones: applied to rip after each instruction */
-	const struct vm_controls *ctl; /* NULL: executing for the VMM, nothing exits */
+	const struct vm_controls *ctl; /* NULL: executing for the VMM, nothing exits; may be changed at any time */
 	const struct x86_env *env;
 	void *env_arg;
 	struct vm_exit *exit;	/* filled on X86_EXIT */
@@ -91,12 +91,16 @@ struct x86_cpu {
 	uint64_t budget; /* instructions that may still retire in this run: REP loops stop (X86_OK, rip unmoved) at 0 */
 	bool block_end;	 /* set by handlers after which a block must not go on: mode, paging, segment or code changed */
 	bool irq_check;	 /* set when interrupts may have become deliverable (STI, POPF, IRET, MOV CR8) */
-	uint8_t depriv;	 /* enum guest_ring: from ctl, cached by x86_set_controls() */
 	struct {	 /* what x86_debug_before() saw, for x86_debug_after() */
 		uint8_t tf, shadow;
 		bool keep_rf; /* the instruction loaded RF itself (IRET, task switch) */
 		bool no_trap; /* the instruction entered a handler (INT n, SYSCALL): no single-step trap after it */
 	} dbg;
+	/* Event delivery in progress. ext: EXT bit of error codes, 1 while an event is delivered that is no INT n.
+	 * vectoring: a fault in c->fault was met while this event was delivered (reported as IDT-vectoring). */
+	uint8_t ext;
+	bool vectoring_valid;
+	struct x86_event vectoring;
 	uint32_t mmio_count; /* device accesses of the current instruction when ctl == NULL */
 	struct exit_mmio mmio_last;
 	void (*on_insn)(void *arg, const struct x86_insn *i); /* audit; NULL normally. arg is env_arg */
@@ -111,8 +115,6 @@ void x86_init_signal(struct x86_cpu *c);
 void x86_state_changed(struct x86_cpu *c);
 /* The same without a look at paging: after CS, SS, CPL, RFLAGS.VM or RFLAGS.AC changed. */
 void x86_mode_changed(struct x86_cpu *c);
-/* Sets or removes (NULL) the intercepts; keeps what is cached of them. */
-void x86_set_controls(struct x86_cpu *c, const struct vm_controls *ctl);
 /* Makes s.rflags complete. */
 void x86_flags_sync(struct x86_cpu *c);
 
@@ -130,6 +132,12 @@ enum x86_rc x86_step(struct x86_cpu *c);
  * exit first, with IDT-vectoring information when met during a delivery.
  */
 enum x86_rc x86_deliver(struct x86_cpu *c, const struct x86_event *ev);
+/*
+ * The same for an event that the VMM injects (external interrupts, NMIs and everything it reflects): it does not exit by
+ * itself; an exception met during its delivery may. Software interrupts and exceptions have insn_len: s.rip is at the
+ * instruction. Blocking by STI and MOV SS ends.
+ */
+enum x86_rc x86_inject(struct x86_cpu *c, const struct x86_event *ev);
 
 /* Raises: fill c->fault and return X86_FAULT. */
 enum x86_rc x86_fault(struct x86_cpu *c, uint8_t vector);
@@ -166,6 +174,11 @@ size_t x86_cpuid_leaves(
 bool x86_translate(struct x86_cpu *c, gva_t gva, gpa_t *gpa);
 /* Copies guest memory by linear address through x86_translate(); returns the bytes copied. */
 size_t x86_peek(struct x86_cpu *c, gva_t gva, void *buf, size_t n);
+static inline bool x86_canonical(uint64_t la)
+{
+	return (uint64_t)((int64_t)(la << 16) >> 16) == la;
+}
+
 /* Linear address of cs:rip. */
 gva_t x86_linear_ip(const struct x86_cpu *c);
 unsigned x86_cpl(const struct x86_state *s);

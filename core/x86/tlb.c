@@ -1,0 +1,168 @@
+/*
+ * The TLB: fill, lookup beyond the inline hit, flush, and the pages that it must not hold. Concept: a TLB is a cache
+ * that software keeps coherent. The generation in the tag makes a flush one increment; a global entry is recognised by
+ * the generation of the last *full* flush that it carries, and is moved to the current one when it is looked up.
+ *
+ * PCIDs are architecturally visible but not cached: a MOV CR3 flushes all non-global entries even where bit 63 asks to
+ * keep them, which the architecture permits.
+ */
+#include "core/x86/paging.h"
+
+#define TAG_PAGE ((1ull << X86_TLB_GEN_SHIFT) - 1)
+#define GEN_MAX 0xfffu
+
+static struct x86_tlb_entry *slot(struct x86_cpu *c, gva_t la, unsigned how, unsigned user)
+{
+	unsigned n = (la >> PAGE_SHIFT_4K) & (X86_TLB_ENTRIES - 1);
+
+	if (how & X86_ACCESS_FETCH)
+		return &c->tlb.fetch[user][n];
+	return how & X86_ACCESS_WRITE ? &c->tlb.write[user][n] : &c->tlb.read[user][n];
+}
+
+static void clear_all(struct x86_tlb *t)
+{
+	memset(t->read, 0, sizeof t->read);
+	memset(t->write, 0, sizeof t->write);
+	memset(t->fetch, 0, sizeof t->fetch);
+	t->gen_tag = 1ull << X86_TLB_GEN_SHIFT;
+	t->global_gen++;
+}
+
+/* Generation 0 is never current, so that an empty tag never hits. */
+void x86_tlb_flush_local(struct x86_cpu *c)
+{
+	struct x86_tlb *t = &c->tlb;
+
+	t->flushes++;
+	if (!t->gen_tag || t->gen_tag >> X86_TLB_GEN_SHIFT == GEN_MAX)
+		clear_all(t);
+	else
+		t->gen_tag += 1ull << X86_TLB_GEN_SHIFT;
+}
+
+void x86_tlb_flush(struct x86_cpu *c)
+{
+	c->tlb.global_gen++;
+	x86_tlb_flush_local(c);
+}
+
+void x86_tlb_flush_page(struct x86_cpu *c, gva_t gva)
+{
+	static const unsigned kinds[] = {X86_ACCESS_READ, X86_ACCESS_WRITE, X86_ACCESS_FETCH};
+
+	for (unsigned user = 0; user < 2; user++)
+		for (unsigned k = 0; k < ARRAY_LEN(kinds); k++)
+			slot(c, gva, kinds[k], user)->tag = 0;
+}
+
+static void evict_writes(struct x86_cpu *c, gpa_t page)
+{
+	for (unsigned user = 0; user < 2; user++)
+		for (unsigned n = 0; n < X86_TLB_ENTRIES; n++)
+			if (c->tlb.write[user][n].gpa == page)
+				c->tlb.write[user][n].tag = 0;
+}
+
+void x86_tlb_mark_code(struct x86_cpu *c, gpa_t gpa)
+{
+	uint8_t *count = &c->tlb.code[(gpa >> PAGE_SHIFT_4K) & (X86_TLB_CODE_COUNTS - 1)];
+
+	if (*count < UINT8_MAX)
+		++*count;
+	evict_writes(c, gpa & ~(gpa_t)(PAGE_SIZE_4K - 1));
+}
+
+void x86_tlb_unmark_code(struct x86_cpu *c, gpa_t gpa)
+{
+	uint8_t *count = &c->tlb.code[(gpa >> PAGE_SHIFT_4K) & (X86_TLB_CODE_COUNTS - 1)];
+
+	if (*count && *count < UINT8_MAX)
+		--*count;
+}
+
+/* May this translation stay? */
+static bool cacheable(const struct x86_cpu *c, gva_t la, unsigned how, unsigned user, const struct x86_walk *w)
+{
+	if (!(how & X86_ACCESS_FETCH)) {
+		/* Under SMAP a supervisor access to a user page depends on RFLAGS.AC: check it each time. */
+		if (!user && w->user && c->paging != X86_PAGING_NONE && (c->s.cr4 & CR4_SMAP))
+			return false;
+		if ((c->s.dr7 & 0xff) && x86_debug_page(c, la))
+			return false;
+	}
+	return !((how & X86_ACCESS_WRITE) && x86_tlb_is_code(c, w->gpa));
+}
+
+/* An access that EPT does not map, or maps without the right: the qualification as VT-x would give it. */
+static enum x86_rc ept_violation(
+    struct x86_cpu *c, gva_t la, gpa_t gpa, unsigned how, unsigned size, bool translated)
+{
+	uint64_t qual = (how & X86_ACCESS_READ ? QUAL_EPT_READ : 0) | (how & X86_ACCESS_WRITE ? QUAL_EPT_WRITE : 0) |
+	    (how & X86_ACCESS_FETCH ? QUAL_EPT_FETCH : 0) | QUAL_EPT_GLA_VALID |
+	    (translated ? QUAL_EPT_TRANSLATED : 0);
+
+	if (c->env->page(c->env_arg, gpa, false)) /* ROM: readable and executable */
+		qual |= (uint64_t)QUAL_EPT_READ << 3 | (uint64_t)QUAL_EPT_FETCH << 3;
+	x86_exit(c, EXIT_EPT_VIOLATION, qual, 0);
+	c->exit->gpa = gpa;
+	c->exit->gla = la;
+	c->exit->mmio.size = (uint8_t)size;
+	c->exit->mmio.write = (how & X86_ACCESS_WRITE) != 0;
+	c->exit->mmio.fetch = (how & X86_ACCESS_FETCH) != 0;
+	return X86_EXIT;
+}
+
+/* A global entry of an older generation becomes a current one. */
+static bool revive(struct x86_cpu *c, struct x86_tlb_entry *e, gva_t la)
+{
+	if ((e->tag & TAG_PAGE) != la >> PAGE_SHIFT_4K || !(e->flags & X86_TLB_GLOBAL) || !e->tag ||
+	    e->global_gen != c->tlb.global_gen)
+		return false;
+	e->tag = la >> PAGE_SHIFT_4K | c->tlb.gen_tag;
+	return true;
+}
+
+enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_priv priv, unsigned size, uint8_t **host,
+    gpa_t *gpa, bool *code)
+{
+	unsigned user = priv & X86_PRIV_USER;
+	struct x86_tlb_entry *e = slot(c, la, how, user);
+	bool write = (how & X86_ACCESS_WRITE) != 0;
+	uint8_t *page;
+	struct x86_walk w;
+
+	if (e->tag == (la >> PAGE_SHIFT_4K | c->tlb.gen_tag) || revive(c, e, la)) {
+		*host = e->host + (la & (PAGE_SIZE_4K - 1));
+		*gpa = e->gpa | (la & (PAGE_SIZE_4K - 1));
+		return X86_OK;
+	}
+	c->tlb.misses++;
+	switch (x86_walk(c, la, how, priv, &w)) {
+	case X86_WALK_FAULT:
+		return x86_fault_pf(c, la, w.error);
+	case X86_WALK_TABLE:
+		return ept_violation(c, la, w.gpa,
+		    w.table_write ? X86_ACCESS_READ | X86_ACCESS_WRITE : X86_ACCESS_READ,
+		    c->paging == X86_PAGING_32 ? 4 : 8, false);
+	case X86_WALK_OK:
+		break;
+	}
+	*gpa = w.gpa;
+	page = c->env->page(c->env_arg, w.gpa, write);
+	if (!page) {
+		*host = NULL;
+		return c->ctl ? ept_violation(c, la, w.gpa, how, size, true) : X86_OK;
+	}
+	*host = page + (la & (PAGE_SIZE_4K - 1));
+	if (write && x86_tlb_is_code(c, w.gpa))
+		*code = true;
+	if (cacheable(c, la, how, user, &w)) {
+		e->tag = la >> PAGE_SHIFT_4K | c->tlb.gen_tag;
+		e->host = page;
+		e->gpa = w.gpa & ~(gpa_t)(PAGE_SIZE_4K - 1);
+		e->flags = w.global ? X86_TLB_GLOBAL : 0;
+		e->global_gen = c->tlb.global_gen;
+	}
+	return X86_OK;
+}
