@@ -66,8 +66,7 @@ static enum x86_rc locate(
 	p->len[1] = (uint8_t)(size - p->len[0]);
 	rc = x86_tlb_lookup(c, la, how, priv, size, &p->host[0], &p->gpa[0], &p->code);
 	if (rc == X86_OK && p->len[1])
-		rc = x86_tlb_lookup(
-		    c, linear_mask(c, la + first), how, priv, size, &p->host[1], &p->gpa[1], &p->code);
+		rc = x86_tlb_lookup(c, linear_mask(c, la + first), how, priv, size, &p->host[1], &p->gpa[1], &p->code);
 	if (rc == X86_OK && UNLIKELY(c->s.dr7 & 0xff))
 		x86_debug_data(c, la, size, how);
 	return rc;
@@ -185,8 +184,7 @@ enum x86_rc x86_lin_probe(struct x86_cpu *c, gva_t la, unsigned n, enum x86_priv
 	enum x86_rc rc = x86_tlb_lookup(c, la, how, priv, 1, &host, &gpa, &code);
 
 	if (rc == X86_OK && last >> PAGE_SHIFT_4K != la >> PAGE_SHIFT_4K)
-		rc = x86_tlb_lookup(
-		    c, last & ~(gva_t)(PAGE_SIZE_4K - 1), how, priv, 1, &host, &gpa, &code);
+		rc = x86_tlb_lookup(c, last & ~(gva_t)(PAGE_SIZE_4K - 1), how, priv, 1, &host, &gpa, &code);
 	return rc;
 }
 

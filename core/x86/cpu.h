@@ -115,6 +115,8 @@ void x86_init_signal(struct x86_cpu *c);
 void x86_state_changed(struct x86_cpu *c);
 /* The same without a look at paging: after CS, SS, CPL, RFLAGS.VM or RFLAGS.AC changed. */
 void x86_mode_changed(struct x86_cpu *c);
+/* c->ctl = ctl; NULL: nothing exits. */
+void x86_set_controls(struct x86_cpu *c, const struct vm_controls *ctl);
 /* Makes s.rflags complete. */
 void x86_flags_sync(struct x86_cpu *c);
 

@@ -92,13 +92,12 @@ static bool permitted(const struct x86_cpu *c, unsigned how, enum x86_priv priv,
 static uint32_t error_code(const struct x86_cpu *c, unsigned how, enum x86_priv priv, uint32_t why)
 {
 	bool id = (how & X86_ACCESS_FETCH) &&
-	    ((c->s.cr4 & CR4_SMEP) || (c->paging != X86_PAGING_32 && (c->s.efer & EFER_NXE)));
+		  ((c->s.cr4 & CR4_SMEP) || (c->paging != X86_PAGING_32 && (c->s.efer & EFER_NXE)));
 
 	return why | (how & X86_ACCESS_WRITE ? PF_W : 0) | (priv == X86_PRIV_USER ? PF_U : 0) | (id ? PF_ID : 0);
 }
 
-static enum x86_walk_rc fail(
-    struct x86_cpu *c, unsigned how, enum x86_priv priv, uint32_t why, struct x86_walk *w)
+static enum x86_walk_rc fail(struct x86_cpu *c, unsigned how, enum x86_priv priv, uint32_t why, struct x86_walk *w)
 {
 	w->error = error_code(c, how, priv, why);
 	return X86_WALK_FAULT;

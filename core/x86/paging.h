@@ -45,8 +45,9 @@ struct x86_walk {
 };
 
 /*
- * how: X86_ACCESS_*; 0 asks for the translation only: no permission check, no A/D update, and an entry outside RAM reads
- * as all ones (as it does for how != 0 when intercepts are off). A and D bits are set once all checks have passed.
+ * how: X86_ACCESS_*; 0 asks for the translation only: no permission check, no A/D update, and an entry outside RAM
+ * reads as all ones (as it does for how != 0 when intercepts are off). A and D bits are set once all checks have
+ * passed.
  */
 enum x86_walk_rc x86_walk(struct x86_cpu *c, gva_t la, unsigned how, enum x86_priv priv, struct x86_walk *w);
 
@@ -62,6 +63,9 @@ enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_p
 void x86_debug_data(struct x86_cpu *c, gva_t la, unsigned size, unsigned how);
 /* Does any enabled data breakpoint lie in this linear page? */
 bool x86_debug_page(const struct x86_cpu *c, gva_t la);
+
+/* After the TLB was flushed for a change of paging: recomputes the paging mode. */
+void x86_paging_settled(struct x86_cpu *c);
 
 static inline bool x86_tlb_is_code(const struct x86_cpu *c, gpa_t gpa)
 {

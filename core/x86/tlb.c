@@ -95,12 +95,11 @@ static bool cacheable(const struct x86_cpu *c, gva_t la, unsigned how, unsigned 
 }
 
 /* An access that EPT does not map, or maps without the right: the qualification as VT-x would give it. */
-static enum x86_rc ept_violation(
-    struct x86_cpu *c, gva_t la, gpa_t gpa, unsigned how, unsigned size, bool translated)
+static enum x86_rc ept_violation(struct x86_cpu *c, gva_t la, gpa_t gpa, unsigned how, unsigned size, bool translated)
 {
 	uint64_t qual = (how & X86_ACCESS_READ ? QUAL_EPT_READ : 0) | (how & X86_ACCESS_WRITE ? QUAL_EPT_WRITE : 0) |
-	    (how & X86_ACCESS_FETCH ? QUAL_EPT_FETCH : 0) | QUAL_EPT_GLA_VALID |
-	    (translated ? QUAL_EPT_TRANSLATED : 0);
+			(how & X86_ACCESS_FETCH ? QUAL_EPT_FETCH : 0) | QUAL_EPT_GLA_VALID |
+			(translated ? QUAL_EPT_TRANSLATED : 0);
 
 	if (c->env->page(c->env_arg, gpa, false)) /* ROM: readable and executable */
 		qual |= (uint64_t)QUAL_EPT_READ << 3 | (uint64_t)QUAL_EPT_FETCH << 3;
@@ -142,8 +141,7 @@ enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_p
 	case X86_WALK_FAULT:
 		return x86_fault_pf(c, la, w.error);
 	case X86_WALK_TABLE:
-		return ept_violation(c, la, w.gpa,
-		    w.table_write ? X86_ACCESS_READ | X86_ACCESS_WRITE : X86_ACCESS_READ,
+		return ept_violation(c, la, w.gpa, w.table_write ? X86_ACCESS_READ | X86_ACCESS_WRITE : X86_ACCESS_READ,
 		    c->paging == X86_PAGING_32 ? 4 : 8, false);
 	case X86_WALK_OK:
 		break;

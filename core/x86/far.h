@@ -1,0 +1,20 @@
+/*
+ * What far returns, IRET and POPF share.
+ */
+#ifndef VMSCOPE_CORE_X86_FAR_H
+#define VMSCOPE_CORE_X86_FAR_H
+
+#include "core/x86/segment.h"
+
+/* CS of a return: checks *sel (whose RPL becomes the new CPL) and the offset in it. Under trap-and-emulate *sel comes
+ * back with the virtual CPL. */
+enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, uint64_t off, struct x86_desc *cs);
+enum x86_rc x86_check_return_ss(
+    struct x86_cpu *c, uint16_t sel, unsigned cpl, const struct x86_desc *cs, struct x86_seg *ss);
+
+/* RFLAGS after IRET or POPF of an image of size bytes at CPL cpl. */
+uint64_t x86_flags_merge(const struct x86_cpu *c, uint64_t image, unsigned size, unsigned cpl, bool iret);
+/* Writes RFLAGS and everything that hangs on IF, TF, AC, VM. */
+void x86_flags_load(struct x86_cpu *c, uint64_t v);
+
+#endif
