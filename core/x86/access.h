@@ -254,10 +254,9 @@ static inline enum x86_rc x86_store_sys(struct x86_cpu *c, gva_t la, unsigned si
  * each instruction the runner does:
  *
  *   bool special = x86_debug_active(c);
- *   if (special && (rc = x86_debug_before(c))) ...deliver (instruction breakpoint)
+ *   if (special && (rc = x86_debug_before(c))) deliver: an instruction breakpoint, a fault
  *   rc = i->fn(c, i);
- *   if (rc == X86_OK && (special || x86_debug_active(c))) rc = x86_debug_after(c);   X86_FAULT is a #DB *trap*: s.rip
- * stays
+ *   if (special && rc == X86_OK) rc = x86_debug_after(c);      X86_FAULT is a #DB trap: s.rip stays where it is
  *
  * A block runner may leave both out while x86_debug_active() is false; handlers that can make it true end their block.
  */

@@ -23,7 +23,8 @@ enum x86_rc {
 	X86_FAULT, /* c->fault holds the exception; the caller delivers it (x86_deliver) */
 	X86_EXIT,  /* c->exit is filled; nothing else changed */
 	X86_STOP,  /* decoded but not executed yet, or a VMM limit: c->stop_reason names it */
-	X86_RETRY, /* between a block and its runner only: the code changed under it, look it up again; nothing was done */
+	X86_RETRY, /* between a block and its runner only: the code changed under it, look it up again; nothing was done
+		    */
 };
 
 /* An event to deliver, or that a handler reflects. */
@@ -135,9 +136,9 @@ enum x86_rc x86_step(struct x86_cpu *c);
  */
 enum x86_rc x86_deliver(struct x86_cpu *c, const struct x86_event *ev);
 /*
- * The same for an event that the VMM injects (external interrupts, NMIs and everything it reflects): it does not exit by
- * itself; an exception met during its delivery may. Software interrupts and exceptions have insn_len: s.rip is at the
- * instruction. Blocking by STI and MOV SS ends.
+ * The same for an event that the VMM injects (external interrupts, NMIs and everything it reflects): it does not exit
+ * by itself; an exception met during its delivery may. Software interrupts and exceptions have insn_len: s.rip is at
+ * the instruction. Blocking by STI and MOV SS ends.
  */
 enum x86_rc x86_inject(struct x86_cpu *c, const struct x86_event *ev);
 

@@ -376,8 +376,7 @@ static void note_fault_registers(struct x86_cpu *c, const struct x86_event *ev)
 		c->s.cr2 = ev->cr2;
 	if (ev->vector == VEC_DB) {
 		c->s.dr6 = (c->s.dr6 & ~0xfull) | ev->dr6;
-		if (c->s.dr7 & 1u << 13)
-			c->s.dr7 = c->tlb.dr7 = c->s.dr7 & ~(uint64_t)(1u << 13);
+		c->s.dr7 &= ~(uint64_t)(1u << 13);
 	}
 }
 

@@ -68,14 +68,23 @@ void x86_mode_changed(struct x86_cpu *c)
 	c->block_end = true;
 }
 
+/* Enabled breakpoints and their addresses: pages with data breakpoints stay out of the TLB. */
+static bool breakpoints_moved(const struct x86_state *s, const struct x86_tlb *t)
+{
+	const uint64_t counts = 0xffff00ffu; /* enable bits, kinds and lengths */
+
+	if (!(s->dr7 & 0xff) && !(t->dr7 & 0xff))
+		return false;
+	return ((s->dr7 ^ t->dr7) & counts) || memcmp(t->dr, s->dr, sizeof t->dr) != 0;
+}
+
 static bool paging_moved(const struct x86_cpu *c)
 {
 	const struct x86_state *s = &c->s;
 	const struct x86_tlb *t = &c->tlb;
 
 	return t->cr0 != (s->cr0 & (CR0_PE | CR0_PG | CR0_WP)) || t->cr3 != s->cr3 || t->cr4 != s->cr4 ||
-	       t->efer != s->efer || memcmp(t->pdpte, s->pdpte, sizeof t->pdpte) != 0 ||
-	       memcmp(t->dr, s->dr, sizeof t->dr) != 0 || t->dr7 != s->dr7;
+	       t->efer != s->efer || memcmp(t->pdpte, s->pdpte, sizeof t->pdpte) != 0 || breakpoints_moved(s, t);
 }
 
 /* The TLB now belongs to the paging state as it is. */
