@@ -1,0 +1,95 @@
+#!/bin/bash
+# Bad input: each case is one line on stderr that says what, where and what to do, and the contract's exit status.
+. "$(dirname "$0")/lib.sh"
+
+one_line "no command" 2 "$VMSCOPE"
+one_line "unknown command" 2 "$VMSCOPE" frobnicate
+one_line "a command of a later version" 2 "$VMSCOPE" tui
+one_line "no guest" 2 "$VMSCOPE" run
+one_line "two guests" 2 "$VMSCOPE" run hello primes
+one_line "unknown option" 2 "$VMSCOPE" run hello --frobnicate
+one_line "unknown short option" 2 "$VMSCOPE" run hello -z
+one_line "option without its value" 2 "$VMSCOPE" run hello --mem
+one_line "value for an option that takes none" 2 "$VMSCOPE" run hello --json=yes
+one_line "unknown mode" 2 "$VMSCOPE" run hello --mode dream
+one_line "unknown type" 2 "$VMSCOPE" run hello --type 3
+one_line "unknown profile" 2 "$VMSCOPE" run hello --controls everything
+one_line "unknown engine" 2 "$VMSCOPE" run hello --engine warp
+one_line "unknown clock" 2 "$VMSCOPE" run hello --clock sundial
+one_line "--mem 0" 2 "$VMSCOPE" run hello --mem 0
+one_line "--mem that is no size" 2 "$VMSCOPE" run hello --mem lots
+one_line "--mem beyond the host" 2 "$VMSCOPE" run hello --mem 1000000G
+one_line "--max-exits 0" 2 "$VMSCOPE" run hello --max-exits 0
+one_line "--timeout that is no number" 2 "$VMSCOPE" run hello --timeout soon
+one_line "more than one CPU" 2 "$VMSCOPE" run hello --cpus 2
+one_line "--disk comes later" 2 "$VMSCOPE" run hello --disk x.img
+one_line "--cdrom comes later" 2 "$VMSCOPE" run hello --cdrom x.iso
+one_line "--floppy comes later" 2 "$VMSCOPE" run hello --floppy x.img
+one_line "--gdb comes later" 2 "$VMSCOPE" run hello --gdb 1234
+one_line "--machine with type 2" 2 "$VMSCOPE" run hello --machine bochs
+one_line "KVM with another profile" 2 "$VMSCOPE" run hello --mode virtualize --controls vtx-ept
+one_line "KVM on virtual time" 2 "$VMSCOPE" run hello --mode virtualize --clock virtual
+one_line "emulate on bare metal is not built yet" 3 "$VMSCOPE" run hello --mode emulate --type 1
+one_line "virtualize on bare metal is not built yet" 3 "$VMSCOPE" run hello --mode virtualize --type 1
+
+: >"$work/empty"
+head -c 3 /dev/zero >"$work/tiny.bin"
+head -c 200000 /dev/zero | tr '\0' '\220' >"$work/huge.bin"
+mkfifo "$work/fifo"
+hello=$(dirname "$VMSCOPE")/guests/hello.elf
+head -c 100 "$hello" >"$work/cut.elf"
+head -c 6000 "$hello" >"$work/half.elf"
+one_line "missing file" 2 "$VMSCOPE" run "$work/absent"
+one_line "unknown bundled guest" 2 "$VMSCOPE" run no-such-guest
+one_line "a directory" 2 "$VMSCOPE" run "$work"
+one_line "an empty file" 2 "$VMSCOPE" run "$work/empty"
+one_line "a FIFO" 2 "$VMSCOPE" run "$work/fifo"
+one_line "a flat image that is too large" 2 "$VMSCOPE" run "$work/huge.bin"
+one_line "an ELF cut off in its headers" 2 "$VMSCOPE" run "$work/cut.elf"
+one_line "an ELF cut off in a segment" 2 "$VMSCOPE" run "$work/half.elf"
+one_line "segments outside memory" 2 "$VMSCOPE" run "$hello" --mem 1M
+one_line "a missing module" 2 "$VMSCOPE" run "$hello" --initrd "$work/absent"
+one_line "a guest and a kernel" 2 "$VMSCOPE" run hello --kernel "$hello"
+one_line "a firmware of a wrong size" 2 "$VMSCOPE" run --firmware "$work/tiny.bin"
+one_line "a guest and a firmware" 2 "$VMSCOPE" run hello --firmware "$work/tiny.bin"
+
+# Models with errors: at load, and while running.
+echo 'this is not Lua' >"$work/syntax.lua"
+one_line "a model that is no Lua" 2 "$VMSCOPE" run hello --mode simulate --model "$work/syntax.lua"
+grep -q 'syntax.lua:1' "$work/err" && ok "the line names file and place" || fail "the line names file and place" "$(cat "$work/err")"
+printf 'return function(g)\n  g:no_such_primitive()\nend\n' >"$work/method.lua"
+one_line "a model that calls what is not there" 2 "$VMSCOPE" run hello --mode simulate --model "$work/method.lua"
+one_line "a model that is missing" 2 "$VMSCOPE" run hello --mode simulate --model "$work/absent.lua"
+cp "$hello" "$work/lonely.elf"
+one_line "a guest without a model" 2 "$VMSCOPE" run "$work/lonely.elf" --mode simulate
+
+# Traces.
+one_line "a trace that is missing" 2 "$VMSCOPE" stat "$work/absent.dat"
+one_line "a trace that is none" 2 "$VMSCOPE" stat "$hello"
+one_line "an empty trace" 2 "$VMSCOPE" report "$work/empty"
+one_line "a trace into a folder that is missing" 2 "$VMSCOPE" run hello --trace "$work/absent/t.dat"
+
+# A disk that fills while tracing: the run ends with its own console, and the last line says what happened.
+if [ -w /dev/full ]; then
+	mkdir "$work/small"
+	if mount -t tmpfs -o size=64k tmpfs "$work/small" 2>/dev/null; then
+		got=0
+		"$VMSCOPE" run exits --trace "$work/small/t.dat" >"$work/out" 2>"$work/err" || got=$?
+		is "a full disk while tracing has status 3" 3 "$got"
+		tail -n 1 "$work/err" | grep -q '^vmscope: .*t.dat.*' && ok "its last line names the file" ||
+			fail "its last line names the file" "$(tail -n 3 "$work/err")"
+		umount "$work/small"
+	else
+		skip "a full disk while tracing" "mounting a small file system needs root"
+	fi
+fi
+"$VMSCOPE" run hello --json >/dev/full 2>"$work/err"
+is "a full disk for the JSON has status 3" 3 $?
+
+"$VMSCOPE" --help >"$work/out" 2>"$work/err"
+is "--help succeeds" 0 $?
+for c in run compare stat report audit doctor; do
+	grep -q "^  $c " "$work/out" || fail "--help lists $c"
+	if "$VMSCOPE" "$c" --help 2>/dev/null | grep -q -- '--json\|--filter'; then ok "$c --help lists its options"; else fail "$c --help lists its options"; fi
+done
+finish
