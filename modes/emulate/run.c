@@ -70,8 +70,11 @@ static struct block *find_block(struct run *r)
 	gpa_t gpa;
 	const uint8_t *page;
 
-	if (x86_fetch_page(c, x86_linear_ip(c), &page, &gpa) != X86_OK || !page)
+	gva_t ip = x86_linear_ip(c);
+
+	if (x86_fetch_page(c, ip, &page, &gpa) != X86_OK || !page)
 		return NULL;
+	gpa |= ip & (PAGE_SIZE_4K - 1);
 	struct block *b = blocks_find(&r->em->blocks, gpa, blocks_key(c->code_size, c->mode));
 
 	return LIKELY(b != NULL) ? b : build_block(r, gpa, page);
@@ -156,6 +159,7 @@ static enum x86_rc run_blocks(struct run *r)
 		} else {
 			if (x86_fetch_page(c, ip, &page, &gpa) != X86_OK || !page)
 				return run_step(r);
+			gpa |= ip & (PAGE_SIZE_4K - 1);
 			lin_page = ip >> PAGE_SHIFT_4K;
 		}
 		unsigned taken = gpa != fall_through;
@@ -204,6 +208,15 @@ static enum x86_rc deliver_pending(struct x86_cpu *c)
 	    .cr2 = c->s.cr2};
 
 	c->s.pending_event = 0;
+	return x86_inject(c, &ev);
+}
+
+/* A debug trap that became due while the VMM completed an instruction: it comes before the next one. */
+static enum x86_rc deliver_debug_trap(struct x86_cpu *c)
+{
+	const struct x86_event ev = {.vector = VEC_DB, .type = INTR_TYPE_HW_EXCEPTION, .dr6 = c->s.pending_dbg};
+
+	c->s.pending_dbg = 0;
 	return x86_deliver(c, &ev);
 }
 
@@ -241,6 +254,8 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 	}
 	if (r.c->s.pending_event)
 		rc = deliver_pending(r.c);
+	else if (r.c->s.pending_dbg && !(r.c->s.intr_shadow & INTR_SHADOW_MOVSS))
+		rc = deliver_debug_trap(r.c);
 	while (rc == X86_OK) {
 		uint64_t before = r.c->insns;
 
