@@ -18,6 +18,7 @@ run_status "and their models" 0 "$installed" run hello --mode simulate
 
 if [ "$(id -u)" -eq 0 ] && have setpriv; then
 	chmod -R a+rX "$work"
+	# shellcheck disable=SC2317 # called through run_status
 	user() { setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/ "$@"; }
 	run_status "an ordinary user can run a guest" 0 user "$installed" run hello
 	run_status "an ordinary user can compare" 0 user "$installed" compare hello
