@@ -139,11 +139,13 @@ X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsi
 {
 	struct str_regs s = str_setup(c, i, size);
 	uint64_t left = c->s.gpr[X86_RCX] & s.mask, max = c->budget ? c->budget : 1, done = 0;
-	bool compares = op == STR_CMPS || op == STR_SCAS, stop = false;
+	bool compares = op == STR_CMPS || op == STR_SCAS, stop = false, block_end = c->block_end;
+	uint32_t devices = c->mmio_count;
 	enum x86_rc rc = X86_OK;
 
 	if (left == 0) /* no register changes; some processors clear the upper half of rCX when ECX is the counter */
 		return X86_OK;
+	c->block_end = false; /* set again by a store that hits code: perhaps this very instruction */
 	while (left && !stop && done < max) {
 		uint64_t n = 0;
 
@@ -159,9 +161,10 @@ X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsi
 		left -= n;
 		done += n;
 		x86_reg_set(c, i->addrsize, X86_RCX, left);
-		if (c->block_end || c->mmio_count)
+		if (c->block_end || c->mmio_count != devices)
 			break;
 	}
+	c->block_end |= block_end;
 	if (rc == X86_OK) {
 		if (left && !stop)
 			c->s.rip = x86_insn_rip(c, i);
