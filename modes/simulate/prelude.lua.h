@@ -48,13 +48,6 @@ static const char prelude[] =
     "  end\n"
     "end\n"
     "local methods = ...\n"
-    /* The guests' console: wait until the UART takes a byte, then write it. */
-    "function methods:put(text)\n"
-    "  for i = 1, #text do\n"
-    "    repeat until self:inp(0x3fd) & 0x20 ~= 0\n"
-    "    self:out(0x3f8, text:byte(i))\n"
-    "  end\n"
-    "end\n"
     /* A number of the guest's command line: name=number. */
     "function methods:arg(name, default)\n"
     "  for word in self.args:gmatch('%S+') do\n"

@@ -123,6 +123,13 @@ static int l_inp(lua_State *L)
 	return go(L);
 }
 
+/* outs(port, bytes [, size [, rep]]), ins(port, count [, size [, rep]]); without REP they move one element. */
+static void check_rep(lua_State *L, struct sim_request *r, int arg)
+{
+	r->rep = lua_isnoneornil(L, arg) || lua_toboolean(L, arg);
+	luaL_argcheck(L, r->rep || r->len == r->size, arg, "more than one element needs REP");
+}
+
 static int l_outs(lua_State *L)
 {
 	struct sim_request *r = ask(L, SIM_STRING, SIM_ANSWER_NONE);
@@ -135,6 +142,7 @@ static int l_outs(lua_State *L)
 		return 0;
 	r->write = 1;
 	r->len = (uint32_t)len;
+	check_rep(L, r, 5);
 	r->data = lua_newuserdatauv(L, len, 0); /* stays on this stack until the last byte is out */
 	memcpy(r->data, text, len);
 	return go(L);
@@ -150,6 +158,7 @@ static int l_ins(lua_State *L)
 		lua_pushliteral(L, "");
 		return 1;
 	}
+	check_rep(L, r, 5);
 	r->data = lua_newuserdatauv(L, r->len, 0);
 	return go(L);
 }
@@ -402,7 +411,7 @@ static int l_start(lua_State *L)
 	bool boot = luaL_checkoption(L, 2, NULL, how) == 1;
 	struct x86_cpu *c = &sim_of(L)->v->cpu;
 	c->s.cr0 = boot ? CR0_ET : CR0_ET | CR0_PE;
-	c->s.rflags = FLAG_R1;
+	c->s.rflags = boot ? FLAG_R1 | FLAG_IF : FLAG_R1; /* a BIOS leaves interrupts on */
 	set_segments(c, boot ? 16 : 32, !boot);
 	x86_state_changed(c);
 	return 0;

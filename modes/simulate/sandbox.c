@@ -150,6 +150,23 @@ static int l_print(lua_State *L)
 	return 0;
 }
 
+/* include(name): the value of NAME.lua beside the model. Only a plain name: a model reads nothing else of the host. */
+static int l_include(lua_State *L)
+{
+	const char *model = lua_tostring(L, lua_upvalueindex(1));
+	const char *name = luaL_checkstring(L, 1);
+	luaL_argcheck(L, *name && !name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")], 1,
+	    "a plain name of small letters, digits and _");
+	const char *slash = strrchr(model, '/');
+	lua_settop(L, 1);
+	lua_pushlstring(L, model, slash ? (size_t)(slash - model) + 1 : 0);
+	lua_pushfstring(L, "%s%s.lua", lua_tostring(L, 2), name);
+	if (luaL_loadfilex(L, lua_tostring(L, 3), "t") != LUA_OK)
+		return lua_error(L);
+	lua_call(L, 0, 1);
+	return 1;
+}
+
 static void forget(lua_State *L, const char *table, const char *const *names)
 {
 	if (table)
@@ -211,6 +228,9 @@ static int open_model(lua_State *L)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, m->methods_ref);
 	lua_call(L, 1, 0);
 	forget(L, NULL, hidden);
+	lua_pushstring(L, path);
+	lua_pushcclosure(L, l_include, 1);
+	lua_setglobal(L, "include");
 	lua_sethook(L, count_hook, LUA_MASKCOUNT, HOOK_INSNS);
 	if (luaL_loadfilex(L, path, "t") != LUA_OK)
 		return lua_error(L);

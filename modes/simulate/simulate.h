@@ -45,7 +45,7 @@ struct sim_request {
 	uint64_t addr, value;	     /* MEMORY; FAULT: CR2 */
 	uint8_t *data;		     /* STRING */
 	uint32_t len, done, port;
-	uint8_t size, write, vector, has_error;
+	uint8_t size, write, rep, vector, has_error;
 	uint32_t error;
 	/* the answer */
 	bool faulted;

@@ -228,7 +228,7 @@ static enum sim_step step_string(struct sim_vcpu *m, struct sim_frame *f)
 		return string_next(m, f, true);
 	}
 	leave(m, EXIT_IO_INSTRUCTION,
-	    (r->size - 1u) | (r->write ? 0 : QUAL_IO_IN) | QUAL_IO_STRING | QUAL_IO_REP |
+	    (r->size - 1u) | (r->write ? 0 : QUAL_IO_IN) | QUAL_IO_STRING | (r->rep ? QUAL_IO_REP : 0) |
 		(uint64_t)r->port << QUAL_IO_PORT_SHIFT,
 	    2);
 	m->v->cpu.exit->rip = 0;
@@ -236,7 +236,7 @@ static enum sim_step step_string(struct sim_vcpu *m, struct sim_frame *f)
 	    .size = r->size,
 	    .in = !r->write,
 	    .string = 1,
-	    .rep = 1,
+	    .rep = r->rep,
 	    .addr_size = m->v->cpu.code_size,
 	    .count = (r->len - r->done) / r->size,
 	    .value = value};
