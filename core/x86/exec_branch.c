@@ -55,13 +55,18 @@ X86_INLINE enum x86_rc jmp_rm(struct x86_cpu *c, const struct x86_insn *i, unsig
 	return rc == X86_OK ? x86_branch(c, t) : rc;
 }
 
-/* The return address is the next instruction, which s.rip is: push it, then go. */
+/* The return address is the next instruction, which s.rip is; when the push faults s.rip must still be that. */
 X86_INLINE enum x86_rc call(struct x86_cpu *c, unsigned size, uint64_t target)
 {
 	uint64_t ret = c->s.rip;
 	enum x86_rc rc = x86_branch(c, target);
 
-	return rc == X86_OK ? x86_push(c, size, ret & x86_mask(size)) : rc;
+	if (UNLIKELY(rc != X86_OK))
+		return rc;
+	rc = x86_push(c, size, ret & x86_mask(size));
+	if (UNLIKELY(rc != X86_OK))
+		c->s.rip = ret;
+	return rc;
 }
 
 X86_INLINE enum x86_rc call_rel(struct x86_cpu *c, const struct x86_insn *i, unsigned size)

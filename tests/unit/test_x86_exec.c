@@ -330,6 +330,24 @@ static void a_jump_beyond_the_limit_is_gp_at_the_jump(void **state)
 	assert_int_equal(c.s.gpr[X86_RSP], 0x8000);
 }
 
+/* A runner subtracts the length from s.rip, so a handler that fails must leave it at the next instruction. */
+static void a_call_whose_push_faults_does_not_move_rip(void **state)
+{
+	static const uint8_t code[] = {0xe8, 0x00, 0x01, 0x00, 0x00};
+	struct x86_insn i;
+
+	(void)state;
+	start_32();
+	set_seg(X86_SS, 0, 0xfff, 0x4093);
+	x86_state_changed(&c);
+	assert_int_equal(x86_decode(code, sizeof(code), 4, X86_MODE_PROT, &i), DECODE_OK);
+	c.s.rip = 0x1005;
+	assert_int_equal(i.fn(&c, &i), X86_FAULT);
+	assert_int_equal(c.fault.vector, VEC_SS);
+	assert_int_equal(c.s.rip, 0x1005);
+	assert_int_equal(c.s.gpr[X86_RSP], 0x8000);
+}
+
 static void operand_size_16_cuts_the_target(void **state)
 {
 	(void)state;
@@ -786,6 +804,7 @@ int main(void)
 	    cmocka_unit_test(enter_copies_the_display),
 	    cmocka_unit_test(a_call_pushes_the_next_instruction_and_ret_n_drops_arguments),
 	    cmocka_unit_test(a_jump_beyond_the_limit_is_gp_at_the_jump),
+	    cmocka_unit_test(a_call_whose_push_faults_does_not_move_rip),
 	    cmocka_unit_test(operand_size_16_cuts_the_target),
 	    cmocka_unit_test(a_non_canonical_return_is_gp),
 	    cmocka_unit_test(loop_counts_in_the_address_size),
