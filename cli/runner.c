@@ -205,10 +205,11 @@ static void decide(struct run *run)
 	else
 		in.instructions = run->x->reference_insns;
 	in.innocuous = count_if(c->insns_innocuous_emulated > 0, c->insns_innocuous_emulated, "counted by the engine");
+	in.guest_ns =
+	    count_if(r->clock == CLOCK_HOST, c->guest_ns, "measured around each KVM_RUN, the kernel included");
+	in.vmm_ns = count_if(r->clock == CLOCK_HOST, c->vmm_ns, "measured around each KVM_RUN");
 	kernel_view_efficiency(&run->kernel, &in);
 	in.missing = run->kernel.why.text;
-	in.guest_ns = count_if(r->clock == CLOCK_HOST, c->guest_ns, "measured around each entry");
-	in.vmm_ns = count_if(r->clock == CLOCK_HOST, c->vmm_ns, "measured around each entry");
 	efficiency_decide(&in, &r->efficiency);
 	safety_audit(run->vm, 0, &r->safety);
 }
