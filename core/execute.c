@@ -113,7 +113,7 @@ enum verdict vcpu_redeliver(struct vcpu *v, struct vm_exit *e)
 		return VERDICT_KILL;
 	ev.cr2 = v->cpu.s.cr2;
 	executor_begin(v, &saved, &scratch);
-	enum x86_rc rc = x86_deliver(&v->cpu, &ev);
+	enum x86_rc rc = x86_inject(&v->cpu, &ev);
 	executor_end(v, &saved);
 	v->redelivered = true;
 	return executor_verdict(v, e, rc, &scratch);

@@ -231,6 +231,8 @@ static enum verdict handle_dr(struct vcpu *v, struct vm_exit *e)
 
 	if (!s)
 		return VERDICT_KILL;
+	if (v->cpu.cpl != 0 && !vcpu_completes(v)) /* MOV DR exits before its privilege is checked */
+		return vcpu_reflect(v, VEC_GP);
 	e->dr.dr = e->qual & QUAL_DR_NUM_MASK;
 	e->dr.read = (e->qual & QUAL_DR_READ) != 0;
 	e->dr.gpr = e->qual >> QUAL_DR_GPR_SHIFT & 15;

@@ -335,7 +335,6 @@ enum x86_rc x86_fetch_page(struct x86_cpu *c, gva_t la, const uint8_t **page, gp
 	rc = x86_tlb_lookup(c, la, X86_ACCESS_FETCH, c->user, 1, &host, gpa, &code);
 	if (rc != X86_OK)
 		return rc;
-	*gpa &= ~(gpa_t)(PAGE_SIZE_4K - 1);
 	*page = host ? host - (la & (PAGE_SIZE_4K - 1)) : NULL;
 	return X86_OK;
 }
@@ -356,6 +355,6 @@ enum x86_rc x86_fetch(struct x86_cpu *c, gva_t la, uint8_t *buf, size_t want, si
 		return X86_OK;
 	}
 	for (size_t n = 0; n < *got; n++)
-		buf[n] = (uint8_t)c->env->mmio_read(c->env_arg, gpa + (la & (PAGE_SIZE_4K - 1)) + n, 1);
+		buf[n] = (uint8_t)c->env->mmio_read(c->env_arg, gpa + n, 1);
 	return X86_OK;
 }

@@ -226,7 +226,7 @@ uint8_t *x86_span(struct x86_cpu *c, unsigned seg, uint64_t off, bool write, siz
 /* Instruction bytes at a linear address, up to the end of the page: *got of at most want. Fault or exit when the first
  * one cannot be fetched. */
 enum x86_rc x86_fetch(struct x86_cpu *c, gva_t la, uint8_t *buf, size_t want, size_t *got);
-/* The same for the block cache: the host page (NULL: not RAM; use x86_fetch) and its guest-physical address. */
+/* The same for the block cache: the host page (NULL: not RAM; use x86_fetch) and the guest-physical address of la. */
 enum x86_rc x86_fetch_page(struct x86_cpu *c, gva_t la, const uint8_t **page, gpa_t *gpa);
 
 /* Linear address of seg:off after the segment checks of an access of size bytes (#GP, #SS, alignment #AC). */

@@ -66,6 +66,13 @@ enum x86_rc x86_debug_before(struct x86_cpu *c)
 	c->dbg.tf = (c->s.rflags & FLAG_TF) != 0;
 	c->dbg.shadow = (uint8_t)(c->s.intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS));
 	c->dbg.keep_rf = c->dbg.no_trap = false;
+	/* Left by a VM entry, or held back by MOV SS: a trap after the instruction before this one. */
+	if (c->s.pending_dbg && !(c->s.intr_shadow & INTR_SHADOW_MOVSS)) {
+		uint64_t bits = c->s.pending_dbg;
+
+		c->s.pending_dbg = 0;
+		return raise(c, bits);
+	}
 	if (!(c->s.dr7 & 0xff) || (c->s.rflags & FLAG_RF) || (c->s.intr_shadow & INTR_SHADOW_MOVSS))
 		return X86_OK;
 	la = x86_linear_ip(c);

@@ -368,14 +368,15 @@ static enum x86_rc event_exit(struct x86_cpu *c, const struct x86_event *ev, con
 }
 
 /* What an exception changes before its handler runs: CR2, DR6, DR7.GD. Not done when it exits. */
-static void note_fault_registers(struct x86_cpu *c, const struct x86_event *ev)
+static void note_fault_registers(struct x86_cpu *c, const struct x86_event *ev, bool injected)
 {
 	if (ev->type != INTR_TYPE_HW_EXCEPTION && ev->type != INTR_TYPE_PRIV_SW_EXCEPTION)
 		return;
-	if (ev->vector == VEC_PF)
+	if (ev->vector == VEC_PF && !injected)
 		c->s.cr2 = ev->cr2;
 	if (ev->vector == VEC_DB) {
-		c->s.dr6 = (c->s.dr6 & ~0xfull) | ev->dr6;
+		if (!injected)
+			c->s.dr6 = (c->s.dr6 & ~0xfull) | ev->dr6;
 		c->s.dr7 &= ~(uint64_t)(1u << 13);
 	}
 }
@@ -405,8 +406,8 @@ static enum x86_rc deliver_all(
 
 		if (!injected && event_exits(c, &cur))
 			return event_exit(c, &cur, have_prior ? &prior : NULL);
+		note_fault_registers(c, &cur, injected);
 		injected = false;
-		note_fault_registers(c, &cur);
 		if (have_prior) {
 			switch (x86_merge_faults(&prior, &cur)) {
 			case X86_MERGE_SHUTDOWN:
@@ -458,7 +459,7 @@ enum x86_rc x86_software_event(struct x86_cpu *c, uint8_t vector, uint8_t type, 
 		rc = event_exit(c, &ev, NULL);
 	} else {
 		if (type == INTR_TYPE_PRIV_SW_EXCEPTION)
-			note_fault_registers(c, &ev);
+			note_fault_registers(c, &ev, false);
 		rc = deliver_once(c, &ev, next);
 		if (rc == X86_EXIT)
 			note_vectoring(c, &ev);

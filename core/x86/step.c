@@ -51,6 +51,8 @@ static enum x86_rc run_one(struct x86_cpu *c, const struct x86_insn *i)
 	c->s.rip = (start + i->len) & c->ip_mask;
 	rc = i->fn(c, i);
 	if (rc != X86_OK) {
+		if (rc == X86_EXIT)
+			c->exit->rip = start;
 		c->s.rip = start;
 		return rc;
 	}
