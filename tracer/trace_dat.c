@@ -392,28 +392,46 @@ static int write_head(struct trace_dat *td, const struct trace_dat_config *cfg)
 	return e;
 }
 
-static int open_regular(const char *path, struct errmsg *why)
+/* What a failed open means: the user's path, the host's permission, or the host's disk. */
+static enum err err_of_open(int e)
+{
+	switch (e) {
+	case ENOENT:
+	case ENOTDIR:
+		return ERR_NOENT;
+	case EISDIR:
+	case ENAMETOOLONG:
+		return ERR_INVAL;
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return ERR_PERM;
+	case ENOSPC:
+	case EDQUOT:
+		return ERR_NOSPC;
+	default:
+		return ERR_IO;
+	}
+}
+
+static enum err open_regular(const char *path, int *fd, struct errmsg *why)
 {
 	struct stat st;
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
 
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		err_set(why, ERR_IO, "cannot write the trace %s: %s", path, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return -1;
+	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
+	if (*fd < 0) {
+		*fd = 0;
+		return err_set(why, err_of_open(errno), "cannot write the trace %s: %s", path, strerror(errno));
 	}
-	if (!S_ISREG(st.st_mode) || ftruncate(fd, 0) != 0) {
-		err_set(why, ERR_INVAL, "cannot write the trace %s: it must be a regular file", path);
-		close(fd);
-		return -1;
-	}
-	return fd;
+	if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode) || ftruncate(*fd, 0) != 0)
+		return err_set(why, ERR_INVAL, "cannot write the trace %s: it must be a regular file", path);
+	return ERR_OK;
 }
 
 enum err trace_dat_create(const struct trace_dat_config *cfg, struct trace_dat **out, struct errmsg *why)
 {
 	struct trace_dat *td;
+	enum err err;
 	int e;
 
 	*out = NULL;
@@ -428,17 +446,16 @@ enum err trace_dat_create(const struct trace_dat_config *cfg, struct trace_dat *
 	td->n_lanes = cfg->lanes;
 	td->io = cfg->io ? cfg->io : &system_io;
 	td->io_arg = cfg->io_arg;
-	td->fd = open_regular(cfg->path, why);
-	if (td->fd < 0) {
+	err = open_regular(cfg->path, &td->fd, why);
+	if (err != ERR_OK) {
 		free_all(td);
-		return ERR_IO;
+		return err;
 	}
 	td->lanes[0].fd = td->fd;
 	e = write_head(td, cfg);
 	if (e != 0) {
-		enum err err = fail(td, e);
-
-		err = err_set(why, err, "cannot write the trace %s: %s; nothing was recorded", cfg->path, strerror(e));
+		err = err_set(
+		    why, fail(td, e), "cannot write the trace %s: %s; nothing was recorded", cfg->path, strerror(e));
 		unlink(cfg->path);
 		free_all(td);
 		return err;
