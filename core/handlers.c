@@ -236,6 +236,8 @@ static enum verdict handle_dr(struct vcpu *v, struct vm_exit *e)
 	e->dr.dr = e->qual & QUAL_DR_NUM_MASK;
 	e->dr.read = (e->qual & QUAL_DR_READ) != 0;
 	e->dr.gpr = e->qual >> QUAL_DR_GPR_SHIFT & 15;
+	if (v->cpu.cpl != 0) /* this exit comes before the privilege check, so the check is ours */
+		return vcpu_reflect(v, VEC_GP);
 	if (!e->dr.read) {
 		if (!vcpu_completes(v))
 			e->dr.value = gpr_get(v, e->dr.gpr);

@@ -10,122 +10,113 @@ return function(g)
 	local absent = {}
 
 	-- What a try gives: a number is the value that it saw, nil that it just ran, a table the exception.
-	local function exception(vector)
-		return { vector = vector }
-	end
-	local function fault(vector)
-		if vector == GP then
-			g:fault(GP, 0)
-		else
-			g:fault(vector)
-		end
-		return exception(vector)
-	end
 	local function constant(v)
 		return function()
 			g:compute(6)
 			return v
 		end
 	end
-	local function faults(vector)
+	local function fault(vector)
 		return function()
-			return fault(vector)
+			g:fault(vector, vector == GP and 0 or nil)
+			return { vector = vector }
 		end
 	end
-	local function runs(name, ...)
+	-- One instruction: "ran", the value that it gives under mask, or its exception.
+	local function insn(mask, name, ...)
 		local args = { ... }
 		return function()
-			g[name](g, table.unpack(args))
+			local v, vector = g[name](g, table.unpack(args))
+			if v == nil then
+				return { vector = vector }
+			end
+			return mask and v & mask
 		end
 	end
 	local function rewrite_cr(n)
 		return function()
-			g:mov_cr(n, (g:read_cr(n)))
+			local v, vector = g:read_cr(n)
+			if v == nil then
+				return { vector = vector }
+			end
+			g:mov_cr(n, v)
 		end
 	end
-	local function read_cr(n, mask)
-		return function()
-			return g:read_cr(n) & mask
-		end
-	end
-	local user_gp, user_ud, ran = faults(GP), faults(UD), constant(nil)
+	local gp, ud, ran = fault(GP), fault(UD), constant(nil)
 
 	local rows = {
-		-- name, at CPL 0, at CPL 3
-		{ "SGDT", function() g:sgdt() return 1 end, function() g:sgdt() return 1 end },
-		{ "SIDT", function() g:sidt() return 1 end, function() g:sidt() return 1 end },
-		{ "SLDT", function() return g:sldt() & 0xffff end, function() return g:sldt() & 0xffff end },
-		{ "SMSW", function() return g:smsw() & 1 end, function() return g:smsw() & 1 end },
+		-- name, at CPL 0, at CPL 3 (none: the same instruction, and what the CPU makes of it there)
+		{ "SGDT", function() g:sgdt() return 1 end },
+		{ "SIDT", function() g:sidt() return 1 end },
+		{ "SLDT", insn(0xffff, "sldt") },
+		{ "SMSW", insn(1, "smsw") },
 		{ "PUSHF", constant(0), constant(0x200) },
 		{ "POPF", constant(1), constant(0) },
 		{ "LAR", constant(0xc09300), constant(0) },
 		{ "LSL", constant(0xffffffff), constant(0) },
 		{ "VERR", constant(1), constant(0) },
 		{ "VERW", constant(1), constant(0) },
-		{ "POP_SREG", ran, user_gp },
-		{ "PUSH_SREG", constant(0x23), constant(0x23) },
-		{ "CALL_FAR", constant(0x08), constant(0x08) },
+		{ "POP_SREG", ran, gp },
+		{ "PUSH_SREG", constant(0x23) },
+		{ "CALL_FAR", constant(0x08) },
 		{ "JMP_FAR", constant(0x08), constant(0x2b) },
-		{ "INT_N", constant(0x08), constant(0x08) },
+		{ "INT_N", constant(0x08) },
 		{ "RET_FAR", constant(0x08), constant(0x2b) },
-		{ "STR", function() g:str() return 0x30 end, function() g:str() return 0x30 end },
+		{ "STR", insn(0xffff, "str") },
 		{ "MOV_SREG", constant(0x08), constant(0x2b) },
 		{ "IRET", constant(0), constant(1) },
-		{ "LOAD_POINTER", ran, user_gp },
-		{ "SYSCALL", constant(0x08), constant(0x08) },
+		{ "LOAD_POINTER", ran, gp },
+		{ "SYSCALL", constant(0x08) },
 		{ "SYSENTER" },
-		{ "CPUID", runs("cpuid", 0), runs("cpuid", 0) },
-		{ "RDTSC", runs("rdtsc"), runs("rdtsc") },
-		{ "RDTSCP", runs("rdtscp"), runs("rdtscp") },
-		{ "XGETBV", function() return g:xgetbv(0) & 1 end, function() return g:xgetbv(0) & 1 end },
-		{ "LGDT", runs("lgdt", 0x120000, 95), user_gp },
-		{ "LIDT", runs("lidt", 0x110000, 767), user_gp },
-		{ "LLDT", runs("lldt", 0), user_gp },
-		{ "LTR", runs("ltr", 0x30), user_gp },
-		{ "LMSW", runs("lmsw", 1), user_gp },
-		{ "CLTS", runs("clts"), user_gp },
-		{ "MOV_TO_CR0", rewrite_cr(0), user_gp },
-		{ "MOV_TO_CR3", rewrite_cr(3), user_gp },
-		{ "MOV_TO_CR4", rewrite_cr(4), user_gp },
-		{ "MOV_TO_CR8", rewrite_cr(8), user_gp },
-		{ "MOV_TO_CR2", rewrite_cr(2), user_gp },
-		{ "MOV_FROM_CR3", read_cr(3, 0xfff), user_gp },
-		{ "MOV_FROM_CR8", read_cr(8, 0xf), user_gp },
-		{ "MOV_FROM_CR0", read_cr(0, 0x80000001), user_gp },
-		{ "MOV_DR", function() return g:read_dr(7) & 0x400 end, user_gp },
+		{ "CPUID", insn(nil, "cpuid", 0) },
+		{ "RDTSC", insn(nil, "rdtsc") },
+		{ "RDTSCP", insn(nil, "rdtscp") },
+		{ "XGETBV", insn(1, "xgetbv", 0) },
+		{ "LGDT", insn(nil, "lgdt", 0x120000, 95), gp },
+		{ "LIDT", insn(nil, "lidt", 0x110000, 767), gp },
+		{ "LLDT", insn(nil, "lldt", 0), gp },
+		{ "LTR", insn(nil, "ltr", 0x30), gp },
+		{ "LMSW", insn(nil, "lmsw", 1) },
+		{ "CLTS", insn(nil, "clts") },
+		{ "MOV_TO_CR0", rewrite_cr(0) },
+		{ "MOV_TO_CR3", rewrite_cr(3) },
+		{ "MOV_TO_CR4", rewrite_cr(4) },
+		{ "MOV_TO_CR8", rewrite_cr(8) },
+		{ "MOV_TO_CR2", rewrite_cr(2) },
+		{ "MOV_FROM_CR3", insn(0xfff, "read_cr", 3) },
+		{ "MOV_FROM_CR8", insn(0xf, "read_cr", 8) },
+		{ "MOV_FROM_CR0", insn(0x80000001, "read_cr", 0) },
+		{ "MOV_DR", insn(0x400, "read_dr", 7) },
 		{ "HLT", function()
 			rt.pit_start(g, 0, 1193)
 			g:wait_irq()
-		end, user_gp },
-		{ "INVD", runs("invd"), user_gp },
-		{ "WBINVD", runs("wbinvd"), user_gp },
-		{ "INVLPG", runs("invlpg", 0x130000), user_gp },
-		{ "INVPCID", ran, user_gp },
-		{ "RDMSR", function() return g:rdmsr(EFER) & 0x500 end, user_gp },
-		{ "WRMSR", runs("wrmsr", KERNEL_GS_BASE, 0), user_gp },
-		{ "RDPMC", function()
-			local v, vector = g:rdpmc(0x3fff)
-			return v and nil or exception(vector)
-		end, user_gp },
-		{ "XSETBV", runs("xsetbv", 0, 1), user_gp },
-		{ "MONITOR", ran, user_ud },
-		{ "MWAIT", ran, user_ud },
-		{ "CLI", function() g:cli() return 0 end, user_gp },
+		end, insn(nil, "hlt") },
+		{ "INVD", insn(nil, "invd") },
+		{ "WBINVD", insn(nil, "wbinvd") },
+		{ "INVLPG", insn(nil, "invlpg", 0x130000) },
+		{ "INVPCID", ran, gp },
+		{ "RDMSR", insn(0x500, "rdmsr", EFER) },
+		{ "WRMSR", insn(nil, "wrmsr", KERNEL_GS_BASE, 0) },
+		{ "RDPMC", insn(nil, "rdpmc", 0x3fff) },
+		{ "XSETBV", insn(nil, "xsetbv", 0, 1) },
+		{ "MONITOR", ran, ud },
+		{ "MWAIT", ran, ud },
+		{ "CLI", function() g:cli() return 0 end, insn(nil, "cli") },
 		{ "STI", function()
 			g:sti()
 			g:compute(4)
 			g:cli()
 			return 1
-		end, user_gp },
-		{ "IN", function() return g:inp(SCRATCH) end, user_gp },
-		{ "OUT", runs("out", SCRATCH, 0x5a), user_gp },
-		{ "INS", function() return g:ins(SCRATCH, 1, 1, false):byte() end, user_gp },
-		{ "OUTS", runs("outs", SCRATCH, "\x5a", 1, false), user_gp },
-		{ "SWAPGS", ran, user_gp },
-		{ "SYSRET", constant(0x2b), user_gp },
+		end, insn(nil, "sti") },
+		{ "IN", insn(0xff, "inp", SCRATCH), gp },
+		{ "OUT", insn(nil, "out", SCRATCH, 0x5a), gp },
+		{ "INS", function() return g:ins(SCRATCH, 1, 1, false):byte() end, gp },
+		{ "OUTS", insn(nil, "outs", SCRATCH, "\x5a", 1, false), gp },
+		{ "SWAPGS", ran, gp },
+		{ "SYSRET", constant(0x2b), gp },
 		{ "SYSEXIT" },
-		{ "CLAC", ran, user_ud },
-		{ "STAC", ran, user_ud },
+		{ "CLAC", ran, ud },
+		{ "STAC", ran, ud },
 	}
 
 	local function text(outcome)
@@ -170,7 +161,7 @@ return function(g)
 	g:wrmsr(FMASK, 0x200)
 	rt.pic_init(g, 1)
 	for _, row in ipairs(rows) do
-		local name, kernel, user = row[1], row[2], row[3]
+		local name, kernel, user = row[1], row[2], row[3] or row[2]
 		rt.put(g, name)
 		if not kernel then
 			rt.put(g, ": not tried: vendors differ\n")
@@ -180,8 +171,10 @@ return function(g)
 			local at0 = kernel()
 			rt.put(g, ": kernel " .. text(at0))
 			g:compute(20)
+			g:cpl(3)
 			local at3 = user()
 			g:compute(30)
+			g:cpl(0)
 			rt.put(g, ", user " .. text(at3) .. "\n")
 		end
 	end

@@ -26,6 +26,7 @@ static bool push_frame(struct sim_vcpu *m)
 	f->ref = luaL_ref(m->L, LUA_REGISTRYINDEX);
 	lua_pop(m->L, 1);
 	f->saved_flags = m->v->cpu.s.rflags;
+	f->saved_cpl = m->v->cpu.cpl;
 	return true;
 }
 

@@ -432,6 +432,18 @@ static int l_code(lua_State *L)
 	return go(L);
 }
 
+/* cpl(n): an IRET to user mode (3), or an INT back to the kernel (0). An exception at CPL 3 gets there by itself. */
+static int l_cpl(lua_State *L)
+{
+	struct x86_cpu *c = &sim_of(L)->v->cpu;
+	struct sim_request *r = ask(L, SIM_COMPUTE, SIM_ANSWER_NONE);
+	uint64_t cpl = check_range(L, 2, 3, "a privilege level is 0 to 3");
+	luaL_argcheck(L, c->mode >= X86_MODE_PROT, 2, "real mode has no privilege levels");
+	sim_set_cpl(c, (unsigned)cpl);
+	r->n = 1;
+	return go(L);
+}
+
 static const luaL_Reg methods[] = {{"compute", l_compute}, {"out", l_out}, {"inp", l_inp}, {"outs", l_outs},
     {"ins", l_ins}, {"cpuid", l_cpuid}, {"rdmsr", l_rdmsr}, {"wrmsr", l_wrmsr}, {"mov_cr", l_mov_cr},
     {"read_cr", l_read_cr}, {"mov_dr", l_mov_dr}, {"read_dr", l_read_dr}, {"clts", l_clts}, {"lmsw", l_lmsw},
@@ -440,7 +452,7 @@ static const luaL_Reg methods[] = {{"compute", l_compute}, {"out", l_out}, {"inp
     {"xgetbv", l_xgetbv}, {"vmcall", l_vmcall}, {"load", l_load}, {"store", l_store}, {"fault", l_fault},
     {"triple_fault", l_triple_fault}, {"hlt", l_hlt}, {"sti", l_sti}, {"cli", l_cli}, {"wbinvd", l_wbinvd},
     {"invd", l_invd}, {"pause", l_pause}, {"rdtsc", l_rdtsc}, {"rdtscp", l_rdtscp}, {"rdpmc", l_rdpmc},
-    {"on_irq", l_on_irq}, {"start", l_start}, {"code", l_code}, {NULL, NULL}};
+    {"on_irq", l_on_irq}, {"start", l_start}, {"code", l_code}, {"cpl", l_cpl}, {NULL, NULL}};
 
 void sim_prims_open(struct sim_vcpu *m)
 {

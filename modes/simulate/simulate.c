@@ -82,11 +82,7 @@ static enum err simulate_inject(struct vcpu *v, const struct x86_event *ev)
 {
 	struct sim_vcpu *m = v->mode_priv;
 	if (ev->type == INTR_TYPE_HW_EXCEPTION && m->depth && sim_top(m)->busy) {
-		if (ev->vector == VEC_PF)
-			v->cpu.s.cr2 = ev->cr2;
-		if (ev->vector == VEC_DB)
-			v->cpu.s.dr6 |= ev->dr6;
-		sim_step_faulted(sim_top(m), ev);
+		sim_step_faulted(m, sim_top(m), ev);
 		return ERR_OK;
 	}
 	m->event = *ev;
@@ -103,6 +99,8 @@ static bool deliver(struct sim_vcpu *m)
 		return false;
 	s->rflags &= ~(uint64_t)(FLAG_IF | FLAG_TF);
 	s->intr_shadow = 0;
+	if (sim_top(m)->saved_cpl)
+		sim_set_cpl(&m->v->cpu, 0);
 	return true;
 }
 
@@ -110,6 +108,8 @@ static bool deliver(struct sim_vcpu *m)
 static void handler_return(struct sim_vcpu *m)
 {
 	m->v->cpu.s.rflags = sim_top(m)->saved_flags;
+	if (sim_top(m)->saved_cpl)
+		sim_set_cpl(&m->v->cpu, sim_top(m)->saved_cpl);
 	sim_pop(m);
 	sim_retire(m, 1);
 }

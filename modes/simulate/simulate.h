@@ -59,6 +59,7 @@ struct sim_frame {
 	int ref; /* keeps co alive in the registry */
 	bool started, busy, finished;
 	uint64_t saved_flags; /* of what it interrupted */
+	uint8_t saved_cpl;
 	struct sim_request req;
 };
 
@@ -107,7 +108,9 @@ enum sim_step sim_step(struct sim_vcpu *m, struct sim_frame *f, struct vm_exit *
 /* The VMM finished (this iteration of) the instruction that exited: takes its results over from e. */
 void sim_step_complete(struct sim_vcpu *m, struct sim_frame *f, const struct vm_exit *e);
 /* The VMM gave the instruction an exception instead. */
-void sim_step_faulted(struct sim_frame *f, const struct x86_event *ev);
+void sim_step_faulted(struct sim_vcpu *m, struct sim_frame *f, const struct x86_event *ev);
+/* Sets CPL by the hidden parts of CS and SS. */
+void sim_set_cpl(struct x86_cpu *c, unsigned cpl);
 /* n instructions retired: time passes, STI and MOV SS shadows end. */
 void sim_retire(struct sim_vcpu *m, uint64_t n);
 

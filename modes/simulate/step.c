@@ -30,8 +30,26 @@ static bool exception_exits(const struct vm_controls *ctl, const struct x86_even
 	return wanted;
 }
 
-void sim_step_faulted(struct sim_frame *f, const struct x86_event *ev)
+void sim_set_cpl(struct x86_cpu *c, unsigned cpl)
 {
+	static const unsigned segs[] = {X86_CS, X86_SS};
+	for (unsigned i = 0; i < ARRAY_LEN(segs); i++) {
+		struct x86_seg *s = &c->s.seg[segs[i]];
+		s->attr = (s->attr & ~SEG_DPL) | cpl << SEG_DPL_SHIFT;
+		s->sel = (uint16_t)((s->sel & ~3u) | cpl);
+	}
+	x86_state_changed(c);
+}
+
+void sim_step_faulted(struct sim_vcpu *m, struct sim_frame *f, const struct x86_event *ev)
+{
+	struct x86_cpu *c = &m->v->cpu;
+	if (ev->vector == VEC_PF)
+		c->s.cr2 = ev->cr2;
+	if (ev->vector == VEC_DB)
+		c->s.dr6 |= ev->dr6;
+	if (c->mode >= X86_MODE_PROT && c->cpl)
+		sim_set_cpl(c, 0); /* the guest's handler is its kernel */
 	f->req.faulted = true;
 	f->req.fault = *ev;
 	f->busy = false;
@@ -41,11 +59,7 @@ static enum sim_step raise(struct sim_vcpu *m, struct sim_frame *f, const struct
 {
 	struct x86_cpu *c = &m->v->cpu;
 	if (!exception_exits(&m->v->vm->controls, ev)) {
-		if (ev->vector == VEC_PF)
-			c->s.cr2 = ev->cr2;
-		if (ev->vector == VEC_DB)
-			c->s.dr6 |= ev->dr6;
-		sim_step_faulted(f, ev);
+		sim_step_faulted(m, f, ev);
 		return SIM_STEP_DONE;
 	}
 	x86_exit(c, EXIT_EXCEPTION_NMI, ev->vector == VEC_PF ? ev->cr2 : ev->vector == VEC_DB ? ev->dr6 : 0, 0);
@@ -101,7 +115,8 @@ static void collect(struct sim_vcpu *m, struct sim_request *r)
 
 static enum sim_step done(struct sim_vcpu *m, struct sim_frame *f)
 {
-	collect(m, &f->req);
+	if (f->req.op == SIM_INSN)
+		collect(m, &f->req);
 	f->busy = false;
 	sim_retire(m, 1);
 	return SIM_STEP_DONE;
@@ -409,7 +424,7 @@ static void execute_for_guest(struct sim_vcpu *m, struct sim_frame *f)
 	x86_set_controls(c, ctl);
 	c->exit = exit;
 	if (rc == X86_FAULT) {
-		sim_step_faulted(f, &c->fault);
+		sim_step_faulted(m, f, &c->fault);
 		return;
 	}
 	collect(m, &f->req);
