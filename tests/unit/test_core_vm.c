@@ -101,8 +101,8 @@ static void next_wraps_rip_at_the_code_size(void **state)
 	(void)state;
 	create();
 	PLAY(EXIT_PAUSE);
-	assert_true(v->cpu.ip_mask == 0xffff); /* real mode after reset */
-	v->cpu.s.rip = 0xfffe;
+	assert_true(v->cpu.ip_mask == 0xffffffff); /* not 64-bit mode */
+	v->cpu.s.rip = 0xfffffffe;
 	vm_step_exit(vm, v);
 	assert_int_equal(v->cpu.s.rip, 0);
 }
