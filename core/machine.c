@@ -45,7 +45,7 @@ static const struct machine_row table[DEV_COUNT] = {
     [DEV_UART16550] = {&uart16550_ops, .pio = {{0x3f8, 8}}},
     [DEV_I8042] = {&i8042_ops, .pio = {{0x60, 1}, {0x64, 1}, {0x92, 1}}},
     [DEV_I440FX] = {&i440fx_ops, .pio = {{0xcf8, 8}}},
-    [DEV_PIIX3] = {&piix3_ops},
+    [DEV_PIIX3] = {.ops = &piix3_ops},
     [DEV_PIIX4PM] = {&piix4pm_ops, .pio = {{0x600, 64}, {0xb2, 2}}},
     [DEV_FW_CFG] = {&fw_cfg_ops, .pio = {{0x510, 2}}},
     [DEV_VGA] = {&vga_ops, .pio = {{0x3c0, 16}, {0x3d4, 2}, {0x3da, 1}}, .mmio = {0xb8000, 0x8000}},
