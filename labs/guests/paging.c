@@ -18,7 +18,8 @@ struct space {
 	uint64_t top[512], pdpt[512], pd[512], pt[512];
 };
 
-static struct space spaces[2] __attribute__((aligned(4096)));
+/* Beside the first tables, at a fixed place: CR3 has the same values whatever the compiler. */
+static struct space spaces[2] __attribute__((aligned(4096), section(".tables.more")));
 static uint8_t frames[PAGES_MAX * 4096] __attribute__((aligned(4096)));
 static volatile uint32_t demand_faults;
 static volatile uint32_t write_faults;

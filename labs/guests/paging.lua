@@ -3,7 +3,7 @@
 local rt = include "rt"
 
 local AREA, PAGE = 0x8000000000, 4096
-local SPACE = { [0] = 0x120000, 0x124000 }
+local SPACE = { [0] = 0x186000, 0x18a000 }
 local CR0_WP = 1 << 16
 local WRITE, PRESENT = 2, 1 -- bits of a page fault's error code
 

@@ -5,7 +5,7 @@ local rt = {}
 local UART, DEBUG_EXIT = 0x3f8, 0xf4
 local EFER, LME = 0xc0000080, 1 << 8
 local CR0_PG, CR4_PAE = 1 << 31, 1 << 5
-local PML4 = 0x102000 -- any page will do: no address is ever translated here
+local PML4 = 0x180000 -- as lib/guest.ld places it; no address is ever translated here
 
 -- start64.S: protected mode without paging, then long mode; rt.c: the UART.
 function rt.boot(g)

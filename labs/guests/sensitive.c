@@ -173,7 +173,8 @@ static void try_SYSCALL(void)
 static void try_CPUID(void)
 {
 	uint32_t a = 0;
-	__asm__ volatile("cpuid" : "+a"(a) : : "rbx", "rcx", "rdx");
+	uint32_t c = 0;
+	__asm__ volatile("cpuid" : "+a"(a), "+c"(c) : : "rbx", "rdx");
 }
 static void try_RDTSC(void)
 {
@@ -256,7 +257,7 @@ static void try_WBINVD(void)
 }
 static void try_INVLPG(void)
 {
-	__asm__ volatile("invlpg %0" : : "m"(bytes) : "memory");
+	__asm__ volatile("invlpg (%0)" : : "r"(0x130000ul) : "memory");
 }
 static void try_INVPCID(void)
 {
@@ -501,6 +502,7 @@ static void features(void)
 	has_pcid = b >> 10 & 1;
 	has_smap = b >> 20 & 1;
 	a = 0x80000001;
+	c = 0;
 	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
 	has_rdtscp = d >> 27 & 1;
 	if (has_xsave) {

@@ -16,9 +16,9 @@ return function(g)
 			return v
 		end
 	end
-	local function fault(vector)
+	local function fault(vector, code)
 		return function()
-			g:fault(vector, vector == GP and 0 or nil)
+			g:fault(vector, code)
 			return { vector = vector }
 		end
 	end
@@ -42,7 +42,7 @@ return function(g)
 			g:mov_cr(n, v)
 		end
 	end
-	local gp, ud, ran = fault(GP), fault(UD), constant(nil)
+	local gp, gp_selector, ud, ran = fault(GP, 0), fault(GP, 0x10), fault(UD), constant(nil)
 
 	local rows = {
 		-- name, at CPL 0, at CPL 3 (none: the same instruction, and what the CPU makes of it there)
@@ -56,7 +56,7 @@ return function(g)
 		{ "LSL", constant(0xffffffff), constant(0) },
 		{ "VERR", constant(1), constant(0) },
 		{ "VERW", constant(1), constant(0) },
-		{ "POP_SREG", ran, gp },
+		{ "POP_SREG", ran, gp_selector },
 		{ "PUSH_SREG", constant(0x23) },
 		{ "CALL_FAR", constant(0x08) },
 		{ "JMP_FAR", constant(0x08), constant(0x2b) },
@@ -65,7 +65,7 @@ return function(g)
 		{ "STR", insn(0xffff, "str") },
 		{ "MOV_SREG", constant(0x08), constant(0x2b) },
 		{ "IRET", constant(0), constant(1) },
-		{ "LOAD_POINTER", ran, gp },
+		{ "LOAD_POINTER", ran, gp_selector },
 		{ "SYSCALL", constant(0x08) },
 		{ "SYSENTER" },
 		{ "CPUID", insn(nil, "cpuid", 0) },
@@ -157,7 +157,7 @@ return function(g)
 	features()
 	g:wrmsr(EFER, g:rdmsr(EFER) | 1)
 	g:wrmsr(STAR, 0x18 << 48 | 0x08 << 32)
-	g:wrmsr(LSTAR, 0x100800)
+	g:wrmsr(LSTAR, 0x186000)
 	g:wrmsr(FMASK, 0x200)
 	rt.pic_init(g, 1)
 	for _, row in ipairs(rows) do

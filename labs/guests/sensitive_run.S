@@ -46,13 +46,15 @@ run_user:				/* rdi: function, rsi: top of the user stack */
 user_return:
 	int $0x2f
 
-/* SYSCALL comes here at CPL 0, on the caller's stack. */
+/* SYSCALL comes here at CPL 0, on the caller's stack. At a fixed place, beside the page tables: LSTAR's value is seen. */
+	.section .tables.more, "awx"
 try_syscall_entry:
 	movq %cs, %rax
 	movq %rax, result
 	movb $1, result_valid
 	jmp run_resume
 
+	.text
 /* The far transfers that C cannot say. Each leaves the CS that it arrived in. */
 	.globl gate_target, try_call_gate, try_jump_far, try_return_far, try_iret, try_sysret
 gate_target:

@@ -447,8 +447,10 @@ void sim_step_complete(struct sim_vcpu *m, struct sim_frame *f, const struct vm_
 {
 	struct sim_request *r = &f->req;
 	bool trapped = e->reason == EXIT_EXCEPTION_NMI;
+	bool tables =
+	    e->reason == EXIT_GDTR_IDTR || e->reason == EXIT_LDTR_TR; /* the exit has no room for their result */
 	f->busy = false;
-	if (trapped && r->op == SIM_INSN && r->insn.id != INSN_HLT) {
+	if ((trapped || tables) && r->op == SIM_INSN && r->insn.id != INSN_HLT) {
 		execute_for_guest(m, f);
 		return;
 	}

@@ -114,7 +114,7 @@ gdt_pointer:
 	.long gdt, 0
 
 /* The first 4 GiB mapped to themselves in 2 MiB pages, for user mode, too. Data, because the CPU sets accessed and dirty bits. */
-	.data
+	.section .tables, "aw"
 	.balign 4096
 	.globl pml4
 pml4:	.quad pdpt + 7
