@@ -48,6 +48,9 @@ static enum x86_rc run_one(struct x86_cpu *c, const struct x86_insn *i)
 	enum x86_rc rc;
 
 	c->mmio_count = 0;
+	/* Before it executes: what exits or faults was begun as well. */
+	if (c->on_insn)
+		c->on_insn(c->env_arg, i);
 	c->s.rip = (start + i->len) & c->ip_mask;
 	rc = i->fn(c, i);
 	if (rc != X86_OK) {
@@ -59,8 +62,6 @@ static enum x86_rc run_one(struct x86_cpu *c, const struct x86_insn *i)
 	c->insns++;
 	if (c->budget)
 		c->budget--;
-	if (c->on_insn)
-		c->on_insn(c->env_arg, i);
 	return X86_OK;
 }
 
