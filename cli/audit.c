@@ -52,7 +52,7 @@ static json_t *row_json(const struct audit *a, unsigned i)
 		json_object_set_new(traps, a->profiles[k].name,
 		    json_string(sensitive_traps_name(sensitive_traps(row, &a->controls[k]))));
 	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:I, s:I, s:o, s:s, s:s}", "name", row->name, "form",
-	    row->form, "class", pg_class_name(sensitive_class(row)), "group",
+	    row->form, "class", sensitive_class(row) == PG_SENSITIVE ? "sensitive" : "privileged", "group",
 	    sensitive_group_name((enum sensitive_group)row->group), "control_sensitive",
 	    (row->sens & SENS_CONTROL) != 0, "behaviour_sensitive", (row->sens & SENS_BEHAVIOUR) != 0, "control",
 	    sensitive_control_name(row), "kernel", (json_int_t)a->census.rows[i].kernel, "user",
@@ -66,9 +66,9 @@ static json_t *audit_json(const struct audit *a, const struct run_result *r)
 		json_array_append_new(rows, row_json(a, i));
 	json_t *j = json_pack("{s:O, s:O, s:O, s:O, s:{s:o, s:o, s:o}, s:o}", "guest", json_object_get(run, "guest"),
 	    "controls", json_object_get(run, "controls"), "end", json_object_get(run, "end"), "instructions",
-	    json_object_get(run, "instructions"), "classes", pg_class_name(PG_INNOCUOUS),
-	    count_json(census_class(&a->census, PG_INNOCUOUS)), pg_class_name(PG_PRIVILEGED),
-	    count_json(census_class(&a->census, PG_PRIVILEGED)), pg_class_name(PG_SENSITIVE),
+	    json_object_get(run, "instructions"), "classes", "innocuous",
+	    count_json(census_class(&a->census, PG_INNOCUOUS)), "privileged",
+	    count_json(census_class(&a->census, PG_PRIVILEGED)), "sensitive",
 	    count_json(census_class(&a->census, PG_SENSITIVE)), "rows", rows);
 	json_decref(run);
 	return j;

@@ -4,24 +4,102 @@
  */
 #include "cli/kernel_view.h"
 
+#include <dirent.h>
+#include <kbuffer.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "tracer/events.h"
 #include "tracer/row.h"
 
 #define ROWS_MAX 128
 
-void kernel_view_start(struct kernel_view *k, const struct mode_ops *ops)
+/* A sub-buffer of the kernel's ring, record by record, into the lane of its CPU. Only what this vCPU's thread did. */
+static void on_page(void *arg, unsigned cpu, const void *page, size_t n)
 {
-	struct kernel_trace_config cfg = {.tid = 0};
-	*k = (struct kernel_view){0};
+	struct kernel_view *k = arg;
+	unsigned long long ts;
+	(void)n;
+	if (!k->tracer || kbuffer_load_subbuffer(k->pages, (void *)(uintptr_t)page))
+		return;
+	int lost = kbuffer_missed_events(k->pages);
+	for (void *rec = kbuffer_read_event(k->pages, &ts); rec; rec = kbuffer_next_event(k->pages, &ts)) {
+		struct event_common common;
+		memcpy(&common, rec, sizeof common);
+		if (common.pid != k->tid)
+			continue;
+		tracer_raw(
+		    k->tracer, cpu, ts, rec, (size_t)kbuffer_event_size(k->pages), lost > 0 ? (uint64_t)lost : 0);
+		lost = 0;
+	}
+}
+
+static char *read_text(const char *path)
+{
+	char *text = NULL;
+	size_t n = 0, room = 0;
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return NULL;
+	do {
+		room += 4096;
+		char *more = realloc(text, room);
+		if (!more)
+			break;
+		text = more;
+		n += fread(text + n, 1, room - 1 - n, f);
+		text[n] = 0;
+	} while (n == room - 1);
+	fclose(f);
+	return text;
+}
+
+static void read_formats(struct kernel_view *k)
+{
+	char path[512];
+	snprintf(path, sizeof path, "%s/events/kvm", kernel_trace_dir(k->trace));
+	DIR *dir = opendir(path);
+	for (struct dirent *d = dir ? readdir(dir) : NULL; d && k->n_formats < KERNEL_FORMATS_MAX; d = readdir(dir)) {
+		snprintf(path, sizeof path, "%s/events/kvm/%.100s/format", kernel_trace_dir(k->trace), d->d_name);
+		char *text = d->d_name[0] == '.' ? NULL : read_text(path);
+		if (text)
+			k->formats[k->n_formats++] = (struct trace_dat_format){"kvm", text};
+	}
+	if (dir)
+		closedir(dir);
+}
+
+void kernel_view_open(struct kernel_view *k, const struct mode_ops *ops, struct tracer_config *cfg)
+{
+	*k = (struct kernel_view){.tid = gettid()};
+	struct kernel_trace_config trace = {.tid = k->tid, .on_page = on_page, .on_page_arg = k};
 	if (ops->mode != MODE_VIRTUALIZE || ops->type != VMM_TYPE_II)
 		return;
-	if (kernel_trace_open(&cfg, &k->trace, &k->why)) {
+	if (kernel_trace_open(&trace, &k->trace, &k->why)) {
 		k->trace = NULL;
-	} else if (kernel_trace_start(k->trace, &k->why)) {
-		kernel_trace_close(k->trace);
-		k->trace = NULL;
+		return;
 	}
+	if (!cfg->path)
+		return;
+	k->pages = kbuffer_alloc(KBUFFER_LSIZE_8, KBUFFER_ENDIAN_LITTLE);
+	if (!k->pages)
+		return;
+	read_formats(k);
+	snprintf(k->cmdline, sizeof k->cmdline, "%d vmscope\n", (int)k->tid);
+	cfg->formats = k->formats;
+	cfg->n_formats = k->n_formats;
+	cfg->host_lanes = (unsigned)sysconf(_SC_NPROCESSORS_CONF);
+	cfg->cmdlines = k->cmdline;
+}
+
+void kernel_view_start(struct kernel_view *k, struct tracer *t)
+{
+	if (k->n_formats)
+		k->tracer = t;
+	if (k->trace && kernel_trace_start(k->trace, &k->why))
+		kernel_view_close(k);
 }
 
 void kernel_view_stop(struct kernel_view *k)
@@ -75,4 +153,11 @@ void kernel_view_close(struct kernel_view *k)
 	if (k->trace)
 		kernel_trace_close(k->trace);
 	k->trace = NULL;
+	k->tracer = NULL;
+	for (size_t i = 0; i < k->n_formats; i++)
+		free((void *)(uintptr_t)k->formats[i].text);
+	k->n_formats = 0;
+	if (k->pages)
+		kbuffer_free(k->pages);
+	k->pages = NULL;
 }

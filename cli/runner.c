@@ -135,6 +135,7 @@ static enum err create(struct run *run)
 static enum err attach(struct run *run)
 {
 	struct tracer_config cfg = {.path = run->o->trace, .stats = true};
+	kernel_view_open(&run->kernel, run->ops, &cfg);
 	enum err e = tracer_open(run->vm, &cfg, &run->tracer, &run->r->why);
 	if (e)
 		return e;
@@ -155,7 +156,7 @@ static enum err drive(struct run *run)
 	sigaction(SIGINT, &act, &old_int);
 	sigaction(SIGALRM, &act, &old_alarm);
 	set_timer(run->o->timeout_ms);
-	kernel_view_start(&run->kernel, run->ops);
+	kernel_view_start(&run->kernel, run->tracer);
 	uint64_t start = host_posix_ops.now_ns();
 	e = got_sigint ? ERR_AGAIN : run->session->ops->run(run->session);
 	r->wall_ns = host_posix_ops.now_ns() - start;
