@@ -1,5 +1,5 @@
 /*
- * The opcode maps of x87 (D8-DF), MMX and SSE. SSE comes from sse.def. [SDM 2D "Escape Opcodes"]
+ * The opcode maps of x87 (D8-DF), MMX and SSE. SSE comes from sse.def. [SDM 2D "Escape Opcode Instructions"]
  */
 #include "core/x86/decode_tables.h"
 

@@ -1,6 +1,6 @@
 /*
- * The one-byte and two-byte opcode maps [SDM 2D "Opcode Map"]. Read this file beside that appendix: row by row it is the
- * same table. See decode_tables.h for the columns.
+ * The one-byte and two-byte opcode maps [SDM 2D "Opcode Map"]. Read this file beside that appendix: row by row it is
+ * the same table. See decode_tables.h for the columns.
  */
 #include "core/x86/decode_tables.h"
 

@@ -1,6 +1,6 @@
 /*
  * Near control flow. A handler here overwrites s.rip, which the runner has set to the next instruction. The target is
- * checked before anything is pushed. [SDM 2A "CALL", "JMP", "Jcc"; SDM 2B "LOOP/LOOPcc", "RET"]
+ * checked before anything is pushed. [SDM 2A "CALL", "JMP", "LOOP/LOOPcc"; SDM 2B "RET"]
  */
 #include "core/x86/exec.h"
 

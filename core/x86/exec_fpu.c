@@ -2,7 +2,7 @@
  * x87, MMX and SSE: the instructions are decoded and their availability is checked as the processor does it, in this
  * order: #UD (CR0.EM, CR4.OSFXSR), then #NM (CR0.TS). The few that firmware and kernels use to set the unit up and to
  * save it are executed on the FXSAVE image in s.fxsave. Arithmetic stops the machine and names itself.
- * [SDM 3A "x87 FPU, MMX and SSE control bits in CR0 and CR4"; SDM 2A "FXSAVE"]
+ * [SDM 3A "Control Registers"; SDM 2A "FXSAVE"]
  */
 #include "core/lib.h"
 #include "core/x86/exec.h"

@@ -131,7 +131,7 @@ X86_INLINE void x86_flags_set_cf(struct x86_cpu *c, bool cf)
 	x86_flags_set_cf_of(c, cf, x86_of(c));
 }
 
-/* The condition of Jcc, SETcc, CMOVcc: tttn as in the opcode [SDM 2D "Encoding of Conditional Test (tttn) Field"]. */
+/* The condition of Jcc, SETcc, CMOVcc: tttn as in the opcode [SDM 2D "Condition Test (tttn) Field"]. */
 X86_INLINE bool x86_cond(const struct x86_cpu *c, unsigned cond)
 {
 	bool v;
