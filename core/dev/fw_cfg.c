@@ -101,8 +101,8 @@ static void fill_item(struct item *it, const struct vm *vm, unsigned key)
 	case KEY_RAM_SIZE:
 		put(it, vm->mem.ram_size, 8);
 		break;
-	case KEY_NOGRAPHIC: /* there is no VGA BIOS: the firmware's text goes to the serial port */
-		put(it, 1, 2);
+	case KEY_NOGRAPHIC: /* there is a screen; SeaBIOS would else mix its text, doubled, into the serial console */
+		put(it, 0, 2);
 		break;
 	case KEY_NB_CPUS:
 	case KEY_MAX_CPUS:

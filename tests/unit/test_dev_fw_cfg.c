@@ -83,7 +83,7 @@ static void memory_and_cpus_are_told(void **state)
 	select_item(0x0f);
 	assert_int_equal(little(2), 1);
 	select_item(0x04);
-	assert_int_equal(little(2), 1);
+	assert_int_equal(little(2), 0);
 	select_item(0x0d);
 	assert_int_equal(little(8), 0);
 }
