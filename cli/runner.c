@@ -15,6 +15,7 @@
 #include "cli/kernel_view.h"
 #include "core/machine.h"
 #include "core/session.h"
+#include "modes/simulate/costs.h"
 #include "tracer/tracer.h"
 
 /* The session that SIGINT and the timeout stop. One run at a time in this process. */
@@ -89,6 +90,7 @@ struct run {
 	struct session *session;
 	struct tracer *tracer;
 	struct kernel_view kernel;
+	struct cost_model cost; /* outlives vm */
 };
 
 static enum err create(struct run *run)
@@ -108,6 +110,9 @@ static enum err create(struct run *run)
 	if (model && !run->guest.model[0])
 		return err_set(&r->why, ERR_NOENT,
 		    "%s: no behaviour model stands beside this guest: give one with --model FILE", run->guest.name);
+	/* What the VMM's part would cost is a model, shown as modelled; without the profile there is no such column. */
+	struct errmsg no_cost;
+	bool costed = r->clock == CLOCK_VIRTUAL && !cost_load(COST_DEFAULT, run->ops->type, &run->cost, &no_cost);
 	struct vm_config cfg = {.host = &host_posix_ops,
 	    .mode = run->ops,
 	    .guest = run->guest.name,
@@ -119,6 +124,7 @@ static enum err create(struct run *run)
 	    .seed = o->seed,
 	    .max_exits = o->max_exits,
 	    .max_insns = o->max_insns,
+	    .cost = costed ? &run->cost : NULL,
 	    .console = console_byte,
 	    .console_arg = &run->console};
 	e = vm_create(&cfg, &run->vm, &r->why);
