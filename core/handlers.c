@@ -231,8 +231,6 @@ static enum verdict handle_dr(struct vcpu *v, struct vm_exit *e)
 
 	if (!s)
 		return VERDICT_KILL;
-	if (v->cpu.cpl != 0 && !vcpu_completes(v)) /* MOV DR exits before its privilege is checked */
-		return vcpu_reflect(v, VEC_GP);
 	e->dr.dr = e->qual & QUAL_DR_NUM_MASK;
 	e->dr.read = (e->qual & QUAL_DR_READ) != 0;
 	e->dr.gpr = e->qual >> QUAL_DR_GPR_SHIFT & 15;
@@ -388,9 +386,11 @@ static enum verdict handle_kvm_gave_up(struct vcpu *v, struct vm_exit *e)
 {
 	char bytes[3 * sizeof(e->host.bytes) + 1] = "";
 	struct x86_insn insn;
-	unsigned n = e->host.n_bytes;
+	unsigned n = e->host.n_bytes < sizeof(e->host.bytes) ? e->host.n_bytes : sizeof(e->host.bytes);
 	int at = 0;
 
+	if (!vcpu_state(v))
+		return VERDICT_KILL;
 	if (e->host.code != KVM_EXIT_INTERNAL_ERROR_CODE || e->host.suberror != KVM_EMULATION_SUBERROR) {
 		vm_kill(v->vm, END_HOST_KVM, e->host.suberror,
 		    "the host's KVM gave up: exit code %d, suberror %u, rip %#llx", (int)e->host.code, e->host.suberror,
@@ -400,7 +400,7 @@ static enum verdict handle_kvm_gave_up(struct vcpu *v, struct vm_exit *e)
 	bool known = x86_decode(e->host.bytes, n, v->cpu.code_size, (enum x86_mode)v->cpu.mode, &insn) == DECODE_OK;
 	if (known)
 		n = insn.len;
-	for (unsigned i = 0; i < n && i < sizeof(e->host.bytes); i++)
+	for (unsigned i = 0; i < n; i++)
 		at += fmt_snprintf(bytes + at, sizeof(bytes) - (size_t)at, " %02x", e->host.bytes[i]);
 	vm_kill(v->vm, END_HOST_KVM, e->host.suberror,
 	    "the host's KVM cannot run this instruction: rip %#llx, bytes%s, %s", (unsigned long long)e->rip,

@@ -11,6 +11,7 @@
 #include "core/irq.h"
 #include "core/lib.h"
 #include "core/machine.h"
+#include "core/x86/event.h"
 
 /* Guest time after which a halted guest that only hears timers is given up (virtual time; an hour takes a moment). */
 #define HALT_PATIENCE_NS 3600000000000ull
@@ -139,42 +140,6 @@ static void offer_interrupt(struct vm *vm, struct vcpu *v, struct run_bounds *b)
 	inject_or_kill(v, &ev);
 }
 
-enum fault_kind { FAULT_BENIGN, FAULT_CONTRIBUTORY, FAULT_PAGE, FAULT_DOUBLE };
-
-/* [SDM 3A "Interrupt 8: Double Fault Exception (#DF)"], the table of exception classes. */
-static enum fault_kind fault_kind(const struct x86_event *ev)
-{
-	if (ev->type != INTR_TYPE_HW_EXCEPTION)
-		return FAULT_BENIGN;
-	switch (ev->vector) {
-	case VEC_DE:
-	case VEC_TS:
-	case VEC_NP:
-	case VEC_SS:
-	case VEC_GP:
-		return FAULT_CONTRIBUTORY;
-	case VEC_PF:
-		return FAULT_PAGE;
-	case VEC_DF:
-		return FAULT_DOUBLE;
-	default:
-		return FAULT_BENIGN;
-	}
-}
-
-/* A fault (*second) was met while *first was being delivered. False: triple fault. */
-static bool merge_faults(const struct x86_event *first, struct x86_event *second)
-{
-	enum fault_kind a = fault_kind(first), b = fault_kind(second);
-
-	if (a == FAULT_BENIGN || b == FAULT_BENIGN || (a == FAULT_CONTRIBUTORY && b == FAULT_PAGE))
-		return true; /* handled one after the other: the second is delivered now */
-	if (a == FAULT_DOUBLE)
-		return false;
-	*second = (struct x86_event){.vector = VEC_DF, .type = INTR_TYPE_HW_EXCEPTION, .has_error = 1};
-	return true;
-}
-
 static struct x86_event interrupted_event(struct vcpu *v, const struct vm_exit *e)
 {
 	struct x86_event ev = event_of_info(e->idt_info, e->idt_error, e->insn_len);
@@ -192,7 +157,10 @@ static void reflect(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 
 	if (e->idt_info & INTR_INFO_VALID) {
 		const struct x86_event first = interrupted_event(v, e);
-		if (!merge_faults(&first, &ev)) {
+		enum x86_merge merge = x86_merge_faults(&first, &ev);
+		if (merge == X86_MERGE_DOUBLE)
+			ev = (struct x86_event){.vector = VEC_DF, .type = INTR_TYPE_HW_EXCEPTION, .has_error = 1};
+		if (merge == X86_MERGE_SHUTDOWN) {
 			vm_kill(vm, END_TRIPLE_FAULT, 0,
 			    "a fault while a double fault was being delivered, at rip %#llx",
 			    (unsigned long long)e->rip);
