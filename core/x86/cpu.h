@@ -183,7 +183,13 @@ static inline bool x86_canonical(uint64_t la)
 }
 
 /* Linear address of cs:rip. */
-gva_t x86_linear_ip(const struct x86_cpu *c);
+static inline gva_t x86_linear_ip(const struct x86_cpu *c)
+{
+	gva_t la = c->eff_base[X86_CS] + c->s.rip;
+
+	return c->mode == X86_MODE_LONG64 ? la : (uint32_t)la;
+}
+
 unsigned x86_cpl(const struct x86_state *s);
 
 #endif

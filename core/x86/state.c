@@ -116,13 +116,6 @@ void x86_set_controls(struct x86_cpu *c, const struct vm_controls *ctl)
 	c->ctl = ctl;
 }
 
-gva_t x86_linear_ip(const struct x86_cpu *c)
-{
-	gva_t la = c->eff_base[X86_CS] + c->s.rip;
-
-	return c->mode == X86_MODE_LONG64 ? la : (uint32_t)la;
-}
-
 enum x86_rc x86_fault(struct x86_cpu *c, uint8_t vector)
 {
 	c->fault = (struct x86_event){.vector = vector, .type = INTR_TYPE_HW_EXCEPTION};
