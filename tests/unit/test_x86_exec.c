@@ -548,6 +548,17 @@ static void opcodes_that_left_64_bit_mode_are_ud_there_only(void **state)
 	assert_int_equal(c.s.rip, 0x1002);
 }
 
+static void instructions_of_protection_are_ud_in_real_mode(void **state)
+{
+	static const char code[][4] = {"\x0f\x00\xc0", "\x0f\x00\xc8", "\x0f\x00\xd0", "\x0f\x00\xd8", "\x0f\x00\xe0",
+	    "\x0f\x00\xe8", "\x0f\x02\xc0", "\x0f\x03\xc0", "\x63\xc0"};
+
+	(void)state;
+	start_real();
+	for (unsigned k = 0; k < ARRAY_LEN(code); k++)
+		assert_fault(step_bytes(code[k], 3), VEC_UD, 0x1000);
+}
+
 static void an_instruction_longer_than_15_bytes_is_gp(void **state)
 {
 	(void)state;
@@ -817,6 +828,7 @@ int main(void)
 	    cmocka_unit_test(bound_is_br_outside_the_range),
 	    cmocka_unit_test(lock_is_ud_where_it_is_not_allowed),
 	    cmocka_unit_test(opcodes_that_left_64_bit_mode_are_ud_there_only),
+	    cmocka_unit_test(instructions_of_protection_are_ud_in_real_mode),
 	    cmocka_unit_test(an_instruction_longer_than_15_bytes_is_gp),
 	    cmocka_unit_test(code_runs_across_a_page_and_not_across_the_limit),
 	    cmocka_unit_test(rep_movs_propagates_when_it_overlaps_upward),
