@@ -74,6 +74,9 @@ struct mode_ops {
 	/* MODE_CAP_COMPLETES: hand results over (after verdict NEXT and HALT); may be lazy. An MSR access that gets #GP
 	 * has e->msr.fault set, except in models, which get the exception by inject. */
 	enum err (*complete)(struct vcpu *v, struct vm_exit *e);
+	/* Optional (NULL: the core's model is what the guest gets): turns the model's answer, in out, into what the
+	 * host's kernel answers instead. A kvm_pvm host cannot hide every CPUID bit of its CPU. */
+	void (*adjust_cpuid)(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 	void (*kick)(struct vcpu *v); /* make run() return soon (VMM_KICK); async-signal-safe, from any thread */
 	/* For the audit of resource control: what the backend maps at this moment, from its own structures (KVM: the
 	 * slots it gave to the kernel; emulate: the valid TLB entries), not from vm->mem. Fills up to max, returns how

@@ -17,7 +17,7 @@
 /* Instructions that the reference may need to reach the point of an interrupt. */
 #define CHASE_MAX 200000000ull
 /* Instructions after which a single-step of the subject that was longer than one is given up. */
-#define STEP_MAX 4u
+#define STEP_MAX 256u
 #define CHECKPOINT_EVERY 256u
 
 const char *equivalence_exempt_text(enum equivalence_exempt e)
@@ -111,6 +111,7 @@ static bool replay_injections(struct equivalence *q)
 			diverge(q, "interrupt point", i->rip);
 			return false;
 		}
+		adopt_undefined_flags(q, i->rflags); /* they go to the stack with the return address */
 		if (vcpu_inject(q->r, &i->event) != ERR_OK) {
 			diverge(q, "interrupt", i->rip);
 			return false;
@@ -201,7 +202,8 @@ static bool turn_exits(struct equivalence *q)
 	if (vm_step_exit(q->subject, q->s) != ERR_OK)
 		return false;
 	s = q->s->exit;
-	if (!exit_is_hw(s.reason)) {
+	q->aligned = exit_is_hw(s.reason);
+	if (!q->aligned) {
 		q->out->exempt[EXEMPT_TIME]++;
 		return true;
 	}
@@ -293,7 +295,8 @@ static bool turn_insns(struct equivalence *q)
 	if (vm_step_insn(q->subject, q->s) != ERR_OK)
 		return false;
 	s = q->s->exit;
-	if (!exit_is_hw(s.reason) && s.reason != EXIT_VMM_DEBUG) {
+	q->aligned = exit_is_hw(s.reason) || s.reason == EXIT_VMM_DEBUG;
+	if (!q->aligned) {
 		q->out->exempt[EXEMPT_TIME]++;
 		return true;
 	}
@@ -393,7 +396,8 @@ void equivalence_run(
 			lockstep_insns(&q);
 		else
 			lockstep_exits(&q);
-		if (q.subject->ended || out->first.found || q.opt->max_exits)
+		/* Only where both stand at the same point: not when the subject left the guest by itself. */
+		if (q.aligned && q.out->verdict.evidence[0] == '\0')
 			(void)compare_memory(&q);
 	}
 	out->subject_end = subject->end;

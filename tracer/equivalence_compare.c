@@ -103,6 +103,20 @@ static bool rep_tail(const struct equivalence *q, const struct vm_exit *s, const
 		   : (a->gpr[X86_RCX] & (q->s->cpu.code_size == 2 ? 0xffffu : UINT64_MAX)) == 0;
 }
 
+void adopt_undefined_flags(struct equivalence *q, uint64_t rflags)
+{
+	uint64_t mask = FLAGS_STATUS & q->undefined;
+	struct x86_state *b = vcpu_state(q->r);
+
+	if (!b || !((rflags ^ b->rflags) & mask))
+		return;
+	b = vcpu_state_for_write(q->r, DIRTY_GPR);
+	if (!b)
+		return;
+	b->rflags = (b->rflags & ~mask) | (rflags & mask);
+	q->out->exempt[EXEMPT_UNDEFINED_FLAGS]++;
+}
+
 bool compare_registers(struct equivalence *q, const struct vm_exit *s, uint64_t rip)
 {
 	const struct x86_state *a = vcpu_state(q->s), *b = vcpu_state(q->r);
@@ -126,12 +140,11 @@ bool compare_registers(struct equivalence *q, const struct vm_exit *s, uint64_t 
 		q->out->exempt[EXEMPT_REP_TAIL]++;
 	}
 	flags = a->rflags ^ b->rflags;
-	if (flags & FLAGS_STATUS & q->undefined)
-		q->out->exempt[EXEMPT_UNDEFINED_FLAGS]++;
 	if (flags & flags_mask(q)) {
 		diverge(q, "rflags", rip);
 		return false;
 	}
+	adopt_undefined_flags(q, a->rflags);
 	return true;
 }
 

@@ -102,6 +102,20 @@ static enum verdict feed_msr_read(struct vcpu *v, struct vm_exit *e)
 	return VERDICT_NEXT;
 }
 
+/* What the subject's guest sees of CPUID, where its backend cannot give the model. */
+static void feed_cpuid(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+	struct vcpu *v = arg;
+	struct equivalence *q = of_vm(v->vm);
+	uint32_t model[4];
+
+	x86_cpuid(&v->cpu, leaf, subleaf, model);
+	memcpy(out, model, sizeof model);
+	q->subject->cfg.mode->adjust_cpuid(q->s, leaf, subleaf, out);
+	if (memcmp(out, model, sizeof model) != 0)
+		q->out->exempt[EXEMPT_CPUID_HOST]++;
+}
+
 static bool insn_is_unfed(const struct vcpu *v, const struct x86_insn *i)
 {
 	switch (i->id) {
@@ -225,6 +239,11 @@ enum err feed_init(struct equivalence *q, struct errmsg *why)
 	q->handlers[EXIT_MSR_READ] = feed_msr_read;
 	vm->handlers = q->handlers;
 	vm->cfg.user_arg = q;
+	if (q->subject->cfg.mode->adjust_cpuid) {
+		q->env = *q->r->cpu.env;
+		q->env.cpuid = feed_cpuid;
+		q->r->cpu.env = &q->env;
+	}
 	e = vm_add_probe(vm, &watch_ops, q);
 	return e ? err_set(why, e, "the reference cannot be watched: %s", err_sentence(e)) : ERR_OK;
 }

@@ -30,12 +30,14 @@ struct equivalence {
 	struct injection injections[INJECTIONS_MAX];
 	unsigned n_injections;
 	bool subject_reset, lost_injection;
+	bool aligned; /* both stand behind the same exit or instruction */
 	/* feeding */
 	const struct vm_exit *feed; /* the exit that the reference is to meet */
 	bool fed, unfed_access, wrong_write;
 	struct device feed_device;
 	struct device_ops feed_ops;
 	exit_handler handlers[EXIT_SDM_COUNT];
+	struct x86_env env;
 	/* instructions of the reference */
 	uint32_t undefined; /* status flags that are undefined at this point */
 	uint64_t last_rip;  /* instruction mode: where the step began */
@@ -58,6 +60,8 @@ void feed_resync(struct equivalence *q); /* after a reset */
 /* equivalence_compare.c: each returns true when equal; otherwise the divergence is filled. */
 bool compare_exit(struct equivalence *q, const struct vm_exit *s, const struct vm_exit *r);
 bool compare_registers(struct equivalence *q, const struct vm_exit *s, uint64_t rip);
+/* Undefined status flags of the reference become what the subject has: guests save flags to memory. */
+void adopt_undefined_flags(struct equivalence *q, uint64_t rflags);
 bool compare_memory(struct equivalence *q);
 bool registers_equal(const struct equivalence *q, const struct x86_state *a, const struct x86_state *b);
 void diverge(struct equivalence *q, const char *field, uint64_t rip);

@@ -290,15 +290,53 @@ static bool kvm_leaf_indexed(uint32_t leaf)
 	}
 }
 
-/* The project's one CPUID model. KVM itself then adjusts OSXSAVE (from CR4), the APIC id and leaf 0xd's sizes. */
+struct kvm_cpuid_set {
+	struct kvm_cpuid2 head;
+	struct kvm_cpuid_entry2 entries[KVM_CPUID_MAX];
+};
+
+/* KVM may answer otherwise than it was told: a kvm_pvm host shows features of its own CPU, which runs user code. */
+static void kvm_cpuid_learn(struct vcpu *v, struct kvm_cpuid_set *set)
+{
+	struct kvm_vm *k = kvm_of(v->vm);
+	uint32_t told[4];
+
+	set->head.nent = KVM_CPUID_MAX;
+	k->n_changes = 0;
+	if (kvm_ioctl(kvcpu_of(v)->fd, KVM_GET_CPUID2, set) < 0)
+		return;
+	for (uint32_t i = 0; i < set->head.nent && i < KVM_CPUID_MAX; i++) {
+		const struct kvm_cpuid_entry2 *c = &set->entries[i];
+		const uint32_t has[4] = {c->eax, c->ebx, c->ecx, c->edx};
+
+		x86_cpuid(&v->cpu, c->function, c->index, told);
+		for (unsigned r = 0; r < 4 && k->n_changes < KVM_CPUID_CHANGES_MAX; r++)
+			if (has[r] != told[r])
+				k->changes[k->n_changes++] =
+				    (struct kvm_cpuid_change){c->function, c->index, r, has[r]};
+	}
+}
+
+static void kvm_adjust_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+	const struct kvm_vm *k = kvm_of(v->vm);
+	const uint32_t osxsave = 1u << 27;
+
+	for (unsigned i = 0; i < k->n_changes; i++) {
+		const struct kvm_cpuid_change *c = &k->changes[i];
+		uint32_t live = leaf == 1 && c->reg == 2 ? osxsave : 0; /* follows CR4, in the model too */
+
+		if (c->leaf == leaf && (c->subleaf == subleaf || !kvm_leaf_indexed(leaf)))
+			out[c->reg] = (c->value & ~live) | (out[c->reg] & live);
+	}
+}
+
+/* The project's one CPUID model. KVM itself then follows CR4 (OSXSAVE) and XCR0 (leaf 0xd), as the model does. */
 static enum err kvm_cpuid_set(struct vcpu *v, struct errmsg *why)
 {
 	uint32_t leaves[KVM_CPUID_MAX][2], out[4];
 	size_t n = x86_cpuid_leaves(leaves, KVM_CPUID_MAX);
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entries[KVM_CPUID_MAX];
-	} set;
+	struct kvm_cpuid_set set;
 	int rc;
 
 	memset(&set, 0, sizeof set);
@@ -318,6 +356,7 @@ static enum err kvm_cpuid_set(struct vcpu *v, struct errmsg *why)
 	rc = kvm_ioctl(kvcpu_of(v)->fd, KVM_SET_CPUID2, &set);
 	if (rc < 0)
 		return err_set(why, ERR_IO, "KVM_SET_CPUID2: %s", strerror(-rc));
+	kvm_cpuid_learn(v, &set);
 	return ERR_OK;
 }
 
@@ -447,6 +486,7 @@ const struct mode_ops mode_virtualize_type2_ops = {
     .run = kvm_run_vcpu,
     .complete = kvm_complete,
     .mappings = kvm_mappings,
+    .adjust_cpuid = kvm_adjust_cpuid,
     .kick = kvm_kick,
 };
 

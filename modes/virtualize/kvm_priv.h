@@ -18,6 +18,7 @@
 #include "core/vm.h"
 
 #define KVM_MSRS_MAX 64
+#define KVM_CPUID_CHANGES_MAX 64
 
 enum kvm_pending {
 	KVM_PENDING_NONE,     /* the guest stands between two instructions */
@@ -34,11 +35,20 @@ struct kvm_slot {
 	uint8_t *host;
 };
 
+/* A CPUID register that KVM answers otherwise than it was told. */
+struct kvm_cpuid_change {
+	uint32_t leaf, subleaf;
+	unsigned reg; /* 0..3: EAX EBX ECX EDX */
+	uint32_t value;
+};
+
 struct kvm_vm {
 	int dev_fd, vm_fd;
 	size_t run_size;
 	struct kvm_slot slots[MEM_SLOTS_MAX];
 	bool has_sregs2;
+	struct kvm_cpuid_change changes[KVM_CPUID_CHANGES_MAX];
+	unsigned n_changes;
 	/* The MSRs of struct x86_state that this host's KVM knows. */
 	uint32_t n_msrs;
 	struct {
