@@ -61,9 +61,7 @@ enum verdict handle_exception(struct vcpu *v, struct vm_exit *e)
 		return reflect_exit(v, e);
 	if (!vcpu_state(v))
 		return VERDICT_KILL;
-	if (v->cpu.cpl != 0) /* the guest's own kernel will want to hear of it */
-		return reflect_exit(v, e);
-	if (is_hlt(v, &e->insn_len))
+	if (v->cpu.cpl == 0 && is_hlt(v, &e->insn_len))
 		return VERDICT_HALT;
 	return vcpu_execute(v, e);
 }

@@ -188,6 +188,60 @@ void x86_fix_long(struct x86_fix *f, unsigned cpl)
 	x86_state_changed(f->c);
 }
 
+void x86_fix_desc(struct x86_fix *f, uint64_t at, uint32_t base, uint32_t limit, uint32_t attr)
+{
+	uint32_t l = attr & SEG_G ? limit >> 12 : limit;
+
+	x86_fix_poke(f, at, 4, (l & 0xffff) | (uint64_t)(base & 0xffff) << 16);
+	x86_fix_poke(
+	    f, at + 4, 4, (base >> 16 & 0xff) | (uint64_t)(attr & 0xf0ff) << 8 | (l & 0xf0000) | (base & 0xff000000u));
+}
+
+void x86_fix_gate(struct x86_fix *f, uint64_t at, uint16_t sel, uint64_t off, unsigned access, unsigned count)
+{
+	x86_fix_poke(f, at, 4, (off & 0xffff) | (uint64_t)sel << 16);
+	x86_fix_poke(f, at + 4, 4, (off & 0xffff0000u) | (uint64_t)(access & 0xff) << 8 | (count & 0x1f));
+	if (f->c->s.efer & EFER_LMA)
+		x86_fix_poke(f, at + 8, 8, off >> 32);
+}
+
+void x86_fix_idt(struct x86_fix *f, unsigned n, uint16_t sel, uint64_t off, unsigned access)
+{
+	unsigned size = f->c->s.efer & EFER_LMA ? 16 : 8;
+
+	x86_fix_gate(f, X86_FIX_IDT + n * size, sel, off, access, 0);
+}
+
+void x86_fix_tables(struct x86_fix *f)
+{
+	bool lma = f->c->s.efer & EFER_LMA;
+	uint32_t code = lma ? 0xa09b : 0xc09b;
+	const struct {
+		uint16_t sel;
+		uint32_t attr;
+	} rows[] = {{SEL_CODE0, code}, {SEL_DATA0, 0xc093}, {SEL_CODE3, code | 0x60}, {SEL_DATA3, 0xc0f3},
+	    {SEL_CONFORMING0, code | 4}, {SEL_READ_ONLY0, 0xc091}, {SEL_NOT_PRESENT0, 0xc013},
+	    {SEL_EXEC_ONLY0, code & ~2u}, {SEL_CODE16, 0x809b}};
+
+	for (unsigned n = 0; n < sizeof rows / sizeof rows[0]; n++)
+		x86_fix_desc(f, X86_FIX_GDT + rows[n].sel, 0, 0xffffffffu, rows[n].attr);
+	x86_fix_desc(f, X86_FIX_GDT + SEL_TSS, X86_FIX_TSS, 0xff, 0x8b);
+	f->c->s.gdtr = (struct x86_dtable){.base = X86_FIX_GDT, .limit = 0xff};
+	f->c->s.idtr = (struct x86_dtable){.base = X86_FIX_IDT, .limit = lma ? 0xfff : 0x7ff};
+	f->c->s.tr = (struct x86_seg){.base = X86_FIX_TSS, .limit = 0xff, .attr = 0x8b, .sel = SEL_TSS};
+	f->c->s.ldtr = (struct x86_seg){.attr = SEG_UNUSABLE};
+	x86_fix_poke(f, X86_FIX_TSS + 4, lma ? 8 : 4, X86_FIX_STACK0);
+	if (!lma)
+		x86_fix_poke(f, X86_FIX_TSS + 8, 2, SEL_DATA0);
+	x86_fix_poke(f, X86_FIX_TSS + 0x66, 2, 0xffff); /* no I/O bitmap */
+	if (f->c->cpl == 3) {
+		f->c->s.seg[X86_CS].sel = SEL_CODE3 | 3;
+		for (unsigned n = 0; n < X86_SREG_COUNT; n++)
+			if (n != X86_CS)
+				f->c->s.seg[n].sel = SEL_DATA3 | 3;
+	}
+}
+
 void x86_fix_controls(struct x86_fix *f, const char *profile)
 {
 	struct errmsg why;

@@ -41,6 +41,33 @@ void x86_fix_reset(struct x86_fix *f);
 void x86_fix_real(struct x86_fix *f);
 void x86_fix_prot(struct x86_fix *f, unsigned code_size, unsigned cpl);
 void x86_fix_long(struct x86_fix *f, unsigned cpl);
+/* Descriptor tables for system tests: GDT at X86_FIX_GDT (limit ffH), IDT at X86_FIX_IDT (256 gates), the TSS of the
+ * current task at X86_FIX_TSS with stack SEL_DATA0:X86_FIX_STACK0 for ring 0, TR loaded. Call after prot() or long().
+ */
+#define X86_FIX_GDT 0x1000u
+#define X86_FIX_IDT 0x2000u
+#define X86_FIX_TSS 0x4000u
+#define X86_FIX_STACK0 0x8000u
+enum x86_fix_sel {
+	SEL_CODE0 = 0x08,
+	SEL_DATA0 = 0x10,
+	SEL_CODE3 = 0x18, /* use | 3 */
+	SEL_DATA3 = 0x20,
+	SEL_TSS = 0x28, /* and 30H in IA-32e mode */
+	SEL_CONFORMING0 = 0x38,
+	SEL_READ_ONLY0 = 0x40,
+	SEL_NOT_PRESENT0 = 0x48,
+	SEL_EXEC_ONLY0 = 0x50,
+	SEL_CODE16 = 0x58,
+	SEL_FREE = 0x60, /* from here on the tests' own */
+};
+void x86_fix_tables(struct x86_fix *f);
+/* An 8-byte segment descriptor; attr as in struct x86_seg; limit in bytes. */
+void x86_fix_desc(struct x86_fix *f, uint64_t at, uint32_t base, uint32_t limit, uint32_t attr);
+/* A gate of 8 bytes, or 16 in IA-32e mode: access is P, DPL and type. */
+void x86_fix_gate(struct x86_fix *f, uint64_t at, uint16_t sel, uint64_t off, unsigned access, unsigned count);
+/* Gate of vector n in the IDT. */
+void x86_fix_idt(struct x86_fix *f, unsigned n, uint16_t sel, uint64_t off, unsigned access);
 /* Turns a profile of core/controls.c on. */
 void x86_fix_controls(struct x86_fix *f, const char *profile);
 /* Copies code to guest-physical = linear addr and sets rip there (CS base respected: 0). */
