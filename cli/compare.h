@@ -15,7 +15,9 @@ struct equivalence_row {
 	struct pg_verdict verdict;
 	uint64_t exits_compared;
 	char first_divergence[200]; /* empty: none */
-	const char *exempt;
+	const char *exempt[EXEMPT_COUNT + 1];
+	size_t n_exempt;
+	char detail[2800]; /* at a divergence: the instruction and both register files, in lines */
 };
 
 struct comparison {
@@ -30,6 +32,8 @@ struct comparison {
 
 /* A verdict that holds becomes violated when the two consoles differ. */
 void compare_consoles(const struct comparison *c, struct equivalence_row *row);
+/* The host's KVM gave up on the guest, and what it had printed until then is equal. */
+bool console_cut(const struct run_result *reference, const struct run_result *r);
 /* The table, at most 80 columns wide, then the evidence. */
 void compare_print(const struct comparison *c, FILE *f);
 

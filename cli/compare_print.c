@@ -70,10 +70,14 @@ static void cell_end(const struct comparison *c, const struct run_result *r, cha
 static void cell_console(const struct comparison *c, const struct run_result *r, char *buf, size_t n)
 {
 	const struct run_result *ref = &c->runs[c->reference];
-	snprintf(buf, n, "%s",
-	    r == ref						  ? "reference"
-	    : strcmp(r->console_sha256, ref->console_sha256) == 0 ? "equal"
-								  : "differs");
+	const char *text = "differs";
+	if (r == ref)
+		text = "reference";
+	else if (strcmp(r->console_sha256, ref->console_sha256) == 0)
+		text = "equal";
+	else if (console_cut(ref, r))
+		text = "cut short";
+	snprintf(buf, n, "%s", text);
 }
 
 static void cell_insns(const struct comparison *c, const struct run_result *r, char *buf, size_t n)
@@ -227,7 +231,7 @@ static void print_evidence(const struct comparison *c, FILE *f, size_t i)
 
 void compare_print(const struct comparison *c, FILE *f)
 {
-	char label[16];
+	char label[32];
 	fprintf(f, "%-*.*s", LABEL, LABEL - 1, c->runs[c->reference].guest);
 	for (size_t i = 0; i < c->n; i++) {
 		short_label(c->backends[i], label, sizeof label);
@@ -253,4 +257,10 @@ void compare_print(const struct comparison *c, FILE *f)
 	rule(f);
 	for (size_t i = 0; i < c->n; i++)
 		print_evidence(c, f, i);
+	for (size_t k = 0; k < c->n_rows; k++) {
+		backend_label(c->runs[c->rows[k].subject].mode, c->runs[c->rows[k].subject].type, label, sizeof label);
+		if (c->rows[k].detail[0])
+			fprintf(f, "\n%s differs from the reference at %s\n%s", label, c->rows[k].first_divergence,
+			    c->rows[k].detail);
+	}
 }

@@ -18,19 +18,19 @@
 #include "modes/simulate/costs.h"
 #include "tracer/tracer.h"
 
-/* The session that SIGINT and the timeout stop. One run at a time in this process. */
-static struct session *volatile running;
+/* The VM that SIGINT and the timeout stop. One run at a time in this process. */
+static struct vm *volatile running;
 static volatile sig_atomic_t got_sigint;
 
 static void on_signal(int sig)
 {
-	struct session *s = running;
+	struct vm *vm = running;
 	if (sig == SIGINT)
 		got_sigint = 1;
-	if (s && sig == SIGALRM)
-		vm_timeout(s->vm);
-	else if (s)
-		s->ops->stop(s);
+	if (vm && sig == SIGALRM)
+		vm_timeout(vm);
+	else if (vm)
+		vm_stop(vm);
 }
 
 static void set_timer(uint64_t ms)
@@ -150,27 +150,42 @@ static enum err attach(struct run *run)
 	return e ? err_set(&run->r->why, e, "%s", err_sentence(e)) : e;
 }
 
-/* Runs with SIGINT and the timeout bound to the session. */
+/* From here to unwatch(), SIGINT and the timeout stop vm. */
+struct watch {
+	struct sigaction old_int, old_alarm;
+};
+
+static void watch(struct watch *w, struct vm *vm, uint64_t timeout_ms)
+{
+	struct sigaction act = {.sa_handler = on_signal};
+	running = vm;
+	sigaction(SIGINT, &act, &w->old_int);
+	sigaction(SIGALRM, &act, &w->old_alarm);
+	set_timer(timeout_ms);
+}
+
+static void unwatch(const struct watch *w)
+{
+	set_timer(0);
+	running = NULL;
+	sigaction(SIGALRM, &w->old_alarm, NULL);
+	sigaction(SIGINT, &w->old_int, NULL);
+}
+
 static enum err drive(struct run *run)
 {
 	struct run_result *r = run->r;
-	struct sigaction act = {.sa_handler = on_signal}, old_int, old_alarm;
+	struct watch w;
 	enum err e = session_open_local(run->vm, &run->session, &r->why);
 	if (e)
 		return e;
-	running = run->session;
-	sigaction(SIGINT, &act, &old_int);
-	sigaction(SIGALRM, &act, &old_alarm);
-	set_timer(run->o->timeout_ms);
+	watch(&w, run->vm, run->o->timeout_ms);
 	kernel_view_start(&run->kernel, run->tracer);
 	uint64_t start = host_posix_ops.now_ns();
 	e = got_sigint ? ERR_AGAIN : run->session->ops->run(run->session);
 	r->wall_ns = host_posix_ops.now_ns() - start;
 	kernel_view_stop(&run->kernel);
-	set_timer(0);
-	running = NULL;
-	sigaction(SIGALRM, &old_alarm, NULL);
-	sigaction(SIGINT, &old_int, NULL);
+	unwatch(&w);
 	return e;
 }
 
@@ -250,6 +265,43 @@ enum err runner_run(
 		fflush(stdout);
 	console_free(&run.console);
 	guest_close(&run.guest);
+	return e;
+}
+
+static void take_down(struct run *run)
+{
+	if (run->vm)
+		vm_destroy(run->vm);
+	console_free(&run->console);
+	guest_close(&run->guest);
+}
+
+enum err runner_lockstep(const struct run_options *o, const struct mode_ops *subject, const struct mode_ops *reference,
+    struct equivalence_report *out, struct errmsg *why)
+{
+	const struct runner_extra none = {0};
+	struct run_options same = *o;
+	struct run_result results[2];
+	struct run a = {.o = &same, .ops = subject, .x = &none, .r = &results[0]},
+		   b = {.o = &same, .ops = reference, .x = &none, .r = &results[1]};
+	struct equivalence_options opt = {.step = EQUIVALENCE_EXITS, .max_exits = o->max_exits};
+	struct watch w;
+	memset(results, 0, sizeof results);
+	same.controls = subject->default_profile;
+	same.max_insns = 0;
+	same.max_exits = 0;
+	enum err e = create(&a);
+	if (!e)
+		e = create(&b);
+	if (!e) {
+		watch(&w, a.vm, o->timeout_ms);
+		equivalence_run(a.vm, b.vm, &opt, out);
+		unwatch(&w);
+	} else {
+		*why = results[results[0].why.text[0] ? 0 : 1].why;
+	}
+	take_down(&b);
+	take_down(&a);
 	return e;
 }
 

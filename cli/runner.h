@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "core/vm.h"
 #include "tracer/efficiency.h"
+#include "tracer/equivalence.h"
 #include "tracer/safety.h"
 #include "tracer/stats.h"
 
@@ -50,6 +51,9 @@ struct run_result {
 /* ERR_OK also when the guest failed: end says so. Whatever is returned, run_result_free() is needed. */
 enum err runner_run(
     const struct run_options *o, const struct mode_ops *ops, const struct runner_extra *x, struct run_result *r);
+/* Runs the guest in subject and in reference side by side, exit by exit, under the subject's profile. */
+enum err runner_lockstep(const struct run_options *o, const struct mode_ops *subject, const struct mode_ops *reference,
+    struct equivalence_report *out, struct errmsg *why) MUST_CHECK;
 void run_result_free(struct run_result *r);
 /* Which profile and clock a backend would run with, or why it cannot. */
 enum err runner_check(const struct run_options *o, const struct mode_ops *ops, const char **controls,
