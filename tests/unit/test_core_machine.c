@@ -385,6 +385,59 @@ static void a_copy_at_any_moment_goes_on_like_the_original(void **state)
 	dev_open(&f, 1 << 20);
 }
 
+/* --- Any access
+ * ---------------------------------------------------------------------------------------------------------- */
+
+/* With the sanitizers this finds every access outside of a state struct. */
+static void any_access_of_any_size_leaves_a_working_machine(void **state)
+{
+	static char lines[25][81];
+	uint32_t seed = 4711;
+
+	(void)state;
+	for (unsigned round = 0; round < 300000; round++) {
+		uint32_t r = dev_random(&seed), v = dev_random(&seed) << 8 ^ dev_random(&seed);
+		const struct bus_region *region = &f.vm.bus.pio[r % f.vm.bus.n_pio];
+		unsigned size = 1u << (r >> 8) % 3;
+		uint16_t port = (uint16_t)(region->base + (r >> 10) % (region->len + 2) - 1);
+
+		if (region->base == BUS_NOWHERE || round % 64 == 0)
+			port = (uint16_t)v;
+		if (r >> 20 & 1)
+			bus_pio_write(&f.vm.bus, port, size, v);
+		else
+			assert_true(
+			    bus_pio_read(&f.vm.bus, port, size) <= (size == 4 ? 0xffffffffu : (1u << 8 * size) - 1));
+		if (round % 8 == 0)
+			dev_pass(&f, v % 100000);
+		if (round % 16 == 0)
+			machine_type(&f.vm, (const uint8_t *)&v, 4);
+		if (round % 32 == 0) {
+			bus_mmio_write(&f.vm.bus, 0xb7ff8 + v % 0x8010, 1u << v % 4, v);
+			bus_mmio_read(&f.vm.bus, 0xb7ff8 + v % 0x8010, 1u << v % 4);
+		}
+		if (round % 128 == 0)
+			(void)machine_screen(&f.vm, lines);
+		if (irq_pending(&f.vm))
+			irq_ack(&f.vm);
+	}
+	/* whatever was done to it, a reset gives the machine of power-on, but for calendar, CMOS and typed text */
+	dev_open(&g, 2 << 20);
+	dev_pass_to(&g, dev_now(&f));
+	machine_reset(&f.vm);
+	machine_reset(&g.vm);
+	dev_init_pic(&f);
+	dev_init_pic(&g);
+	assert_null(strstr(dev_state_difference(&f, &g), "i8259"));
+	assert_null(strstr(dev_state_difference(&f, &g), "i8254"));
+	assert_null(strstr(dev_state_difference(&f, &g), "i440fx"));
+	assert_null(strstr(dev_state_difference(&f, &g), "piix"));
+	assert_null(strstr(dev_state_difference(&f, &g), "fw_cfg"));
+	assert_null(strstr(dev_state_difference(&f, &g), "vga"));
+	assert_null(strstr(dev_state_difference(&f, &g), "ls612"));
+	dev_close(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +453,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_failed_allocation_leaves_nothing_behind, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_full_clock_is_told, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_copy_at_any_moment_goes_on_like_the_original, setup, teardown),
+	    cmocka_unit_test_setup_teardown(any_access_of_any_size_leaves_a_working_machine, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
