@@ -196,7 +196,7 @@ static enum x86_rc through_gate(struct x86_cpu *c, const struct x86_event *ev, c
 	f.stack = new_cpl < c->cpl || lma;
 	f.v86 = v86;
 	if (lma && g->count & 7)
-		rc = rsp_from_tss(c, (g->count & 7u) + 4, &sp);
+		rc = rsp_from_tss(c, (g->count & 7u) + 3, &sp);
 	else if (new_cpl < c->cpl)
 		rc = x86_inner_stack(c, new_cpl, &ss, &sp);
 	if (rc != X86_OK)
