@@ -11,6 +11,7 @@
 
 #include <traceevent/event-parse.h>
 
+#include "tracer/format_check.h"
 #include "tracer/reader_impl.h"
 
 #define TEXT_MAX (64u << 20) /* kallsyms of a large kernel are 15 MB */
@@ -108,40 +109,31 @@ static bool name(struct cursor *c, char *buf, size_t max)
 	return false;
 }
 
-/*
- * libtraceevent was written for texts that a kernel made. What could run it into the ground is left out: other bytes
- * than text, and nesting that would exhaust the stack of its recursive parser.
- */
-bool reader_text_is_sane(const char *p, size_t n)
+/* Names and symbols for libtraceevent: text, and nothing else. */
+static bool is_text(const char *p, size_t n)
 {
-	unsigned depth = 0, operators = 0, ternaries = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		unsigned char ch = (unsigned char)p[i];
-
-		if (!isprint(ch) && ch != '\n' && ch != '\t')
+	for (size_t i = 0; i < n; i++)
+		if (!isprint((unsigned char)p[i]) && p[i] != '\n' && p[i] != '\t')
 			return false;
-		if (strchr("([{", ch) && ++depth > 48)
-			return false;
-		if (strchr(")]}", ch) && depth > 0)
-			depth--;
-		operators = strchr("!~-+*&|<>=%/^", ch) ? operators + 1 : isspace(ch) ? operators : 0;
-		ternaries += ch == '?';
-		if (operators > 12 || ternaries > 64)
-			return false;
-	}
 	return true;
 }
 
 static void add_format(struct trace_reader *r, const char *system, const char *p, size_t n)
 {
+	enum format_verdict v = format_check(p, n);
+	char *plain = v == FORMAT_FIELDS ? format_plain(p, n) : NULL;
 	enum tep_errno e;
 
-	if (!reader_text_is_sane(p, n)) {
+	if (v == FORMAT_BAD) {
 		reader_note(r, "a format of system %s is damaged and was left out", system);
 		return;
 	}
-	e = tep_parse_event(r->tep, p, n, system);
+	if (v == FORMAT_FIELDS && !plain) {
+		r->nomem = true;
+		return;
+	}
+	e = tep_parse_event(r->tep, plain ? plain : p, plain ? strlen(plain) : n, system);
+	free(plain);
 	if (e == TEP_ERRNO__MEM_ALLOC_FAILED)
 		r->nomem = true;
 }
@@ -161,7 +153,7 @@ static void take_formats(struct cursor *c)
 	}
 	systems = number(c, 4);
 	for (uint64_t s = 0; s < systems && s < FORMATS_MAX && !c->failed; s++) {
-		if (!name(c, system, sizeof(system)) || !reader_text_is_sane(system, strlen(system)))
+		if (!name(c, system, sizeof(system)) || !is_text(system, strlen(system)))
 			c->failed = true;
 		count = number(c, 4);
 		for (uint64_t i = 0; i < count && i < FORMATS_MAX && !c->failed; i++) {
@@ -191,7 +183,7 @@ static void take_texts(struct cursor *c)
 	char *printk = c->failed ? NULL : text(c, 4, TEXT_MAX, &n);
 	char *cmdlines = c->failed ? NULL : text(c, 8, TEXT_MAX, &n);
 
-	if (kallsyms && *kallsyms && reader_text_is_sane(kallsyms, strlen(kallsyms)))
+	if (kallsyms && *kallsyms && is_text(kallsyms, strlen(kallsyms)))
 		tep_parse_kallsyms(c->r->tep, kallsyms);
 	if (cmdlines && *cmdlines)
 		tep_parse_saved_cmdlines(c->r->tep, cmdlines);

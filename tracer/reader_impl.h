@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "tracer/format_check.h"
 #include "tracer/reader.h"
 
 #define READER_CPUS_MAX 4096u
-/* A record, and behind it zeros as far as any 16-bit offset and length in it can point. */
-#define READER_RECORD_MAX (256u * 1024)
+/* A record, and behind it zeros as far as a format that was accepted can reach. */
+#define READER_RECORD_MAX (FORMAT_REACH + 65536)
 
 struct reader_lane {
 	off_t off, end; /* of the pages that are still to be read */
@@ -86,8 +87,6 @@ void reader_note(struct trace_reader *r, const char *fmt, ...) PRINTF_LIKE(2, 3)
 bool reader_read_at(struct trace_reader *r, off_t off, void *buf, size_t n);
 /* The container up to the table of CPUs. */
 enum err reader_parse_head(struct trace_reader *r, struct errmsg *why);
-/* True for a format text that may be given to libtraceevent. */
-bool reader_text_is_sane(const char *text, size_t n);
 
 /* text_trace.c */
 bool text_next(struct trace_reader *r, struct trace_event *e);

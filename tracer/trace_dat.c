@@ -29,6 +29,7 @@
 #define TYPE_LEN_MAX 28u
 #define RESERVE_AHEAD (64 * PAGE)
 #define COPY_CHUNK (64 * PAGE)
+#define BATCH 16u /* full pages wait for so many, to be written at once */
 
 struct lane {
 	int fd;
@@ -37,11 +38,12 @@ struct lane {
 	off_t done;  /* bytes of full pages written */
 	off_t room;  /* bytes reserved */
 	uint64_t last_ts;
-	uint64_t lost; /* of the page being filled */
-	uint32_t fill; /* bytes of data in it */
-	uint32_t n_events;
-	bool open; /* a page is being filled */
-	uint8_t page[PAGE];
+	uint64_t lost;	   /* of the page being filled */
+	uint32_t fill;	   /* bytes of data in it */
+	uint32_t n_events; /* in it and in the full pages before it */
+	uint32_t n_full;   /* full pages that are not written yet */
+	bool open;	   /* a page is being filled */
+	uint8_t pages[BATCH * PAGE];
 };
 
 struct trace_dat {
@@ -113,27 +115,31 @@ static int write_table_row(struct trace_dat *td, unsigned lane, off_t off, off_t
 	return write_all(td, td->fd, row, sizeof(row), td->table + (off_t)(lane * sizeof(row)));
 }
 
+static uint8_t *page_of(struct lane *l)
+{
+	return l->pages + l->n_full * PAGE;
+}
+
 /* Makes sure that the next page of the lane has its place on the disk. */
 static int lane_reserve(struct trace_dat *td, unsigned i)
 {
 	struct lane *l = &td->lanes[i];
+	off_t next = l->done + (off_t)(l->n_full * PAGE);
 	int e;
 
-	if (l->room >= l->done + PAGE)
+	if (l->room >= next + PAGE)
 		return 0;
-	if (!l->fd)
-		return EBADF;
-	e = reserve(td, l->fd, l->base + l->done, RESERVE_AHEAD);
+	e = reserve(td, l->fd, l->base + next, RESERVE_AHEAD);
 	if (e == 0) {
-		l->room = l->done + RESERVE_AHEAD;
+		l->room = next + RESERVE_AHEAD;
 		/* Now and then the table follows lane 0, for the case that the process is killed. */
 		return i == 0 && l->done > 0 ? write_table_row(td, 0, l->base, l->done) : 0;
 	}
 	if (e != ENOSPC && e != EFBIG && e != EDQUOT)
 		return e;
-	e = reserve(td, l->fd, l->base + l->done, PAGE); /* the very last pages */
+	e = reserve(td, l->fd, l->base + next, PAGE); /* the very last pages */
 	if (e == 0)
-		l->room = l->done + PAGE;
+		l->room = next + PAGE;
 	return e;
 }
 
@@ -165,35 +171,45 @@ static int page_start(struct trace_dat *td, unsigned i, uint64_t ts, uint64_t lo
 		e = lane_reserve(td, i);
 	if (e != 0)
 		return e;
-	memset(l->page, 0, sizeof(l->page));
-	store(l->page, ts, 8);
+	memset(page_of(l), 0, PAGE);
+	store(page_of(l), ts, 8);
 	l->last_ts = ts;
 	l->lost = lost;
-	l->fill = l->n_events = 0;
+	l->fill = 0;
 	l->open = true;
 	return 0;
 }
 
-static int page_flush(struct trace_dat *td, unsigned i)
+/* Writes the full pages. */
+static int lane_write(struct trace_dat *td, unsigned i)
+{
+	struct lane *l = &td->lanes[i];
+	size_t n = l->n_full * (size_t)PAGE;
+	int e = n ? write_all(td, l->fd, l->pages, n, l->base + l->done) : 0;
+
+	if (e == 0)
+		l->done += (off_t)n;
+	else
+		td->events -= l->n_events;
+	l->n_full = l->n_events = 0;
+	return e;
+}
+
+/* The page is full: gives it its header. */
+static int page_close(struct trace_dat *td, unsigned i)
 {
 	struct lane *l = &td->lanes[i];
 	uint32_t commit = l->fill;
-	int e;
 
 	if (!l->open)
 		return 0;
 	if (l->lost) {
 		commit |= COMMIT_LOST | COMMIT_LOST_STORED;
-		store(l->page + PAGE_HEAD + l->fill, l->lost, 8);
+		store(page_of(l) + PAGE_HEAD + l->fill, l->lost, 8);
 	}
-	store(l->page + 8, commit, 8);
+	store(page_of(l) + 8, commit, 8);
 	l->open = false;
-	e = write_all(td, l->fd, l->page, PAGE, l->base + l->done);
-	if (e == 0)
-		l->done += PAGE;
-	else
-		td->events -= l->n_events;
-	return e;
+	return ++l->n_full == BATCH ? lane_write(td, i) : 0;
 }
 
 /* The failure stands: from now on nothing is accepted. */
@@ -206,7 +222,7 @@ static enum err fail(struct trace_dat *td, int e)
 
 static void emit_word(struct lane *l, uint32_t v)
 {
-	store(l->page + PAGE_HEAD + l->fill, v, 4);
+	store(page_of(l) + PAGE_HEAD + l->fill, v, 4);
 	l->fill += 4;
 }
 
@@ -228,7 +244,7 @@ enum err trace_dat_write(struct trace_dat *td, unsigned lane, uint64_t ts, const
 
 	/* The number of lost events needs eight bytes behind the data. */
 	if (l->open && (lost || l->fill + extend + need + (l->lost ? 8 : 0) > PAGE_DATA || delta >> 59))
-		e = page_flush(td, lane);
+		e = page_close(td, lane);
 	if (e == 0 && !l->open) {
 		e = page_start(td, lane, ts, lost);
 		delta = extend = 0;
@@ -243,7 +259,7 @@ enum err trace_dat_write(struct trace_dat *td, unsigned lane, uint64_t ts, const
 	emit_word(l, (uint32_t)delta << 5 | (words > TYPE_LEN_MAX ? 0 : words));
 	if (words > TYPE_LEN_MAX)
 		emit_word(l, words * 4 + 4);
-	memcpy(l->page + PAGE_HEAD + l->fill, data, n);
+	memcpy(page_of(l) + PAGE_HEAD + l->fill, data, n);
 	l->fill += words * 4;
 	l->last_ts = ts;
 	l->n_events++;
@@ -293,9 +309,9 @@ static void finish_lane(struct trace_dat *td, unsigned i, off_t *end)
 {
 	struct lane *l = &td->lanes[i];
 	off_t from = 0;
-	int e = page_flush(td, i);
+	int e = page_close(td, i);
 
-	if (e != 0)
+	if (e != 0 || (e = lane_write(td, i)) != 0)
 		fail(td, e);
 	e = 0;
 	if (i > 0 && l->done > 0 && (e = move_spool(td, l, *end, &from)) != 0)
