@@ -118,6 +118,7 @@ static enum err create(struct run *run)
 	    .guest = run->guest.name,
 	    .controls = controls,
 	    .model = model ? run->guest.model : NULL,
+	    .cmdline = o->append,
 	    .mem_size = o->mem,
 	    .n_vcpus = 1,
 	    .clock = r->clock,

@@ -29,16 +29,17 @@ $(GUEST_OBJ)/%.32.o: labs/guests/%.S labs/guests/guests.mk
 GUEST_LIB64 := $(addprefix $(GUEST_OBJ)/lib/,start64.64.o rt.64.o trap.64.o)
 $(GUESTS64:%=$(GUEST_DIR)/%.elf): $(GUEST_DIR)/%.elf: $(GUEST_OBJ)/%.64.o $(GUEST_LIB64) labs/guests/lib/guest.ld
 	@mkdir -p $(@D)
-	$(call say,GUEST,$@)$(GUEST_LD) -m elf_x86_64 -n --no-warn-rwx-segments -T labs/guests/lib/guest.ld -o $@.64 $(filter %.o,$^) && \
-		$(GUEST_OBJCOPY) -O elf32-i386 $@.64 $@
+	$(call say,GUEST,$@)$(GUEST_LD) -m elf_x86_64 -n --no-warn-rwx-segments -T labs/guests/lib/guest.ld -o $(GUEST_OBJ)/$*.elf64 $(filter %.o,$^) && \
+		$(GUEST_OBJCOPY) -O elf32-i386 $(GUEST_OBJ)/$*.elf64 $@
 $(GUESTS16:%=$(GUEST_DIR)/%.bin): $(GUEST_DIR)/%.bin: $(GUEST_OBJ)/%.32.o labs/guests/lib/flat16.ld
 	@mkdir -p $(@D)
 	$(call say,GUEST,$@)$(GUEST_LD) -m elf_i386 --oformat binary -T labs/guests/lib/flat16.ld -o $@ $(filter %.o,$^)
 
 $(GUEST_DIR)/sensitive.elf: $(GUEST_OBJ)/sensitive_run.64.o
 
-GUEST_MODELS := $(patsubst labs/guests/%.lua,$(GUEST_DIR)/%.lua,$(wildcard labs/guests/*.lua))
-$(GUEST_MODELS): $(GUEST_DIR)/%.lua: labs/guests/%.lua
+# Models, and the console that each guest must produce.
+GUEST_MODELS := $(patsubst labs/guests/%,$(GUEST_DIR)/%,$(wildcard labs/guests/*.lua labs/guests/*.expected))
+$(GUEST_MODELS): $(GUEST_DIR)/%: labs/guests/%
 	@mkdir -p $(@D); cp $< $@
 
 GUEST_FILES := $(GUESTS64:%=$(GUEST_DIR)/%.elf) $(GUESTS32:%=$(GUEST_DIR)/%.elf) $(GUESTS16:%=$(GUEST_DIR)/%.bin) $(GUEST_MODELS)

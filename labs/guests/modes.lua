@@ -1,4 +1,4 @@
--- modes: real mode, protected mode with 16- and 32-bit code, long mode, and all the way back.
+-- modes: real mode, protected mode with 16- and 32-bit code, long mode, and all the way back. Exact in time, too.
 local EFER, LME = 0xc0000080, 1 << 8
 local CR0_PE, CR0_PG, CR4_PAE = 1 << 0, 1 << 31, 1 << 5
 local TABLES = 0x10000
@@ -41,7 +41,7 @@ return function(g)
 	put("protected mode, 16-bit code\n")
 	g:code(32)
 	put("protected mode, 32-bit code\n")
-	g:compute(3 + 3 * 1024 + 3) -- the page tables
+	g:compute(3 + 3 * 1024 + 4) -- the page tables
 	g:mov_cr(3, TABLES)
 	change_cr(4, CR4_PAE, 0)
 	change_efer(LME, 0)
@@ -49,6 +49,7 @@ return function(g)
 	put("long mode, compatibility: 32-bit code\n")
 	g:code(64)
 	put("long mode, 64-bit code\n")
+	g:compute(1)
 	g:code(32)
 	put("compatibility again\n")
 	change_cr(0, 0, CR0_PG)

@@ -145,7 +145,6 @@ return function(g)
 
 	rt.boot(g)
 	rt.idt_init(g)
-	g:sidt()
 	g:on_irq(0x20, function()
 		g:compute(40)
 		rt.pic_eoi(g)

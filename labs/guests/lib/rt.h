@@ -58,6 +58,12 @@ struct trap_frame {
 };
 
 #define TRAP_VECTORS 48
+/* What LGDT and LIDT take. */
+struct table_pointer {
+	uint16_t limit;
+	uint64_t base;
+} __attribute__((packed));
+extern struct table_pointer idt_pointer; /* the guest's IDT, after idt_init() */
 void idt_init(void);
 /* What happens at a vector; without one, the guest says which vector met it and ends with 0x7f. */
 void trap_set(unsigned vector, void (*handler)(struct trap_frame *f));

@@ -12,6 +12,7 @@ extern const uint8_t trap_stubs[]; /* 16 bytes each */
 void trap_dispatch(struct trap_frame *f);
 
 static struct gate idt[TRAP_VECTORS];
+struct table_pointer idt_pointer;
 static void (*handlers[TRAP_VECTORS])(struct trap_frame *f);
 
 void idt_init(void)
@@ -20,11 +21,8 @@ void idt_init(void)
 		uintptr_t stub = (uintptr_t)(trap_stubs + 16 * v);
 		idt[v] = (struct gate){(uint16_t)stub, 0x08, 0x8e00, (uint16_t)(stub >> 16), 0, 0};
 	}
-	struct {
-		uint16_t limit;
-		uint64_t base;
-	} __attribute__((packed)) pointer = {sizeof(idt) - 1, (uintptr_t)idt};
-	__asm__ volatile("lidt %0" : : "m"(pointer));
+	idt_pointer = (struct table_pointer){sizeof(idt) - 1, (uintptr_t)idt};
+	__asm__ volatile("lidt %0" : : "m"(idt_pointer));
 }
 
 void trap_set(unsigned vector, void (*handler)(struct trap_frame *f))
