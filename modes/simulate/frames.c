@@ -41,11 +41,14 @@ static int protected_push(lua_State *L)
 		lua_rawgeti(L, LUA_REGISTRYINDEX, m->main_ref);
 	} else {
 		lua_rawgeti(L, LUA_REGISTRYINDEX, m->irq_ref);
-		if (lua_rawgeti(L, -1, vector) != LUA_TFUNCTION)
+		if (lua_rawgeti(L, -1, vector) != LUA_TFUNCTION) {
+			char number[8];
+			fmt_snprintf(number, sizeof(number), "0x%x", (unsigned)vector);
 			return luaL_error(L,
-			    "interrupt vector 0x%x came and the model has no handler for it: g:on_irq(0x%x, function() "
-			    "... end)",
-			    (int)vector, (int)vector);
+			    "interrupt vector %s came and the model has no handler for it: g:on_irq(%s, function() ... "
+			    "end)",
+			    number, number);
+		}
 	}
 	pushed = push_frame(m);
 	if (pushed && vector < 0) {

@@ -41,10 +41,14 @@ static void count_hook(lua_State *L, lua_Debug *ar)
 	struct sim_vcpu *m = sim_of(L);
 	(void)ar;
 	m->lua_insns += HOOK_INSNS;
-	if (m->lua_insns > SIM_LUA_INSNS_MAX)
-		luaL_error(L,
+	if (m->lua_insns > SIM_LUA_INSNS_MAX) {
+		luaL_where(L, 0); /* in a hook, level 0 is the function that it interrupts */
+		lua_pushfstring(L,
 		    "no guest instruction for %d million Lua instructions, an endless loop? Call a primitive in it",
 		    (int)(SIM_LUA_INSNS_MAX / 1000000));
+		lua_concat(L, 2);
+		lua_error(L);
+	}
 	if (m->kicked && lua_isyieldable(L))
 		lua_yield(L, 0);
 }

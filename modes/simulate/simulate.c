@@ -136,7 +136,7 @@ static enum err simulate_run(struct vcpu *v, const struct run_bounds *b, struct 
 	struct sim_vcpu *m = v->mode_priv;
 	uint64_t first = v->cpu.insns;
 	uint32_t stop;
-	m->budget = b->max_insns;
+	m->budget = b->single_step && b->max_insns ? 1 : b->max_insns;
 	v->cpu.exit = e;
 	if (m->event_valid && !deliver(m))
 		goto ended;
