@@ -289,6 +289,26 @@ static gpa_t gpa_of(const struct guest_mem *m, uint64_t offset)
 	return offset;
 }
 
+/* A flags image on a stack: bit 1 set, reserved bits clear, IF as all our guests' faults have it or not. */
+static bool looks_like_flags(uint32_t v)
+{
+	return (v & 0xffc0802au) == 2;
+}
+
+/* Differences that are exempt by name. */
+static bool exempt_word(struct equivalence *q, const uint8_t *tables, uint64_t offset, uint32_t x, uint32_t y)
+{
+	if ((x ^ y) == 0x20 && tables && tables[gpa_of(&q->reference->mem, offset) >> PAGE_SHIFT_4K]) {
+		q->out->exempt[EXEMPT_ACCESSED_BIT]++;
+		return true;
+	}
+	if ((x ^ y) == FLAG_RF && looks_like_flags(x) && looks_like_flags(y)) {
+		q->out->exempt[EXEMPT_RESUME_FLAG]++;
+		return true;
+	}
+	return false;
+}
+
 /* The first byte that differs for another reason than an accessed bit in a page table; ram_size when there is none. */
 static uint64_t first_difference(struct equivalence *q)
 {
@@ -309,12 +329,8 @@ static uint64_t first_difference(struct equivalence *q)
 
 			memcpy(&x, a->ram + o, 4);
 			memcpy(&y, b->ram + o, 4);
-			if (x == y)
+			if (x == y || exempt_word(q, tables, o, x, y))
 				continue;
-			if ((x ^ y) == 0x20 && tables && tables[gpa_of(b, o) >> PAGE_SHIFT_4K]) {
-				q->out->exempt[EXEMPT_ACCESSED_BIT]++;
-				continue;
-			}
 			at = o;
 			while (a->ram[at] == b->ram[at])
 				at++;

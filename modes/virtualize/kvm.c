@@ -296,11 +296,13 @@ struct kvm_cpuid_set {
 };
 
 /* KVM may answer otherwise than it was told: a kvm_pvm host shows features of its own CPU, which runs user code. */
-static void kvm_cpuid_learn(struct vcpu *v, struct kvm_cpuid_set *set)
+static void kvm_cpuid_learn(struct vcpu *v)
 {
 	struct kvm_vm *k = kvm_of(v->vm);
+	struct kvm_cpuid_set answers, *set = &answers;
 	uint32_t told[4];
 
+	memset(set, 0, sizeof *set);
 	set->head.nent = KVM_CPUID_MAX;
 	k->n_changes = 0;
 	if (kvm_ioctl(kvcpu_of(v)->fd, KVM_GET_CPUID2, set) < 0)
@@ -309,6 +311,9 @@ static void kvm_cpuid_learn(struct vcpu *v, struct kvm_cpuid_set *set)
 		const struct kvm_cpuid_entry2 *c = &set->entries[i];
 		const uint32_t has[4] = {c->eax, c->ebx, c->ecx, c->edx};
 
+		/* Older kernels do not say how many they gave: after the last one everything is zero. */
+		if (i && !c->function && !c->eax)
+			break;
 		x86_cpuid(&v->cpu, c->function, c->index, told);
 		for (unsigned r = 0; r < 4 && k->n_changes < KVM_CPUID_CHANGES_MAX; r++)
 			if (has[r] != told[r])
@@ -356,7 +361,6 @@ static enum err kvm_cpuid_set(struct vcpu *v, struct errmsg *why)
 	rc = kvm_ioctl(kvcpu_of(v)->fd, KVM_SET_CPUID2, &set);
 	if (rc < 0)
 		return err_set(why, ERR_IO, "KVM_SET_CPUID2: %s", strerror(-rc));
-	kvm_cpuid_learn(v, &set);
 	return ERR_OK;
 }
 
@@ -398,6 +402,9 @@ static enum err kvm_vcpu_prime(struct vcpu *v, struct errmsg *why)
 	v->state_valid = true;
 	if (kvm_set_state(v) != ERR_OK)
 		return err_set(why, ERR_IO, "the host's KVM refuses the reset state of vCPU %u", v->id);
+	if (kvm_flush_regs(kv) != ERR_OK)
+		return err_set(why, ERR_IO, "the host's KVM refuses the reset registers of vCPU %u", v->id);
+	kvm_cpuid_learn(v); /* some bits follow the registers */
 	return ERR_OK;
 }
 

@@ -294,7 +294,8 @@ enum err kvm_run_vcpu(struct vcpu *v, const struct run_bounds *b, struct vm_exit
 		kv->stashed = false;
 		kvm_exit_translate(v, e);
 	} else {
-		if (UNLIKELY(b->single_step != kv->single_step || (b->single_step && run->kvm_dirty_regs))) {
+		/* Armed again for each step: KVM's emulator forgets it when it writes RFLAGS back. */
+		if (UNLIKELY(b->single_step || kv->single_step)) {
 			if (kv->pending == KVM_PENDING_SERVED)
 				err = kvm_finish(v);
 			if (err == ERR_OK)
