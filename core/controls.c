@@ -66,6 +66,8 @@ static void msr_let_through(struct vm_controls *ctl, const struct msr_range *r, 
 		for (uint32_t m = r[i].first; m < r[i].first + r[i].count; m++)
 			for (int write = 0; write < 2; write++) {
 				int bit = msr_bit(m, write);
+				if (bit < 0) /* no bitmap covers it: it exits whatever we want */
+					continue;
 				ctl->msr_bitmap[bit / 8] &= (uint8_t) ~(1u << (bit % 8));
 			}
 }

@@ -10,6 +10,11 @@ struct sink {
 	size_t size, len;
 };
 
+/* In a struct, so that it can be passed by address. */
+struct args {
+	va_list ap;
+};
+
 struct spec {
 	bool left, zero, alt, plus;
 	unsigned width;
@@ -106,19 +111,19 @@ static unsigned parse_length(const char **p)
 	}
 }
 
-static uint64_t arg_unsigned(va_list *ap, unsigned size)
+static uint64_t arg_unsigned(struct args *a, unsigned size)
 {
 	if (size == sizeof(uint64_t))
-		return va_arg(*ap, uint64_t);
-	unsigned v = va_arg(*ap, unsigned);
+		return va_arg(a->ap, uint64_t);
+	unsigned v = va_arg(a->ap, unsigned);
 	return size == 4 ? v : size == 2 ? (uint16_t)v : (uint8_t)v;
 }
 
-static int64_t arg_signed(va_list *ap, unsigned size)
+static int64_t arg_signed(struct args *a, unsigned size)
 {
 	if (size == sizeof(int64_t))
-		return va_arg(*ap, int64_t);
-	int v = va_arg(*ap, int);
+		return va_arg(a->ap, int64_t);
+	int v = va_arg(a->ap, int);
 	return size == 4 ? v : size == 2 ? (int16_t)v : (int8_t)v;
 }
 
@@ -142,7 +147,7 @@ static void put_signed(struct sink *s, const struct spec *f, int64_t v)
 	put_number(s, *f, magnitude, 10, false, v < 0 ? "-" : f->plus ? "+" : "");
 }
 
-static void put_conversion(struct sink *s, const struct spec *f, char conv, unsigned size, va_list *ap)
+static void put_conversion(struct sink *s, const struct spec *f, char conv, unsigned size, struct args *a)
 {
 	uint64_t v;
 	char c;
@@ -150,25 +155,25 @@ static void put_conversion(struct sink *s, const struct spec *f, char conv, unsi
 	switch (conv) {
 	case 'd':
 	case 'i':
-		put_signed(s, f, arg_signed(ap, size));
+		put_signed(s, f, arg_signed(a, size));
 		break;
 	case 'u':
-		put_number(s, *f, arg_unsigned(ap, size), 10, false, "");
+		put_number(s, *f, arg_unsigned(a, size), 10, false, "");
 		break;
 	case 'x':
 	case 'X':
-		v = arg_unsigned(ap, size);
+		v = arg_unsigned(a, size);
 		put_number(s, *f, v, 16, conv == 'X', f->alt && v ? (conv == 'X' ? "0X" : "0x") : "");
 		break;
 	case 'p':
-		put_number(s, *f, (uintptr_t)va_arg(*ap, void *), 16, false, "0x");
+		put_number(s, *f, (uintptr_t)va_arg(a->ap, void *), 16, false, "0x");
 		break;
 	case 'c':
-		c = (char)va_arg(*ap, int);
+		c = (char)va_arg(a->ap, int);
 		put_field(s, f, "", &c, 1);
 		break;
 	case 's':
-		put_string(s, f, va_arg(*ap, const char *));
+		put_string(s, f, va_arg(a->ap, const char *));
 		break;
 	case '%':
 		put(s, '%');
@@ -182,9 +187,9 @@ static void put_conversion(struct sink *s, const struct spec *f, char conv, unsi
 int fmt_vsnprintf(char *buf, size_t n, const char *fmt, va_list args)
 {
 	struct sink s = {buf, n, 0};
-	va_list ap;
+	struct args a;
 
-	va_copy(ap, args);
+	va_copy(a.ap, args);
 	while (*fmt) {
 		if (*fmt != '%') {
 			put(&s, *fmt++);
@@ -194,7 +199,7 @@ int fmt_vsnprintf(char *buf, size_t n, const char *fmt, va_list args)
 		fmt++;
 		parse_flags(&fmt, &f);
 		if (*fmt == '*') {
-			int w = va_arg(ap, int);
+			int w = va_arg(a.ap, int);
 			f.left |= w < 0;
 			f.width = (unsigned)(w < 0 ? -w : w);
 			fmt++;
@@ -204,7 +209,7 @@ int fmt_vsnprintf(char *buf, size_t n, const char *fmt, va_list args)
 		if (*fmt == '.') {
 			fmt++;
 			if (*fmt == '*') {
-				f.precision = va_arg(ap, int);
+				f.precision = va_arg(a.ap, int);
 				fmt++;
 			} else {
 				f.precision = (int)parse_number(&fmt);
@@ -213,9 +218,9 @@ int fmt_vsnprintf(char *buf, size_t n, const char *fmt, va_list args)
 		unsigned size = parse_length(&fmt);
 		if (!*fmt)
 			break;
-		put_conversion(&s, &f, *fmt++, size, &ap);
+		put_conversion(&s, &f, *fmt++, size, &a);
 	}
-	va_end(ap);
+	va_end(a.ap);
 	if (n > 0)
 		buf[s.len < n ? s.len : n - 1] = '\0';
 	return (int)s.len;

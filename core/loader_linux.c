@@ -161,7 +161,7 @@ enum err load_linux(struct vm *vm, const struct image *im, const struct load_req
 {
 	struct x86_state *s = NULL;
 	uint64_t initrd = 0;
-	struct kernel k;
+	struct kernel k = {0};
 	enum err e = parse(im, &k, why);
 
 	if (e == ERR_OK)

@@ -128,10 +128,10 @@ enum err mem_read(struct guest_mem *m, gpa_t gpa, void *buf, size_t n)
 
 	while (n > 0) {
 		int i = mem_find(m, gpa);
-		const struct mem_slot *s = i < 0 ? NULL : &m->slots[i];
-		size_t k = s ? span(s, gpa, n) : hole_span(gpa, n);
+		const struct mem_slot *s = &m->slots[i < 0 ? 0 : i];
+		size_t k = i < 0 ? hole_span(gpa, n) : span(s, gpa, n);
 
-		if (s && s->read) {
+		if (i >= 0 && s->read) {
 			memcpy(out, s->read + (gpa - s->gpa), k);
 		} else {
 			memset(out, 0xff, k);
@@ -152,11 +152,11 @@ enum err mem_write(struct guest_mem *m, gpa_t gpa, const void *buf, size_t n)
 
 	while (n > 0) {
 		int i = mem_find(m, gpa);
-		const struct mem_slot *s = i < 0 ? NULL : &m->slots[i];
-		size_t k = s ? span(s, gpa, n) : hole_span(gpa, n);
-		uint8_t *to = s ? (s->write ? s->write : s->read) : NULL;
+		const struct mem_slot *s = &m->slots[i < 0 ? 0 : i];
+		size_t k = i < 0 ? hole_span(gpa, n) : span(s, gpa, n);
+		uint8_t *to = s->write ? s->write : s->read;
 
-		if (to)
+		if (i >= 0 && to)
 			memcpy(to + (gpa - s->gpa), in, k);
 		else
 			e = ERR_RANGE;
