@@ -18,12 +18,13 @@ enum {
 	KEY_BOOT_MENU = 0x0e,
 	KEY_MAX_CPUS = 0x0f,
 	KEY_DIRECTORY = 0x19,
-	KEY_FILE_E820 = 0x20
+	KEY_FILES = 0x20 /* the files, in the order of the directory */
 };
 
 #define ID_TRADITIONAL 1u
 #define E820_RAM 1u
 #define ITEM_MAX 256u
+#define FILE_NAME_SIZE 56u
 
 enum { REGION_SELECTOR_DATA };
 
@@ -70,16 +71,34 @@ static void put_e820(struct item *it, const struct vm *vm)
 	put(it, E820_RAM, 4);
 }
 
+/* How long to wait before the next try when nothing can be booted: for ever, instead of a reset after a minute. */
+static void put_boot_fail_wait(struct item *it, const struct vm *vm)
+{
+	(void)vm;
+	put(it, UINT32_MAX, 4);
+}
+
+static const struct {
+	char name[FILE_NAME_SIZE];
+	void (*put)(struct item *it, const struct vm *vm);
+} files[] = {
+    {"etc/e820", put_e820},
+    {"etc/boot-fail-wait", put_boot_fail_wait},
+};
+
 static void put_directory(struct item *it, const struct vm *vm)
 {
-	static const char name[] = "etc/e820";
+	put_be(it, ARRAY_LEN(files), 4);
+	for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
+		struct item content = {.len = 0};
 
-	put_be(it, 1, 4); /* files */
-	put_be(it, e820_entries(vm) * 20, 4);
-	put_be(it, KEY_FILE_E820, 2);
-	put_be(it, 0, 2);
-	for (unsigned i = 0; i < 56; i++)
-		put_be(it, i < sizeof(name) ? (uint8_t)name[i] : 0, 1);
+		files[i].put(&content, vm);
+		put_be(it, content.len, 4);
+		put_be(it, KEY_FILES + i, 2);
+		put_be(it, 0, 2);
+		for (unsigned c = 0; c < FILE_NAME_SIZE; c++)
+			put(it, (uint8_t)files[i].name[c], 1);
+	}
 }
 
 static void fill_item(struct item *it, const struct vm *vm, unsigned key)
@@ -119,10 +138,9 @@ static void fill_item(struct item *it, const struct vm *vm, unsigned key)
 	case KEY_DIRECTORY:
 		put_directory(it, vm);
 		break;
-	case KEY_FILE_E820:
-		put_e820(it, vm);
-		break;
 	default:
+		if (key >= KEY_FILES && key - KEY_FILES < ARRAY_LEN(files))
+			files[key - KEY_FILES].put(it, vm);
 		break;
 	}
 }

@@ -96,8 +96,8 @@ static void an_unknown_item_is_empty(void **state)
 	assert_int_equal(dev_in(&f, 0x510), 0xff);
 }
 
-/* The e820 file by its name. */
-static unsigned find_e820(uint16_t *key)
+/* A file by its name: its size, 0 when it is not there. */
+static unsigned find_file(const char *file, uint16_t *key)
 {
 	unsigned found = 0, n;
 
@@ -110,7 +110,7 @@ static unsigned find_e820(uint16_t *key)
 		assert_int_equal(big(2), 0);
 		for (unsigned c = 0; c < 56; c++)
 			name[c] = (char)dev_in(&f, 0x511);
-		if (strcmp(name, "etc/e820") == 0) {
+		if (strcmp(name, file) == 0) {
 			*key = (uint16_t)select;
 			found = size;
 		}
@@ -123,7 +123,7 @@ static void the_memory_map_is_one_range_below_3_gib(void **state)
 	uint16_t key = 0;
 
 	(void)state;
-	assert_int_equal(find_e820(&key), 20);
+	assert_int_equal(find_file("etc/e820", &key), 20);
 	select_item(key);
 	assert_int_equal(little(8), 0);
 	assert_int_equal(little(8), 2 << 20);
@@ -136,7 +136,7 @@ static void memory_above_3_gib_is_a_second_range(void **state)
 
 	(void)state;
 	f.vm.mem.ram_size = 5ull << 30; /* the device only looks at the size */
-	assert_int_equal(find_e820(&key), 40);
+	assert_int_equal(find_file("etc/e820", &key), 40);
 	select_item(key);
 	assert_int_equal(little(8), 0);
 	assert_int_equal(little(8), 3ull << 30);
@@ -145,6 +145,19 @@ static void memory_above_3_gib_is_a_second_range(void **state)
 	assert_int_equal(little(8), 2ull << 30);
 	assert_int_equal(little(4), 1);
 	f.vm.mem.ram_size = 2 << 20;
+}
+
+static void nothing_to_boot_means_waiting_for_ever(void **state)
+{
+	uint16_t key = 0;
+
+	(void)state;
+	assert_int_equal(find_file("etc/boot-fail-wait", &key), 4);
+	select_item(key);
+	assert_int_equal(little(4), 0xffffffff);
+	assert_int_equal(find_file("etc/nothing", &key), 0);
+	select_item(key + 1); /* behind the last file */
+	assert_int_equal(little(4), 0);
 }
 
 int main(void)
@@ -156,6 +169,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(memory_and_cpus_are_told, setup, teardown),
 	    cmocka_unit_test_setup_teardown(an_unknown_item_is_empty, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_memory_map_is_one_range_below_3_gib, setup, teardown),
+	    cmocka_unit_test_setup_teardown(nothing_to_boot_means_waiting_for_ever, setup, teardown),
 	    cmocka_unit_test_setup_teardown(memory_above_3_gib_is_a_second_range, setup, teardown),
 	};
 
