@@ -118,42 +118,51 @@ static enum x86_walk_rc set_accessed_dirty(
 	return X86_WALK_OK;
 }
 
+/* Where a walk begins, and what its entries look like. */
+struct shape {
+	unsigned level, size, bits; /* first level, bytes an entry, index bits a level */
+	uint64_t table;
+};
+
+/* False: a PAE pointer is not present. */
+static bool begin_walk(const struct x86_cpu *c, gva_t la, struct shape *t)
+{
+	*t = (struct shape){.level = 4, .size = 8, .bits = 9, .table = c->s.cr3 & X86_PHYS_MASK & ~0xfffull};
+	if (c->paging == X86_PAGING_32) {
+		t->level = 2;
+		t->size = 4;
+		t->bits = 10;
+		t->table &= UINT32_MAX;
+	} else if (c->paging == X86_PAGING_PAE) {
+		t->level = 2;
+		t->table = c->s.pdpte[(la >> 30) & 3];
+		if (!(t->table & PTE_P))
+			return false;
+		t->table &= X86_PHYS_MASK & ~0xfffull;
+	}
+	return true;
+}
+
 enum x86_walk_rc x86_walk(struct x86_cpu *c, gva_t la, unsigned how, enum x86_priv priv, struct x86_walk *w)
 {
-	unsigned level, size = 8, bits = 9, n = 0;
+	struct shape t;
 	struct step path[4];
-	uint64_t table = c->s.cr3 & X86_PHYS_MASK & ~0xfffull;
+	unsigned n = 0;
 
 	*w = (struct x86_walk){.user = true, .write = true, .shift = 12};
-	switch ((enum x86_paging)c->paging) {
-	case X86_PAGING_NONE:
+	if (c->paging == X86_PAGING_NONE) {
 		w->gpa = la & X86_PHYS_MASK;
 		return X86_WALK_OK;
-	case X86_PAGING_32:
-		level = 2;
-		size = 4;
-		bits = 10;
-		table &= UINT32_MAX;
-		break;
-	case X86_PAGING_PAE:
-		level = 2;
-		table = c->s.pdpte[(la >> 30) & 3];
-		if (!(table & PTE_P))
-			return fail(c, how, priv, 0, w);
-		table &= X86_PHYS_MASK & ~0xfffull;
-		break;
-	case X86_PAGING_4LEVEL:
-	default:
-		level = 4;
-		break;
 	}
-	for (;; level--) {
-		unsigned shift = 12 + (level - 1) * bits;
+	if (!begin_walk(c, la, &t))
+		return fail(c, how, priv, 0, w);
+	for (;; t.level--) {
+		unsigned shift = 12 + (t.level - 1) * t.bits;
 		bool outside, leaf;
 		uint64_t e;
 
-		path[n].gpa = table + ((la >> shift) & ((1u << bits) - 1)) * size;
-		path[n].entry = e = read_entry(c, path[n].gpa, size, &outside);
+		path[n].gpa = t.table + ((la >> shift) & ((1u << t.bits) - 1)) * t.size;
+		path[n].entry = e = read_entry(c, path[n].gpa, t.size, &outside);
 		if (outside && how && c->ctl) {
 			w->gpa = path[n].gpa;
 			return X86_WALK_TABLE;
@@ -161,12 +170,12 @@ enum x86_walk_rc x86_walk(struct x86_cpu *c, gva_t la, unsigned how, enum x86_pr
 		n++;
 		if (!(e & PTE_P))
 			return fail(c, how, priv, 0, w);
-		leaf = is_leaf(c, level, e);
-		if (e & reserved_bits(c, level, leaf))
+		leaf = is_leaf(c, t.level, e);
+		if (e & reserved_bits(c, t.level, leaf))
 			return fail(c, how, priv, PF_P | PF_RSVD, w);
 		w->user &= (e & PTE_U) != 0;
 		w->write &= (e & PTE_W) != 0;
-		w->nx |= size == 8 && (e & PTE_NX);
+		w->nx |= t.size == 8 && (e & PTE_NX);
 		if (leaf) {
 			uint64_t mask = (1ull << shift) - 1;
 
@@ -175,13 +184,13 @@ enum x86_walk_rc x86_walk(struct x86_cpu *c, gva_t la, unsigned how, enum x86_pr
 			w->gpa = (e & X86_PHYS_MASK & ~0xfffull & ~mask) | (la & mask);
 			break;
 		}
-		table = e & X86_PHYS_MASK & ~0xfffull;
+		t.table = e & X86_PHYS_MASK & ~0xfffull;
 	}
 	if (!how)
 		return X86_WALK_OK;
 	if (!permitted(c, how, priv, w))
 		return fail(c, how, priv, PF_P, w);
-	return set_accessed_dirty(c, path, n, size, how, w);
+	return set_accessed_dirty(c, path, n, t.size, how, w);
 }
 
 bool x86_read_pdptes(struct x86_cpu *c, uint64_t cr3, uint64_t out[4])
