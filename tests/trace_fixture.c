@@ -97,6 +97,9 @@ void trace_fake_run(struct vm *vm, unsigned n)
 		e.cost_ns = 1000 + (seed >> 40 & 0xfff);
 		e.cost_modelled = vm->clock.kind == CLOCK_VIRTUAL;
 		fill_operands(&e, i);
+		v->exit = e;
+		if (vm->clock.kind == CLOCK_HOST)
+			e.cost_ns = 0; /* known at the next entry only */
 		for (unsigned p = 0; p < vm->n_probes; p++) {
 			vm->probes[p]->on_exit(vm->probe_args[p], v, &e);
 			vm->probes[p]->on_verdict(vm->probe_args[p], v, &e, VERDICT_NEXT);

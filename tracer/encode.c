@@ -254,7 +254,8 @@ void encode_session(struct trace_dat *td, const struct vm *vm, uint64_t ts)
 	e.type = mode->type;
 	e.vcpus = vm->n_vcpus;
 	e.flags = (mode->caps & MODE_CAP_COUNTS_INSNS ? SESSION_COUNTS_INSNS : 0) |
-		  (vm->clock.kind == CLOCK_HOST || vm->cfg.cost ? SESSION_KNOWS_COST : 0);
+		  (vm->clock.kind == CLOCK_HOST || vm->cfg.cost ? SESSION_KNOWS_COST : 0) |
+		  (mode->caps & MODE_CAP_MODEL ? SESSION_NO_RIP : 0);
 	e.seed = vm->cfg.seed;
 	e.mem = vm->cfg.mem_size;
 	snprintf(e.guest, sizeof(e.guest), "%s", slash ? slash + 1 : vm->cfg.guest ? vm->cfg.guest : "guest");

@@ -9,7 +9,8 @@
 
 #define SESSION_VERSION 1u
 #define SESSION_COUNTS_INSNS (1u << 0) /* the field insns of verdicts is a count */
-#define SESSION_KNOWS_COST (1u << 1)   /* the field cost_ns of verdicts is a figure */
+#define SESSION_KNOWS_COST (1u << 1)   /* the field cost_ns of verdicts is a figure (measured: 0 is unknown) */
+#define SESSION_NO_RIP (1u << 2)       /* a model: it has no instructions, so no rip */
 
 /* What every ftrace record starts with. pid is the vCPU's number + 1 (0 would read as the idle task). */
 struct event_common {

@@ -118,13 +118,13 @@ static void on_verdict(struct row_sink *s, struct reader_track *t, const struct 
 		t->row.reason = reason;
 		t->row.isa = ISA_VMX;
 		t->row.rip = field(e, "rip", 0);
-		t->row.has_rip = true;
 		t->row.child = true;
 	}
 	t->row.observed = (uint8_t)(observed < OBSERVED_COUNT ? observed : OBSERVED_VMM);
 	t->row.cost_ns = field(e, "cost_ns", 0);
-	t->row.has_cost = own->flags & SESSION_KNOWS_COST;
 	t->row.modelled = field(e, "modelled", 0) != 0;
+	t->row.has_cost = own->flags & SESSION_KNOWS_COST && (t->row.modelled || t->row.cost_ns);
+	t->row.has_rip = !(own->flags & SESSION_NO_RIP);
 	if (exit_is_hw(reason)) {
 		t->row.has_direct = own->flags & SESSION_COUNTS_INSNS;
 		t->row.direct = insns - t->prev_insns;
@@ -185,7 +185,8 @@ static void on_event(struct row_sink *s, const struct trace_event *e)
 		on_emulated(s, t, e, EXIT_IO_INSTRUCTION);
 		break;
 	case KIND_MMIO:
-		on_emulated(s, t, e, EXIT_EPT_VIOLATION);
+		if (field(e, "type", 1) != 0) /* an unsatisfied read is traced again when it is satisfied */
+			on_emulated(s, t, e, EXIT_EPT_VIOLATION);
 		break;
 	case KIND_MSR:
 		on_emulated(s, t, e, field(e, "write", 0) ? EXIT_MSR_WRITE : EXIT_MSR_READ);

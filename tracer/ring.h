@@ -23,6 +23,7 @@ enum trace_rec_kind { TRACE_REC_ENTRY, TRACE_REC_EXIT, TRACE_REC_VERDICT, TRACE_
 
 struct trace_rec_entry {
 	uint32_t intr_info, intr_error;
+	uint64_t index, cost_ns; /* of the exit that ends here: on host time its cost is known only now */
 };
 struct trace_rec_exit {
 	uint64_t info1, info2, index, insns;

@@ -35,9 +35,13 @@ static void print_row(const struct exit_stats *s, const struct stats_row *r, int
 
 	fprintf(f, "%*s %10" PRIu64 " ", width, r->name, r->samples);
 	if (r->child)
-		fprintf(f, "%9s %9s ", "-", "-");
+		fprintf(f, "%9s ", "-");
 	else
-		fprintf(f, "%8.2f%% %8.2f%% ", 100 * stats_share(s, r), 100 * stats_time_share(s, r));
+		fprintf(f, "%8.2f%% ", 100 * stats_share(s, r));
+	if (r->child || !r->timed)
+		fprintf(f, "%9s ", "-");
+	else
+		fprintf(f, "%8.2f%% ", 100 * stats_time_share(s, r));
 	if (r->timed)
 		fprintf(f, "%9.2fus %9.2fus %9.2fus ( +- %6.2f%% ) %9.2fus %9.2fus %9.2fus ", us(r->min_ns),
 		    us(r->max_ns), r->mean / 1000, stats_rel_error(r), us(percentile(r, 5)), us(percentile(r, 50)),
@@ -121,7 +125,7 @@ static json_t *row_json(const struct exit_stats *s, const struct stats_row *r)
 	bad |= set(o, "observed", json_string(stats_observed(r, observed, sizeof(observed))));
 	bad |= set(o, "count", json_integer((json_int_t)r->samples));
 	bad |= set(o, "share", number_or_null(hw && s->total, stats_share(s, r)));
-	bad |= set(o, "time_share", number_or_null(hw && s->total_ns, stats_time_share(s, r)));
+	bad |= set(o, "time_share", number_or_null(hw && t && s->total_ns, stats_time_share(s, r)));
 	bad |= set(o, "min_ns", count_or_null(t, r->min_ns));
 	bad |= set(o, "max_ns", count_or_null(t, r->max_ns));
 	bad |= set(o, "mean_ns", number_or_null(t, r->mean));

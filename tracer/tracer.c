@@ -18,11 +18,14 @@
 #define RING_RECORDS 16384u
 #define IDLE_NS 2000000l /* the writer looks at the rings at least so often */
 
-/* Statistics of one vCPU: the exit whose verdict has not come yet. */
+/* One vCPU: the exit that is not over yet. Its cost comes with the verdict on virtual time, with the entry on host
+ * time; there the verdict waits for it. */
 struct pending {
 	struct exit_row row;
 	uint64_t index, prev_insns;
 	bool open;
+	struct trace_rec verdict;
+	bool held;
 };
 
 struct tracer {
@@ -31,7 +34,7 @@ struct tracer {
 	struct ring *rings;
 	struct trace_rec *recs; /* of all rings */
 	enum encode_as as;
-	bool counts_insns, knows_cost;
+	bool counts_insns, knows_cost, has_rip, host_time;
 	pthread_t writer;
 	bool running;
 	pthread_mutex_t out_lock; /* td, stats, pending */
@@ -111,13 +114,15 @@ static void on_entry(void *arg, struct vcpu *v)
 	struct ring *r = &t->rings[v->id];
 	uint64_t ts = trace_time(v->vm, clock_now_ns(&v->vm->clock));
 	/* Reading stale state would cost a system call an exit: then the rip is left out. */
-	const struct x86_state *s = v->state_valid ? &v->cpu.s : NULL;
+	const struct x86_state *s = v->state_valid && t->has_rip ? &v->cpu.s : NULL;
 	struct trace_rec *p = new_rec(r, ts, TRACE_REC_ENTRY, s ? s->rip : 0, 0);
 
 	if (!p)
 		return;
-	p->entry.intr_info = s ? s->pending_event : 0;
-	p->entry.intr_error = s ? s->pending_error : 0;
+	p->entry = (struct trace_rec_entry){.intr_info = s ? s->pending_event : 0,
+	    .intr_error = s ? s->pending_error : 0,
+	    .index = v->exit.index,
+	    .cost_ns = v->exit.cost_ns};
 	ring_commit(r);
 }
 
@@ -205,7 +210,7 @@ static void count_rec(struct tracer *t, unsigned vcpu, const struct trace_rec *r
 		    .pid = (int32_t)vcpu + 1,
 		    .isa = ISA_VMX,
 		    .observed = r->observed,
-		    .has_rip = true,
+		    .has_rip = t->has_rip,
 		    .child = !exit_is_hw(r->reason) || t->as != ENCODE_EXITS,
 		    .has_direct = t->counts_insns && exit_is_hw(r->reason),
 		    .direct = r->exit.insns - p->prev_insns};
@@ -214,9 +219,43 @@ static void count_rec(struct tracer *t, unsigned vcpu, const struct trace_rec *r
 	} else if (r->kind == TRACE_REC_VERDICT && p->open && p->index == r->done.index) {
 		p->row.observed = r->observed;
 		p->row.cost_ns = r->done.cost_ns;
-		p->row.has_cost = t->knows_cost;
+		p->row.has_cost = t->knows_cost && (r->modelled || r->done.cost_ns);
 		p->row.modelled = r->modelled;
+		if (!t->host_time)
+			count_pending(t, p);
+	} else if (r->kind == TRACE_REC_ENTRY && t->host_time && p->open && p->index == r->entry.index) {
+		p->row.cost_ns = r->entry.cost_ns;
+		p->row.has_cost = p->row.cost_ns > 0;
 		count_pending(t, p);
+	}
+}
+
+static void write_held(struct tracer *t, unsigned vcpu)
+{
+	struct pending *p = &t->pending[vcpu];
+
+	if (p->held)
+		encode_rec(t->td, t->as, vcpu, &p->verdict);
+	p->held = false;
+}
+
+static void write_rec(struct tracer *t, unsigned vcpu, const struct trace_rec *r)
+{
+	struct pending *p = &t->pending[vcpu];
+
+	if (!t->host_time) {
+		encode_rec(t->td, t->as, vcpu, r);
+		return;
+	}
+	if (r->kind == TRACE_REC_ENTRY && p->held && p->verdict.done.index == r->entry.index)
+		p->verdict.done.cost_ns = r->entry.cost_ns;
+	if (r->kind != TRACE_REC_INJECT) /* between verdict and entry */
+		write_held(t, vcpu);
+	if (r->kind == TRACE_REC_VERDICT) {
+		p->verdict = *r;
+		p->held = true;
+	} else {
+		encode_rec(t->td, t->as, vcpu, r);
 	}
 }
 
@@ -235,7 +274,7 @@ static bool drain(struct tracer *t)
 		pthread_mutex_lock(&t->out_lock);
 		for (uint32_t k = 0; k < n; k++) {
 			if (t->td)
-				encode_rec(t->td, t->as, i, &r[k]);
+				write_rec(t, i, &r[k]);
 			if (t->stats)
 				count_rec(t, i, &r[k]);
 		}
@@ -253,6 +292,8 @@ static void finish_output(struct tracer *t)
 	for (unsigned i = 0; i < t->n; i++) {
 		if (t->stats)
 			count_pending(t, &t->pending[i]);
+		if (t->td)
+			write_held(t, i);
 		if (t->td && t->rings[i].lost_pending)
 			encode_lost(t->td, i, ts, t->rings[i].lost_pending);
 	}
@@ -391,7 +432,9 @@ static struct tracer *new_tracer(struct vm *vm)
 	t->vm = vm;
 	t->n = vm->n_vcpus;
 	t->counts_insns = vm->cfg.mode->caps & MODE_CAP_COUNTS_INSNS;
-	t->knows_cost = vm->clock.kind == CLOCK_HOST || vm->cfg.cost;
+	t->has_rip = !(vm->cfg.mode->caps & MODE_CAP_MODEL);
+	t->host_time = vm->clock.kind == CLOCK_HOST;
+	t->knows_cost = t->host_time || vm->cfg.cost;
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_mutex_init(&t->out_lock, NULL);
 	pthread_condattr_init(&mono);

@@ -214,6 +214,32 @@ static void on_host_time_stamps_are_the_hosts_monotonic_clock(void **state)
 	trace_fake_vm_free(vm);
 }
 
+static void on_host_time_the_cost_comes_with_the_entry(void **state)
+{
+	const char *path = trace_tmp("hostcost.dat");
+	struct vm *vm = trace_fake_vm(2, CLOCK_HOST);
+	struct tracer_config c = {.path = path, .stats = true, .policy = TRACER_BLOCK};
+	struct tracer *t = open_tracer(vm, &c);
+	const struct exit_stats *live;
+	struct exit_stats *file;
+
+	(void)state;
+	trace_fake_run(vm, 1000);
+	assert_int_equal(tracer_finish(t, NULL), ERR_OK);
+	live = tracer_stats(t);
+	file = stats_of_file(path, STATS_BY_REASON);
+	assert_int_equal(live->total, 900);
+	assert_int_equal(live->timed, 900);
+	assert_int_equal(live->modelled, 0);
+	assert_true(live->total_ns >= 900 * 1000);
+	assert_int_equal(file->total, 900);
+	assert_int_equal(file->timed, 900);
+	assert_int_equal(file->total_ns, live->total_ns);
+	stats_free(file);
+	assert_int_equal(tracer_close(t, NULL), ERR_OK);
+	trace_fake_vm_free(vm);
+}
+
 static void a_full_ring_on_host_time_drops_and_every_count_agrees(void **state)
 {
 	const char *path = trace_tmp("drop.dat");
@@ -439,6 +465,7 @@ int main(void)
 	    cmocka_unit_test(the_session_and_the_end_are_in_the_file),
 	    cmocka_unit_test(live_statistics_equal_those_of_the_file),
 	    cmocka_unit_test(on_host_time_stamps_are_the_hosts_monotonic_clock),
+	    cmocka_unit_test(on_host_time_the_cost_comes_with_the_entry),
 	    cmocka_unit_test(a_full_ring_on_host_time_drops_and_every_count_agrees),
 	    cmocka_unit_test(on_virtual_time_the_smallest_ring_loses_nothing),
 	    cmocka_unit_test(sync_makes_the_statistics_current),
