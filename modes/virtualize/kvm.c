@@ -381,7 +381,7 @@ static enum err kvm_vcpu_open(struct vcpu *v, struct errmsg *why)
 	if (p == MAP_FAILED)
 		return err_set(why, ERR_IO, "the vCPU's shared page cannot be mapped: %s", strerror(errno));
 	kv->run = p;
-	kv->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
+	kv->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 	return kvm_cpuid_set(v, why);
 }
 

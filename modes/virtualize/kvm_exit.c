@@ -139,27 +139,79 @@ static uint64_t io_element(const struct kvm_run *run, uint32_t pos)
 	return value;
 }
 
+static struct kvm_io_site *site_of(struct vcpu *v, gva_t linear)
+{
+	return &kvcpu_of(v)->sites[(linear ^ linear >> 6) % KVM_IO_SITES];
+}
+
+static bool site_known(const struct kvm_io_site *s, const struct kvm_vcpu *kv, gva_t linear)
+{
+	const struct kvm_run *run = kv->run;
+	uint64_t bytes;
+
+	if (!s->code || s->linear != linear || s->mode_key != kv->mode_key || s->port != run->io.port ||
+	    s->size != run->io.size || s->in != (run->io.direction == KVM_EXIT_IO_IN))
+		return false;
+	memcpy(&bytes, s->code, sizeof bytes);
+	return bytes == s->bytes;
+}
+
+static void site_learn(struct vcpu *v, struct kvm_io_site *s, gva_t linear, uint64_t rip)
+{
+	const struct kvm_vcpu *kv = kvcpu_of(v);
+	const struct kvm_run *run = kv->run;
+	struct x86_insn i;
+	bool known;
+	uint64_t at = io_locate(v, &i, &known);
+	gpa_t gpa;
+
+	*s = (struct kvm_io_site){.linear = linear,
+	    .mode_key = kv->mode_key,
+	    .port = run->io.port,
+	    .size = run->io.size,
+	    .in = run->io.direction == KVM_EXIT_IO_IN,
+	    .back = (uint8_t)(rip - at)};
+	if (!known)
+		return;
+	s->string = i.id == INSN_INS || i.id == INSN_OUTS;
+	s->rep = s->string && (i.flags & (INSN_REP | INSN_REPNE));
+	s->imm = !s->string && (i.flags & INSN_IMM);
+	s->addr_size = i.addrsize;
+	/* Remembered only when all of it lies in one page of RAM. */
+	if (kv->out_done || !x86_translate(&v->cpu, linear - s->back, &gpa) ||
+	    (gpa & (PAGE_SIZE_4K - 1)) > PAGE_SIZE_4K - 8)
+		return;
+	s->code = mem_page(&v->vm->mem, gpa, false);
+	if (!s->code)
+		return;
+	s->code += gpa & (PAGE_SIZE_4K - 1);
+	memcpy(&s->bytes, s->code, sizeof s->bytes);
+}
+
 static void translate_io(struct vcpu *v, struct vm_exit *e)
 {
 	struct kvm_vcpu *kv = kvcpu_of(v);
 	const struct kvm_run *run = kv->run;
-	struct x86_insn i;
-	bool known, in = run->io.direction == KVM_EXIT_IO_IN;
+	uint64_t rip = v->cpu.s.rip;
+	gva_t linear = linear_of(v, rip);
+	struct kvm_io_site *s = site_of(v, linear);
 
+	if (!site_known(s, kv, linear))
+		site_learn(v, s, linear, rip);
 	e->reason = EXIT_IO_INSTRUCTION;
-	e->rip = io_locate(v, &i, &known);
-	e->io =
-	    (struct exit_io){.port = run->io.port, .size = run->io.size, .in = in, .count = run->io.count - kv->io_pos};
-	if (known) {
-		e->io.string = i.id == INSN_INS || i.id == INSN_OUTS;
-		e->io.rep = e->io.string && (i.flags & (INSN_REP | INSN_REPNE));
-		e->io.imm = !e->io.string && (i.flags & INSN_IMM);
-		e->io.addr_size = i.addrsize;
-	}
-	if (!in)
+	e->rip = rip - s->back;
+	e->io = (struct exit_io){.port = run->io.port,
+	    .size = run->io.size,
+	    .in = s->in,
+	    .string = s->string,
+	    .rep = s->rep,
+	    .imm = s->imm,
+	    .addr_size = s->addr_size,
+	    .count = run->io.count - kv->io_pos};
+	if (!s->in)
 		e->io.value = io_element(run, kv->io_pos);
-	e->qual = (uint64_t)(run->io.size - 1u) | (in ? QUAL_IO_IN : 0) | (e->io.string ? QUAL_IO_STRING : 0) |
-		  (e->io.rep ? QUAL_IO_REP : 0) | (e->io.imm ? QUAL_IO_IMM : 0) |
+	e->qual = (uint64_t)(run->io.size - 1u) | (s->in ? QUAL_IO_IN : 0) | (s->string ? QUAL_IO_STRING : 0) |
+		  (s->rep ? QUAL_IO_REP : 0) | (s->imm ? QUAL_IO_IMM : 0) |
 		  ((uint64_t)run->io.port << QUAL_IO_PORT_SHIFT);
 }
 

@@ -56,20 +56,37 @@ struct kvm_vm {
 	} msrs[KVM_MSRS_MAX];
 };
 
+/*
+ * A place in the guest's code that does port I/O, as io_locate() found it: most exits come from a few of them, and
+ * decoding is a tenth of what an exit costs. Valid while the code bytes there are what they were.
+ */
+#define KVM_IO_SITES 64u
+
+struct kvm_io_site {
+	uint64_t linear, mode_key; /* of rip as KVM shows it */
+	const uint8_t *code;	   /* the 8 bytes that begin with the instruction */
+	uint64_t bytes;
+	uint16_t port;
+	uint8_t size, in, back; /* back: rip as KVM shows it - rip of the instruction */
+	uint8_t string, rep, imm, addr_size;
+};
+
 struct kvm_vcpu {
 	int fd;
 	struct kvm_run *run; /* shared with the kernel */
 	enum kvm_pending pending;
-	bool stashed;			   /* the shared page holds an exit that run() has not returned yet */
-	uint32_t io_pos;		   /* element of a batched REP INS/OUTS that run() returned last */
-	uint8_t rep_dir;		   /* MMIO under REP: direction of the first access of an iteration */
-	bool rep_mmio;			   /* the pending MMIO exit belongs to a REP string instruction */
-	bool single_step;		   /* as programmed */
-	bool out_done;			   /* the OUT that is being reported was finished already (learn_out_rip) */
-	bool entered;			   /* KVM_RUN was called at least once */
-	uint64_t exit_rip;		   /* as normalised, for the state of an unserved exit */
-	uint8_t out_rip[3];		   /* enum kvm_out_rip, by code size 16, 32, 64 */
-	uint64_t mode_key;		   /* paging and segment bits that x86_state_changed() saw last */
+	bool stashed;	    /* the shared page holds an exit that run() has not returned yet */
+	uint32_t io_pos;    /* element of a batched REP INS/OUTS that run() returned last */
+	uint8_t rep_dir;    /* MMIO under REP: direction of the first access of an iteration */
+	bool rep_mmio;	    /* the pending MMIO exit belongs to a REP string instruction */
+	bool single_step;   /* as programmed */
+	bool out_done;	    /* the OUT that is being reported was finished already (learn_out_rip) */
+	bool entered;	    /* KVM_RUN was called at least once */
+	uint64_t exit_rip;  /* as normalised, for the state of an unserved exit */
+	uint8_t out_rip[3]; /* enum kvm_out_rip, by code size 16, 32, 64 */
+	uint64_t mode_key;  /* paging and segment bits that x86_state_changed() saw last */
+	struct kvm_io_site sites[KVM_IO_SITES];
+	struct kvm_sregs sregs_seen;	   /* as kvm_sync_in() took them over last */
 	uint64_t msr_shadow[KVM_MSRS_MAX]; /* as KVM has them */
 	bool msr_refused[KVM_MSRS_MAX];	   /* KVM did not take our value */
 	/* kick and timer: written by signal handlers and other threads */
@@ -98,7 +115,7 @@ enum err kvm_state_init(struct vm *vm, struct errmsg *why); /* finds the MSRs th
 enum err kvm_get_state(struct vcpu *v);
 enum err kvm_set_state(struct vcpu *v);
 enum err kvm_flush_regs(struct kvm_vcpu *kv); /* what waits in the shared page, by ioctl */
-void kvm_sync_in(struct vcpu *v); /* registers, segments, events: from the shared page into v->cpu.s, no system call */
+void kvm_sync_in(struct vcpu *v); /* registers and segments: from the shared page into v->cpu.s, no system call */
 enum err kvm_inject(struct vcpu *v, const struct x86_event *ev);
 bool kvm_interruptible(struct vcpu *v);
 

@@ -1,9 +1,9 @@
 /*
  * Registers both ways between KVM and struct x86_state.
  *
- * Two prices: what lies in the shared page (KVM_CAP_SYNC_REGS: general registers, segments, control registers, events)
- * costs a copy; everything else (MSRs, debug registers, XCR0, FPU) costs an ioctl each, 6 us on some hosts. The path of
- * an ordinary exit touches only the first kind.
+ * Two prices: what lies in the shared page (KVM_CAP_SYNC_REGS: general registers, segments, control registers)
+ * costs a copy; everything else (events, MSRs, debug registers, XCR0, FPU) costs an ioctl each, 6 us on some hosts. The
+ * path of an ordinary exit touches only the first kind.
  *
  * What KVM does not show, and what is left as it was: pending debug exceptions, the TSC offset (KVM's TSC is the
  * host's). An MSR that this host's KVM does not know, or whose value it refuses, keeps our value in x86_state only.
@@ -322,6 +322,14 @@ static void events_to_kvm(struct kvm_vcpu_events *e, const struct x86_state *s)
 	e->flags |= KVM_VCPUEVENT_VALID_SHADOW;
 }
 
+/* Events are not part of every exit's copy: few exits need them. Those that wait to be handed over are fresh. */
+static enum err events_fetch(struct kvm_vcpu *kv)
+{
+	if (kv->run->kvm_dirty_regs & KVM_SYNC_X86_EVENTS)
+		return ERR_OK;
+	return kvm_ioctl(kv->fd, KVM_GET_VCPU_EVENTS, &kv->run->s.regs.events) < 0 ? ERR_IO : ERR_OK;
+}
+
 void kvm_sync_in(struct vcpu *v)
 {
 	struct kvm_vcpu *kv = kvcpu_of(v);
@@ -330,8 +338,10 @@ void kvm_sync_in(struct vcpu *v)
 	uint64_t key;
 
 	regs_from_kvm(s, &r->regs);
-	sregs_from_kvm(s, &r->sregs);
-	events_from_kvm(s, &r->events);
+	if (!kv->mode_key || memcmp(&kv->sregs_seen, &r->sregs, sizeof r->sregs) != 0) {
+		sregs_from_kvm(s, &r->sregs);
+		kv->sregs_seen = r->sregs;
+	}
 	s->cr8 = kv->run->cr8;
 	v->cpu.lazy.op = 0;
 	/* Derived fields follow only when what they rest on moved: this is on the path of every exit. */
@@ -450,6 +460,10 @@ enum err kvm_get_state(struct vcpu *v)
 	/* Before its effect, an exiting instruction is still to come: show the guest standing at it. */
 	if (kv->pending == KVM_PENDING_UNSERVED)
 		v->cpu.s.rip = kv->exit_rip;
+	e = events_fetch(kv);
+	if (e != ERR_OK)
+		return e;
+	events_from_kvm(&v->cpu.s, &kv->run->s.regs.events);
 	e = msrs_get(v);
 	if (e == ERR_OK)
 		e = debugregs_get(v);
@@ -519,9 +533,10 @@ bool kvm_interruptible(struct vcpu *v)
 			return (v->cpu.s.rflags & FLAG_IF) &&
 			       !(v->cpu.s.intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS)) &&
 			       !(v->cpu.s.pending_event & INTR_INFO_VALID);
-		return (r->regs.rflags & FLAG_IF) && !(r->events.interrupt.shadow & 3) &&
-		       !r->events.interrupt.injected && !r->events.exception.injected && !r->events.exception.pending &&
-		       !r->events.nmi.injected;
+		if (!(r->regs.rflags & FLAG_IF) || events_fetch(kv) != ERR_OK)
+			return false;
+		return !(r->events.interrupt.shadow & 3) && !r->events.interrupt.injected &&
+		       !r->events.exception.injected && !r->events.exception.pending && !r->events.nmi.injected;
 	}
 	return run->if_flag && run->ready_for_interrupt_injection;
 }
@@ -560,6 +575,8 @@ static enum err inject_exception(struct vcpu *v, const struct x86_event *ev)
 	uint32_t info = INTR_INFO_VALID | ((uint32_t)ev->type << INTR_INFO_TYPE_SHIFT) | ev->vector |
 			(ev->has_error ? INTR_INFO_ERROR : 0);
 
+	if (events_fetch(kv) != ERR_OK)
+		return ERR_IO;
 	event_to_kvm(&r->events, info, ev->error);
 	kv->run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
 	if (ev->vector == VEC_PF && ev->type == INTR_TYPE_HW_EXCEPTION) {
