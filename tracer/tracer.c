@@ -366,10 +366,20 @@ static enum err open_file(struct tracer *t, const struct tracer_config *cfg, str
 	    .io = cfg->io,
 	    .io_arg = cfg->io_arg,
 	};
-	enum err e = trace_dat_create(&file, &t->td, why);
+	const struct timespec now = {0};
+	sigset_t xfsz, old;
+	enum err e;
 
+	/* A file size limit sends a signal besides the error; the error is enough. One that came is taken off again. */
+	sigemptyset(&xfsz);
+	sigaddset(&xfsz, SIGXFSZ);
+	pthread_sigmask(SIG_BLOCK, &xfsz, &old);
+	e = trace_dat_create(&file, &t->td, why);
 	if (e == ERR_OK)
 		encode_session(t->td, vm, trace_time(vm, clock_now_ns(&vm->clock)));
+	if (!sigismember(&old, SIGXFSZ))
+		(void)!sigtimedwait(&xfsz, NULL, &now);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return e;
 }
 

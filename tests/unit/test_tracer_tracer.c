@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -451,6 +452,36 @@ static void a_disk_that_fills_does_not_stop_the_run(void **state)
 	trace_fake_vm_free(vm);
 }
 
+/* The limit sends SIGXFSZ, whose default is death. */
+static void a_file_size_limit_is_an_error_not_a_signal(void **state)
+{
+	static const rlim_t limits[] = {100000, 1000};
+	static const enum err at_open[] = {ERR_OK, ERR_NOSPC};
+	struct rlimit old, small;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		struct vm *vm = trace_fake_vm(1, CLOCK_VIRTUAL);
+		struct tracer_config c = {.path = trace_tmp("small.dat")};
+		struct errmsg why = {""};
+		struct tracer *t;
+
+		small = (struct rlimit){.rlim_cur = limits[i], .rlim_max = old.rlim_max};
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+		enum err e = tracer_open(vm, &c, &t, &why);
+
+		if (e == ERR_OK) {
+			trace_fake_run(vm, 3000);
+			assert_int_equal(tracer_close(t, &why), ERR_NOSPC);
+		}
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+		assert_int_equal(e, at_open[i]);
+		assert_non_null(strstr(why.text, "small.dat"));
+		trace_fake_vm_free(vm);
+	}
+}
+
 static int cleanup(void **state)
 {
 	(void)state;
@@ -473,6 +504,7 @@ int main(void)
 	    cmocka_unit_test(kernel_events_merge_and_ours_become_children),
 	    cmocka_unit_test(a_trace_that_cannot_be_opened_is_one_line),
 	    cmocka_unit_test(a_disk_that_fills_does_not_stop_the_run),
+	    cmocka_unit_test(a_file_size_limit_is_an_error_not_a_signal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, cleanup);
