@@ -5,21 +5,31 @@
 # SeaBIOS: its log on port 0x402, in emulate and on /dev/kvm, the same lines. Exempt, by name: the line with the measured
 # frequency of the CPU ("CPU Mhz=").
 rom=/usr/share/seabios/bios-256k.bin
-log() { grep -av 'CPU Mhz=' "$1" | tr -d '\r'; }
+booting() { # the log, from its first line to the end of the first round of booting
+	tr -d '\r' <"$1" | grep -av 'CPU Mhz=' | sed -n '/SeaBIOS (version/,/No bootable device/p' |
+		awk '{ print } /No bootable device/ { exit }'
+}
 if [ -r $rom ]; then
-	timeout 300 "$VMSCOPE" run --firmware $rom --mem 64M --timeout 120 --max-insns 400000000 >"$work/emu" 2>"$work/emu.err"
-	for line in 'SeaBIOS (version 1.16.2' 'Found .* PCI devices' 'Booting from\|No bootable device\|Boot failed'; do
-		grep -aq "$line" "$work/emu" && ok "SeaBIOS in emulate says: $line" ||
+	"$VMSCOPE" run --firmware $rom --max-insns 200000000 >"$work/emu" 2>"$work/emu.err"
+	booting "$work/emu" >"$work/emu.log"
+	for line in 'SeaBIOS (version 1.16' 'Found .* PCI devices' 'Booting from' 'No bootable device'; do
+		grep -aq "$line" "$work/emu.log" && ok "SeaBIOS in emulate says: $line" ||
 			fail "SeaBIOS in emulate says: $line" "$(tail -n 5 "$work/emu")" "$(tail -n 12 "$work/emu.err")"
 	done
+	# On host time it would wait a minute before it boots again: stop it when the log is complete, as Ctrl-C does.
 	got=0
-	timeout 300 "$VMSCOPE" run --firmware $rom --mem 64M --mode virtualize --timeout 20 >"$work/kvm" 2>"$work/kvm.err" || got=$?
-	if [ $got -eq 3 ] && ! grep -aq SeaBIOS "$work/kvm"; then
+	"$VMSCOPE" run --firmware $rom --mode virtualize --timeout 120 >"$work/kvm" 2>"$work/kvm.err" &
+	pid=$!
+	while kill -0 $pid 2>/dev/null && ! grep -aq 'No bootable device' "$work/kvm"; do sleep 0.2; done
+	kill -INT $pid 2>/dev/null
+	wait $pid || got=$?
+	booting "$work/kvm" >"$work/kvm.log"
+	if [ $got -eq 3 ] && [ ! -s "$work/kvm.log" ]; then
 		skip "SeaBIOS on /dev/kvm" "$(tail -n 1 "$work/kvm.err")"
-	elif diff <(log "$work/emu") <(log "$work/kvm") >"$work/diff"; then
-		ok "SeaBIOS on /dev/kvm logs the same lines ($(log "$work/kvm" | wc -l))"
+	elif diff "$work/emu.log" "$work/kvm.log" >"$work/diff"; then
+		ok "SeaBIOS on /dev/kvm logs the same $(wc -l <"$work/kvm.log") lines"
 	else
-		fail "SeaBIOS on /dev/kvm logs the same lines" "$(head -n 10 "$work/diff")"
+		fail "SeaBIOS on /dev/kvm logs the same lines" "$(head -n 10 "$work/diff")" "$(head -n 4 "$work/kvm.err")"
 	fi
 else
 	skip "SeaBIOS" "the package seabios is not installed"
@@ -28,16 +38,20 @@ fi
 # memtest86+: the banner on the serial line, and the first three tests without an error.
 image=/boot/memtest86+x64.bin
 if [ -r $image ]; then
-	"$VMSCOPE" run --kernel $image --append "console=ttyS0,115200" --mem 16M --timeout "${MEMTEST_SECONDS:-400}" \
-		--max-insns "${MEMTEST_INSNS:-9000000000}" >"$work/mem" 2>"$work/mem.err"
+	# The screen is drawn once a second of guest time, and short tests pass unseen; the tests run in order, so the
+	# highest number that was drawn says how many came before it.
+	"$VMSCOPE" run --kernel $image --append "console=ttyS0,115200" --mem 16M --timeout "${MEMTEST_SECONDS:-500}" \
+		--max-insns "${MEMTEST_INSNS:-2000000000}" >"$work/mem" 2>"$work/mem.err"
 	sed 's/\x1b\[[0-9;]*[A-Za-z]/\n/g' "$work/mem" >"$work/mem.txt"
-	grep -aq 'Memtest86+ v6.10' "$work/mem.txt" && ok "memtest86+ shows its banner on the serial line" ||
+	grep -aq 'Memtest86+ v6' "$work/mem.txt" && ok "memtest86+ shows its banner on the serial line" ||
 		fail "memtest86+ shows its banner on the serial line" "$(tail -c 300 "$work/mem.txt")" "$(tail -n 12 "$work/mem.err")"
-	for n in 0 1 2; do
-		grep -aq "#$n" "$work/mem.txt" && ok "memtest86+ begins test $n" || fail "memtest86+ begins test $n"
-	done
-	grep -aq '#3' "$work/mem.txt" && ok "memtest86+ finishes its first three tests" ||
-		fail "memtest86+ finishes its first three tests" "$(tail -c 300 "$work/mem.txt")" "$(grep -a 'instructions\|end' "$work/mem.err")"
+	last=$(grep -aoE '#[0-9]+  \[' "$work/mem.txt" | tr -dc '0-9\n' | sort -n | tail -n 1)
+	if [ "${last:-0}" -ge 3 ]; then
+		ok "memtest86+ finishes its first three tests (it is at test $last)"
+	else
+		fail "memtest86+ finishes its first three tests" "it is at test ${last:-none}" "$(tail -c 300 "$work/mem.txt")" \
+			"$(grep -a 'instructions\|end' "$work/mem.err")"
+	fi
 	errors=$(grep -ao 'Errors: *[0-9]*' "$work/mem.txt" | tr -dc '0-9\n' | sort -n | tail -n 1)
 	is "memtest86+ reports no error" 0 "${errors:-none reported}"
 else
