@@ -217,6 +217,11 @@ static enum err make_instance(struct kernel_trace *t, struct errmsg *why)
 	return ERR_OK;
 }
 
+static bool counts_by_perf(const struct kernel_trace *t)
+{
+	return t->perf_fd >= 0 && !t->cfg.insn_records;
+}
+
 static enum err enable_events(struct kernel_trace *t, struct errmsg *why)
 {
 	enum err e = write_file(t->dir, "events/kvm/enable", "1");
@@ -227,7 +232,8 @@ static enum err enable_events(struct kernel_trace *t, struct errmsg *why)
 		    "tracepoints)");
 	if (e != ERR_OK)
 		return err_set(why, e, "kernel events: events/kvm/enable refuses the write");
-	if (t->perf_fd >= 0 && !t->cfg.insn_records)
+	/* With the counter, only those that failed are worth a record. */
+	if (counts_by_perf(t) && write_file(t->dir, "events/kvm/kvm_emulate_insn/filter", "failed==1") != ERR_OK)
 		(void)!write_file(t->dir, "events/kvm/kvm_emulate_insn/enable", "0");
 	return ERR_OK;
 }
@@ -440,7 +446,12 @@ size_t kernel_trace_counts(struct kernel_trace *t, struct kernel_count *out, siz
 	pthread_mutex_lock(&t->lock);
 	n = kernel_decoder_counts(t->decoder, out, max);
 	pthread_mutex_unlock(&t->lock);
-	if (t->perf_fd >= 0 && !t->cfg.insn_records && t->perf_count && n < max) {
+	if (!counts_by_perf(t))
+		return n;
+	for (size_t i = 0; i < n; i++) /* the records are only those that failed */
+		if (strcmp(out[i].event, "kvm_emulate_insn") == 0)
+			out[i--] = out[--n];
+	if (t->perf_count && n < max) {
 		memset(&out[n], 0, sizeof out[n]);
 		snprintf(out[n].event, sizeof out[n].event, "kvm_emulate_insn");
 		out[n].reason = UINT32_MAX;
@@ -470,6 +481,9 @@ void kernel_trace_totals(struct kernel_trace *t, struct kernel_totals *out)
 		}
 		out->events += c->count;
 	}
+	pthread_mutex_lock(&t->lock);
+	kernel_decoder_refused(t->decoder, &out->refused);
+	pthread_mutex_unlock(&t->lock);
 	out->lost = t->lost;
 	out->emulates = out->emulated_insns && !out->hardware_exits;
 }

@@ -36,6 +36,16 @@ struct kernel_row {
 	uint64_t count;
 };
 
+/*
+ * Instructions that the kernel's emulator could not run and answered with #UD, though every CPU has them. A kvm_pvm
+ * host does that to user code instead of telling its user: the guest then goes on with a fault that it never made.
+ */
+struct kernel_refused {
+	uint64_t count, rip; /* rip and the rest: of the first */
+	uint8_t bytes[15], n_bytes;
+	char mnemonic[16];
+};
+
 struct kernel_totals {
 	uint64_t hardware_exits;  /* kvm_exit */
 	uint64_t entries;	  /* kvm_entry */
@@ -43,7 +53,8 @@ struct kernel_totals {
 	uint64_t userspace_exits; /* kvm_userspace_exit */
 	uint64_t other_exits;	  /* hardware exits that correspond to no SDM reason */
 	uint64_t events, lost;	  /* records read; records that the ring buffer dropped */
-	bool emulates;		  /* kvm_emulate_insn fired and kvm_exit did not */
+	struct kernel_refused refused;
+	bool emulates; /* kvm_emulate_insn fired and kvm_exit did not */
 };
 
 struct kernel_trace_config {

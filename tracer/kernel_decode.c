@@ -13,6 +13,8 @@
 #include <traceevent/event-parse.h>
 #include <traceevent/kbuffer.h>
 
+#include "core/x86/insn.h"
+
 #define EVENTS_MAX 128
 
 /* Which field tells kinds of one event apart, and which SDM reason the event stands for where kvm_exit is silent. */
@@ -36,7 +38,19 @@ struct known_event {
 	char name[32];
 	const struct event_rule *rule; /* NULL: counted by name only */
 	struct tep_format_field *key, *isa, *info1;
+	bool emulate, exception; /* kvm_emulate_insn, kvm_inj_exception */
 };
+
+/* kvm_emulate_insn: the fields that tell what could not be emulated. */
+struct insn_fields {
+	struct tep_format_field *rip, *len, *insn, *flags, *failed;
+};
+
+/* kvm_emulate_insn's flags */
+#define EMUL_PE (1u << 0)
+#define EMUL_VM (1u << 1)
+#define EMUL_CS_D (1u << 2)
+#define EMUL_CS_L (1u << 3)
 
 struct kernel_decoder {
 	struct tep_handle *tep;
@@ -47,6 +61,10 @@ struct kernel_decoder {
 	size_t n_events;
 	struct kernel_count counts[KERNEL_COUNTS_MAX];
 	size_t n_counts;
+	struct insn_fields insn;
+	struct tep_format_field *exception;
+	bool failed; /* the last event said that an instruction could not be emulated: this one */
+	struct kernel_refused last, refused;
 };
 
 struct svm_reason {
@@ -141,6 +159,13 @@ static void add_event(struct kernel_decoder *d, const char *root, const char *na
 	k->rule = rule_of(name);
 	if (k->rule && k->rule->key)
 		k->key = tep_find_field(e, k->rule->key);
+	k->emulate = strcmp(name, "kvm_emulate_insn") == 0;
+	k->exception = strcmp(name, "kvm_inj_exception") == 0;
+	if (k->emulate)
+		d->insn = (struct insn_fields){tep_find_field(e, "rip"), tep_find_field(e, "len"),
+		    tep_find_field(e, "insn"), tep_find_field(e, "flags"), tep_find_field(e, "failed")};
+	if (k->exception)
+		d->exception = tep_find_field(e, "exception");
 	k->isa = tep_find_field(e, "isa");
 	k->info1 = tep_find_field(e, "info1");
 	if (!d->pid)
@@ -267,6 +292,69 @@ static void classify(struct kernel_decoder *d, const struct known_event *k, cons
 	count(d, k, raw, isa, reason);
 }
 
+/* False: no CPU has it, and #UD is the right answer. */
+static bool decode_failed_insn(struct kernel_refused *r, uint32_t flags)
+{
+	enum x86_mode mode = flags & EMUL_VM	  ? X86_MODE_V86
+			     : !(flags & EMUL_PE) ? X86_MODE_REAL
+			     : flags & EMUL_CS_L  ? X86_MODE_LONG64
+						  : X86_MODE_PROT;
+	struct x86_insn i;
+
+	if (x86_decode(r->bytes, r->n_bytes,
+		flags & EMUL_CS_L   ? 8
+		: flags & EMUL_CS_D ? 4
+				    : 2,
+		mode, &i) != DECODE_OK ||
+	    i.class == INSN_CLASS_INVALID)
+		return false;
+	snprintf(r->mnemonic, sizeof r->mnemonic, "%s", x86_insn_name(i.id));
+	return true;
+}
+
+static void note_emulated(struct kernel_decoder *d, const void *data)
+{
+	const struct insn_fields *f = &d->insn;
+	struct kernel_refused *r = &d->last;
+	size_t n;
+
+	d->failed = f->insn && f->failed && number(f->failed, data) != 0;
+	if (!d->failed)
+		return;
+	memset(r, 0, sizeof *r);
+	n = (size_t)number(f->len, data);
+	if (n > sizeof r->bytes)
+		n = sizeof r->bytes;
+	if (n > (size_t)f->insn->size)
+		n = (size_t)f->insn->size;
+	memcpy(r->bytes, (const char *)data + f->insn->offset, n);
+	r->n_bytes = (uint8_t)n;
+	r->rip = number(f->rip, data);
+	d->failed = decode_failed_insn(r, (uint32_t)number(f->flags, data));
+}
+
+/* #UD right after an instruction that could not be emulated: the kernel gave it to the guest. */
+static void note_refused(struct kernel_decoder *d, const struct known_event *k, const void *data)
+{
+	if (k->emulate) {
+		note_emulated(d, data);
+		return;
+	}
+	if (d->failed && k->exception && number(d->exception, data) == 6) {
+		uint64_t before = d->refused.count;
+
+		if (!before)
+			d->refused = d->last;
+		d->refused.count = before + 1;
+	}
+	d->failed = false;
+}
+
+void kernel_decoder_refused(const struct kernel_decoder *d, struct kernel_refused *out)
+{
+	*out = d->refused;
+}
+
 void kernel_decoder_page(struct kernel_decoder *d, void *page)
 {
 	unsigned long long ts;
@@ -284,6 +372,7 @@ void kernel_decoder_page(struct kernel_decoder *d, void *page)
 			if (d->events[i].id != id)
 				continue;
 			classify(d, &d->events[i], data);
+			note_refused(d, &d->events[i], data);
 			break;
 		}
 	}
