@@ -36,11 +36,15 @@ X86_INLINE void alu_flags(struct x86_cpu *c, enum alu_op op, unsigned size, uint
 {
 	switch (op) {
 	case ALU_ADD:
-	case ALU_ADC:
 		x86_lazy_add(c, size, a, b, r);
 		break;
-	case ALU_SUB:
+	case ALU_ADC:
+		x86_lazy_adc(c, size, a, b, r);
+		break;
 	case ALU_SBB:
+		x86_lazy_sbb(c, size, a, b, r);
+		break;
+	case ALU_SUB:
 	case ALU_CMP:
 		x86_lazy_sub(c, size, a, b, r);
 		break;
@@ -144,19 +148,17 @@ X86_INLINE uint64_t unary_result(enum unary_op op, uint64_t a)
 	}
 }
 
-/* INC and DEC leave CF alone; NOT leaves all flags alone. */
+/* INC and DEC leave CF alone and overflow only into or out of the most negative value; NOT leaves all flags alone. */
 X86_INLINE void unary_flags(struct x86_cpu *c, enum unary_op op, unsigned size, uint64_t a, uint64_t r)
 {
-	bool cf = x86_cf(c);
+	uint64_t min = 1ull << (8 * size - 1);
 
 	switch (op) {
 	case UNARY_INC:
-		x86_lazy_add(c, size, a, 1, r);
-		x86_flags_set_cf(c, cf);
+		x86_lazy_raw(c, size, r, x86_cf(c), (r & x86_mask(size)) == min, (r & 15) == 0);
 		break;
 	case UNARY_DEC:
-		x86_lazy_sub(c, size, a, 1, r);
-		x86_flags_set_cf(c, cf);
+		x86_lazy_raw(c, size, r, x86_cf(c), (a & x86_mask(size)) == min, (r & 15) == 15);
 		break;
 	case UNARY_NEG:
 		x86_lazy_sub(c, size, 0, a, r);

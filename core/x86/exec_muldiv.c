@@ -191,8 +191,7 @@ X86_FAMILY_REG(cwd, extend_dx)
 /* Status flags by an 8-bit result, with AF and CF as given (the decimal instructions). */
 static void decimal_flags(struct x86_cpu *c, uint64_t al, bool af, bool cf)
 {
-	x86_lazy_cf_of(c, 1, al, cf, false);
-	c->lazy.aux = af ? FLAG_AF : 0;
+	x86_lazy_raw(c, 1, al, cf, false, af);
 }
 
 static enum x86_rc aaa_aas(struct x86_cpu *c, bool subtract)
