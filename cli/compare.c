@@ -108,6 +108,10 @@ void compare_consoles(const struct comparison *c, struct equivalence_row *row)
 		return;
 	if (console_cut(a, b)) /* the host gave up on the guest: what there is of the console is equal */
 		return;
+	/* It gave the guest #UD instead of running an instruction: what the guest printed after that is the host's
+	 * doing. */
+	if (b->end.kind == END_HOST_KVM && row->verdict.state == PG_UNKNOWN)
+		return;
 	size_t same = console_same(a, b);
 	row->verdict.state = PG_VIOLATED;
 	snprintf(row->first_divergence, sizeof row->first_divergence, "console byte %zu", same);

@@ -129,6 +129,22 @@ void kernel_view_merge(struct kernel_view *k, struct exit_stats *s)
 	stats_sort(s);
 }
 
+bool kernel_view_refused(const struct kernel_view *k, struct vm_end *end)
+{
+	const struct kernel_refused *r = &k->totals.refused;
+	char bytes[3 * sizeof r->bytes + 1] = "";
+	if (!k->trace || !r->count)
+		return false;
+	for (unsigned i = 0; i < r->n_bytes; i++)
+		snprintf(bytes + 3 * i, sizeof bytes - 3 * i, " %02x", r->bytes[i]);
+	end->kind = END_HOST_KVM;
+	end->code = 0;
+	snprintf(end->detail, sizeof end->detail,
+	    "the host's KVM cannot run this instruction, and gave the guest #UD instead: rip %#llx, bytes%s, %s",
+	    (unsigned long long)r->rip, bytes, r->mnemonic);
+	return true;
+}
+
 void kernel_view_efficiency(const struct kernel_view *k, struct efficiency_input *in)
 {
 	if (!k->trace)

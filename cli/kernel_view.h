@@ -39,6 +39,9 @@ void kernel_view_start(struct kernel_view *k, struct tracer *t);
 void kernel_view_stop(struct kernel_view *k);
 /* After stop: the kernel's rows take the place of ours for the reasons it counted; ours become child rows. */
 void kernel_view_merge(struct kernel_view *k, struct exit_stats *s);
+/* After stop: the kernel gave the guest #UD for an instruction that every CPU has: end says so (host_kvm), because what
+ * the guest did after it is the host's doing. Otherwise end stays as it is and the answer is false. */
+bool kernel_view_refused(const struct kernel_view *k, struct vm_end *end);
 /* The counts that the efficiency verdict needs, each with its source. */
 void kernel_view_efficiency(const struct kernel_view *k, struct efficiency_input *in);
 void kernel_view_close(struct kernel_view *k);

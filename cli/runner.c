@@ -203,6 +203,7 @@ static void collect(struct run *run, enum err e)
 		r->end.kind = e == ERR_AGAIN ? END_STOPPED : e == ERR_BUG ? END_BUG : END_HOST_ERROR;
 		snprintf(r->end.detail, sizeof r->end.detail, "%s", err_sentence(e));
 	}
+	(void)kernel_view_refused(&run->kernel, &r->end);
 	r->insns_known = run->ops->caps & MODE_CAP_COUNTS_INSNS;
 	r->insns = vm->clock.insns;
 	r->virtual_ns = clock_now_ns(&vm->clock);
@@ -271,6 +272,7 @@ enum err runner_run(
 
 static void take_down(struct run *run)
 {
+	kernel_view_close(&run->kernel);
 	if (run->vm)
 		vm_destroy(run->vm);
 	console_free(&run->console);
@@ -295,9 +297,21 @@ enum err runner_lockstep(const struct run_options *o, const struct mode_ops *sub
 	if (!e)
 		e = create(&b);
 	if (!e) {
+		struct tracer_config no_trace = {0};
+		kernel_view_open(&a.kernel, subject, &no_trace);
+		kernel_view_start(&a.kernel, NULL);
 		watch(&w, a.vm, o->timeout_ms);
 		equivalence_run(a.vm, b.vm, &opt, out);
 		unwatch(&w);
+		kernel_view_stop(&a.kernel);
+		/* What follows an instruction that the host cannot run is no difference between subject and reference.
+		 */
+		if (kernel_view_refused(&a.kernel, &out->subject_end)) {
+			out->verdict.state = PG_UNKNOWN;
+			snprintf(out->verdict.evidence, sizeof out->verdict.evidence, "%llu exits agree; %s",
+			    (unsigned long long)out->exits_compared, out->subject_end.detail);
+			out->first.found = false;
+		}
 	} else {
 		*why = results[results[0].why.text[0] ? 0 : 1].why;
 	}

@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tracer/kernel_decode.h"
@@ -113,7 +114,12 @@ static void remove_instance(void)
 		if (t->fds[i] >= 0)
 			close(t->fds[i]);
 	t->n_cpus = 0;
-	rmdir(cleanup.dir);
+	/* The reader may still be inside a read: the directory is busy until it comes back. */
+	for (unsigned i = 0; rmdir(cleanup.dir) != 0 && errno == EBUSY && i < 50; i++) {
+		const struct timespec pause = {.tv_nsec = 2000000};
+
+		nanosleep(&pause, NULL);
+	}
 }
 
 static void on_fatal(int sig)
