@@ -121,7 +121,7 @@ static bool looks_like_text(const char *head, size_t n)
 enum err reader_open(const char *path, struct trace_reader **out, struct errmsg *why)
 {
 	struct trace_reader *r = calloc(1, sizeof(*r));
-	struct stat st;
+	struct stat st = {0};
 	char head[4096];
 	ssize_t n = 0;
 	enum err e = ERR_OK;
