@@ -3,34 +3,15 @@
  */
 #include "core/x86/decode_tables.h"
 
-#define SSE(map, pfx, op, id, attr) SSE_MAP_##map(pfx, op, id, attr)
-#define SSE_ENTRY(pfx, op, id, attr) [SSE_##pfx][op] = {INSN_##id, attr},
-#define SSE_NONE(pfx, op, id, attr)
-
-#define SSE_MAP_1 SSE_ENTRY
-#define SSE_MAP_2 SSE_NONE
-#define SSE_MAP_3 SSE_NONE
-static const struct sse_entry sse_0f[4][256] = {
+static const struct sse_entry sse_map[3][4][256] = {
+#define SSE(map, prefix, op, id, attr) [(map)-1][SSE_##prefix][op] = {INSN_##id, attr},
 #include "core/x86/sse.def"
-};
-#undef SSE_MAP_1
-#undef SSE_MAP_2
-#define SSE_MAP_1 SSE_NONE
-#define SSE_MAP_2 SSE_ENTRY
-static const struct sse_entry sse_0f38[4][256] = {
-#include "core/x86/sse.def"
-};
-#undef SSE_MAP_2
-#undef SSE_MAP_3
-#define SSE_MAP_2 SSE_NONE
-#define SSE_MAP_3 SSE_ENTRY
-static const struct sse_entry sse_0f3a[4][256] = {
-#include "core/x86/sse.def"
+#undef SSE
 };
 
 const struct sse_entry *x86_map_sse(unsigned map, unsigned opcode, unsigned prefix, bool *known)
 {
-	const struct sse_entry(*t)[256] = map == 1 ? sse_0f : map == 2 ? sse_0f38 : sse_0f3a;
+	const struct sse_entry(*t)[256] = sse_map[map - 1];
 
 	*known = t[SSE_NP][opcode].id || t[SSE_66][opcode].id || t[SSE_F3][opcode].id || t[SSE_F2][opcode].id;
 	return &t[prefix][opcode];
