@@ -222,10 +222,17 @@ static int kvm_msr_filter_set(struct vm *vm, struct kvm_vm *k)
 static void kvm_caps_tune(struct kvm_vm *k)
 {
 #ifdef KVM_CAP_DISABLE_QUIRKS2
-	struct kvm_enable_cap quirks = {.cap = KVM_CAP_DISABLE_QUIRKS2, .args = {KVM_X86_QUIRK_OUT_7E_INC_RIP}};
+	/* OUT to port 7e must not skip itself early, and VMCALL must not be rewritten in guest memory. */
+	struct kvm_enable_cap quirks = {.cap = KVM_CAP_DISABLE_QUIRKS2};
+	const unsigned long unwanted = KVM_X86_QUIRK_OUT_7E_INC_RIP
+#ifdef KVM_X86_QUIRK_FIX_HYPERCALL_INSN
+				       | KVM_X86_QUIRK_FIX_HYPERCALL_INSN
+#endif
+	    ;
 	int mask = kvm_ioctl_value(k->dev_fd, KVM_CHECK_EXTENSION, KVM_CAP_DISABLE_QUIRKS2);
 
-	if (mask > 0 && (mask & KVM_X86_QUIRK_OUT_7E_INC_RIP))
+	quirks.args[0] = mask > 0 ? (unsigned long)mask & unwanted : 0;
+	if (quirks.args[0])
 		(void)kvm_ioctl(k->vm_fd, KVM_ENABLE_CAP, &quirks);
 #endif
 #ifdef KVM_CAP_EXIT_ON_EMULATION_FAILURE
