@@ -11,18 +11,18 @@
 
 #include "core/x86/cpu.h"
 
-#define X86_SYS_OPS(OP)                                                                                                \
-	OP(call_far_ptr)                                                                                               \
-	OP(call_far_mem)                                                                                               \
-	OP(jmp_far_ptr) OP(jmp_far_mem) OP(ret_far) OP(iret) OP(int_n) OP(int3) OP(into) OP(int1) OP(syscall)          \
-	    OP(sysret) OP(sysenter) OP(sysexit) OP(mov_to_sreg) OP(mov_from_sreg) OP(push_sreg) OP(pop_sreg)           \
-		OP(lds_family) OP(lgdt) OP(lidt) OP(sgdt) OP(sidt) OP(lldt) OP(ltr) OP(sldt) OP(str) OP(smsw) OP(lmsw) \
-		    OP(lar) OP(lsl) OP(verr) OP(verw) OP(arpl) OP(mov_from_cr) OP(mov_to_cr) OP(mov_from_dr)           \
-			OP(mov_to_dr) OP(clts) OP(hlt) OP(invd) OP(wbinvd) OP(invlpg) OP(invpcid) OP(rdmsr) OP(wrmsr)  \
-			    OP(rdtsc) OP(rdtscp) OP(rdpmc) OP(cpuid) OP(xgetbv) OP(xsetbv) OP(vmx) OP(monitor)         \
-				OP(mwait) OP(pause) OP(cli) OP(sti) OP(popf) OP(pushf) OP(in) OP(out) OP(ins) OP(outs) \
-				    OP(rsm) OP(swapgs) OP(rdfsbase) OP(rdgsbase) OP(wrfsbase) OP(wrgsbase) OP(rdrand)  \
-					OP(rdseed) OP(clac) OP(stac) OP(getsec)
+/* clang-format off */
+#define X86_SYS_OPS(OP) \
+	OP(call_far_ptr) OP(call_far_mem) OP(jmp_far_ptr) OP(jmp_far_mem) OP(ret_far) OP(iret) OP(int_n) \
+	OP(int3) OP(into) OP(int1) OP(syscall) OP(sysret) OP(sysenter) OP(sysexit) OP(mov_to_sreg) \
+	OP(mov_from_sreg) OP(push_sreg) OP(pop_sreg) OP(lds_family) OP(lgdt) OP(lidt) OP(sgdt) OP(sidt) \
+	OP(lldt) OP(ltr) OP(sldt) OP(str) OP(smsw) OP(lmsw) OP(lar) OP(lsl) OP(verr) OP(verw) OP(arpl) \
+	OP(mov_from_cr) OP(mov_to_cr) OP(mov_from_dr) OP(mov_to_dr) OP(clts) OP(hlt) OP(invd) OP(wbinvd) \
+	OP(invlpg) OP(invpcid) OP(rdmsr) OP(wrmsr) OP(rdtsc) OP(rdtscp) OP(rdpmc) OP(cpuid) OP(xgetbv) \
+	OP(xsetbv) OP(vmx) OP(monitor) OP(mwait) OP(pause) OP(cli) OP(sti) OP(popf) OP(pushf) OP(in) OP(out) \
+	OP(ins) OP(outs) OP(rsm) OP(swapgs) OP(rdfsbase) OP(rdgsbase) OP(wrfsbase) OP(wrgsbase) OP(rdrand) \
+	OP(rdseed) OP(clac) OP(stac) OP(getsec)
+/* clang-format on */
 
 #define X86_SYS_PROTOTYPE(name) enum x86_rc x86_op_##name(struct x86_cpu *c, const struct x86_insn *i);
 X86_SYS_OPS(X86_SYS_PROTOTYPE)
