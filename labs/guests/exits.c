@@ -3,9 +3,9 @@
  * of them really exit depends on the controls (--controls): that is the experiment.
  *
  * Every kind is a parameter: "exits cpuid=10 out=0". "only=1" sets the counts that are not given to 0. Kinds that need
- * IRETQ (gp, ud, hlt: the guest takes an exception or an interrupt and returns) and VMCALL (which KVM rewrites in place
- * on the other vendor's CPU) default to 0; so does rdtsc, whose value no second run repeats.
- * end=hlt or end=triple choose another end than a byte to 0xf4.
+ * IRETQ (gp, ud, hlt: the guest takes an exception or an interrupt and returns), XGETBV (which a KVM that emulates
+ * every instruction lacks) and VMCALL (which KVM rewrites in place on the other vendor's CPU) default to 0; so does
+ * rdtsc, whose value no second run repeats. end=hlt or end=triple choose another end than a byte to 0xf4.
  *
  * Each line: the kind, how often, and a checksum over what the guest saw (sum * 31 + value).
  */
@@ -209,8 +209,21 @@ static void do_xsetbv(uint32_t n)
 	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4 | CR4_OSXSAVE));
 	for (uint32_t i = 0; i < n; i++)
 		__asm__ volatile("xsetbv" : : "a"(i & 1 ? 3 : 1), "d"(0), "c"(0));
-	__asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
-	saw(a);
+	saw(n);
+	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4));
+}
+
+static void do_xgetbv(uint32_t n)
+{
+	uint64_t cr4;
+	__asm__ volatile("movq %%cr4, %0" : "=r"(cr4));
+	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4 | CR4_OSXSAVE));
+	while (n--) {
+		uint32_t a;
+		uint32_t d;
+		__asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+		saw(a & 1);
+	}
 	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4));
 }
 
@@ -329,6 +342,7 @@ static const struct kind {
     {"wbinvd", 2, do_wbinvd},
     {"invd", 2, do_invd},
     {"rdtsc", 0, do_rdtsc},
+    {"xgetbv", 0, do_xgetbv},
     {"vmcall", 0, do_vmcall},
     {"gp", 0, do_gp},
     {"ud", 0, do_ud},

@@ -80,7 +80,7 @@ return function(g)
 			local cr4 = g:read_cr(4)
 			g:mov_cr(4, cr4 | CR4_OSXSAVE)
 			times(n, function(i) g:xsetbv(0, i % 2 == 1 and 3 or 1) end)
-			saw(g:xgetbv(0) & 0xffffffff)
+			saw(n)
 			g:mov_cr(4, cr4)
 		end },
 		{ "pause", 3, function(n) times(n, function() g:pause() end) end },
@@ -88,6 +88,12 @@ return function(g)
 		{ "wbinvd", 2, function(n) times(n, function() g:wbinvd() end) end },
 		{ "invd", 2, function(n) times(n, function() g:invd() end) end },
 		{ "rdtsc", 0, function(n) times(n, function() g:rdtsc() end) end },
+		{ "xgetbv", 0, function(n)
+			local cr4 = g:read_cr(4)
+			g:mov_cr(4, cr4 | CR4_OSXSAVE)
+			times(n, function() saw(g:xgetbv(0) & 1) end)
+			g:mov_cr(4, cr4)
+		end },
 		{ "vmcall", 0, function(n)
 			times(n, function()
 				local answer, vector = g:vmcall(0x7fff)
