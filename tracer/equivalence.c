@@ -244,6 +244,57 @@ static void patch(struct equivalence *q)
 	q->out->exempt[EXEMPT_PATCHED]++;
 }
 
+/*
+ * A KVM that steps by TF lets the guest see it: PUSHF, interrupts and exceptions save it to the stack. It is the
+ * debugger's bit, not the guest's: a saved flags word that differs from the reference's by TF alone loses it again.
+ */
+#define STACK_BYTES 256u
+
+static uint16_t *stack_word(struct equivalence *q, struct vm *vm, uint64_t offset)
+{
+	const struct x86_state *s = &q->r->cpu.s;
+	uint64_t sp = q->r->cpu.stack_size == 2	  ? (uint16_t)(s->gpr[X86_RSP] + offset)
+		      : q->r->cpu.stack_size == 4 ? (uint32_t)(s->gpr[X86_RSP] + offset)
+						  : s->gpr[X86_RSP] + offset;
+	gva_t linear = sp + (q->r->cpu.mode == X86_MODE_LONG64 ? 0 : s->seg[X86_SS].base);
+	uint8_t *page;
+	gpa_t gpa;
+
+	if ((linear & 1) || !x86_translate(&q->r->cpu, linear, &gpa))
+		return NULL;
+	page = mem_page(&vm->mem, gpa, true);
+	return page ? (uint16_t *)(void *)(page + (gpa & (PAGE_SIZE_4K - 1))) : NULL;
+}
+
+/* SYSCALL saves flags to R11, and the address after itself to RCX. */
+static void take_out_of_r11(struct equivalence *q)
+{
+	const struct x86_state *a = vcpu_state(q->s), *b = vcpu_state(q->r);
+	struct x86_state *w;
+
+	if (!a || !b || (a->gpr[X86_R11] ^ b->gpr[X86_R11]) != FLAG_TF || (b->gpr[X86_R11] & 0x802a) != FLAG_R1 ||
+	    b->gpr[X86_RCX] != q->last_rip + 2)
+		return;
+	w = vcpu_state_for_write(q->s, DIRTY_GPR);
+	if (w)
+		w->gpr[X86_R11] &= ~(uint64_t)FLAG_TF;
+	q->out->exempt[EXEMPT_STEP_FLAG]++;
+}
+
+static void take_out_step_flag(struct equivalence *q)
+{
+	for (uint64_t o = 0; o < STACK_BYTES; o += 2) {
+		uint16_t *a = stack_word(q, q->subject, o);
+		const uint16_t *b = stack_word(q, q->reference, o);
+
+		if (!a || !b || (*a ^ *b) != FLAG_TF || (*b & 0x802a) != FLAG_R1)
+			continue;
+		*a = *b;
+		q->out->exempt[EXEMPT_STEP_FLAG]++;
+	}
+	take_out_of_r11(q);
+}
+
 /* The subject's step may have been longer: a REP string at once, or the first instruction of a handler too. */
 static bool catch_up(struct equivalence *q)
 {
@@ -289,6 +340,7 @@ static bool compare_step(struct equivalence *q, const struct vm_exit *s)
 	feed_mirror_slots(q);
 	if (q->last_unfed)
 		patch(q);
+	take_out_step_flag(q);
 	if (!compare_registers(q, NULL, q->last_rip)) {
 		before = q->out->first;
 		q->out->first.found = false;
@@ -296,9 +348,20 @@ static bool compare_step(struct equivalence *q, const struct vm_exit *s)
 			q->out->first = before;
 			return false;
 		}
+		take_out_step_flag(q);
 	}
 	note_root(q, &q->r->cpu.s);
 	return !checkpoint_due(q) || compare_memory(q);
+}
+
+/* The subject's step did no more than leave a REP whose count was used up: the reference is there already. */
+static bool only_rep_tail(struct equivalence *q, const struct vm_exit *s)
+{
+	const struct x86_state *a = vcpu_state(q->s), *b = vcpu_state(q->r);
+	bool tail = q->rep_tail;
+
+	q->rep_tail = false;
+	return tail && s->reason == EXIT_VMM_DEBUG && a && b && registers_equal(q, a, b);
 }
 
 static bool turn_insns(struct equivalence *q)
@@ -315,6 +378,8 @@ static bool turn_insns(struct equivalence *q)
 	}
 	if (!replay_injections(q))
 		return false;
+	if (only_rep_tail(q, &s))
+		return true;
 	feed_arm(q, &s);
 	do {
 		q->last_rip = vcpu_state(q->r) ? q->r->cpu.s.rip : 0;

@@ -138,6 +138,7 @@ bool compare_registers(struct equivalence *q, const struct vm_exit *s, uint64_t 
 			return false;
 		}
 		q->out->exempt[EXEMPT_REP_TAIL]++;
+		q->rep_tail = true;
 	}
 	flags = a->rflags ^ b->rflags;
 	if (flags & flags_mask(q)) {

@@ -30,7 +30,8 @@ struct equivalence {
 	struct injection injections[INJECTIONS_MAX];
 	unsigned n_injections;
 	bool subject_reset, lost_injection;
-	bool aligned; /* both stand behind the same exit or instruction */
+	bool rep_tail; /* the subject stands at a REP whose count is used up; the reference behind it */
+	bool aligned;  /* both stand behind the same exit or instruction */
 	/* feeding */
 	const struct vm_exit *feed; /* the exit that the reference is to meet */
 	bool fed, unfed_access, wrong_write;
