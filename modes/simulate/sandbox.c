@@ -75,7 +75,8 @@ static int l_random(lua_State *L)
 	lua_Integer high = luaL_checkinteger(L, args == 1 ? 1 : 2);
 	luaL_argcheck(L, low <= high, args == 1 ? 1 : 2, "the interval is empty");
 	uint64_t span = (uint64_t)high - (uint64_t)low;
-	lua_pushinteger(L, (lua_Integer)((uint64_t)low + (span == UINT64_MAX ? r : r % (span + 1))));
+	uint64_t pick = (uint64_t)low + (span == UINT64_MAX ? r : r % (span + 1));
+	lua_pushinteger(L, (lua_Integer)pick);
 	return 1;
 }
 
