@@ -107,10 +107,14 @@ bool arg_is(const char *name, const char *value)
 
 void guest_exit(uint8_t code)
 {
-	/* Bochs has no debug-exit device: there, this word written to port 0x8900 switches the machine off. */
-	if (arg_is("machine", "bochs"))
+	/* Bochs has no debug-exit device: there, this word written to port 0x8900 switches the machine off, at once, so
+	 * the UART's shift register has to be empty first. */
+	if (arg_is("machine", "bochs")) {
+		while (!(in8(UART + 5) & 0x40))
+			;
 		for (const char *p = "Shutdown"; *p; p++)
 			out8(0x8900, (uint8_t)*p);
+	}
 	out8(DEBUG_EXIT, code);
 	for (;;)
 		__asm__ volatile("cli; hlt");
