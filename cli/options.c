@@ -208,7 +208,7 @@ static int set_timeout(struct run_options *o, const char *arg)
 
 static int set_cpus(const char *arg)
 {
-	uint64_t n;
+	uint64_t n = 0;
 	int bad = set_count("cpus", arg, &n);
 	if (!bad && n != 1)
 		return cli_usage("--cpus %s: more than one CPU comes with a later version: use --cpus 1", arg);

@@ -55,7 +55,7 @@ enum err runner_check(const struct run_options *o, const struct mode_ops *ops, c
 	const char *mode = mode_name(ops->mode), *type = type_name(ops->type);
 	*controls = o->controls ? o->controls : ops->default_profile;
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(p[i].name, *controls) == 0 && !(p[i].backends & ops->profiles))
+		if (*controls && strcmp(p[i].name, *controls) == 0 && !(p[i].backends & ops->profiles))
 			return err_set(why, ERR_UNSUPPORTED,
 			    "--controls %s: not with %s/%s, which runs under %s: leave --controls out", *controls, mode,
 			    type, ops->default_profile);

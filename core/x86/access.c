@@ -190,7 +190,7 @@ enum x86_rc x86_lin_probe(struct x86_cpu *c, gva_t la, unsigned n, enum x86_priv
 
 enum x86_rc x86_load_slow(struct x86_cpu *c, unsigned seg, uint64_t off, unsigned size, uint64_t *v)
 {
-	gva_t la;
+	gva_t la = 0;
 	enum x86_rc rc = x86_linear(c, seg, off, size, X86_ACCESS_READ, &la);
 
 	return rc == X86_OK ? x86_lin_load(c, la, size, c->user, v) : rc;
@@ -198,7 +198,7 @@ enum x86_rc x86_load_slow(struct x86_cpu *c, unsigned seg, uint64_t off, unsigne
 
 enum x86_rc x86_store_slow(struct x86_cpu *c, unsigned seg, uint64_t off, unsigned size, uint64_t v)
 {
-	gva_t la;
+	gva_t la = 0;
 	enum x86_rc rc = x86_linear(c, seg, off, size, X86_ACCESS_WRITE, &la);
 
 	return rc == X86_OK ? x86_lin_store(c, la, size, c->user, v) : rc;
@@ -209,7 +209,7 @@ enum x86_rc x86_store_slow(struct x86_cpu *c, unsigned seg, uint64_t off, unsign
 static enum x86_rc locate128(
     struct x86_cpu *c, unsigned seg, uint64_t off, bool align16, unsigned how, struct x86_place *p)
 {
-	gva_t la;
+	gva_t la = 0;
 	enum x86_rc rc = x86_linear(c, seg, off, 16, how & X86_ACCESS_WRITE ? X86_ACCESS_WRITE : X86_ACCESS_READ, &la);
 
 	if (align16 && (rc == X86_OK || (rc == X86_FAULT && c->fault.vector == VEC_AC)) && (la & 15))
@@ -249,7 +249,7 @@ enum x86_rc x86_rmw_load_slow(
     struct x86_cpu *c, unsigned seg, uint64_t off, unsigned size, uint64_t *v, struct x86_rmw *m)
 {
 	uint8_t buf[8];
-	gva_t la;
+	gva_t la = 0;
 	enum x86_rc rc = x86_linear(c, seg, off, size, X86_ACCESS_WRITE, &la);
 
 	m->host = NULL;
@@ -303,7 +303,7 @@ uint8_t *x86_span(struct x86_cpu *c, unsigned seg, uint64_t off, bool write, siz
 	bool code = false;
 	uint8_t *host;
 	gpa_t gpa;
-	gva_t la;
+	gva_t la = 0;
 	enum x86_rc rc;
 
 	/* The last byte of the page may lie beyond the limit: shorten until the whole range is inside. */
@@ -342,8 +342,8 @@ enum x86_rc x86_fetch_page(struct x86_cpu *c, gva_t la, const uint8_t **page, gp
 enum x86_rc x86_fetch(struct x86_cpu *c, gva_t la, uint8_t *buf, size_t want, size_t *got)
 {
 	size_t in_page = PAGE_SIZE_4K - (la & (PAGE_SIZE_4K - 1));
-	const uint8_t *page;
-	gpa_t gpa;
+	const uint8_t *page = NULL;
+	gpa_t gpa = 0;
 	enum x86_rc rc = x86_fetch_page(c, la, &page, &gpa);
 
 	*got = 0;

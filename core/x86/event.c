@@ -182,7 +182,7 @@ static enum x86_rc through_gate(struct x86_cpu *c, const struct x86_event *ev, c
 	unsigned type = x86_systype(g->attr), new_cpl;
 	bool lma = x86_lma(c), v86 = c->mode == X86_MODE_V86, wide = type >= DESC_TSS32;
 	struct x86_transfer t;
-	struct x86_desc cs;
+	struct x86_desc cs = {0};
 	struct x86_seg ss = c->s.seg[X86_SS];
 	struct frame f = {.size = lma ? 8 : wide ? 4 : 2, .flags = saved_flags(c, ev), .ret = ret};
 	uint64_t sp = c->s.gpr[X86_RSP], target = wide ? g->offset : (uint16_t)g->offset;
@@ -255,7 +255,7 @@ static enum x86_rc through_task_gate(
 /* One delivery. s.rip must be at the interrupted or causing instruction; ret is what the handler returns to. */
 static enum x86_rc deliver_once(struct x86_cpu *c, const struct x86_event *ev, uint64_t ret)
 {
-	struct x86_desc g;
+	struct x86_desc g = {0};
 	enum x86_rc rc;
 
 	x86_flags_sync(c);

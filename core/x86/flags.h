@@ -65,7 +65,7 @@ X86_INLINE void x86_lazy_raw(struct x86_cpu *c, unsigned size, uint64_t res, boo
 {
 	c->lazy.op = LAZY_RAW;
 	c->lazy.res = x86_sext(size, res);
-	c->lazy.src1 = (uint64_t)cf << 63 | (uint64_t)(cf != of) << 62;
+	c->lazy.src1 = (cf ? 1ull << 63 : 0) | (cf != of ? 1ull << 62 : 0);
 	c->lazy.aux = af ? FLAG_AF : 0;
 }
 
@@ -182,7 +182,7 @@ X86_INLINE void x86_flags_set_cf_of(struct x86_cpu *c, bool cf, bool of)
 	if (c->lazy.op) {
 		c->lazy.aux = x86_af(c) ? FLAG_AF : 0;
 		c->lazy.op = LAZY_RAW;
-		c->lazy.src1 = (uint64_t)cf << 63 | (uint64_t)(cf != of) << 62;
+		c->lazy.src1 = (cf ? 1ull << 63 : 0) | (cf != of ? 1ull << 62 : 0);
 	} else {
 		c->s.rflags = (c->s.rflags & ~(uint64_t)(FLAG_CF | FLAG_OF)) | (cf ? FLAG_CF : 0) | (of ? FLAG_OF : 0);
 	}

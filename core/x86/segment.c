@@ -113,7 +113,7 @@ struct x86_seg x86_real_seg(const struct x86_cpu *c, const struct x86_seg *old, 
 
 enum x86_rc x86_check_ss(struct x86_cpu *c, uint16_t sel, unsigned cpl, uint8_t bad, struct x86_seg *out)
 {
-	struct x86_desc d;
+	struct x86_desc d = {0};
 	enum x86_rc rc;
 
 	if (x86_is_null(sel))
@@ -152,7 +152,7 @@ static enum x86_rc load_ss(struct x86_cpu *c, uint16_t sel)
 
 static enum x86_rc load_data(struct x86_cpu *c, unsigned sreg, uint16_t sel)
 {
-	struct x86_desc d;
+	struct x86_desc d = {0};
 	unsigned dpl, rpl = sel & 3;
 	enum x86_rc rc;
 
