@@ -45,7 +45,6 @@ static const struct kvm_need needs[] = {
     {KVM_CAP_VCPU_EVENTS, 1, "KVM_CAP_VCPU_EVENTS"},
     {KVM_CAP_DEBUGREGS, 1, "KVM_CAP_DEBUGREGS"},
     {KVM_CAP_XSAVE, 1, "KVM_CAP_XSAVE"},
-    {KVM_CAP_XCRS, 1, "KVM_CAP_XCRS"},
     {KVM_CAP_SET_GUEST_DEBUG, 1, "KVM_CAP_SET_GUEST_DEBUG"},
     {KVM_CAP_X86_USER_SPACE_MSR, 1, "KVM_CAP_X86_USER_SPACE_MSR"},
     {KVM_CAP_X86_MSR_FILTER, 1, "KVM_CAP_X86_MSR_FILTER"},
@@ -271,6 +270,7 @@ static enum err kvm_vm_open(struct vm *vm, struct kvm_vm *k, struct errmsg *why)
 	if (rc < (int)sizeof(struct kvm_run))
 		return err_set(why, ERR_IO, "KVM_GET_VCPU_MMAP_SIZE: %d bytes", rc);
 	k->run_size = (size_t)rc;
+	k->has_xcrs = kvm_ioctl_value(k->dev_fd, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
 	k->has_sregs2 = kvm_ioctl_value(k->dev_fd, KVM_CHECK_EXTENSION, KVM_CAP_SREGS2) > 0;
 	return ERR_OK;
 }
@@ -343,6 +343,17 @@ static void kvm_adjust_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, ui
 	}
 }
 
+/* A host CPU without XSAVE cannot lend it to a guest. */
+static void cpuid_without_xsave(uint32_t leaf, uint32_t out[4])
+{
+	if (leaf == 1)
+		out[2] &= ~(1u << 26 | 1u << 27 | 1u << 28); /* XSAVE, OSXSAVE, AVX */
+	if (leaf == 7)
+		out[1] &= ~(1u << 5); /* AVX2 */
+	if (leaf == 0xd)
+		memset(out, 0, 4 * sizeof out[0]);
+}
+
 /* The project's one CPUID model. KVM itself then follows CR4 (OSXSAVE) and XCR0 (leaf 0xd), as the model does. */
 static enum err kvm_cpuid_set(struct vcpu *v, struct errmsg *why)
 {
@@ -356,6 +367,8 @@ static enum err kvm_cpuid_set(struct vcpu *v, struct errmsg *why)
 		struct kvm_cpuid_entry2 *c = &set.entries[i];
 
 		x86_cpuid(&v->cpu, leaves[i][0], leaves[i][1], out);
+		if (!kvm_of(v->vm)->has_xcrs)
+			cpuid_without_xsave(leaves[i][0], out);
 		c->function = leaves[i][0];
 		c->index = leaves[i][1];
 		c->flags = kvm_leaf_indexed(c->function) ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0;
@@ -533,6 +546,7 @@ void kvm_facts_read(struct kvm_facts *f)
 	f->msr_filter = kvm_ioctl_value(fd, KVM_CHECK_EXTENSION, KVM_CAP_X86_MSR_FILTER) > 0;
 	f->readonly_mem = kvm_ioctl_value(fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) > 0;
 	f->immediate_exit = kvm_ioctl_value(fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) > 0;
+	f->xsave = kvm_ioctl_value(fd, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
 	f->guest_debug = kvm_ioctl_value(fd, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG) > 0;
 	close(fd);
 }

@@ -13,7 +13,7 @@ struct kvm_facts {
 	bool emulates;	  /* kvm_pvm: the kernel's instruction emulator runs an ordinary guest */
 	int memory_slots; /* 0: unknown */
 	int sync_regs;	  /* KVM_CAP_SYNC_REGS mask */
-	bool msr_filter, readonly_mem, immediate_exit, guest_debug;
+	bool msr_filter, readonly_mem, immediate_exit, guest_debug, xsave;
 };
 
 extern const struct mode_ops mode_virtualize_type2_ops;

@@ -46,7 +46,7 @@ struct kvm_vm {
 	int dev_fd, vm_fd;
 	size_t run_size;
 	struct kvm_slot slots[MEM_SLOTS_MAX];
-	bool has_sregs2;
+	bool has_sregs2, has_xcrs;
 	struct kvm_cpuid_change changes[KVM_CPUID_CHANGES_MAX];
 	unsigned n_changes;
 	/* The MSRs of struct x86_state that this host's KVM knows. */

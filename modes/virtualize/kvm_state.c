@@ -411,6 +411,8 @@ static enum err xcr0_get(struct vcpu *v)
 {
 	struct kvm_xcrs x;
 
+	if (!kvm_of(v->vm)->has_xcrs)
+		return ERR_OK;
 	if (kvm_ioctl(kvcpu_of(v)->fd, KVM_GET_XCRS, &x) < 0)
 		return ERR_IO;
 	for (uint32_t i = 0; i < x.nr_xcrs && i < KVM_MAX_XCRS; i++)
@@ -423,6 +425,8 @@ static enum err xcr0_set(struct vcpu *v)
 {
 	struct kvm_xcrs x;
 
+	if (!kvm_of(v->vm)->has_xcrs)
+		return ERR_OK;
 	memset(&x, 0, sizeof x);
 	x.nr_xcrs = 1;
 	x.xcrs[0].value = v->cpu.s.xcr0;

@@ -36,6 +36,8 @@ nested_guest() { # name
 nested_check() {
 	local kind=$1 label=$2 build status=0 run='.runs[] | select(.mode == "virtualize" and .type == 2)'
 	build=$(dirname "$(readlink -f "$VMSCOPE")")
+	# Bochs is a tenth as fast: two guests that run long stay out.
+	[ "$kind" = amd ] || nested_guests=(hello exits primes boot16 paging modes)
 	unit=$build/tests/unit/test_virtualize_kvm
 	nested_script >"$work/script"
 	files=("$VMSCOPE" "$build"/guests/*)
