@@ -34,7 +34,7 @@ Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2);)
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
-        -Wimplicit-fallthrough -Wcast-qual -Wswitch-enum -Wno-sign-conversion
+        -Wimplicit-fallthrough -Wcast-qual -Wswitch-enum -Wno-sign-conversion -Wno-gnu-variable-sized-type-not-at-end
 WARN += $(if $(filter 1,$(WERROR)),-Werror)
 OPT_debug   := -O1 -g
 OPT_release := -O2 -g
@@ -162,7 +162,7 @@ LINT_C := $(sort $(C_SRC) $(HEADERS))
 SHELL_FILES := .ci/run $(shell grep -lE '^\#!/bin/(ba)?sh' tools/* 2>/dev/null) $(wildcard tests/*/*.sh)
 LUA_FILES := $(wildcard labs/guests/*.lua labs/guests/*/*.lua modes/simulate/costs/*.lua modes/simulate/*.lua)
 
-lint: lint-layers lint-format lint-headers lint-titles lint-shell lint-lua metal-check lint-cppcheck lint-tidy ## all static checks
+lint: lint-layers lint-format lint-headers lint-titles lint-shell lint-lua metal-check lint-cppcheck lint-tidy lint-analyze ## all static checks
 
 lint-layers: ## who may include whom
 	@tools/lint-layers
@@ -178,12 +178,17 @@ lint-lua:
 lint-cppcheck: ## cppcheck, warnings and portability
 	@cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr --enable=warning,portability \
 	  --suppress=missingIncludeSystem --suppress=syntaxError:*.def -I. -D_GNU_SOURCE -DVMSCOPE_VERSION='""' -D__x86_64__ -j $(JOBS) $(filter-out tests/%,$(C_SRC))
-lint-tidy: compile_commands.json ## clang-tidy: bugs, and paths that dereference NULL
+lint-analyze: $(patsubst %.c,$(O)/analyze/%.ok,$(filter-out tests/%,$(C_SRC))) ## gcc -fanalyzer: paths that leak, or dereference NULL
+lint-tidy: compile_commands.json ## clang-tidy: its bugprone checks
 	@printf '%s\n' $(filter-out tests/%,$(C_SRC)) | xargs -P $(JOBS) -n 4 tools/tidy
 
 $(O)/%.h.ok: %.h $(O)/.flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -MF $(O)/$*.h.d -MT $@ -fsyntax-only -x c $< && touch $@
+
+$(O)/analyze/%.ok: %.c $(O)/.flags
+	@mkdir -p $(@D)
+	$(Q)gcc $(CFLAGS) -O1 -fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitialized-value -MMD -MP -MF $(@:.ok=.d) -MT $@ -c $< -o /dev/null && touch $@
 
 # --- Bare metal ----------------------------------------------------------------------------------------------------
 METAL_FLAGS := -std=gnu11 -I. -I$(O)/gen $(WARN) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
@@ -212,4 +217,4 @@ help: ## this list
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 .PHONY: all program setup setup-tests demo unit tests check check-long asan bench sizes lint lint-layers lint-format \
-        lint-headers lint-titles lint-shell lint-lua lint-cppcheck lint-tidy metal-check install clean help FORCE
+        lint-headers lint-titles lint-shell lint-lua lint-cppcheck lint-tidy lint-analyze metal-check install clean help FORCE

@@ -73,8 +73,9 @@ uint64_t clock_next_deadline(const struct clock *c)
 
 void clock_run_due(struct clock *c)
 {
-	while (c->next_ns != CLOCK_NEVER && c->next_ns <= clock_now_ns(c)) {
-		struct clock_timer *t = earliest(c);
+	struct clock_timer *t;
+
+	while (c->next_ns != CLOCK_NEVER && c->next_ns <= clock_now_ns(c) && (t = earliest(c)) != NULL) {
 		uint64_t deadline = t->deadline_ns;
 
 		t->deadline_ns = CLOCK_NEVER;

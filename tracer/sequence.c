@@ -174,17 +174,17 @@ void sequence_verdict(const struct sequence *reference, const struct sequence *s
 	uint64_t exempt;
 	char a[160], b[160];
 	*diff = sequence_compare(reference, subject, &exempt);
-	unsigned long long n = diff->compared, slices = exempt;
+	unsigned long long n = diff->compared, slices = exempt, dropped = reference->dropped;
+	dropped += subject->dropped;
 	if (diff->differ) {
 		sequence_describe(diff->reference, a, sizeof a);
 		sequence_describe(diff->subject, b, sizeof b);
 		out->state = PG_VIOLATED;
 		snprintf(out->evidence, sizeof out->evidence, "exit %llu differs: reference %s, subject %s", n, a, b);
-	} else if (reference->dropped || subject->dropped) {
+	} else if (dropped) {
 		out->state = PG_UNKNOWN;
 		snprintf(out->evidence, sizeof out->evidence,
-		    "%llu exits are equal, but %llu more were not kept: memory was short", n,
-		    (unsigned long long)(reference->dropped + subject->dropped));
+		    "%llu exits are equal, but %llu more were not kept: memory was short", n, dropped);
 	} else if (n == 0) {
 		out->state = PG_UNKNOWN;
 		snprintf(out->evidence, sizeof out->evidence, "no exit to compare");
