@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # What both nested machines must show, after tests/e2e/lib.sh: nested_check KIND LABEL. KIND: amd or intel.
+: "${work:?set by tests/e2e/lib.sh}"
 
 nested_guests=(hello exits primes boot16 timer paging modes sensitive)
 
