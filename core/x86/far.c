@@ -145,7 +145,7 @@ static enum x86_rc far_call_gate(struct x86_cpu *c, const struct x86_desc *g, bo
 {
 	unsigned type = x86_systype(g->attr), size = x86_lma(c) ? 8 : type == DESC_CALL32 ? 4 : 2;
 	uint64_t target = size == 2 ? (uint16_t)g->offset : g->offset, sp = x86_sp(c);
-	struct x86_desc cs;
+	struct x86_desc cs = {0};
 	enum x86_rc rc;
 
 	if (x86_dpl(g->attr) < c->cpl || (g->sel & 3u) > x86_dpl(g->attr) || g->malformed)
@@ -209,7 +209,7 @@ static enum x86_rc far_task(struct x86_cpu *c, const struct x86_insn *i, const s
 
 static enum x86_rc far_transfer(struct x86_cpu *c, const struct x86_insn *i, struct far_target to, bool call)
 {
-	struct x86_desc d;
+	struct x86_desc d = {0};
 	enum x86_rc rc;
 
 	if (c->mode < X86_MODE_PROT)
@@ -357,7 +357,7 @@ static enum x86_rc ret_outer(
 enum x86_rc x86_op_ret_far(struct x86_cpu *c, const struct x86_insn *i)
 {
 	uint64_t sp = x86_sp(c), off, sel64;
-	struct x86_desc cs;
+	struct x86_desc cs = {0};
 	uint16_t sel;
 	enum x86_rc rc = x86_pop_tmp(c, &sp, i->opsize, &off);
 

@@ -115,7 +115,7 @@ static enum x86_rc iret_prot(struct x86_cpu *c, const struct x86_insn *i, struct
 	unsigned old_cpl = c->cpl, cpl;
 	uint16_t sel = (uint16_t)m->cs;
 	struct x86_seg ss;
-	struct x86_desc cs;
+	struct x86_desc cs = {0};
 	uint64_t flags;
 	bool stack;
 	enum x86_rc rc = x86_check_return_cs(c, &sel, m->rip, &cs);
@@ -157,7 +157,7 @@ static enum x86_rc iret_prot(struct x86_cpu *c, const struct x86_insn *i, struct
 /* NT set: the back link of the current TSS says which task was interrupted. */
 static enum x86_rc iret_task(struct x86_cpu *c, const struct x86_insn *i)
 {
-	struct x86_desc tss;
+	struct x86_desc tss = {0};
 	uint64_t link;
 	unsigned type;
 	enum x86_rc rc = x86_load_sys(c, c->s.tr.base, 2, &link);

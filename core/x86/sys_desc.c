@@ -216,7 +216,7 @@ enum x86_rc x86_op_str(struct x86_cpu *c, const struct x86_insn *i)
 
 enum x86_rc x86_op_lldt(struct x86_cpu *c, const struct x86_insn *i)
 {
-	struct x86_desc d;
+	struct x86_desc d = {0};
 	uint16_t sel;
 	enum x86_rc rc = table_intercept(c, i, X86_ICPT_LLDT, 2);
 
@@ -245,7 +245,7 @@ enum x86_rc x86_op_lldt(struct x86_cpu *c, const struct x86_insn *i)
 
 enum x86_rc x86_op_ltr(struct x86_cpu *c, const struct x86_insn *i)
 {
-	struct x86_desc d;
+	struct x86_desc d = {0};
 	uint16_t sel;
 	unsigned type;
 	enum x86_rc rc = table_intercept(c, i, X86_ICPT_LTR, 3);
@@ -317,7 +317,7 @@ static void set_zf(struct x86_cpu *c, bool on)
 
 enum x86_rc x86_op_lar(struct x86_cpu *c, const struct x86_insn *i)
 {
-	struct x86_desc d;
+	struct x86_desc d = {0};
 	bool ok;
 	enum x86_rc rc = visible(c, i, x86_lma(c) ? TYPES_LAR_LMA : TYPES_LAR_LEGACY, &d, &ok);
 
@@ -331,7 +331,7 @@ enum x86_rc x86_op_lar(struct x86_cpu *c, const struct x86_insn *i)
 
 enum x86_rc x86_op_lsl(struct x86_cpu *c, const struct x86_insn *i)
 {
-	struct x86_desc d;
+	struct x86_desc d = {0};
 	bool ok;
 	enum x86_rc rc = visible(c, i, x86_lma(c) ? TYPES_LSL_LMA : TYPES_LSL_LEGACY, &d, &ok);
 
@@ -345,7 +345,7 @@ enum x86_rc x86_op_lsl(struct x86_cpu *c, const struct x86_insn *i)
 
 enum x86_rc x86_op_verr(struct x86_cpu *c, const struct x86_insn *i)
 {
-	struct x86_desc d;
+	struct x86_desc d = {0};
 	bool ok;
 	enum x86_rc rc = visible(c, i, 0, &d, &ok);
 
@@ -356,7 +356,7 @@ enum x86_rc x86_op_verr(struct x86_cpu *c, const struct x86_insn *i)
 
 enum x86_rc x86_op_verw(struct x86_cpu *c, const struct x86_insn *i)
 {
-	struct x86_desc d;
+	struct x86_desc d = {0};
 	bool ok;
 	enum x86_rc rc = visible(c, i, 0, &d, &ok);
 

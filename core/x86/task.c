@@ -114,7 +114,7 @@ static enum x86_rc check_new_tss(
 
 static enum x86_rc load_new_ldt(struct x86_cpu *c, uint16_t sel)
 {
-	struct x86_desc d;
+	struct x86_desc d = {0};
 	enum x86_rc rc;
 
 	c->s.ldtr = x86_null_seg(sel, 0);
@@ -134,7 +134,7 @@ static enum x86_rc load_new_ldt(struct x86_cpu *c, uint16_t sel)
 static enum x86_rc load_new_cs(struct x86_cpu *c, uint16_t sel)
 {
 	unsigned rpl = sel & 3;
-	struct x86_desc d;
+	struct x86_desc d = {0};
 	enum x86_rc rc;
 
 	if (x86_is_null(sel))
@@ -248,7 +248,7 @@ enum x86_rc x86_task_switch(struct x86_cpu *c, uint16_t selector, enum x86_task_
 	const struct layout *old_l = layout_of(c->s.tr.attr), *new_l = old_l;
 	uint32_t old_base = (uint32_t)c->s.tr.base;
 	uint64_t flags, new_flags;
-	struct x86_desc d, old = {.sel = c->s.tr.sel, .at = c->s.gdtr.base + (c->s.tr.sel & 0xfff8u)};
+	struct x86_desc d = {0}, old = {.sel = c->s.tr.sel, .at = c->s.gdtr.base + (c->s.tr.sel & 0xfff8u)};
 	struct image m;
 	enum x86_rc rc = check_new_tss(c, selector, source, &d, &new_l);
 
