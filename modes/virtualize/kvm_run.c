@@ -286,6 +286,7 @@ enum err kvm_run_vcpu(struct vcpu *v, const struct run_bounds *b, struct vm_exit
 {
 	struct kvm_vcpu *kv = kvcpu_of(v);
 	struct kvm_run *run = kv->run;
+	struct kvm_regs before;
 	enum err err = kvm_thread_bind(v);
 
 	if (err != ERR_OK)
@@ -306,8 +307,17 @@ enum err kvm_run_vcpu(struct vcpu *v, const struct run_bounds *b, struct vm_exit
 				return kvm_run_vcpu(v, b, e);
 		}
 		run->request_interrupt_window = b->irq_window;
+		before = run->s.regs.regs;
 		while (!enter_once(v, b, e, &err))
 			;
+		/* Bochs' VT-x traps a step before its instruction, too. One that moved nothing is tried once more; a
+		 * jump to itself does not notice. */
+		if (err == ERR_OK && e->reason == EXIT_VMM_DEBUG && b->single_step &&
+		    memcmp(&before, &run->s.regs.regs, sizeof before) == 0) {
+			memset(e, 0, sizeof *e);
+			while (!enter_once(v, b, e, &err))
+				;
+		}
 		if (err != ERR_OK)
 			return err;
 	}
