@@ -34,6 +34,8 @@ struct comparison {
 void compare_consoles(const struct comparison *c, struct equivalence_row *row);
 /* The host's KVM gave up on the guest, and what it had printed until then is equal. */
 bool console_cut(const struct run_result *reference, const struct run_result *r);
+/* A limit, a timeout or the user ended it before the guest did. */
+bool run_was_cut(const struct run_result *r);
 /* The table, at most 80 columns wide, then the evidence. */
 void compare_print(const struct comparison *c, FILE *f);
 

@@ -39,6 +39,7 @@ enum option_key {
 	OPT_JSON,
 	OPT_GDB,
 	OPT_DOMINANT,
+	OPT_LOCKSTEP,
 	OPT_SEED,
 };
 
@@ -84,6 +85,7 @@ const struct argp_option options_run[] = {
 const struct argp_option options_compare[] = {
     OPT("model", OPT_MODEL, "FILE", "behaviour model for simulate (default: the one beside the guest)"),
     OPT("dominant", OPT_DOMINANT, "SHARE", "share of direct instructions that efficiency asks for (0.9)"),
+    OPT("lockstep", OPT_LOCKSTEP, "exit|insn", "compare /dev/kvm exit by exit, or instruction by instruction"),
     GUEST_OPTIONS,
     {0},
 };
@@ -206,6 +208,14 @@ static int set_timeout(struct run_options *o, const char *arg)
 	return bad;
 }
 
+static int set_lockstep(const char *arg, struct run_options *o)
+{
+	o->lockstep_insn = strcmp(arg, "insn") == 0;
+	if (o->lockstep_insn || strcmp(arg, "exit") == 0)
+		return 0;
+	return cli_usage("--lockstep %s: use exit or insn", arg);
+}
+
 static int set_cpus(const char *arg)
 {
 	uint64_t n = 0;
@@ -261,6 +271,8 @@ int options_parse(int key, char *arg, struct argp_state *state)
 		return set_timeout(o, arg);
 	case OPT_DOMINANT:
 		return set_real("dominant", arg, 0, 1, &o->dominant);
+	case OPT_LOCKSTEP:
+		return set_lockstep(arg, o);
 	case OPT_SEED:
 		return set_seed(o, arg);
 	case OPT_DISK:

@@ -21,6 +21,7 @@ struct run_options {
 	uint64_t max_exits, max_insns;
 	uint64_t timeout_ms; /* wall time; 0: none */
 	double dominant;     /* the share that efficiency asks for */
+	bool lockstep_insn;  /* compare: single-step both sides */
 	uint64_t seed;
 };
 

@@ -287,7 +287,8 @@ enum err runner_lockstep(const struct run_options *o, const struct mode_ops *sub
 	struct run_result results[2];
 	struct run a = {.o = &same, .ops = subject, .x = &none, .r = &results[0]},
 		   b = {.o = &same, .ops = reference, .x = &none, .r = &results[1]};
-	struct equivalence_options opt = {.step = EQUIVALENCE_EXITS, .max_exits = o->max_exits};
+	struct equivalence_options opt = {
+	    .step = o->lockstep_insn ? EQUIVALENCE_INSNS : EQUIVALENCE_EXITS, .max_exits = o->max_exits};
 	struct watch w;
 	memset(results, 0, sizeof results);
 	same.controls = subject->default_profile;
