@@ -30,6 +30,10 @@ nested_guest() { # name
 	*rdtsc*rip*) ok "$label, $g: the reason is RDTSC, with its rip" ;;
 	*) fail "$label, $g: the reason is RDTSC, with its rip" "$(of "$g" "$row | .evidence")" ;;
 	esac
+	# The reference of the table has the model's CPUID; a host that cannot give it to its guest is exempt by name.
+	case $(of "$g" "$row | .exemptions | join(\"; \")") in
+	*CPUID*) return ;;
+	esac
 	is "$label, $g: consoles of KVM and the reference are equal" "$(of "$g" '.runs[] | select(.mode == "emulate" and .type == 2) | .console_sha256')" \
 		"$(of "$g" '.runs[] | select(.mode == "virtualize" and .type == 2) | .console_sha256')"
 }
