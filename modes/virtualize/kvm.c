@@ -298,9 +298,10 @@ static bool kvm_leaf_indexed(uint32_t leaf)
 }
 
 struct kvm_cpuid_set {
-	struct kvm_cpuid2 head;
+	uint32_t nent, padding; /* struct kvm_cpuid2, whose array has no length */
 	struct kvm_cpuid_entry2 entries[KVM_CPUID_MAX];
 };
+_Static_assert(offsetof(struct kvm_cpuid_set, entries) == offsetof(struct kvm_cpuid2, entries), "struct kvm_cpuid2");
 
 /* KVM may answer otherwise than it was told: a kvm_pvm host shows features of its own CPU, which runs user code. */
 static void kvm_cpuid_learn(struct vcpu *v)
@@ -310,11 +311,11 @@ static void kvm_cpuid_learn(struct vcpu *v)
 	uint32_t told[4];
 
 	memset(set, 0, sizeof *set);
-	set->head.nent = KVM_CPUID_MAX;
+	set->nent = KVM_CPUID_MAX;
 	k->n_changes = 0;
 	if (kvm_ioctl(kvcpu_of(v)->fd, KVM_GET_CPUID2, set) < 0)
 		return;
-	for (uint32_t i = 0; i < set->head.nent && i < KVM_CPUID_MAX; i++) {
+	for (uint32_t i = 0; i < set->nent && i < KVM_CPUID_MAX; i++) {
 		const struct kvm_cpuid_entry2 *c = &set->entries[i];
 		const uint32_t has[4] = {c->eax, c->ebx, c->ecx, c->edx};
 
@@ -377,7 +378,7 @@ static enum err kvm_cpuid_set(struct vcpu *v, struct errmsg *why)
 		c->ecx = out[2];
 		c->edx = out[3];
 	}
-	set.head.nent = (uint32_t)n;
+	set.nent = (uint32_t)n;
 	rc = kvm_ioctl(kvcpu_of(v)->fd, KVM_SET_CPUID2, &set);
 	if (rc < 0)
 		return err_set(why, ERR_IO, "KVM_SET_CPUID2: %s", strerror(-rc));

@@ -67,9 +67,10 @@ static const struct msr_field msr_fields[] = {
 };
 
 struct msr_set {
-	struct kvm_msrs head;
+	uint32_t nmsrs, pad; /* struct kvm_msrs, whose array has no length */
 	struct kvm_msr_entry entries[KVM_MSRS_MAX];
 };
+_Static_assert(offsetof(struct msr_set, entries) == offsetof(struct kvm_msrs, entries), "struct kvm_msrs");
 
 static uint64_t *msr_slot(struct x86_state *s, uint32_t offset)
 {
@@ -87,8 +88,8 @@ enum err kvm_state_init(struct vm *vm, struct errmsg *why)
 	kv = kvcpu_of(&vm->vcpus[0]);
 	_Static_assert(ARRAY_LEN(msr_fields) <= KVM_MSRS_MAX, "the MSR table is too small");
 	for (size_t i = 0; i < ARRAY_LEN(msr_fields); i++) {
-		memset(&set, 0, sizeof set.head + sizeof set.entries[0]);
-		set.head.nmsrs = 1;
+		memset(&set, 0, sizeof set);
+		set.nmsrs = 1;
 		set.entries[0].index = msr_fields[i].index;
 		if (kvm_ioctl(kv->fd, KVM_GET_MSRS, &set) != 1)
 			continue;
@@ -107,8 +108,8 @@ static enum err msrs_get(struct vcpu *v)
 	struct kvm_vcpu *kv = kvcpu_of(v);
 	struct msr_set set;
 
-	memset(&set.head, 0, sizeof set.head);
-	set.head.nmsrs = k->n_msrs;
+	set.pad = 0;
+	set.nmsrs = k->n_msrs;
 	for (uint32_t i = 0; i < k->n_msrs; i++)
 		set.entries[i] = (struct kvm_msr_entry){.index = k->msrs[i].index};
 	if (kvm_ioctl(kv->fd, KVM_GET_MSRS, &set) != (int)k->n_msrs)
@@ -140,8 +141,8 @@ static void msrs_set(struct vcpu *v)
 			kv->msr_refused[i] = false;
 			continue;
 		}
-		memset(&set.head, 0, sizeof set.head);
-		set.head.nmsrs = 1;
+		set.pad = 0;
+		set.nmsrs = 1;
 		set.entries[0] = (struct kvm_msr_entry){.index = k->msrs[i].index, .data = want};
 		kv->msr_refused[i] = kvm_ioctl(kv->fd, KVM_SET_MSRS, &set) != 1;
 		if (!kv->msr_refused[i])
