@@ -292,7 +292,7 @@ static void a_real_vm_leaves_its_mark_and_the_instance_is_removed(void **state)
 	struct kernel_trace_config kc = {.tid = 0};
 	struct kernel_row rows[EXIT_SDM_COUNT];
 	struct kernel_totals totals;
-	struct kernel_trace *t;
+	struct kernel_trace *t = NULL;
 	struct errmsg why = {""};
 	struct x86_state *s;
 	char dir[128];
