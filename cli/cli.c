@@ -57,6 +57,15 @@ int cli_fail_err(enum err e, const struct errmsg *why)
 	return cli_fail(cli_status_of(e), "%s", why && why->text[0] ? why->text : err_sentence(e));
 }
 
+int cli_fail_trace(enum err e, const struct errmsg *why)
+{
+	if (e == ERR_IO)
+		return cli_usage("%s: make it a file that this user can read", why->text);
+	if (cli_status_of(e) != CLI_USAGE)
+		return cli_fail_err(e, why);
+	return cli_usage("%s: record one with \"vmscope run GUEST --trace FILE\"", why->text);
+}
+
 int cli_usage(const char *fmt, ...)
 {
 	va_list ap;

@@ -29,6 +29,8 @@ int cmd_report(int argc, char **argv);
 int cli_fail(enum cli_status status, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The same for an error that a function reported; falls back to the sentence of e when why is empty. */
 int cli_fail_err(enum err e, const struct errmsg *why);
+/* The same for a trace that could not be opened, with what to do about it: a wrong file is wrong usage. */
+int cli_fail_trace(enum err e, const struct errmsg *why);
 /* The exit status that an error means. */
 enum cli_status cli_status_of(enum err e);
 

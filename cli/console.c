@@ -57,6 +57,18 @@ size_t console_unescape(const char *t, uint8_t *buf)
 	return n;
 }
 
+const char *console_bad_escape(const char *t)
+{
+	for (; *t; t++) {
+		if (t[0] != '\\' || !t[1])
+			continue;
+		if (t[1] == 'x' && (hex_digit(t[2]) < 0 || hex_digit(t[3]) < 0))
+			return t;
+		t++;
+	}
+	return NULL;
+}
+
 static void type_more(void *arg, uint64_t deadline_ns)
 {
 	struct console *c = arg;

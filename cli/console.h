@@ -27,5 +27,7 @@ void console_free(struct console *c);
 
 /* Expands \n \r \t \e \\ \xHH in place of text into buf (at least strlen(text) bytes); returns the length. */
 size_t console_unescape(const char *text, uint8_t *buf);
+/* The first \x in text without two hexadecimal digits after it; NULL when there is none. */
+const char *console_bad_escape(const char *text);
 
 #endif

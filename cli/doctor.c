@@ -1,6 +1,6 @@
 /*
  * vmscope doctor: what this machine offers, and the precise reason for what it does not. Every line is measured now, by
- * asking the machine; nothing is concluded from names.
+ * asking the machine; only kvm-hardware is judged by a name, that of the kernel's module, and says so.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -109,8 +109,10 @@ static void check_kvm(json_t *list)
 	json_array_append_new(list,
 	    finding("kvm-hardware", hardware,
 		!k.permitted ? "no /dev/kvm for this user"
-		: k.emulates ? "this KVM has no hardware under it: the kernel's emulator runs the guest's instructions"
-			     : "guest code runs on the processor"));
+		: k.emulates
+		    ? "this KVM has no hardware under it: the kernel's emulator runs the guest's instructions (judged "
+		      "by the kernel module's name; a run measures it)"
+		    : "guest code runs on the processor (judged by the kernel module's name; a run measures it)"));
 }
 
 static void check_tracefs(json_t *list)

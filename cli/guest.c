@@ -96,12 +96,16 @@ static void list_bundled(char *buf, size_t n)
 	}
 }
 
-static enum err read_failed(const char *path, int e, struct errmsg *why)
+/* option is the one that named the file; NULL for the guest itself, which may also be a bundled one. */
+static enum err read_failed(const char *path, const char *option, int e, struct errmsg *why)
 {
 	char names[160];
 	switch (e) {
 	case ENOENT:
 	case ENOTDIR:
+		if (option)
+			return err_set(
+			    why, ERR_NOENT, "%s %s: no such file: give the path of an existing file", option, path);
 		list_bundled(names, sizeof names);
 		return err_set(why, ERR_NOENT, "%s: no such file: give a path%s%s", path,
 		    names[0] ? ", or a bundled guest: " : "; no bundled guests are built (make builds them)", names);
@@ -112,7 +116,8 @@ static enum err read_failed(const char *path, int e, struct errmsg *why)
 	}
 }
 
-static enum err read_all(int fd, const char *path, size_t len, struct guest_file *f, struct errmsg *why)
+static enum err read_all(
+    int fd, const char *path, const char *option, size_t len, struct guest_file *f, struct errmsg *why)
 {
 	f->data = malloc(len);
 	if (!f->data)
@@ -122,7 +127,7 @@ static enum err read_all(int fd, const char *path, size_t len, struct guest_file
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return read_failed(path, errno, why);
+			return read_failed(path, option, errno, why);
 		if (got == 0)
 			return err_set(why, ERR_IO, "%s: became shorter while it was read: try again", path);
 		f->len += (size_t)got;
@@ -130,16 +135,16 @@ static enum err read_all(int fd, const char *path, size_t len, struct guest_file
 	return ERR_OK;
 }
 
-static enum err read_file(const char *path, struct guest_file *f, struct errmsg *why)
+static enum err read_file(const char *path, const char *option, struct guest_file *f, struct errmsg *why)
 {
 	struct stat st;
 	/* O_NONBLOCK: a FIFO must be refused, not waited for. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return read_failed(path, errno, why);
+		return read_failed(path, option, errno, why);
 	enum err e;
 	if (fstat(fd, &st))
-		e = read_failed(path, errno, why);
+		e = read_failed(path, option, errno, why);
 	else if (S_ISDIR(st.st_mode))
 		e = err_set(why, ERR_FORMAT, "%s: is a directory: give the image inside it", path);
 	else if (!S_ISREG(st.st_mode))
@@ -150,7 +155,7 @@ static enum err read_file(const char *path, struct guest_file *f, struct errmsg 
 		e = err_set(why, ERR_RANGE, "%s: %lld bytes are more than any guest memory here holds: is it an image?",
 		    path, (long long)st.st_size);
 	else
-		e = read_all(fd, path, (size_t)st.st_size, f, why);
+		e = read_all(fd, path, option, (size_t)st.st_size, f, why);
 	close(fd);
 	return e;
 }
@@ -172,7 +177,7 @@ static enum err open_modules(struct guest *g, const char *list, struct errmsg *w
 		if (g->n_modules == GUEST_MODULES_MAX)
 			return err_set(why, ERR_RANGE, "--initrd: more than %u modules", GUEST_MODULES_MAX);
 		struct guest_file *f = &g->module_files[g->n_modules];
-		enum err e = read_file(word, f, why);
+		enum err e = read_file(word, "--initrd", f, why);
 		if (e)
 			return e;
 		g->modules[g->n_modules++] =
@@ -226,9 +231,9 @@ enum err guest_open(struct guest *g, const struct run_options *o, bool need_imag
 	if (name)
 		find_image(g, name);
 	if (name && need_image)
-		e = read_file(g->path, &g->image, why);
+		e = read_file(g->path, NULL, &g->image, why);
 	if (!e && o->firmware)
-		e = read_file(o->firmware, &g->firmware, why);
+		e = read_file(o->firmware, "--firmware", &g->firmware, why);
 	if (!e && o->initrd && need_image)
 		e = open_modules(g, o->initrd, why);
 	if (!e && o->model)
@@ -250,8 +255,11 @@ void guest_close(struct guest *g)
 
 enum err guest_load(const struct guest *g, const struct run_options *o, struct vm *vm, struct errmsg *why)
 {
-	if (g->firmware.data)
-		return machine_set_firmware(vm, g->firmware.data, g->firmware.len, why);
+	if (g->firmware.data) {
+		struct errmsg what = {{0}};
+		enum err e = machine_set_firmware(vm, g->firmware.data, g->firmware.len, &what);
+		return e ? err_set(why, e, "%s: %s", o->firmware, what.text[0] ? what.text : err_sentence(e)) : ERR_OK;
+	}
 	struct load_request r = {.image = g->image.data,
 	    .len = g->image.len,
 	    .name = g->path,

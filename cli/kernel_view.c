@@ -81,6 +81,9 @@ void kernel_view_open(struct kernel_view *k, const struct mode_ops *ops, struct 
 		k->trace = NULL;
 		return;
 	}
+	const char *note = kernel_trace_note(k->trace);
+	if (note[0])
+		fprintf(stderr, "vmscope: %s\n", note);
 	if (!cfg->path)
 		return;
 	k->pages = kbuffer_alloc(KBUFFER_LSIZE_8, KBUFFER_ENDIAN_LITTLE);

@@ -5,10 +5,13 @@
 #include "cli/options.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "cli/console.h"
 #include "core/vm.h"
 
 #define MIB (1024u * 1024u)
@@ -230,6 +233,37 @@ static int set_seed(struct run_options *o, const char *arg)
 	return parse_size(arg, &o->seed) ? 0 : cli_usage("--seed %s: a number is needed", arg);
 }
 
+static int set_keys(struct run_options *o, const char *arg)
+{
+	const char *bad = console_bad_escape(arg);
+	if (bad)
+		return cli_usage(
+		    "--keys: \"%.4s\" at character %zu: two hexadecimal digits must follow \\x: write \\\\x for "
+		    "a backslash and an x",
+		    bad, (size_t)(bad - arg) + 1);
+	o->keys = arg;
+	return 0;
+}
+
+/* That its folder exists is said before anything runs. */
+static int set_trace(struct run_options *o, const char *arg)
+{
+	const char *slash = strrchr(arg, '/');
+	char dir[4096];
+	struct stat st;
+	if (!arg[0])
+		return cli_usage("--trace: the name of the file is empty: give one to write, such as run.dat");
+	int n = slash ? snprintf(dir, sizeof dir, "%.*s", (int)(slash - arg) + 1, arg) : 0;
+	if (n >= (int)sizeof dir || (n && (stat(dir, &st) || !S_ISDIR(st.st_mode))))
+		return cli_usage(
+		    "--trace %s: its folder cannot be opened: make it first (mkdir -p), or name a file in another",
+		    arg);
+	if (stat(arg, &st) == 0 && S_ISDIR(st.st_mode))
+		return cli_usage("--trace %s: is a directory: name a file in it, such as run.dat", arg);
+	o->trace = arg;
+	return 0;
+}
+
 static int later(const char *option, const char *what)
 {
 	return cli_usage(
@@ -275,6 +309,10 @@ int options_parse(int key, char *arg, struct argp_state *state)
 		return set_lockstep(arg, o);
 	case OPT_SEED:
 		return set_seed(o, arg);
+	case OPT_TRACE:
+		return set_trace(o, arg);
+	case OPT_KEYS:
+		return set_keys(o, arg);
 	case OPT_DISK:
 		return later("--disk", "disks come");
 	case OPT_CDROM:
@@ -311,12 +349,6 @@ int options_parse(int key, char *arg, struct argp_state *state)
 		break;
 	case OPT_APPEND:
 		text = &o->append;
-		break;
-	case OPT_TRACE:
-		text = &o->trace;
-		break;
-	case OPT_KEYS:
-		text = &o->keys;
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -170,7 +170,7 @@ int cmd_report(int argc, char **argv)
 		return status;
 	e = reader_open(o.trace, &r, &why);
 	if (e != ERR_OK)
-		return cli_fail_err(e == ERR_IO ? ERR_INVAL : e, &why);
+		return cli_fail_trace(e, &why);
 	status = reader_tep(r) ? report_binary(r, &o) : report_text(r, &o);
 	if (status == CLI_OK && reader_damage(r))
 		status = cli_fail(CLI_USAGE, "%s: %s; shown is what could be read", o.trace, reader_damage(r));

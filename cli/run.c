@@ -58,6 +58,9 @@ int cmd_run(int argc, char **argv)
 	struct run_result r;
 	options_init(&o);
 	int status = cli_parse(&run_argp, argc, argv, &o);
+	if (!status && o.model && o.mode != MODE_SIMULATE)
+		status =
+		    cli_usage("--model %s: --model goes with --mode simulate: add it, or leave --model out", o.model);
 	if (!status)
 		status = find_backend(&o, &ops);
 	if (status)

@@ -121,7 +121,7 @@ int cmd_stat(int argc, char **argv)
 		return status;
 	e = reader_open(o.trace, &r, &why);
 	if (e != ERR_OK)
-		return cli_fail_err(e == ERR_IO ? ERR_INVAL : e, &why);
+		return cli_fail_trace(e, &why);
 	stats = stats_new(o.by);
 	if (!stats) {
 		reader_close(r);

@@ -123,6 +123,20 @@ bool loader_is_free(const struct vm *vm, uint64_t gpa, uint64_t len)
 	       inside(gpa, len, MEM_HIGH_BASE, MEM_HIGH_BASE + vm->mem.ram_size - low_end);
 }
 
+static bool overlaps(uint64_t gpa, uint64_t len, uint64_t start, uint64_t end)
+{
+	return gpa < end && (gpa >= start || len > start - gpa);
+}
+
+const char *loader_why_not_free(uint64_t gpa, uint64_t len)
+{
+	if (overlaps(gpa, len, LOW_RAM_END, MIB))
+		return "overlaps a0000-fffff (video memory and ROM): link it at 1 MiB or above, with ld -n";
+	if (overlaps(gpa, len, BOOT_AREA, LOW_RAM_END))
+		return "overlaps 88000-9ffff (used while booting): link it at 1 MiB or above, with ld -n";
+	return "is outside the guest's memory; try a larger --mem";
+}
+
 enum err loader_put(struct vm *vm, uint64_t gpa, const void *p, size_t n, const char *what, struct errmsg *why)
 {
 	if (n == 0 || mem_write(&vm->mem, gpa, p, n) == ERR_OK)

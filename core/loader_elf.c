@@ -64,9 +64,9 @@ static enum err load_segment(
 		return err_set(
 		    why, ERR_FORMAT, "%s: truncated: segment %u ends after the file's %zu bytes", im->name, i, im->len);
 	if (!loader_is_free(vm, ph->paddr, ph->memsz))
-		return err_set(why, ERR_RANGE,
-		    "%s: segment %u (%#llx, %#llx bytes) is outside the guest's memory; try a larger --mem", im->name,
-		    i, (unsigned long long)ph->paddr, (unsigned long long)ph->memsz);
+		return err_set(why, ERR_RANGE, "%s: segment %u (%#llx, %#llx bytes) %s", im->name, i,
+		    (unsigned long long)ph->paddr, (unsigned long long)ph->memsz,
+		    loader_why_not_free(ph->paddr, ph->memsz));
 	enum err e = loader_put(vm, ph->paddr, im->p + ph->offset, (size_t)ph->filesz, im->name, why);
 	if (e == ERR_OK)
 		e = loader_zero(vm, ph->paddr + ph->filesz, ph->memsz - ph->filesz, im->name, why);

@@ -42,9 +42,8 @@ static enum err load_by_header(
 		    im->name, (unsigned long long)size, (unsigned long long)offset);
 	uint64_t total = bss_end > load + size ? bss_end - load : size;
 	if (!loader_is_free(vm, load, total))
-		return err_set(why, ERR_RANGE,
-		    "%s: %#llx bytes at %#llx are outside the guest's memory; try a larger --mem", im->name,
-		    (unsigned long long)total, (unsigned long long)load);
+		return err_set(why, ERR_RANGE, "%s: the image of %#llx bytes at %#llx %s", im->name,
+		    (unsigned long long)total, (unsigned long long)load, loader_why_not_free(load, total));
 	*entry = image_u32(im, header + 28);
 	*end = load + total;
 	enum err e = loader_put(vm, load, im->p + offset, (size_t)size, im->name, why);

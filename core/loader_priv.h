@@ -80,6 +80,8 @@ size_t loader_map(const struct vm *vm, struct map_entry out[MAP_MAX]);
 uint64_t loader_low_end(const struct vm *vm); /* end of the RAM below 3 GiB */
 /* Is all of [gpa, gpa+len) RAM that an image may be loaded to (and not the loaders' own area)? */
 bool loader_is_free(const struct vm *vm, uint64_t gpa, uint64_t len);
+/* Why it is not, and what to do: the rest of a sentence. */
+const char *loader_why_not_free(uint64_t gpa, uint64_t len);
 enum err loader_put(struct vm *vm, uint64_t gpa, const void *p, size_t n, const char *what, struct errmsg *why);
 enum err loader_zero(struct vm *vm, uint64_t gpa, uint64_t n, const char *what, struct errmsg *why);
 /* Command line with its terminator at BOOT_CMDLINE. name may be NULL: then only the arguments. */

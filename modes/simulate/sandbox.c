@@ -237,7 +237,10 @@ static int open_model(lua_State *L)
 	lua_pushcclosure(L, l_include, 1);
 	lua_setglobal(L, "include");
 	lua_sethook(L, count_hook, LUA_MASKCOUNT, HOOK_INSNS);
-	if (luaL_loadfilex(L, path, "t") != LUA_OK)
+	int bad = luaL_loadfilex(L, path, "t");
+	if (bad == LUA_ERRFILE)
+		return luaL_error(L, "%s: give --model the path of a Lua file that can be read", lua_tostring(L, -1));
+	if (bad != LUA_OK)
 		return lua_error(L);
 	lua_call(L, 0, 1);
 	if (!lua_isfunction(L, -1))

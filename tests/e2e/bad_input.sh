@@ -2,6 +2,9 @@
 # Bad input: each case is one line on stderr that says what, where and what to do, and the contract's exit status.
 . "$(dirname "$0")/lib.sh"
 
+# says NAME TEXT: the line of the last command holds TEXT
+says() { if grep -qF -e "$2" "$work/err"; then ok "$1"; else fail "$1" "$(cat "$work/err")"; fi; }
+
 one_line "no command" 2 "$VMSCOPE"
 one_line "unknown command" 2 "$VMSCOPE" frobnicate
 one_line "a command of a later version" 2 "$VMSCOPE" tui
@@ -21,6 +24,9 @@ one_line "--mem that is no size" 2 "$VMSCOPE" run hello --mem lots
 one_line "--mem beyond the host" 2 "$VMSCOPE" run hello --mem 1000000G
 one_line "--max-exits 0" 2 "$VMSCOPE" run hello --max-exits 0
 one_line "--timeout that is no number" 2 "$VMSCOPE" run hello --timeout soon
+one_line "--keys with a wrong escape" 2 "$VMSCOPE" run hello --keys 'ab\xZZ'
+says "the line says where the escape is" 'at character 3'
+one_line "--keys with half an escape" 2 "$VMSCOPE" run hello --keys '\x4'
 one_line "more than one CPU" 2 "$VMSCOPE" run hello --cpus 2
 one_line "--disk comes later" 2 "$VMSCOPE" run hello --disk x.img
 one_line "--cdrom comes later" 2 "$VMSCOPE" run hello --cdrom x.iso
@@ -36,7 +42,7 @@ one_line "virtualize on bare metal is not built yet" 3 "$VMSCOPE" run hello --mo
 head -c 3 /dev/zero >"$work/tiny.bin"
 head -c 200000 /dev/zero | tr '\0' '\220' >"$work/huge.bin"
 mkfifo "$work/fifo"
-hello=$(dirname "$VMSCOPE")/guests/hello.elf
+hello=$(dirname "$(readlink -f "$VMSCOPE")")/guests/hello.elf
 head -c 100 "$hello" >"$work/cut.elf"
 head -c 6000 "$hello" >"$work/half.elf"
 one_line "missing file" 2 "$VMSCOPE" run "$work/absent"
@@ -49,8 +55,25 @@ one_line "an ELF cut off in its headers" 2 "$VMSCOPE" run "$work/cut.elf"
 one_line "an ELF cut off in a segment" 2 "$VMSCOPE" run "$work/half.elf"
 one_line "segments outside memory" 2 "$VMSCOPE" run "$hello" --mem 1M
 one_line "a missing module" 2 "$VMSCOPE" run "$hello" --initrd "$work/absent"
+says "the line names --initrd" "--initrd $work/absent: no such file"
+if grep -q 'bundled' "$work/err"; then fail "an initrd is no guest" "$(cat "$work/err")"; else ok "an initrd is no guest"; fi
+
+# hello moved, as "ld -Ttext=0x100000" without -n would: its first segment begins with the headers below 1 MiB. The
+# physical address is the 4 bytes at 12 of the first program header, which starts at 52.
+cp "$hello" "$work/low.elf"
+printf '\000\360\017\000' | dd of="$work/low.elf" bs=1 seek=64 conv=notrunc 2>/dev/null
+one_line "a segment in the ROM's place" 2 "$VMSCOPE" run "$work/low.elf"
+says "the line says where to link it" "overlaps a0000-fffff"
+printf '\000\360\010\000' | dd of="$work/low.elf" bs=1 seek=64 conv=notrunc 2>/dev/null
+one_line "a segment in the loader's place" 2 "$VMSCOPE" run "$work/low.elf"
+says "the line says that booting needs the place" "overlaps 88000-9ffff"
 one_line "a guest and a kernel" 2 "$VMSCOPE" run hello --kernel "$hello"
 one_line "a firmware of a wrong size" 2 "$VMSCOPE" run --firmware "$work/tiny.bin"
+head -c 3145728 /dev/zero >"$work/big.bin"
+one_line "a firmware that is too large" 2 "$VMSCOPE" run --firmware "$work/big.bin"
+says "the line names the firmware's file" "$work/big.bin: firmware of 3145728 bytes"
+one_line "a firmware that is missing" 2 "$VMSCOPE" run --firmware "$work/absent"
+says "the line names --firmware" "--firmware $work/absent: no such file"
 one_line "a guest and a firmware" 2 "$VMSCOPE" run hello --firmware "$work/tiny.bin"
 
 # Models with errors: at load, and while running.
@@ -60,14 +83,22 @@ grep -q 'syntax.lua:1' "$work/err" && ok "the line names file and place" || fail
 printf 'return function(g)\n  g:no_such_primitive()\nend\n' >"$work/method.lua"
 one_line "a model that calls what is not there" 2 "$VMSCOPE" run hello --mode simulate --model "$work/method.lua"
 one_line "a model that is missing" 2 "$VMSCOPE" run hello --mode simulate --model "$work/absent.lua"
+says "the line says what to give" "give --model the path of a Lua file"
+one_line "a model in emulate mode" 2 "$VMSCOPE" run hello --model "$work/absent.lua"
+says "the line says where a model goes" "--model goes with --mode simulate"
 cp "$hello" "$work/lonely.elf"
 one_line "a guest without a model" 2 "$VMSCOPE" run "$work/lonely.elf" --mode simulate
 
 # Traces.
 one_line "a trace that is missing" 2 "$VMSCOPE" stat "$work/absent.dat"
+says "the line says how to record one" "vmscope run GUEST --trace FILE"
 one_line "a trace that is none" 2 "$VMSCOPE" stat "$hello"
 one_line "an empty trace" 2 "$VMSCOPE" report "$work/empty"
+says "so does the line about an empty one" "vmscope run GUEST --trace FILE"
 one_line "a trace into a folder that is missing" 2 "$VMSCOPE" run hello --trace "$work/absent/t.dat"
+says "the line says to make the folder" "make it first"
+one_line "a trace into a directory" 2 "$VMSCOPE" run hello --trace "$work"
+says "the line says to name a file" "name a file in it"
 
 # A disk that fills while tracing: the run ends with its own console, and the last line says what happened.
 if [ -w /dev/full ]; then

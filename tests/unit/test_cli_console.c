@@ -32,6 +32,16 @@ static void what_is_no_escape_stays(void **state)
 	check("end\\", "end\\", 4);
 }
 
+static void a_wrong_hexadecimal_escape_is_found(void **state)
+{
+	(void)state;
+	static const char text[] = "a\\x4g";
+	assert_ptr_equal(console_bad_escape(text), text + 1);
+	assert_non_null(console_bad_escape("\\x"));
+	assert_non_null(console_bad_escape("\\\\\\xZZ"));
+	assert_null(console_bad_escape("\\x41\\xfF\\\\xZZ\\q\\"));
+}
+
 static void every_byte_of_the_console_is_kept(void **state)
 {
 	(void)state;
@@ -78,6 +88,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(escapes_are_expanded),
 	    cmocka_unit_test(what_is_no_escape_stays),
+	    cmocka_unit_test(a_wrong_hexadecimal_escape_is_found),
 	    cmocka_unit_test(every_byte_of_the_console_is_kept),
 	    cmocka_unit_test(bytes_that_are_no_utf8_become_the_replacement_character),
 	    cmocka_unit_test(a_zero_byte_is_kept),
