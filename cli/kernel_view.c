@@ -116,6 +116,10 @@ void kernel_view_stop(struct kernel_view *k)
 void kernel_view_merge(struct kernel_view *k, struct exit_stats *s)
 {
 	struct kernel_row rows[ROWS_MAX];
+	/* Beside kernel events, the tracer takes all that the process saw for seen twice. It was, where a row says so.
+	 */
+	stats_promote(s);
+	stats_sort(s);
 	if (!k->trace)
 		return;
 	size_t n = kernel_trace_rows(k->trace, rows, ROWS_MAX);
@@ -128,6 +132,7 @@ void kernel_view_merge(struct kernel_view *k, struct exit_stats *s)
 			stats_add(s, &row);
 	}
 	s->emulated = k->totals.emulated_insns;
+	s->uncertain_cpuid = k->totals.uncertain_cpuid;
 	s->lost += k->totals.lost;
 	stats_sort(s);
 }

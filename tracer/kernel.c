@@ -489,6 +489,8 @@ void kernel_trace_totals(struct kernel_trace *t, struct kernel_totals *out)
 	}
 	pthread_mutex_lock(&t->lock);
 	kernel_decoder_refused(t->decoder, &out->refused);
+	/* With hardware exits the row counts those. */
+	out->uncertain_cpuid = out->hardware_exits ? 0 : kernel_decoder_uncertain_cpuid(t->decoder);
 	pthread_mutex_unlock(&t->lock);
 	out->lost = t->lost;
 	out->emulates = out->emulated_insns && !out->hardware_exits;

@@ -53,6 +53,7 @@ struct kernel_totals {
 	uint64_t userspace_exits; /* kvm_userspace_exit */
 	uint64_t other_exits;	  /* hardware exits that correspond to no SDM reason */
 	uint64_t events, lost;	  /* records read; records that the ring buffer dropped */
+	uint64_t uncertain_cpuid; /* of the CPUID row: may be the emulator's own look-ups */
 	struct kernel_refused refused;
 	bool emulates; /* kvm_emulate_insn fired and kvm_exit did not */
 };
@@ -85,5 +86,15 @@ void kernel_trace_totals(struct kernel_trace *t, struct kernel_totals *out);
 
 /* SDM reason of a kvm_exit record; UINT32_MAX when none corresponds. info1 tells SVM's MSR and I/O kinds apart. */
 uint32_t kernel_exit_reason(uint32_t isa, uint32_t raw, uint64_t info1);
+
+/*
+ * kvm_cpuid fires for the guest's CPUID, and for the kernel's emulator when it looks the vendor up for itself (leaf 0,
+ * subleaf 0). The bytes in kvm_emulate_insn tell them apart. Where those are not recorded, leaf 0 is counted, and
+ * counted as uncertain.
+ */
+enum kernel_insn { KERNEL_INSN_UNKNOWN, KERNEL_INSN_CPUID, KERNEL_INSN_OTHER };
+bool kernel_insn_is_cpuid(const uint8_t *bytes, size_t n);
+/* Is this kvm_cpuid the guest's? insn: what is being emulated; a CPUID is used up. */
+bool kernel_cpuid_counts(enum kernel_insn *insn, bool leaf0, uint64_t *uncertain);
 
 #endif

@@ -38,7 +38,8 @@ struct known_event {
 	char name[32];
 	const struct event_rule *rule; /* NULL: counted by name only */
 	struct tep_format_field *key, *isa, *info1;
-	bool emulate, exception; /* kvm_emulate_insn, kvm_inj_exception */
+	struct tep_format_field *leaf, *subleaf; /* kvm_cpuid */
+	bool emulate, exception, cpuid;		 /* kvm_emulate_insn, kvm_inj_exception */
 };
 
 /* kvm_emulate_insn: the fields that tell what could not be emulated. */
@@ -65,6 +66,8 @@ struct kernel_decoder {
 	struct tep_format_field *exception;
 	bool failed; /* the last event said that an instruction could not be emulated: this one */
 	struct kernel_refused last, refused;
+	enum kernel_insn now; /* being emulated */
+	uint64_t uncertain_cpuid;
 };
 
 struct svm_reason {
@@ -126,6 +129,29 @@ uint32_t kernel_exit_reason(uint32_t isa, uint32_t raw, uint64_t info1)
 	return UINT32_MAX;
 }
 
+/* The bytes are those of one instruction, and no more: 40..4f can only be REX. */
+bool kernel_insn_is_cpuid(const uint8_t *bytes, size_t n)
+{
+	static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3};
+
+	while (n > 2 && (memchr(prefixes, bytes[0], sizeof prefixes) || (bytes[0] & 0xf0) == 0x40)) {
+		bytes++;
+		n--;
+	}
+	return n == 2 && bytes[0] == 0x0f && bytes[1] == 0xa2;
+}
+
+bool kernel_cpuid_counts(enum kernel_insn *insn, bool leaf0, uint64_t *uncertain)
+{
+	if (*insn == KERNEL_INSN_OTHER)
+		return false;
+	if (*insn == KERNEL_INSN_CPUID)
+		*insn = KERNEL_INSN_OTHER;
+	else
+		*uncertain += leaf0;
+	return true;
+}
+
 static const struct event_rule *rule_of(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rules); i++)
@@ -160,6 +186,9 @@ static void add_event(struct kernel_decoder *d, const char *root, const char *na
 	if (k->rule && k->rule->key)
 		k->key = tep_find_field(e, k->rule->key);
 	k->emulate = strcmp(name, "kvm_emulate_insn") == 0;
+	k->cpuid = strcmp(name, "kvm_cpuid") == 0;
+	k->leaf = tep_find_field(e, "function");
+	k->subleaf = tep_find_field(e, "index");
 	k->exception = strcmp(name, "kvm_inj_exception") == 0;
 	if (k->emulate)
 		d->insn = (struct insn_fields){tep_find_field(e, "rip"), tep_find_field(e, "len"),
@@ -288,6 +317,11 @@ static void classify(struct kernel_decoder *d, const struct known_event *k, cons
 		reason = EXIT_MSR_WRITE;
 	} else if (reason == EXIT_EPT_VIOLATION && raw == 0) {
 		reason = UINT32_MAX; /* kvm_mmio type 0: a read that user space is still to answer; it comes again */
+	} else if (k->cpuid) {
+		bool leaf0 = k->subleaf && number(k->leaf, data) == 0 && number(k->subleaf, data) == 0;
+
+		if (!kernel_cpuid_counts(&d->now, leaf0, &d->uncertain_cpuid))
+			reason = UINT32_MAX;
 	}
 	count(d, k, raw, isa, reason);
 }
@@ -318,15 +352,22 @@ static void note_emulated(struct kernel_decoder *d, const void *data)
 	struct kernel_refused *r = &d->last;
 	size_t n;
 
-	d->failed = f->insn && f->failed && number(f->failed, data) != 0;
-	if (!d->failed)
+	d->failed = false;
+	if (!f->insn || !f->failed)
 		return;
-	memset(r, 0, sizeof *r);
 	n = (size_t)number(f->len, data);
 	if (n > sizeof r->bytes)
 		n = sizeof r->bytes;
 	if (n > (size_t)f->insn->size)
 		n = (size_t)f->insn->size;
+	d->failed = number(f->failed, data) != 0;
+	if (!d->failed) {
+		bool cpuid = kernel_insn_is_cpuid((const uint8_t *)data + f->insn->offset, n);
+
+		d->now = cpuid ? KERNEL_INSN_CPUID : KERNEL_INSN_OTHER;
+		return;
+	}
+	memset(r, 0, sizeof *r);
 	memcpy(r->bytes, (const char *)data + f->insn->offset, n);
 	r->n_bytes = (uint8_t)n;
 	r->rip = number(f->rip, data);
@@ -353,6 +394,11 @@ static void note_refused(struct kernel_decoder *d, const struct known_event *k, 
 void kernel_decoder_refused(const struct kernel_decoder *d, struct kernel_refused *out)
 {
 	*out = d->refused;
+}
+
+uint64_t kernel_decoder_uncertain_cpuid(const struct kernel_decoder *d)
+{
+	return d->uncertain_cpuid;
 }
 
 void kernel_decoder_page(struct kernel_decoder *d, void *page)

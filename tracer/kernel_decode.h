@@ -18,6 +18,7 @@ size_t kernel_decoder_page_size(const struct kernel_decoder *d);
 void kernel_decoder_page(struct kernel_decoder *d, void *page);
 size_t kernel_decoder_counts(const struct kernel_decoder *d, struct kernel_count *out, size_t max);
 
+uint64_t kernel_decoder_uncertain_cpuid(const struct kernel_decoder *d);
 void kernel_decoder_refused(const struct kernel_decoder *d, struct kernel_refused *out);
 
 /* The whole file, terminated; NULL when it cannot be read. The caller frees. */

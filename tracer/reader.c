@@ -346,6 +346,18 @@ bool reader_next(struct trace_reader *r, struct trace_event *e)
 	return true;
 }
 
+void reader_rewind(struct trace_reader *r)
+{
+	for (unsigned i = 0; i < r->n_lanes; i++) {
+		struct reader_lane *l = &r->lanes[i];
+
+		*l = (struct reader_lane){.start = l->start, .off = l->start, .end = l->end, .page = l->page};
+	}
+	r->lost = r->emulated = r->uncertain_cpuid = 0;
+	r->lost_unknown = false;
+	r->n_tracks = 0;
+}
+
 /* --- questions -------------------------------------------------------------------------------------------------- */
 
 const char *reader_damage(const struct trace_reader *r)

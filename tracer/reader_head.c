@@ -236,7 +236,7 @@ static enum err take_table(struct cursor *c, struct errmsg *why)
 			off = off > file ? file : off;
 			size = file - off;
 		}
-		r->lanes[i].off = (off_t)off;
+		r->lanes[i].start = r->lanes[i].off = (off_t)off;
 		r->lanes[i].end = (off_t)(off + size);
 	}
 	/* trace-cmd puts the list of clocks behind the table; older files end here. */

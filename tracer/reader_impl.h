@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "tracer/format_check.h"
+#include "tracer/kernel.h"
 #include "tracer/reader.h"
 
 #define READER_CPUS_MAX 4096u
@@ -13,6 +14,7 @@
 #define READER_RECORD_MAX (FORMAT_REACH + 65536)
 
 struct reader_lane {
+	off_t start;
 	off_t off, end; /* of the pages that are still to be read */
 	uint8_t *page;
 	uint32_t at, used; /* next event and end of data in the page */
@@ -30,6 +32,7 @@ struct reader_track {
 	uint32_t vcpu;
 	bool open, runs_guest; /* runs_guest: had a kvm_exit or kvm_entry */
 	uint64_t index, prev_insns;
+	enum kernel_insn insn;
 	struct exit_row row;
 };
 
@@ -76,7 +79,7 @@ struct trace_reader {
 	struct event_session session;
 	struct reader_track *tracks;
 	size_t n_tracks, cap_tracks;
-	uint64_t lost, emulated;
+	uint64_t lost, emulated, uncertain_cpuid;
 	bool lost_unknown, nomem;
 	char *line; /* text */
 	size_t line_cap;
@@ -84,6 +87,8 @@ struct trace_reader {
 };
 
 void reader_note(struct trace_reader *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Back to the first event: all is read again. */
+void reader_rewind(struct trace_reader *r);
 bool reader_read_at(struct trace_reader *r, off_t off, void *buf, size_t n);
 /* The container up to the table of CPUs. */
 enum err reader_parse_head(struct trace_reader *r, struct errmsg *why);

@@ -4,7 +4,7 @@
  *
  * A host whose kernel emulates everything (kvm_pvm) has no kvm_exit at all: there each access that the kernel's
  * emulator traced is a row of its own, labelled so. What reaches the VMM's process is a child of an exit that is
- * counted already.
+ * counted already, unless the kernel traced no exit of that reason: then the process alone saw it, and it counts.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,7 @@ struct row_sink {
 	struct trace_reader *r;
 	void (*row)(void *arg, const struct exit_row *row);
 	void *arg;
+	bool kernel_saw[EXIT_SDM_COUNT]; /* reasons that have rows of the host's kernel */
 };
 
 struct reader_track *reader_track(struct trace_reader *r, int32_t pid)
@@ -118,7 +119,7 @@ static void on_verdict(struct row_sink *s, struct reader_track *t, const struct 
 		t->row.reason = reason;
 		t->row.isa = ISA_VMX;
 		t->row.rip = field(e, "rip", 0);
-		t->row.child = true;
+		t->row.child = !exit_is_hw(reason) || reason >= EXIT_SDM_COUNT || s->kernel_saw[reason];
 	}
 	t->row.observed = (uint8_t)(observed < OBSERVED_COUNT ? observed : OBSERVED_VMM);
 	t->row.cost_ns = field(e, "cost_ns", 0);
@@ -153,6 +154,27 @@ static void on_emulated(struct row_sink *s, struct reader_track *t, const struct
 	if (!t->runs_guest && !own_session(s->r, e->pid))
 		single(
 		    s, t, e, (struct exit_row){.reason = reason, .isa = ISA_VMX, .observed = OBSERVED_KERNEL_EMULATOR});
+}
+
+/* What the kernel's emulator is at, where the record has the bytes; those that failed may be the only ones recorded. */
+static void on_emulate_insn(struct row_sink *s, struct reader_track *t, const struct trace_event *e)
+{
+	struct tep_format_field *f = tep_find_field(e->format, "insn");
+	uint64_t len = field(e, "len", 0);
+
+	s->r->emulated++;
+	if (f && len <= (uint64_t)f->size && (size_t)f->offset + len <= e->size && field(e, "failed", 1) == 0)
+		t->insn =
+		    kernel_insn_is_cpuid(e->data + f->offset, (size_t)len) ? KERNEL_INSN_CPUID : KERNEL_INSN_OTHER;
+}
+
+static void on_cpuid(struct row_sink *s, struct reader_track *t, const struct trace_event *e)
+{
+	bool leaf0 = field(e, "function", 1) == 0 && field(e, "index", 1) == 0;
+
+	if (t->runs_guest || !kernel_cpuid_counts(&t->insn, leaf0, &s->r->uncertain_cpuid))
+		return;
+	on_emulated(s, t, e, EXIT_CPUID);
 }
 
 static void on_event(struct row_sink *s, const struct trace_event *e)
@@ -195,10 +217,10 @@ static void on_event(struct row_sink *s, const struct trace_event *e)
 		on_emulated(s, t, e, EXIT_CR_ACCESS);
 		break;
 	case KIND_CPUID:
-		on_emulated(s, t, e, EXIT_CPUID);
+		on_cpuid(s, t, e);
 		break;
 	case KIND_EMULATE:
-		r->emulated++;
+		on_emulate_insn(s, t, e);
 		break;
 	case KIND_LOST:
 		r->lost += field(e, "count", 0);
@@ -210,6 +232,33 @@ static void on_event(struct row_sink *s, const struct trace_event *e)
 	}
 }
 
+static void note_kernel_row(void *arg, const struct exit_row *row)
+{
+	struct row_sink *s = arg;
+	uint32_t reason = row->isa == ISA_KVM_USER ? UINT32_MAX : kernel_exit_reason(row->isa, row->reason, row->info1);
+
+	if (!own_session(s->r, row->pid) && reason < EXIT_SDM_COUNT)
+		s->kernel_saw[reason] = true;
+}
+
+/* A trace of ours with lanes of the host is read once more, before, to learn which reasons its kernel counted. */
+static void learn_kernel_rows(struct trace_reader *r, struct row_sink *out)
+{
+	struct row_sink s = {.r = r, .row = note_kernel_row, .arg = out};
+	struct trace_event e;
+
+	if (!tep_find_event_by_name(r->tep, "vmscope", "session"))
+		return;
+	while (reader_next(r, &e)) {
+		on_event(&s, &e);
+		if (r->has_session && r->n_lanes <= r->session.vcpus)
+			break; /* nothing but our own lanes */
+	}
+	for (size_t i = 0; i < r->n_tracks; i++)
+		flush(&s, &r->tracks[i]);
+	reader_rewind(r);
+}
+
 void reader_rows(struct trace_reader *r, void (*row)(void *arg, const struct exit_row *row), void *arg)
 {
 	struct row_sink s = {.r = r, .row = row, .arg = arg};
@@ -218,6 +267,7 @@ void reader_rows(struct trace_reader *r, void (*row)(void *arg, const struct exi
 	if (r->text) {
 		text_rows(r, row, arg);
 	} else {
+		learn_kernel_rows(r, &s);
 		while (reader_next(r, &e))
 			on_event(&s, &e);
 	}
@@ -236,5 +286,6 @@ void reader_stats(struct trace_reader *r, struct exit_stats *s)
 	s->lost += r->lost;
 	s->lost_unknown |= r->lost_unknown;
 	s->emulated += r->emulated;
+	s->uncertain_cpuid += r->uncertain_cpuid;
 	stats_sort(s);
 }

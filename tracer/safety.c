@@ -125,11 +125,17 @@ void safety_audit(struct vm *vm, uint64_t bound_ns, struct safety *out)
 		    (double)out->longest_ns / 1e6, (double)bound_ns / 1e6);
 	} else {
 		out->verdict.state = PG_HOLDS;
-		snprintf(evidence, room,
-		    "%llu mappings (%llu KiB) lie inside the guest's memory; controls equal profile %s; longest "
-		    "stretch "
-		    "without an exit %.3f ms, bound %.0f ms",
-		    ull(out->mappings), ull(out->bytes >> 10), vm->controls.name, (double)out->longest_ns / 1e6,
-		    (double)bound_ns / 1e6);
+		if (vm->cfg.mode->mode == MODE_SIMULATE)
+			snprintf(text, sizeof text, "no guest memory is mapped: nothing to audit");
+		else
+			snprintf(text, sizeof text,
+			    "%llu mappings (%llu KiB) lie inside the guest's memory; %s profile %s", ull(out->mappings),
+			    ull(out->bytes >> 10),
+			    vm->cfg.mode->mode == MODE_VIRTUALIZE && vm->cfg.mode->type == VMM_TYPE_II
+				? "KVM accepted an MSR filter equal to"
+				: "controls equal",
+			    vm->controls.name);
+		snprintf(evidence, room, "%s; longest stretch without an exit %.3f ms, bound %.0f ms", text,
+		    (double)out->longest_ns / 1e6, (double)bound_ns / 1e6);
 	}
 }

@@ -257,6 +257,21 @@ void stats_demote(struct exit_stats *s, uint32_t reason)
 	}
 }
 
+void stats_promote(struct exit_stats *s)
+{
+	for (size_t i = 0; i < s->n_rows; i++) {
+		struct stats_row *g = &s->rows[i];
+
+		if (!g->child || g->isa != ISA_VMX || !exit_is_hw(g->reason))
+			continue;
+		g->child = false;
+		s->total += g->samples;
+		s->total_ns += g->sum_ns;
+		s->timed += g->timed;
+		s->modelled += g->modelled;
+	}
+}
+
 static int compare_rows(const void *pa, const void *pb)
 {
 	const struct stats_row *a = pa, *b = pb;

@@ -59,7 +59,8 @@ struct exit_stats {
 	uint64_t lost;				   /* events dropped before they could be counted */
 	bool lost_unknown;			   /* and some more, of unknown number */
 	uint64_t emulated;			   /* instructions that the host's kernel emulated (kvm_emulate_insn) */
-	bool nomem;				   /* some exits could not be counted */
+	uint64_t uncertain_cpuid; /* CPUID exits that may be look-ups of the kernel's emulator for itself */
+	bool nomem;		  /* some exits could not be counted */
 };
 
 struct exit_stats *stats_new(enum stats_by by);
@@ -67,6 +68,8 @@ void stats_free(struct exit_stats *s);
 void stats_add(struct exit_stats *s, const struct exit_row *r);
 /* Somebody closer to the hardware has counted the exits of this reason: what was counted so far becomes a child row. */
 void stats_demote(struct exit_stats *s, uint32_t reason);
+/* The reverse, for all hardware reasons: nobody else has counted the exits that the VMM's process saw. */
+void stats_promote(struct exit_stats *s);
 /* Sorts the rows: most samples first, child rows last. Rows may be added afterwards. */
 void stats_sort(struct exit_stats *s);
 

@@ -81,6 +81,10 @@ void stats_print(const struct exit_stats *s, FILE *f)
 	    stats_cost_source(s->timed, s->modelled), s->timed < s->total && s->timed ? " where they are known" : "",
 	    HIST_ERROR_INV);
 	fprintf(f, "Lost events: %" PRIu64 "%s\n", s->lost, s->lost_unknown ? ", and more of unknown number" : "");
+	if (s->uncertain_cpuid)
+		fprintf(f,
+		    "CPUID is an upper bound: %llu of leaf 0 may be the host kernel's emulator asking for itself.\n",
+		    (unsigned long long)s->uncertain_cpuid);
 	if (s->emulated)
 		fprintf(f, "Instructions emulated by the host's kernel: %" PRIu64 "\n", s->emulated);
 	if (s->nomem)

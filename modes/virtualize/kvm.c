@@ -191,29 +191,58 @@ static enum err kvm_map(struct vm *vm, unsigned slot, struct errmsg *why)
 }
 
 /*
+ * Back from KVM's ranges to the layout of the profile: from here on vm->controls says what is in force, and the audit
+ * of resource control holds that against the profile. What no range covers exits (default deny).
+ */
+static void kvm_msr_filter_read(const struct kvm_msr_filter *f, struct vm_controls *out)
+{
+	memset(out->msr_bitmap, f->flags & KVM_MSR_FILTER_DEFAULT_DENY ? 0xff : 0, sizeof out->msr_bitmap);
+	for (unsigned i = 0; i < 4 * 0x2000u; i++) {
+		bool write = i >= 2 * 0x2000u;
+		uint32_t msr = i % 0x2000u + (i & 0x2000u ? 0xc0000000u : 0);
+
+		for (unsigned j = 0; j < KVM_MSR_FILTER_MAX_RANGES; j++) {
+			const struct kvm_msr_filter_range *r = &f->ranges[j];
+
+			if (!(r->flags & (write ? KVM_MSR_FILTER_WRITE : KVM_MSR_FILTER_READ)) ||
+			    msr - r->base >= r->nmsrs)
+				continue;
+			if (r->bitmap[(msr - r->base) / 8] >> (msr - r->base) % 8 & 1)
+				out->msr_bitmap[i / 8] &= (uint8_t) ~(1u << i % 8);
+			else
+				out->msr_bitmap[i / 8] |= (uint8_t)(1u << i % 8);
+			break;
+		}
+	}
+}
+
+/*
  * The profile's MSR bitmaps become KVM's filter: a bit that is set there exits, a bit that is set here stays in the
  * kernel. Everything outside the two ranges of the bitmaps exits [SDM 3C "MSR-Bitmap Address"].
  */
 static int kvm_msr_filter_set(struct vm *vm, struct kvm_vm *k)
 {
 	struct kvm_enable_cap cap = {.cap = KVM_CAP_X86_USER_SPACE_MSR, .args = {KVM_MSR_EXIT_REASON_FILTER}};
-	struct kvm_msr_filter f = {.flags = KVM_MSR_FILTER_DEFAULT_DENY};
-	uint8_t allow[4][1024];
+	struct kvm_msr_filter *f = &k->msr_filter;
 	int rc = kvm_ioctl(k->vm_fd, KVM_ENABLE_CAP, &cap);
 
 	if (rc < 0)
 		return rc;
+	*f = (struct kvm_msr_filter){.flags = KVM_MSR_FILTER_DEFAULT_DENY};
 	for (unsigned i = 0; i < 4; i++) {
 		for (unsigned j = 0; j < 1024; j++)
-			allow[i][j] = (uint8_t)~vm->controls.msr_bitmap[i * 1024 + j];
-		f.ranges[i] = (struct kvm_msr_filter_range){
+			k->msr_allow[i][j] = (uint8_t)~vm->controls.msr_bitmap[i * 1024 + j];
+		f->ranges[i] = (struct kvm_msr_filter_range){
 		    .flags = i < 2 ? KVM_MSR_FILTER_READ : KVM_MSR_FILTER_WRITE,
 		    .base = i & 1 ? 0xc0000000u : 0,
 		    .nmsrs = 0x2000,
-		    .bitmap = allow[i],
+		    .bitmap = k->msr_allow[i],
 		};
 	}
-	return kvm_ioctl(k->vm_fd, KVM_X86_SET_MSR_FILTER, &f);
+	rc = kvm_ioctl(k->vm_fd, KVM_X86_SET_MSR_FILTER, f);
+	if (rc >= 0)
+		kvm_msr_filter_read(f, &vm->controls);
+	return rc;
 }
 
 /* Behaviour that old guests of KVM rely on and ours do not; and failures that would otherwise reach the guest as #UD.

@@ -49,6 +49,9 @@ struct kvm_vm {
 	bool has_sregs2, has_xcrs;
 	struct kvm_cpuid_change changes[KVM_CPUID_CHANGES_MAX];
 	unsigned n_changes;
+	/* As KVM_X86_SET_MSR_FILTER took it: its bitmaps point into msr_allow. */
+	struct kvm_msr_filter msr_filter;
+	uint8_t msr_allow[4][1024];
 	/* The MSRs of struct x86_state that this host's KVM knows. */
 	uint32_t n_msrs;
 	struct {

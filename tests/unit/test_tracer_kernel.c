@@ -34,7 +34,8 @@ static const char fmt_exit[] =
     "\tfield:unsigned int exit_reason;\toffset:20;\tsize:4;\tsigned:0;\n\n"
     "print fmt: \"%u\", REC->exit_reason\n";
 static const char fmt_cpuid[] =
-    "name: kvm_cpuid\nID: 302\nformat:\n" COMMON "\tfield:unsigned int function;\toffset:8;\tsize:4;\tsigned:0;\n\n"
+    "name: kvm_cpuid\nID: 302\nformat:\n" COMMON "\tfield:unsigned int function;\toffset:8;\tsize:4;\tsigned:0;\n"
+    "\tfield:unsigned int index;\toffset:12;\tsize:4;\tsigned:0;\n\n"
     "print fmt: \"%x\", REC->function\n";
 static const char fmt_mmio[] =
     "name: kvm_mmio\nID: 303\nformat:\n" COMMON "\tfield:u32 type;\toffset:8;\tsize:4;\tsigned:0;\n\n"
@@ -241,6 +242,30 @@ static void a_read_that_waits_for_user_space_is_not_counted_twice(void **state)
 	assert_int_equal(count_of(b, "kvm_mmio", EXIT_EPT_VIOLATION), 2);
 }
 
+/* The emulator looks the vendor up for itself, by the same event. */
+static void only_the_guests_cpuid_counts_where_instructions_are_recorded(void **state)
+{
+	static const uint8_t cpuid[] = {0x0f, 0xa2}, far_ret[] = {0x48, 0xcb}, prefixed[] = {0x66, 0x48, 0x0f, 0xa2};
+	static const uint32_t leaf0[2] = {0, 0};
+	struct bed *b = *state;
+
+	add(b, 302, 77, leaf0, 8); /* nothing is known yet: at most */
+	decode(b);
+	assert_int_equal(count_of(b, "kvm_cpuid", EXIT_CPUID), 1);
+	assert_int_equal(kernel_decoder_uncertain_cpuid(b->d), 1);
+	add_emulated(b, 0x1000, far_ret, 2, 9, 0);
+	add(b, 302, 77, leaf0, 8);
+	add_emulated(b, 0x1002, cpuid, 2, 9, 0);
+	add(b, 302, 77, leaf0, 8);
+	add(b, 302, 77, leaf0, 8); /* one CPUID, one exit */
+	add_emulated(b, 0x1004, prefixed, 4, 9, 0);
+	add(b, 302, 77, leaf0, 8);
+	decode(b);
+	assert_int_equal(count_of(b, "kvm_cpuid", EXIT_CPUID), 3);
+	assert_int_equal(count_of(b, "kvm_cpuid", UINT32_MAX), 2);
+	assert_int_equal(kernel_decoder_uncertain_cpuid(b->d), 1);
+}
+
 static void an_instruction_that_the_kernel_answers_with_ud_is_named(void **state)
 {
 	static const uint8_t int_2f[] = {0xcd, 0x2f}, ud2[] = {0x0f, 0x0b}, iretq[] = {0x48, 0xcf};
@@ -337,6 +362,8 @@ int main(void)
 	    cmocka_unit_test(a_failed_entry_keeps_its_basic_reason),
 	    cmocka_unit_test_setup_teardown(other_threads_do_not_count, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(a_read_that_waits_for_user_space_is_not_counted_twice, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		only_the_guests_cpuid_counts_where_instructions_are_recorded, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(an_instruction_that_the_kernel_answers_with_ud_is_named, set_up, tear_down),
 	    cmocka_unit_test(no_formats_give_one_precise_line),
 	    cmocka_unit_test(a_real_vm_leaves_its_mark_and_the_instance_is_removed),

@@ -264,6 +264,49 @@ static void a_host_that_emulates_everything_is_labelled_so(void **state)
 	stats_free(s);
 }
 
+/* What only the VMM's process saw (HLT on such a host) is that exit; what the kernel traced too is counted once. */
+static void an_exit_that_no_kernel_event_shows_counts_once(void **state)
+{
+	const char *path = trace_tmp("own-pvm.dat");
+	struct vm *vm = trace_fake_vm(1, CLOCK_HOST);
+	struct tracer_config c = {.path = path,
+	    .stats = true,
+	    .policy = TRACER_BLOCK,
+	    .formats = formats,
+	    .n_formats = ARRAY_LEN(formats),
+	    .host_lanes = 2,
+	    .cmdlines = "4711 vmscope\n"};
+	struct exit_stats *s;
+	struct tracer *t;
+	unsigned hlt = 0;
+
+	(void)state;
+	assert_int_equal(tracer_open(vm, &c, &t, NULL), ERR_OK);
+	for (unsigned i = 0; i < 30; i++) {
+		struct linux_words e = {.common = {.type = 110, .pid = 4711}, .a = 1, .b = 0x3f8};
+
+		tracer_raw(t, i % 2, vm->clock.start_ns + i * 10, &e, sizeof(e), 0);
+	}
+	trace_fake_run(vm, 100); /* 30 IO, 10 each of CPUID, EPT, RDMSR, HLT, CR, WRMSR, and 10 of the VMM's own */
+	assert_int_equal(tracer_close(t, NULL), ERR_OK);
+	trace_fake_vm_free(vm);
+	s = stats_of(path, STATS_BY_REASON);
+	assert_int_equal(s->total, 90);
+	for (size_t i = 0; i < s->n_rows; i++) {
+		const struct stats_row *r = &s->rows[i];
+
+		if (strcmp(r->name, "HLT") == 0 && !r->child)
+			hlt += (unsigned)r->samples;
+		if (strcmp(r->name, "IO_INSTRUCTION") == 0)
+			assert_int_equal(r->child, r->observed == 1 << OBSERVED_VMM);
+	}
+	assert_int_equal(hlt, 10);
+	stats_free(s);
+	s = stats_of(path, STATS_BY_GUEST);
+	assert_int_equal(s->total, 90);
+	stats_free(s);
+}
+
 /* --- text --------------------------------------------------------------------------------------------------------- */
 
 static void both_styles_of_report_text_are_read(void **state)
@@ -511,6 +554,7 @@ int main(void)
 	    cmocka_unit_test(exits_of_an_amd_cpu_keep_their_names),
 	    cmocka_unit_test(user_space_exits_are_children),
 	    cmocka_unit_test(a_host_that_emulates_everything_is_labelled_so),
+	    cmocka_unit_test(an_exit_that_no_kernel_event_shows_counts_once),
 	    cmocka_unit_test(both_styles_of_report_text_are_read),
 	    cmocka_unit_test(the_text_of_a_trace_gives_the_same_statistics),
 	    cmocka_unit_test(bad_files_are_one_line_that_says_what_to_do),

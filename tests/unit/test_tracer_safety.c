@@ -22,7 +22,7 @@ static size_t report_map(struct vm *vm, struct mode_mapping *out, size_t max)
 	return n_maps;
 }
 
-static const struct mode_ops ops = {.name = "fake", .mode = MODE_VIRTUALIZE, .mappings = report_map};
+static struct mode_ops ops = {.name = "fake", .mappings = report_map};
 
 static struct vm *vm;
 static struct vcpu vcpu;
@@ -37,6 +37,8 @@ static int setup(void **state)
 	if (!vm || controls_set(&vm->controls, "kvm-user", &why))
 		return 1;
 	vcpu = (struct vcpu){.vm = vm};
+	ops.mode = MODE_VIRTUALIZE;
+	ops.type = VMM_TYPE_II;
 	vm->cfg.mode = &ops;
 	vm->cfg.controls = "kvm-user";
 	vm->vcpus = &vcpu;
@@ -78,6 +80,19 @@ static void a_clean_machine_holds(void **state)
 	assert_int_equal(s.longest_ns, 7000000);
 }
 
+static void the_evidence_claims_no_more_than_was_audited(void **state)
+{
+	(void)state;
+	struct safety s;
+	safety_audit(vm, 0, &s);
+	assert_non_null(strstr(s.verdict.evidence, "KVM accepted an MSR filter equal to profile kvm-user; longest"));
+	ops.mode = MODE_SIMULATE;
+	n_maps = 0;
+	safety_audit(vm, 0, &s);
+	assert_int_equal(s.verdict.state, PG_HOLDS);
+	assert_non_null(strstr(s.verdict.evidence, "no guest memory is mapped: nothing to audit; longest"));
+}
+
 static void a_mapping_past_the_end_of_memory_is_found(void **state)
 {
 	(void)state;
@@ -111,6 +126,9 @@ static void a_changed_control_is_found_by_name(void **state)
 	vm->controls.io_bitmap[0x3f8 / 8] ^= 1;
 	vm->controls.exceptions ^= 1u << 14;
 	violated_by("exceptions");
+	vm->controls.exceptions ^= 1u << 14;
+	vm->controls.msr_bitmap[5] ^= 1; /* as a backend reads it back */
+	violated_by("msr_bitmap");
 }
 
 static void another_profile_than_asked_for_is_found(void **state)
@@ -133,6 +151,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(a_clean_machine_holds),
+	    TEST(the_evidence_claims_no_more_than_was_audited),
 	    TEST(a_mapping_past_the_end_of_memory_is_found),
 	    TEST(a_mapping_to_other_host_memory_is_found),
 	    TEST(a_writable_rom_is_found),

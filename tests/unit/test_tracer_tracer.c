@@ -350,7 +350,7 @@ static void kernel_events_merge_and_ours_become_children(void **state)
 	    .cmdlines = "4711 vmscope\n"};
 	struct tracer *t = open_tracer(vm, &c);
 	struct exit_stats *s;
-	bool child_io = false;
+	bool child_ept = false;
 
 	(void)state;
 	for (uint64_t i = 0; i < 100; i++) {
@@ -363,13 +363,13 @@ static void kernel_events_merge_and_ours_become_children(void **state)
 	assert_int_equal(tracer_finish(t, NULL), ERR_OK);
 	assert_int_equal(tracer_stats(t)->total, 100);
 	s = stats_of_file(path, STATS_BY_REASON);
-	assert_int_equal(s->total, 100);
+	assert_int_equal(s->total, 108); /* 8 of ours are of reasons that the kernel did not show */
 	assert_string_equal(s->rows[0].name, "EPT_VIOLATION");
 	assert_int_equal(s->rows[0].observed, 1 << OBSERVED_KERNEL);
 	for (size_t i = 0; i < s->n_rows; i++)
-		child_io |=
-		    s->rows[i].child && s->rows[i].samples == 3 && strcmp(s->rows[i].name, "IO_INSTRUCTION") == 0;
-	assert_true(child_io);
+		child_ept |=
+		    s->rows[i].child && s->rows[i].samples == 1 && strcmp(s->rows[i].name, "EPT_VIOLATION") == 0;
+	assert_true(child_ept);
 	assert_int_equal(s->n_rows, tracer_stats(t)->n_rows);
 	stats_free(s);
 	assert_int_equal(tracer_close(t, NULL), ERR_OK);
