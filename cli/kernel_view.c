@@ -165,10 +165,11 @@ void kernel_view_efficiency(const struct kernel_view *k, struct efficiency_input
 		    (struct measured){t->emulated_insns, "kvm:kvm_emulate_insn, counted by the kernel"};
 	if (!t->emulates)
 		return;
-	/* Nothing exited to the kernel, and each instruction was emulated: none ran on the CPU, at no time. The
-	 * kernel's count is then the number of instructions, too: on host time, a guest that waits for a timer executes
-	 * other numbers of them than the reference. */
-	in->instructions = (struct measured){t->emulated_insns, "kvm:kvm_emulate_insn; kvm_exit never fired"};
+	/* The CPU was never entered for the guest's kernel code, so what was emulated is all that this run is known to
+	 * have executed: on host time, a guest that waits for a timer executes other numbers than the reference. User
+	 * code that such a host lets the CPU run leaves no trace, and the evidence says so. */
+	in->instructions = (struct measured){
+	    t->emulated_insns, "kvm:kvm_emulate_insn, a REP counted once, user code not seen; kvm_exit never fired"};
 	in->vmm_ns.value += in->guest_ns.value;
 	in->guest_ns = (struct measured){0, "all of KVM_RUN was the kernel's emulator"};
 }
