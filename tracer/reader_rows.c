@@ -164,8 +164,8 @@ static void on_emulate_insn(struct row_sink *s, struct reader_track *t, const st
 
 	s->r->emulated++;
 	if (f && len <= (uint64_t)f->size && (size_t)f->offset + len <= e->size && field(e, "failed", 1) == 0)
-		t->insn =
-		    kernel_insn_is_cpuid(e->data + f->offset, (size_t)len) ? KERNEL_INSN_CPUID : KERNEL_INSN_OTHER;
+		t->insn = kernel_insn_is_cpuid((const uint8_t *)e->data + f->offset, (size_t)len) ? KERNEL_INSN_CPUID
+												  : KERNEL_INSN_OTHER;
 }
 
 static void on_cpuid(struct row_sink *s, struct reader_track *t, const struct trace_event *e)
