@@ -23,7 +23,13 @@ static int find_backend(const struct run_options *o, const struct mode_ops **ops
 		    mode_name(o->mode), (int)o->type);
 	const char *controls;
 	enum clock_kind clock;
-	enum err e = (*ops)->probe(&host_posix_ops, &why);
+	enum err e = ERR_OK;
+	/* Options that this backend never takes are wrong on every machine; one that is not built has nothing to say.
+	 */
+	if ((*ops)->type == VMM_TYPE_II)
+		e = runner_check(o, *ops, &controls, &clock, &why);
+	if (!e)
+		e = (*ops)->probe(&host_posix_ops, &why);
 	if (!e)
 		e = runner_check(o, *ops, &controls, &clock, &why);
 	return e ? cli_fail_err(e, &why) : 0;
