@@ -27,6 +27,8 @@ struct clock {
 	uint64_t insns;	     /* retired instructions, all vCPUs (virtual time rests on it) */
 	uint64_t skipped_ns; /* virtual: added by HLT jumps */
 	uint64_t start_ns;   /* host: host->now_ns() at reset */
+	bool told;	     /* MODE_CAP_REMOTE: the time is what the other machine said last */
+	uint64_t told_ns;
 	struct clock_timer timers[CLOCK_TIMERS_MAX];
 	unsigned n_timers;
 	uint64_t next_ns; /* cached: the earliest deadline */

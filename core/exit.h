@@ -84,8 +84,10 @@ struct exit_io {
 	uint64_t value;
 };
 struct exit_mmio {
-	uint64_t value;
+	uint64_t value; /* of the last access */
 	uint8_t size, write, fetch, n_accesses;
+	uint32_t pad;
+	uint64_t read_value; /* what the last read gave, when a write came after it (read-modify-write) */
 };
 struct exit_msr {
 	uint32_t index;
@@ -161,6 +163,13 @@ const char *exit_observed_name(enum exit_observed o); /* "vmm", "kernel", "kerne
 static inline bool exit_is_hw(uint32_t reason)
 {
 	return reason < EXIT_VMM_BASE;
+}
+/* True when the guest's own instructions decide that it comes, and where: not for interrupts, windows and time slices.
+ */
+static inline bool exit_is_predicted(uint32_t reason)
+{
+	return exit_is_hw(reason) && reason != EXIT_EXTERNAL_INTERRUPT && reason != EXIT_INTERRUPT_WINDOW &&
+	       reason != EXIT_PREEMPTION_TIMER;
 }
 
 #endif

@@ -10,7 +10,9 @@
 
 struct vm;
 struct vcpu;
+struct vm_controls;
 struct x86_event;
+struct remote_event;
 
 enum vmm_mode { MODE_SIMULATE, MODE_EMULATE, MODE_VIRTUALIZE };
 enum vmm_type { VMM_TYPE_I = 1, VMM_TYPE_II = 2 };
@@ -24,6 +26,8 @@ enum vmm_type { VMM_TYPE_I = 1, VMM_TYPE_II = 2 };
 #define MODE_CAP_COUNTS_INSNS (1u << 5) /* clock.insns is exact */
 #define MODE_CAP_MODEL (1u << 6)	/* no guest bytes: no rip, no instruction to execute */
 #define MODE_CAP_STATE_LIVE (1u << 7)	/* the engine works in v->cpu.s itself: it is never stale */
+
+#define MODE_CAP_REMOTE (1u << 8) /* loop, handlers and devices are on another machine: next() instead of run() */
 
 /* How far one run() may go. */
 struct run_bounds {
@@ -82,6 +86,12 @@ struct mode_ops {
 	 * slots it gave to the kernel; emulate: the valid TLB entries), not from vm->mem. Fills up to max, returns how
 	 * many there are; simulate has none. */
 	size_t (*mappings)(struct vm *vm, struct mode_mapping *out, size_t max);
+	/* Optional (NULL: vm->controls is what is in force): the controls as the hardware has them, read back from it.
+	 * *out starts as a copy of vm->controls. */
+	void (*read_controls)(struct vcpu *v, struct vm_controls *out);
+	/* MODE_CAP_REMOTE only: waits for the next thing that happened to the guest. Memory that came with it is in
+	 * vm->mem already (then vm->mem_stale is false). ERR_AGAIN: vm->stop was set, and the guest stands still. */
+	enum err (*next)(struct vcpu *v, struct remote_event *ev);
 };
 
 const char *mode_name(enum vmm_mode m);

@@ -31,6 +31,8 @@ struct probe_ops {
 	void (*on_exit)(void *arg, struct vcpu *v, const struct vm_exit *e); /* before its effect */
 	void (*on_verdict)(void *arg, struct vcpu *v, const struct vm_exit *e,
 	    enum verdict verdict); /* after its effect; e has the results */
+	/* The verdict is applied: registers and memory are at the lockstep point. */
+	void (*on_done)(void *arg, struct vcpu *v, const struct vm_exit *e);
 	void (*on_inject)(void *arg, struct vcpu *v, const struct x86_event *ev);
 	/* Every instruction before it executes; only engines with MODE_CAP_INSN_PROBE, only when set (it is slow). */
 	void (*on_insn)(void *arg, struct vcpu *v, const struct x86_insn *insn);

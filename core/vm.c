@@ -11,6 +11,7 @@
 #include "core/irq.h"
 #include "core/lib.h"
 #include "core/machine.h"
+#include "core/remote.h"
 #include "core/x86/event.h"
 
 /* Guest time after which a halted guest that only hears timers is given up (virtual time; an hour takes a moment). */
@@ -93,6 +94,13 @@ static void probe_verdict(struct vm *vm, struct vcpu *v, const struct vm_exit *e
 	for (unsigned i = 0; i < vm->n_probes; i++)
 		if (vm->probes[i]->on_verdict)
 			vm->probes[i]->on_verdict(vm->probe_args[i], v, e, verdict);
+}
+
+static void probe_done(struct vm *vm, struct vcpu *v, const struct vm_exit *e)
+{
+	for (unsigned i = 0; i < vm->n_probes; i++)
+		if (vm->probes[i]->on_done)
+			vm->probes[i]->on_done(vm->probe_args[i], v, e);
 }
 
 /* --- Events ------------------------------------------------------------------------------------------------------ */
@@ -285,6 +293,8 @@ static void before_entry(struct vm *vm, struct vcpu *v, struct run_bounds *b)
 		v->entered_ns = c->host->now_ns();
 		settle_cost(v, v->entered_ns);
 		b->deadline_ns = min_u64(c->next_ns, v->entered_ns - c->start_ns + VM_CONTROL_INTERVAL_NS);
+		if (vm->slice_end_ns != CLOCK_NEVER)
+			b->deadline_ns = min_u64(b->deadline_ns, vm->slice_end_ns - c->start_ns);
 		if (mode_has(vm, MODE_CAP_COUNTS_INSNS))
 			b->max_insns = min_u64(b->max_insns, HOST_SLICE_INSNS);
 	}
@@ -315,6 +325,8 @@ static void after_exit(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 	e->insns = mode_has(vm, MODE_CAP_COUNTS_INSNS) ? c->insns : 0;
 	if (mode_has(vm, MODE_CAP_MODEL) && e->observed == OBSERVED_VMM)
 		e->observed = OBSERVED_MODEL;
+	else if (vm->cfg.mode->type == VMM_TYPE_I && e->observed == OBSERVED_VMM)
+		e->observed = OBSERVED_METAL;
 	state_is_the_modes(v);
 }
 
@@ -347,6 +359,8 @@ static bool wake(struct vm *vm, struct vcpu *v)
 		vm_kill(vm, END_HALT, 0, "HLT with interrupts off: nothing can wake it");
 	} else if (irq_pending(vm)) {
 		v->halted = false;
+	} else if (vm->slice_end_ns != CLOCK_NEVER && clock_next_deadline(&vm->clock) != CLOCK_NEVER) {
+		vm->idle = true; /* others may use the CPU until then */
 	} else if (!clock_wait(&vm->clock)) {
 		vm_kill(vm, END_HALT, 0, "HLT with no timer armed: nothing can wake it");
 	} else if (vm->clock.kind == CLOCK_VIRTUAL && clock_now_ns(&vm->clock) - v->halt_ns > HALT_PATIENCE_NS) {
@@ -355,11 +369,22 @@ static bool wake(struct vm *vm, struct vcpu *v)
 	return !v->halted;
 }
 
+static bool wants_user(const struct vm *vm, uint32_t reason)
+{
+	return reason < EXIT_SDM_COUNT && vm->user_reasons[reason / 64] >> reason % 64 & 1 && vm->cfg.user;
+}
+
 static enum verdict handle(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 {
 	exit_handler h = handler_find(vm, e->reason);
 
 	v->redelivered = false;
+	if (UNLIKELY(wants_user(vm, e->reason))) {
+		enum verdict said = vm->cfg.user(vm->cfg.user_arg, v, e);
+
+		if (said != VERDICT_USER)
+			return said;
+	}
 	if (!h) {
 		vm_fail_stop(vm, v, e);
 		return VERDICT_KILL;
@@ -376,6 +401,8 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	struct run_bounds bounds = {0};
 	struct vm_exit *e = &v->exit;
 
+	if (UNLIKELY(mode_has(vm, MODE_CAP_REMOTE)))
+		return vm_remote_turn(vm, v);
 	if (!may_go_on(vm, v))
 		return false;
 	clock_run_due(&vm->clock);
@@ -400,7 +427,10 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	enum verdict verdict = handle(vm, v, e);
 	v->history[e->index % VM_HISTORY] = *e;
 	probe_verdict(vm, v, e, verdict);
+	v->applying = true;
 	apply(vm, v, e, verdict);
+	v->applying = false;
+	probe_done(vm, v, e);
 	return true;
 }
 
@@ -428,6 +458,20 @@ enum err vm_run(struct vm *vm)
 		(void)turn(
 		    vm, &vm->vcpus[0]); /* the other CPUs wait for a start-up message, which needs a local APIC */
 	return ERR_OK;
+}
+
+enum slice_result vm_run_slice(struct vm *vm, uint64_t until_ns)
+{
+	const struct host_ops *host = vm->cfg.host;
+
+	if (!resume(vm))
+		return SLICE_ENDED;
+	vm->slice_end_ns = until_ns;
+	vm->idle = false;
+	while (!vm->ended && !vm->idle && host->now_ns() < until_ns)
+		(void)turn(vm, &vm->vcpus[0]);
+	vm->slice_end_ns = CLOCK_NEVER;
+	return vm->ended ? SLICE_ENDED : vm->idle ? SLICE_IDLE : SLICE_OVER;
 }
 
 enum err vm_step_exit(struct vm *vm, struct vcpu *v)

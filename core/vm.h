@@ -68,6 +68,7 @@ struct vcpu {
 	struct vm_exit exit; /* the current or last one */
 	struct vm_exit history[VM_HISTORY];
 	struct vcpu_counts counts;
+	bool applying;	       /* a verdict is being applied: what is injected now belongs to the exit */
 	bool executing;	       /* the VMM's executor runs one instruction: its device accesses are exit's */
 	bool redelivered;      /* the handler itself finished the delivery that the exit had interrupted */
 	uint64_t halt_ns;      /* guest time at which it halted */
@@ -101,7 +102,8 @@ struct vm_config {
 	/* Where console bytes go: UART ("uart"), 0xe9/0x402 debug consoles ("debugcon"). */
 	void (*console)(void *arg, const char *port, uint8_t byte);
 	void *console_arg;
-	/* VERDICT_USER: the session's answer. NULL: USER is treated as KILL. */
+	/* VERDICT_USER: the session's answer, for the reasons of vm->user_reasons before any handler sees the exit;
+	 * then VERDICT_USER as answer means the default handler. NULL: nobody answers, which ends the machine. */
 	enum verdict (*user)(void *arg, struct vcpu *v, struct vm_exit *e);
 	void *user_arg;
 };
@@ -124,9 +126,13 @@ struct vm {
 	void *probe_args[VM_PROBES_MAX];
 	unsigned n_probes;
 	struct vm_end end;
-	volatile int stop; /* an enum end_kind, set by vm_stop() and vm_timeout() */
-	bool single_step;  /* one instruction a vm_step() */
+	volatile int stop;	  /* an enum end_kind, set by vm_stop() and vm_timeout() */
+	bool single_step;	  /* one instruction a vm_step() */
+	bool mem_stale;		  /* MODE_CAP_REMOTE: mem is older than the last exit */
+	uint64_t user_reasons[2]; /* bit n: exits of reason n go to cfg.user first */
+	uint64_t slice_end_ns; /* host time (cfg.host->now_ns()) at which vm_run_slice() is over; CLOCK_NEVER: none */
 	bool ended;
+	bool idle;	 /* in a slice: halted, and its next timer is not due */
 	bool want_reset; /* a device asked for a reset: the I/O and MMIO handlers then return VERDICT_RESET; vm_reset()
 			    clears */
 	void *mode_priv;
@@ -140,6 +146,10 @@ enum err vm_add_probe(struct vm *vm, const struct probe_ops *ops, void *arg) MUS
 /* Runs until the guest ends, a limit is reached or vm_stop(). vm->end says which. After a stop, a timeout or a limit
  * it may be called again and goes on. */
 enum err vm_run(struct vm *vm);
+/* Several VMs share a CPU: the same up to the host time until_ns, or until the guest is halted and nothing can be done
+ * for it yet. */
+enum slice_result { SLICE_OVER, SLICE_IDLE, SLICE_ENDED };
+enum slice_result vm_run_slice(struct vm *vm, uint64_t until_ns);
 /* One exit: run, handle, apply, up to the lockstep point. ERR_OK also when the VM ended by it (vm->ended). */
 enum err vm_step_exit(struct vm *vm, struct vcpu *v);
 /* One guest instruction (MODE_CAP_STEP_INSN), or the exit it caused. */

@@ -220,6 +220,8 @@ enum err vm_create(const struct vm_config *cfg, struct vm **out, struct errmsg *
 	vm->handlers = handlers_default();
 	bus_init(&vm->bus);
 	clock_init(&vm->clock, cfg->host, cfg->clock);
+	vm->clock.told = cfg->mode->caps & MODE_CAP_REMOTE;
+	vm->slice_end_ns = CLOCK_NEVER;
 	e = set_controls(vm, why);
 	if (e != ERR_OK)
 		goto no_memory;
