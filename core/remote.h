@@ -81,7 +81,7 @@ struct msg_end {
 		uint32_t state; /* enum pg_state */
 		uint32_t pad;
 		uint64_t mappings, bytes, longest_ns;
-		char evidence[400];
+		char evidence[480];
 	} safety;	 /* audited in the image, with what the CPU was programmed with */
 	char engine[16]; /* "vmx", "svm", "interpreter" */
 	uint32_t has_screen;
