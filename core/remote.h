@@ -8,7 +8,8 @@
  * the host (MSG_USER) is repeated until CMD_ANSWER comes with its number.
  *
  * Records go, in order, to the bulk channel (a second disk: a circular buffer that MSG_BULK tells the end of and
- * CMD_CREDIT the start of), or, where there is none or the guest is stepped, in MSG_EVENTS frames.
+ * CMD_CREDIT the start of), or, where there is none, in MSG_EVENTS frames. Before the reply to CMD_STEP, CMD_PAUSE,
+ * CMD_SYNC and CMD_CHECKPOINT every record so far is out.
  */
 #ifndef VMSCOPE_CORE_REMOTE_H
 #define VMSCOPE_CORE_REMOTE_H
@@ -90,7 +91,7 @@ struct msg_end {
 
 enum remote_cmd {
 	CMD_HELLO = 1,
-	CMD_LOAD,  /* arg[0]: offset; data: a piece of the bundle */
+	CMD_LOAD,  /* arg[0]: offset, arg[1]: length of the whole bundle; data: a piece of it */
 	CMD_START, /* arg[0]: length of the loaded bundle, 0: the boot medium's; arg[1]: its CRC. Creates the guests */
 	CMD_CONTINUE, /* all guests, or that of the frame with arg[0] = 1 */
 	CMD_PAUSE,

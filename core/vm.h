@@ -74,6 +74,9 @@ struct vcpu {
 	uint64_t halt_ns;      /* guest time at which it halted */
 	uint64_t entered_ns;   /* at the last entry: guest time (virtual), host time (host) */
 	uint64_t left_host_ns; /* host time: when run() returned; 0 once its cost is settled */
+	/* host->cycles() right before the last VM entry and right after the exit that ended it, where the mode enters
+	 * the guest itself (bare metal); else 0. */
+	uint64_t entered_ticks, left_ticks;
 	void *mode_priv;
 };
 
