@@ -55,9 +55,10 @@ simulate_SRC   := $(wildcard modes/simulate/*.c)
 emulate_SRC    := $(wildcard modes/emulate/*.c)
 virtualize_SRC := $(wildcard modes/virtualize/*.c)
 tracer_SRC     := $(wildcard tracer/*.c)
+session_SRC    := $(wildcard session/*.c)
 cli_SRC        := $(filter-out cli/main.c,$(wildcard cli/*.c))
 testlib_SRC    := $(wildcard tests/*.c)
-LIBS := cli modes simulate emulate virtualize tracer core posix testlib
+LIBS := cli modes session simulate emulate virtualize tracer core posix testlib
 lib = $(O)/lib$(1).a
 ALL_LIBS  := $(foreach l,$(LIBS),$(call lib,$(l)))
 PROG_LIBS := $(filter-out $(call lib,testlib),$(ALL_LIBS))
@@ -70,7 +71,7 @@ E2E   := $(filter-out tests/e2e/lib.sh,$(wildcard tests/e2e/*.sh))
 E2E_ASAN := $(filter-out tests/e2e/nested_%,$(E2E))
 LONG  := $(wildcard tests/long/*.sh)
 C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC))
-HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h tracer/*.h cli/*.h tests/*.h))
+HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h tracer/*.h session/*.h cli/*.h tests/*.h))
 # What the bare-metal image will link: it must compile without a C library.
 METAL_SRC := $(core_SRC) $(emulate_SRC) $(wildcard tracer/ring.c)
 
