@@ -132,7 +132,7 @@ static void run_machine(const struct keeper *k, const struct keeper_spec *spec, 
 	}
 	if (spec->inherit_fd >= 0)
 		fcntl(spec->inherit_fd, F_SETFD, 0);
-	execvp(spec->argv[0], spec->argv);
+	execvp(spec->argv[0], (char *const *)(uintptr_t)spec->argv);
 	fprintf(stderr, "%s: %s\n", spec->argv[0], strerror(errno));
 	_exit(127);
 }

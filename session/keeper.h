@@ -13,7 +13,7 @@
 #define KEEPER_PATH_MAX 256
 
 struct keeper_spec {
-	char *const *argv;
+	const char *const *argv;
 	const char *log; /* file of the directory that takes stdout and stderr */
 	int inherit_fd;	 /* stays open in the machine, under the same number; -1: none */
 	bool no_network; /* run it in a network namespace of its own, where that is permitted */

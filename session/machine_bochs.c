@@ -134,8 +134,7 @@ static enum err write_config(void *arg, const char *dir, unsigned port)
 
 static enum err bochs_start(const struct machine_want *w, struct machine_run *m, struct errmsg *why)
 {
-	static char *const argv[] = {(char[]){"bochs"}, (char[]){"-q"}, (char[]){"-f"}, (char[]){"bochsrc"},
-	    (char[]){"-rc"}, (char[]){"debugger.rc"}, NULL};
+	static const char *const argv[] = {"bochs", "-q", "-f", "bochsrc", "-rc", "debugger.rc", NULL};
 	struct bochs_config c = {
 	    .model = model_for(w), .mib = (unsigned)((w->memory + 0xfffff) >> 20), .bulk_size = w->bulk_size};
 	const struct keeper_spec spec = {.argv = argv,

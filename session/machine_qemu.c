@@ -120,8 +120,7 @@ static enum err qemu_start(const struct machine_want *w, struct machine_run *m, 
 		argv[n++] = "-drive";
 		argv[n] = "if=ide,index=1,format=raw,cache=unsafe,file=bulk.img";
 	}
-	const struct keeper_spec spec = {
-	    .argv = (char *const *)(uintptr_t)argv, .log = "machine.out", .inherit_fd = line, .no_network = true};
+	const struct keeper_spec spec = {.argv = argv, .log = "machine.out", .inherit_fd = line, .no_network = true};
 	enum err e = machine_start_kept(w, &spec, m, why);
 	close(line);
 	return e;
