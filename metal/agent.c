@@ -138,6 +138,7 @@ static enum err do_step(const struct command *k, uint64_t *value)
 		return ERR_BUSY;
 	enum err e = vm_step_exit(g->vm, &g->vm->vcpus[0]);
 	*value = g->exits != before;
+	k->a->reply_len = 0; /* a question in between may have left some */
 	g->ended = g->vm->ended;
 	console_flush(g);
 	stream_flush(k->a);
