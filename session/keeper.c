@@ -6,9 +6,9 @@
 #include "session/keeper.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -43,19 +43,18 @@ const char *keeper_path(const struct keeper *k, const char *name, char buf[KEEPE
 	return buf;
 }
 
-/* The directory is flat. */
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	(void)remove(path);
+	return 0;
+}
+
 static void remove_dir(const char *dir)
 {
-	char path[KEEPER_PATH_MAX + 256];
-	DIR *d = opendir(dir);
-	if (!d)
-		return;
-	for (struct dirent *e; (e = readdir(d));) {
-		snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
-		(void)unlink(path);
-	}
-	closedir(d);
-	(void)rmdir(dir);
+	(void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 /* --- In the keeper ----------------------------------------------------------------------------------------------- */
@@ -132,6 +131,7 @@ static void run_machine(const struct keeper *k, const struct keeper_spec *spec, 
 	}
 	if (spec->inherit_fd >= 0)
 		fcntl(spec->inherit_fd, F_SETFD, 0);
+	setenv("TMPDIR", k->dir, 1);
 	execvp(spec->argv[0], (char *const *)(uintptr_t)spec->argv);
 	fprintf(stderr, "%s: %s\n", spec->argv[0], strerror(errno));
 	_exit(127);
@@ -202,7 +202,7 @@ static void keep(const struct keeper *k, const struct keeper_spec *spec)
 		line = accept_line(listener, pidfd);
 		close(listener);
 	}
-	if ((listener >= 0 && line < 0) || ended_within(pid, &status, listener >= 0 ? 0 : 60)) {
+	if ((listener >= 0 && line < 0) || ended_within(pid, &status, listener >= 0 || spec->job ? 0 : 60)) {
 		failed(WIFEXITED(status) && WEXITSTATUS(status) == 127 ? "the program is not there"
 								       : "the machine ended before it had begun",
 		    0);

@@ -16,6 +16,7 @@ struct keeper_spec {
 	const char *const *argv;
 	const char *log; /* file of the directory that takes stdout and stderr */
 	int inherit_fd;	 /* stays open in the machine, under the same number; -1: none */
+	bool job;	 /* a program that may end at once, when its work is done */
 	bool no_network; /* run it in a network namespace of its own, where that is permitted */
 	/* Not NULL: the machine will connect to a loopback port, which is ours for that one connection. Called with its
 	 * number before the machine starts, in the keeper (so it may only write files of the directory). */
