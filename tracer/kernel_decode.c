@@ -75,7 +75,7 @@ struct svm_reason {
 };
 
 /*
- * SVM exit codes by SDM reason, as far as they say the same thing [APM 2 "SVM Intercept Codes"]. MSR and shutdown codes
+ * SVM exit codes by SDM reason, as far as they say the same thing [APM 2 "SVM Intercept Exit Codes"]. MSR and shutdown codes
  * are told apart in kernel_exit_reason().
  */
 static const struct svm_reason svm_reasons[] = {
