@@ -147,7 +147,7 @@ check: ## install what is missing, build, and run every test
 	@VMSCOPE=$(O)/vmscope tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT) $(E2E)
 
 check-long: ## the tests that take longer: nested VT-x in Bochs, a full memory test
-	@tools/setup --tests --long
+	@tools/setup --tests
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) tests
 	@VMSCOPE=$(O)/vmscope tools/run-tests -t 3000 -j 1 -o $(O)/logs $(LONG)
 
@@ -163,7 +163,7 @@ sizes: ## files of more than 600 lines, functions of more than 60
 	@tools/sizes
 
 # --- Lint ----------------------------------------------------------------------------------------------------------
-LINT_C := $(sort $(C_SRC) $(HEADERS))
+LINT_C := $(sort $(C_SRC) $(HEADERS) $(wildcard metal/*.[ch] labs/guests/*.c tests/guests/*.c))
 SHELL_FILES := .ci/run $(shell grep -lE '^\#!/bin/(ba)?sh' tools/* 2>/dev/null) $(wildcard tests/*/*.sh)
 LUA_FILES := $(wildcard labs/guests/*.lua labs/guests/*/*.lua modes/simulate/costs/*.lua modes/simulate/*.lua)
 
