@@ -48,7 +48,9 @@ LDFLAGS = $(filter -fsanitize%,$(OPT_$(MODE)))
 VERSION := 0.1
 
 # --- What is built -------------------------------------------------------------------------------------------------
-core_SRC       := $(wildcard core/*.c core/x86/*.c core/dev/*.c)
+# core/metal is for the image, but for what is plain computation: that has unit tests.
+core_SRC       := $(wildcard core/*.c core/x86/*.c core/dev/*.c) core/metal/alloc.c
+metal_SRC      := $(filter-out metal/main.c metal/engines.c,$(wildcard metal/*.c))
 posix_SRC      := $(wildcard core/posix/*.c)
 modes_SRC      := $(wildcard modes/*.c)
 simulate_SRC   := $(wildcard modes/simulate/*.c)
@@ -58,27 +60,27 @@ tracer_SRC     := $(wildcard tracer/*.c)
 session_SRC    := $(wildcard session/*.c)
 cli_SRC        := $(filter-out cli/main.c,$(wildcard cli/*.c))
 testlib_SRC    := $(wildcard tests/*.c)
-LIBS := cli modes session simulate emulate virtualize tracer core posix testlib
+LIBS := cli modes session metal simulate emulate virtualize tracer core posix testlib
 lib = $(O)/lib$(1).a
 ALL_LIBS  := $(foreach l,$(LIBS),$(call lib,$(l)))
-PROG_LIBS := $(filter-out $(call lib,testlib),$(ALL_LIBS))
+PROG_LIBS := $(filter-out $(call lib,testlib) $(call lib,metal),$(ALL_LIBS))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
+TOOL_SRC  := $(wildcard tests/programs/*.c)
 UNIT  := $(UNIT_SRC:%.c=$(O)/%)
+TOOLS := $(TOOL_SRC:%.c=$(O)/%)
 BENCH := $(BENCH_SRC:%.c=$(O)/%)
 E2E   := $(filter-out tests/e2e/lib.sh,$(wildcard tests/e2e/*.sh))
 # The nested machine is an interpreter of its own: a sanitized program under it takes too long to mean anything.
 E2E_ASAN := $(filter-out tests/e2e/nested_%,$(E2E))
 LONG  := $(wildcard tests/long/*.sh)
-C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC))
-HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h tracer/*.h session/*.h cli/*.h tests/*.h))
-# What the bare-metal image will link: it must compile without a C library.
-METAL_SRC := $(core_SRC) $(emulate_SRC) $(wildcard tracer/ring.c)
+C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC) $(TOOL_SRC))
+HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h metal/*.h tracer/*.h session/*.h cli/*.h tests/*.h))
 
 ALL_EXTRA :=
 all: program ## build the program (build/vmscope) and the bundled guests
 
-include $(wildcard core/*.mk labs/guests/*.mk modes/*/*.mk tracer/*.mk tests/*.mk)
+include $(wildcard core/*.mk core/*/*.mk labs/guests/*.mk modes/*/*.mk tracer/*.mk tests/*.mk)
 
 all: $(ALL_EXTRA)
 
@@ -110,7 +112,7 @@ $(UNIT_CLI): $(O)/%: $(O)/%.o $(ALL_LIBS)
 	$(call say,LD,$@)$(call link,$<,$(ALL_LIBS),-lcmocka)
 $(filter-out $(UNIT_CLI),$(UNIT)): $(O)/%: $(O)/%.o $(UNIT_LIBS)
 	$(call say,LD,$@)$(call link,$<,$(UNIT_LIBS),-lcmocka)
-$(BENCH): $(O)/%: $(O)/%.o $(ALL_LIBS)
+$(BENCH) $(TOOLS): $(O)/%: $(O)/%.o $(ALL_LIBS)
 	$(call say,LD,$@)$(call link,$<,$(ALL_LIBS))
 
 program: $(O)/vmscope compile_commands.json
@@ -137,7 +139,7 @@ demo: ## install what is missing, build, and compare every backend on one guest
 unit: $(UNIT) $(ALL_EXTRA) ## build and run the unit tests
 	@tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT)
 
-tests: all $(UNIT) $(BENCH)
+tests: all $(UNIT) $(BENCH) $(TOOLS)
 
 check: ## install what is missing, build, and run every test
 	@tools/setup --tests
@@ -145,7 +147,7 @@ check: ## install what is missing, build, and run every test
 	@VMSCOPE=$(O)/vmscope tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT) $(E2E)
 
 check-long: ## the tests that take longer: nested VT-x in Bochs, a full memory test
-	@tools/setup --tests --long
+	@tools/setup --tests
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) tests
 	@VMSCOPE=$(O)/vmscope tools/run-tests -t 3000 -j 1 -o $(O)/logs $(LONG)
 
@@ -161,7 +163,7 @@ sizes: ## files of more than 600 lines, functions of more than 60
 	@tools/sizes
 
 # --- Lint ----------------------------------------------------------------------------------------------------------
-LINT_C := $(sort $(C_SRC) $(HEADERS))
+LINT_C := $(sort $(C_SRC) $(METAL_SRC) $(HEADERS) $(wildcard labs/guests/*.c tests/guests/*.c))
 SHELL_FILES := .ci/run $(shell grep -lE '^\#!/bin/(ba)?sh' tools/* 2>/dev/null) $(wildcard tests/*/*.sh)
 LUA_FILES := $(wildcard labs/guests/*.lua labs/guests/*/*.lua modes/simulate/costs/*.lua modes/simulate/*.lua)
 
@@ -193,21 +195,6 @@ $(O)/analyze/%.ok: %.c $(O)/.flags
 	@mkdir -p $(@D)
 	$(Q)gcc $(CFLAGS) -O1 -fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitialized-value -MMD -MP -MF $(@:.ok=.d) -MT $@ -c $< -o /dev/null && touch $@
 
-# --- Bare metal ----------------------------------------------------------------------------------------------------
-METAL_FLAGS := -std=gnu11 -I. -I$(O)/gen $(WARN) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
-               -fno-stack-protector -fno-pic -fno-pie -fcf-protection=none
-METAL_OBJ := $(METAL_SRC:%.c=$(O)/metal/%.o)
-METAL_MAY_NEED := memcpy memmove memset memcmp strlen strcmp strncmp
-
-$(O)/metal/%.o: %.c $(O)/.flags
-	@mkdir -p $(@D)
-	$(call say,CC-METAL,$<)$(CC) $(METAL_FLAGS) -MMD -MP -c $< -o $@
-$(O)/metal/all.o: $(METAL_OBJ)
-	$(call say,LD-METAL,$@)ld -r -o $@ $^
-metal-check: $(O)/metal/all.o ## what the bare-metal image links needs no C library
-	@nm -u $< | awk -v may='$(METAL_MAY_NEED)' 'BEGIN { n = split(may, a); for (i = 1; i <= n; i++) ok[a[i]] = 1 } \
-	  !($$2 in ok) { print "metal-check: undefined and not allowed: " $$2; bad = 1 } END { exit bad }'
-
 # --- Install -------------------------------------------------------------------------------------------------------
 install: all ## install into $(DESTDIR)$(PREFIX)
 	@tools/install-tree "$(O)/vmscope" "$(DESTDIR)$(PREFIX)"
@@ -220,4 +207,4 @@ help: ## this list
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 .PHONY: all program setup setup-tests demo unit tests check check-long asan bench sizes lint lint-layers lint-format \
-        lint-headers lint-titles lint-shell lint-lua lint-cppcheck lint-tidy lint-analyze metal-check install clean help FORCE
+        lint-headers lint-titles lint-shell lint-lua lint-cppcheck lint-tidy lint-analyze install clean help FORCE
