@@ -7,8 +7,11 @@
 
 #include <argp.h>
 
+#include "core/bundle.h"
 #include "core/clock.h"
 #include "core/mode.h"
+
+#define OPTIONS_ALSO_MAX (BUNDLE_VMS_MAX - 1)
 
 struct run_options {
 	const char *guest; /* as the user wrote it; NULL with --firmware or --kernel alone */
@@ -23,6 +26,9 @@ struct run_options {
 	double dominant;     /* the share that efficiency asks for */
 	bool lockstep_insn;  /* compare: single-step both sides */
 	uint64_t seed;
+	const char *also[OPTIONS_ALSO_MAX]; /* type I: more guests under the same VMM */
+	unsigned n_also;
+	enum bundle_fault fault; /* type I: a hole that is made on purpose */
 };
 
 void options_init(struct run_options *o);
