@@ -31,7 +31,7 @@ static enum err vmx_probe(const struct host_ops *host, struct errmsg *why)
 /* multiplier = guest rate / processor's rate, with 48 fraction bits. */
 static enum err plan_tsc(struct vmx_vm *vx, const struct host_ops *host)
 {
-	uint64_t hz = metal_tick_hz(), rest = GUEST_TSC_HZ % hz, whole = GUEST_TSC_HZ / hz, fraction, unused;
+	uint64_t hz = metal_tsc_hz(), rest = GUEST_TSC_HZ % hz, whole = GUEST_TSC_HZ / hz, fraction, unused;
 
 	vx->scales_tsc =
 	    hz != GUEST_TSC_HZ && (vmx_caps()->ctl[VMX_CTL_PROC2].may & PROC2_TSC_SCALING) && whole < 0x10000;
