@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/machine.h"
-
-#define KEY_INTERVAL_NS 1000000u
-
 void console_byte(void *arg, const char *port, uint8_t byte)
 {
 	struct console *c = arg;
@@ -69,27 +65,16 @@ const char *console_bad_escape(const char *t)
 	return NULL;
 }
 
-static void type_more(void *arg, uint64_t deadline_ns)
-{
-	struct console *c = arg;
-	c->typed += machine_type(c->vm, c->keys + c->typed, c->n_keys - c->typed);
-	if (c->typed < c->n_keys)
-		clock_arm(&c->vm->clock, c->timer, deadline_ns + KEY_INTERVAL_NS);
-}
-
 enum err console_type(struct console *c, struct vm *vm, const char *text, struct errmsg *why)
 {
-	c->vm = vm;
 	c->keys = malloc(strlen(text) + 1);
 	if (!c->keys)
 		return err_set(why, ERR_NOMEM, "--keys: no memory");
 	c->n_keys = console_unescape(text, c->keys);
-	enum err e = clock_add_timer(&vm->clock, type_more, c, &c->timer);
-	if (e)
-		return err_set(why, e, "--keys: %s", err_sentence(e));
-	if (c->n_keys)
-		type_more(c, clock_now_ns(&vm->clock));
-	return ERR_OK;
+	/* A machine elsewhere types for itself: the keys go there with the guest. */
+	if (vm->cfg.mode->caps & MODE_CAP_REMOTE)
+		return ERR_OK;
+	return typist_start(&c->typist, vm, c->keys, c->n_keys, why);
 }
 
 void console_free(struct console *c)

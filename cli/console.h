@@ -5,7 +5,7 @@
 #ifndef VMSCOPE_CLI_CONSOLE_H
 #define VMSCOPE_CLI_CONSOLE_H
 
-#include "core/vm.h"
+#include "core/typist.h"
 
 struct console {
 	uint8_t *bytes; /* owned */
@@ -13,9 +13,8 @@ struct console {
 	bool live;     /* copy to stdout */
 	bool failed;   /* memory or stdout gave out */
 	uint8_t *keys; /* owned */
-	size_t n_keys, typed;
-	struct vm *vm;
-	unsigned timer;
+	size_t n_keys;
+	struct typist typist;
 };
 
 /* For vm_config.console; arg is the struct console. */

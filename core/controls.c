@@ -10,7 +10,8 @@
 #define PIN_ALL (PIN_EXTINT_EXIT | PIN_NMI_EXIT | PIN_PREEMPTION_TIMER)
 #define PROC2_BASE (PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED | PROC2_RDTSCP | PROC2_INVPCID)
 #define CR0_GUARDED (CR0_PE | CR0_PG | CR0_CD | CR0_NW | CR0_NE)
-#define CR4_GUARDED (CR4_VMXE | CR4_PAE | CR4_SMEP | CR4_SMAP | CR4_UMIP | CR4_PCIDE)
+/* And every bit that the project's CPU reserves: the real one may know it, and must never see it set. */
+#define CR4_GUARDED (CR4_VMXE | CR4_PAE | CR4_SMEP | CR4_SMAP | CR4_UMIP | CR4_PCIDE | ~(uint64_t)CR4_MODEL)
 
 static const struct msr_range guest_msrs[] = {
     {0x174, 3},	     /* SYSENTER_CS, _ESP, _EIP */

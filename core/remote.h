@@ -8,7 +8,8 @@
  * the host (MSG_USER) is repeated until CMD_ANSWER comes with its number.
  *
  * Records go, in order, to the bulk channel (a second disk: a circular buffer that MSG_BULK tells the end of and
- * CMD_CREDIT the start of), or, where there is none or the guest is stepped, in MSG_EVENTS frames.
+ * CMD_CREDIT the start of), or, where there is none, in MSG_EVENTS frames. Before the reply to CMD_STEP, CMD_PAUSE,
+ * CMD_SYNC and CMD_CHECKPOINT every record so far is out.
  */
 #ifndef VMSCOPE_CORE_REMOTE_H
 #define VMSCOPE_CORE_REMOTE_H
@@ -81,7 +82,7 @@ struct msg_end {
 		uint32_t state; /* enum pg_state */
 		uint32_t pad;
 		uint64_t mappings, bytes, longest_ns;
-		char evidence[400];
+		char evidence[480];
 	} safety;	 /* audited in the image, with what the CPU was programmed with */
 	char engine[16]; /* "vmx", "svm", "interpreter" */
 	uint32_t has_screen;
@@ -90,7 +91,7 @@ struct msg_end {
 
 enum remote_cmd {
 	CMD_HELLO = 1,
-	CMD_LOAD,  /* arg[0]: offset; data: a piece of the bundle */
+	CMD_LOAD,  /* arg[0]: offset, arg[1]: length of the whole bundle; data: a piece of it */
 	CMD_START, /* arg[0]: length of the loaded bundle, 0: the boot medium's; arg[1]: its CRC. Creates the guests */
 	CMD_CONTINUE, /* all guests, or that of the frame with arg[0] = 1 */
 	CMD_PAUSE,

@@ -359,7 +359,8 @@ static bool wake(struct vm *vm, struct vcpu *v)
 		vm_kill(vm, END_HALT, 0, "HLT with interrupts off: nothing can wake it");
 	} else if (irq_pending(vm)) {
 		v->halted = false;
-	} else if (vm->slice_end_ns != CLOCK_NEVER && clock_next_deadline(&vm->clock) != CLOCK_NEVER) {
+	} else if (vm->slice_end_ns != CLOCK_NEVER && vm->clock.kind == CLOCK_HOST &&
+		   clock_next_deadline(&vm->clock) != CLOCK_NEVER) {
 		vm->idle = true; /* others may use the CPU until then */
 	} else if (!clock_wait(&vm->clock)) {
 		vm_kill(vm, END_HALT, 0, "HLT with no timer armed: nothing can wake it");

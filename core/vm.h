@@ -74,6 +74,9 @@ struct vcpu {
 	uint64_t halt_ns;      /* guest time at which it halted */
 	uint64_t entered_ns;   /* at the last entry: guest time (virtual), host time (host) */
 	uint64_t left_host_ns; /* host time: when run() returned; 0 once its cost is settled */
+	/* host->cycles() right before the last VM entry and right after the exit that ended it, where the mode enters
+	 * the guest itself (bare metal); else 0. */
+	uint64_t entered_ticks, left_ticks;
 	void *mode_priv;
 };
 
@@ -106,6 +109,9 @@ struct vm_config {
 	 * then VERDICT_USER as answer means the default handler. NULL: nobody answers, which ends the machine. */
 	enum verdict (*user)(void *arg, struct vcpu *v, struct vm_exit *e);
 	void *user_arg;
+	/* For findings of the audit: what the VMM itself keeps at this address ("its own code"); NULL: not the VMM's.
+	 * NULL member: nobody can tell. */
+	const char *(*memory_owner)(const void *p);
 };
 
 struct machine; /* core/machine.h */

@@ -221,7 +221,7 @@ static void encode_inject(struct sink *s, const struct trace_rec *r)
 
 void encode_rec(struct trace_dat *td, enum encode_as as, unsigned vcpu, const struct trace_rec *r)
 {
-	struct sink s = {.td = td, .vcpu = vcpu, .ts = r->ts, .lost = r->lost_before};
+	struct sink s = {.td = td, .vcpu = vcpu, .ts = r->ts, .lost = r->slot.lost_before};
 
 	switch ((enum trace_rec_kind)r->kind) {
 	case TRACE_REC_ENTRY:

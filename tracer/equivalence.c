@@ -51,6 +51,9 @@ static void subject_injects(void *arg, struct vcpu *v, const struct x86_event *e
 	const struct x86_state *s = vcpu_state(v);
 	struct injection *i = &q->injections[q->n_injections];
 
+	/* Part of an exit's effect: the reference's own VMM does the same. */
+	if (v->applying && !(v->vm->cfg.mode->caps & MODE_CAP_COMPLETES))
+		return;
 	if (q->n_injections == INJECTIONS_MAX || !s) {
 		q->lost_injection = true;
 		return;
@@ -93,7 +96,7 @@ static bool chase(struct equivalence *q, const struct injection *i)
 			return true;
 		if (vm_step_insn(q->reference, q->r) != ERR_OK || q->reference->ended)
 			return false;
-		if (exit_is_hw(q->r->exit.reason))
+		if (exit_is_predicted(q->r->exit.reason))
 			return false; /* the subject was interrupted before this exit, with other registers */
 		s = vcpu_state(q->r);
 	}
@@ -138,7 +141,7 @@ static bool reference_to_exit(struct equivalence *q)
 	do {
 		if (vm_step_exit(q->reference, q->r) != ERR_OK)
 			return false;
-		if (exit_is_hw(q->r->exit.reason))
+		if (exit_is_predicted(q->r->exit.reason))
 			return true;
 	} while (!q->reference->ended);
 	return false;
@@ -159,6 +162,9 @@ static bool checkpoint_due(const struct equivalence *q)
 {
 	uint64_t every = q->opt->checkpoint_every ? q->opt->checkpoint_every : CHECKPOINT_EVERY;
 
+	/* A machine elsewhere sends its memory at its own checkpoints. */
+	if (q->subject->cfg.mode->caps & MODE_CAP_REMOTE)
+		return !q->subject->mem_stale;
 	return (q->index + 1) % every == 0;
 }
 
@@ -198,11 +204,14 @@ static bool compare_turn(struct equivalence *q, const struct vm_exit *s)
 static bool turn_exits(struct equivalence *q)
 {
 	struct vm_exit s;
+	uint64_t before = q->s->counts.exits;
 
 	if (vm_step_exit(q->subject, q->s) != ERR_OK)
 		return false;
+	if (q->s->counts.exits == before) /* it ended between two exits */
+		return true;
 	s = q->s->exit;
-	q->aligned = exit_is_hw(s.reason);
+	q->aligned = exit_is_predicted(s.reason);
 	if (!q->aligned) {
 		q->out->exempt[EXEMPT_TIME]++;
 		return true;
@@ -306,7 +315,8 @@ static bool catch_up(struct equivalence *q)
 			q->out->exempt[EXEMPT_STEP_SIZE]++;
 			return true;
 		}
-		if (vm_step_insn(q->reference, q->r) != ERR_OK || q->reference->ended || exit_is_hw(q->r->exit.reason))
+		if (vm_step_insn(q->reference, q->r) != ERR_OK || q->reference->ended ||
+		    exit_is_predicted(q->r->exit.reason))
 			return false;
 		b = vcpu_state(q->r);
 	}
@@ -316,7 +326,7 @@ static bool catch_up(struct equivalence *q)
 /* The subject's step ended in an exit that lies further on: several instructions, for the same reason. */
 static void catch_up_to_exit(struct equivalence *q)
 {
-	for (unsigned n = 0; n < STEP_MAX && !exit_is_hw(q->r->exit.reason) && !q->reference->ended; n++) {
+	for (unsigned n = 0; n < STEP_MAX && !exit_is_predicted(q->r->exit.reason) && !q->reference->ended; n++) {
 		if (n == 0)
 			q->out->exempt[EXEMPT_STEP_SIZE]++;
 		if (vm_step_insn(q->reference, q->r) != ERR_OK)
@@ -329,9 +339,9 @@ static bool compare_step(struct equivalence *q, const struct vm_exit *s)
 	const struct vm_exit *r = &q->r->exit;
 	struct equivalence_divergence before;
 
-	if (exit_is_hw(s->reason))
+	if (exit_is_predicted(s->reason))
 		catch_up_to_exit(q);
-	if (exit_is_hw(s->reason) || exit_is_hw(r->reason)) {
+	if (exit_is_predicted(s->reason) || exit_is_predicted(r->reason)) {
 		if (!compare_turn(q, s))
 			return false;
 		q->out->exits_compared++;
@@ -371,7 +381,7 @@ static bool turn_insns(struct equivalence *q)
 	if (vm_step_insn(q->subject, q->s) != ERR_OK)
 		return false;
 	s = q->s->exit;
-	q->aligned = exit_is_hw(s.reason) || s.reason == EXIT_VMM_DEBUG;
+	q->aligned = exit_is_predicted(s.reason) || s.reason == EXIT_VMM_DEBUG;
 	if (!q->aligned) {
 		q->out->exempt[EXEMPT_TIME]++;
 		return true;
@@ -388,7 +398,7 @@ static bool turn_insns(struct equivalence *q)
 			reference_failed(q);
 			return false;
 		}
-	} while (!exit_is_hw(q->r->exit.reason) && q->r->exit.reason != EXIT_VMM_DEBUG);
+	} while (!exit_is_predicted(q->r->exit.reason) && q->r->exit.reason != EXIT_VMM_DEBUG);
 	if (!compare_step(q, &s))
 		return false;
 	q->out->insns_compared++;
@@ -475,7 +485,7 @@ void equivalence_run(
 		else
 			lockstep_exits(&q);
 		/* Only where both stand at the same point: not when the subject left the guest by itself. */
-		if (q.aligned && q.out->verdict.evidence[0] == '\0')
+		if (q.aligned && !subject->mem_stale && q.out->verdict.evidence[0] == '\0')
 			(void)compare_memory(&q);
 	}
 	out->subject_end = subject->end;

@@ -7,6 +7,7 @@
 
 #include "core/x86/insn.h"
 #include "tracer/equivalence_impl.h"
+#include "tracer/exit_fields.h"
 
 /* Architectural bits outside the status flags; RF is left to the instruction in progress. */
 #define FLAGS_COMPARED                                                                                                \
@@ -207,6 +208,12 @@ bool compare_exit(struct equivalence *q, const struct vm_exit *s, const struct v
 	}
 	if (!exit_field(q, s, r, s->rip == r->rip, "rip"))
 		return false;
+	/* A host's kernel shows none of these; bare metal shows all of them. */
+	if (q->subject->cfg.mode->type == VMM_TYPE_I) {
+		const char *field = exit_fields_differ(s, r);
+		if (!exit_field(q, s, r, field == NULL, field))
+			return false;
+	}
 	switch (s->reason) {
 	case EXIT_IO_INSTRUCTION:
 		return compare_io(q, s, r);

@@ -39,8 +39,19 @@ static bool expected(const struct equivalence *q, unsigned region, uint64_t at, 
 	return e->reason == EXIT_EPT_VIOLATION && e->gpa == at && e->mmio.size == len && e->mmio.write == write;
 }
 
+/* The read of a read-modify-write: the exit shows the write, and what was read before it. */
+static bool read_before_write(const struct equivalence *q, unsigned region, uint64_t at, unsigned len)
+{
+	const struct vm_exit *e = q->feed;
+
+	return e && region == FEED_MMIO && e->reason == EXIT_EPT_VIOLATION && e->mmio.n_accesses == 2 &&
+	       e->mmio.write && e->gpa == at && e->mmio.size == len;
+}
+
 static uint64_t feed_access_read(struct equivalence *q, unsigned region, uint64_t at, unsigned len)
 {
+	if (!q->fed && read_before_write(q, region, at, len))
+		return q->feed->mmio.read_value;
 	if (q->fed || !expected(q, region, at, len, false)) {
 		q->unfed_access = true;
 		return all_ones(len);
@@ -102,6 +113,26 @@ static enum verdict feed_msr_read(struct vcpu *v, struct vm_exit *e)
 	return VERDICT_NEXT;
 }
 
+/* The time stamp counter, where reading it exits. */
+static enum verdict feed_rdtsc(struct vcpu *v, struct vm_exit *e)
+{
+	struct equivalence *q = of_vm(v->vm);
+	struct x86_state *s = vcpu_state_for_write(v, DIRTY_GPR);
+
+	if (!s)
+		return VERDICT_KILL;
+	if (!q->feed || q->feed->reason != e->reason) {
+		q->unfed_access = true;
+		return handlers_default()[e->reason](v, e);
+	}
+	e->value = q->feed->value;
+	s->gpr[X86_RAX] = (uint32_t)e->value;
+	s->gpr[X86_RDX] = e->value >> 32;
+	if (e->reason == EXIT_RDTSCP)
+		s->gpr[X86_RCX] = (uint32_t)s->tsc_aux;
+	return VERDICT_NEXT;
+}
+
 /* What the subject's guest sees of CPUID, where its backend cannot give the model. */
 static void feed_cpuid(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
@@ -116,17 +147,21 @@ static void feed_cpuid(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t out[
 		q->out->exempt[EXEMPT_CPUID_HOST]++;
 }
 
+/* Does it give a value that the subject got from somewhere else, and that no exit shows? */
 static bool insn_is_unfed(const struct vcpu *v, const struct x86_insn *i)
 {
+	const struct vm_controls *ctl = &v->vm->controls;
+
 	switch (i->id) {
 	case INSN_RDTSC:
 	case INSN_RDTSCP:
+		return !(ctl->proc & PROC_RDTSC_EXIT) && !(v->cpu.cpl && (v->cpu.s.cr4 & CR4_TSD));
 	case INSN_RDPMC:
 	case INSN_RDRAND:
 	case INSN_RDSEED:
-		return true;
-	case INSN_RDMSR: /* the TSC, which the kernel keeps */
-		return (uint32_t)v->cpu.s.gpr[X86_RCX] == 0x10;
+		return ctl->kernel & CTL_KERNEL_MISC; /* elsewhere they exit, or are #UD on the project's CPU */
+	case INSN_RDMSR:			      /* the TSC, where a host kernel keeps it */
+		return (uint32_t)v->cpu.s.gpr[X86_RCX] == 0x10 && !controls_msr_exits(ctl, 0x10, false);
 	default:
 		return false;
 	}
@@ -237,6 +272,8 @@ enum err feed_init(struct equivalence *q, struct errmsg *why)
 	memcpy(q->handlers, vm->handlers, sizeof q->handlers);
 	q->handlers[EXIT_HLT] = feed_hlt;
 	q->handlers[EXIT_MSR_READ] = feed_msr_read;
+	q->handlers[EXIT_RDTSC] = feed_rdtsc;
+	q->handlers[EXIT_RDTSCP] = feed_rdtsc;
 	vm->handlers = q->handlers;
 	vm->cfg.user_arg = q;
 	if (q->subject->cfg.mode->adjust_cpuid) {

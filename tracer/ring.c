@@ -8,14 +8,15 @@
  */
 #include "tracer/ring.h"
 
-void ring_init(struct ring *r, struct trace_rec *recs, uint32_t n, enum ring_policy policy, void (*wait)(void *),
-    void (*notify)(void *), void *arg)
+void ring_init(struct ring *r, void *slots, uint32_t slot_size, uint32_t n, enum ring_policy policy,
+    void (*wait)(void *), void (*notify)(void *), void *arg)
 {
 	atomic_init(&r->head, 0);
 	atomic_init(&r->tail, 0);
 	atomic_init(&r->lost, 0);
 	r->head_local = r->tail_seen = r->lost_pending = 0;
-	r->recs = recs;
+	r->slots = slots;
+	r->slot_size = slot_size;
 	r->mask = n - 1;
 	r->policy = policy;
 	r->wait = wait;
@@ -39,14 +40,14 @@ bool ring_make_room(struct ring *r)
 	return false;
 }
 
-uint32_t ring_peek(struct ring *r, const struct trace_rec **first)
+const void *ring_peek(struct ring *r, uint32_t *n)
 {
 	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
 	uint32_t head = atomic_load_explicit(&r->head, memory_order_acquire);
-	uint32_t n = head - tail, to_end = r->mask + 1 - (tail & r->mask);
+	uint32_t all = head - tail, to_end = r->mask + 1 - (tail & r->mask);
 
-	*first = &r->recs[tail & r->mask];
-	return n < to_end ? n : to_end;
+	*n = all < to_end ? all : to_end;
+	return r->slots + (size_t)(tail & r->mask) * r->slot_size;
 }
 
 void ring_release(struct ring *r, uint32_t n)

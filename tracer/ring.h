@@ -1,6 +1,7 @@
 /*
  * The ring between a vCPU and the trace writer: lock-free, one producer (the thread that runs the vCPU), one consumer.
- * Records are of fixed size and hold no pointer, so that the same ring works in shared memory and on bare metal
+ * Slots are of one size, chosen by the owner (struct trace_rec hosted, core/remote.h's records on bare metal), begin
+ * with struct ring_slot and hold no pointer, so that the same ring works in shared memory and on bare metal
  * (freestanding: C11 atomics only). The owner gives the memory; a ring allocates nothing.
  *
  * Producer: p = ring_reserve(); fill *p; ring_commit(). Consumer: ring_peek() gives a stretch of records,
@@ -38,12 +39,17 @@ struct trace_rec_inject {
 	uint8_t vector, type, has_error;
 };
 
+/* What every slot begins with. */
+struct ring_slot {
+	uint32_t lost_before; /* set by the ring: dropped just before this one; saturates */
+};
+
 struct trace_rec {
+	struct ring_slot slot;
+	uint32_t reason;
 	uint64_t ts; /* guest ns */
 	uint64_t rip;
-	uint32_t reason;
-	uint32_t lost_before; /* set by the ring; saturates */
-	uint8_t kind;	      /* enum trace_rec_kind */
+	uint8_t kind; /* enum trace_rec_kind */
 	uint8_t verdict, observed, modelled, insn_len;
 	uint8_t pad[3];
 	union {
@@ -63,26 +69,26 @@ struct ring {
 	/* written by the consumer */
 	_Alignas(64) _Atomic uint32_t tail;
 	/* constant after ring_init() */
-	_Alignas(64) struct trace_rec *recs;
-	uint32_t mask;
+	_Alignas(64) uint8_t *slots;
+	uint32_t slot_size, mask;
 	enum ring_policy policy;
 	void (*wait)(void *arg);   /* BLOCK: called until there is room; must let the consumer run */
 	void (*notify)(void *arg); /* the ring is half full: wake the consumer. May be NULL */
 	void *arg;
 };
 
-/* n is a power of two, 2 .. 2^30; wait may be NULL for RING_DROP. */
-void ring_init(struct ring *r, struct trace_rec *recs, uint32_t n, enum ring_policy policy, void (*wait)(void *),
-    void (*notify)(void *), void *arg);
+/* n slots of slot_size bytes (a multiple of 8); n is a power of two, 2 .. 2^30; wait may be NULL for RING_DROP. */
+void ring_init(struct ring *r, void *slots, uint32_t slot_size, uint32_t n, enum ring_policy policy,
+    void (*wait)(void *), void (*notify)(void *), void *arg);
 /* Slow path of ring_reserve(): true when there is room after all. */
 bool ring_make_room(struct ring *r);
 
 /* The next free slot, to be filled by the caller; NULL: dropped (and counted). */
-static inline struct trace_rec *ring_reserve(struct ring *r)
+static inline void *ring_reserve(struct ring *r)
 {
 	if (UNLIKELY(r->head_local - r->tail_seen > r->mask) && !ring_make_room(r))
 		return NULL;
-	struct trace_rec *p = &r->recs[r->head_local & r->mask];
+	struct ring_slot *p = (struct ring_slot *)(void *)(r->slots + (size_t)(r->head_local & r->mask) * r->slot_size);
 
 	p->lost_before = r->lost_pending;
 	r->lost_pending = 0;
@@ -96,8 +102,8 @@ static inline void ring_commit(struct ring *r)
 		r->notify(r->arg);
 }
 
-/* How many records wait in one piece; *first is the oldest. Consumer only. */
-uint32_t ring_peek(struct ring *r, const struct trace_rec **first);
+/* The oldest record; *n says how many wait in one piece from there on. Consumer only. */
+const void *ring_peek(struct ring *r, uint32_t *n);
 void ring_release(struct ring *r, uint32_t n);
 /* Any thread. */
 uint64_t ring_lost(struct ring *r);

@@ -265,8 +265,8 @@ static bool drain(struct tracer *t)
 	bool any = false;
 
 	for (unsigned i = 0; i < t->n; i++) {
-		const struct trace_rec *r;
-		uint32_t n = ring_peek(&t->rings[i], &r);
+		uint32_t n;
+		const struct trace_rec *r = ring_peek(&t->rings[i], &n);
 
 		if (n == 0)
 			continue;
@@ -398,8 +398,8 @@ static enum err init_rings(struct tracer *t, const struct tracer_config *cfg, st
 	if (!t->rings || !t->recs || !t->pending || (cfg->stats && !t->stats))
 		return err_set(why, ERR_NOMEM, "no memory for the trace rings");
 	for (unsigned i = 0; i < t->n; i++)
-		ring_init(&t->rings[i], t->recs + (size_t)i * n, n, block ? RING_BLOCK : RING_DROP, wait_for_room,
-		    wake_writer, t);
+		ring_init(&t->rings[i], t->recs + (size_t)i * n, sizeof(*t->recs), n, block ? RING_BLOCK : RING_DROP,
+		    wait_for_room, wake_writer, t);
 	return ERR_OK;
 }
 

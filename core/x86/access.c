@@ -81,6 +81,8 @@ static unsigned device_chunk(unsigned len)
 static void note_device(struct x86_cpu *c, uint64_t v, unsigned n, bool write)
 {
 	c->mmio_count++;
+	if (write && c->mmio_last.size && !c->mmio_last.write)
+		c->mmio_last.read_value = c->mmio_last.value;
 	c->mmio_last.value = v;
 	c->mmio_last.size = (uint8_t)n;
 	c->mmio_last.write = write;

@@ -10,9 +10,6 @@
 
 #define CR0_KNOWN (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 /* What CPUID offers: no VME, PVI, VMXE, PCIDE. */
-#define CR4_KNOWN                                                                                                      \
-	(CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | \
-	    CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
 #define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP)
 #define XCR0_KNOWN 3u /* x87, SSE */
 #define DR6_FIXED 0xffff0ff0u
@@ -83,7 +80,7 @@ enum x86_rc x86_set_cr4(struct x86_cpu *c, uint64_t v)
 {
 	uint64_t changed = v ^ c->s.cr4, pdpte[4];
 
-	if (v & ~(uint64_t)CR4_KNOWN || (!(v & CR4_PAE) && (c->s.efer & EFER_LMA)))
+	if (v & ~(uint64_t)CR4_MODEL || (!(v & CR4_PAE) && (c->s.efer & EFER_LMA)))
 		return gp(c);
 	if ((c->s.cr0 & CR0_PG) && (v & CR4_PAE) && !(c->s.efer & EFER_LMA) &&
 	    (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP))) {

@@ -33,8 +33,9 @@ static void fill(struct trace_rec *p, uint64_t i)
 
 static uint32_t drain(struct ring *r)
 {
-	const struct trace_rec *first;
-	uint32_t n = ring_peek(r, &first);
+	uint32_t n;
+
+	(void)ring_peek(r, &n);
 
 	ring_release(r, n);
 	return n;
@@ -129,7 +130,7 @@ int main(void)
 
 	if (!slots)
 		return 1;
-	ring_init(&r, slots, SLOTS, RING_DROP, NULL, NULL, NULL);
+	ring_init(&r, slots, sizeof(slots[0]), SLOTS, RING_DROP, NULL, NULL, NULL);
 	bench_push(&r); /* warm */
 	printf("ring: %.1f ns a record (%zu bytes)\n", bench_push(&r), sizeof(*slots));
 	printf("ring, with a consumer on another CPU: %.1f ns a record", bench_pair(&r, &lost));

@@ -41,7 +41,9 @@ static void vtx_ept_is_the_contracts_table(void **state)
 	assert_int_equal(ctl.proc2, BITS(1, 3, 5, 7, 12));
 	assert_int_equal(ctl.exceptions, BITS(18));
 	assert_true(ctl.cr0_mask == (1ull << 0 | 1ull << 5 | 1ull << 29 | 1ull << 30 | 1ull << 31));
-	assert_true(ctl.cr4_mask == (1ull << 5 | 1ull << 11 | 1ull << 13 | 1ull << 17 | 1ull << 20 | 1ull << 21));
+	/* PAE, UMIP, VMXE, PCIDE, SMEP, SMAP; and what the model reserves: VME, PVI, 12, 14, 15, 19, 22 and above */
+	assert_true(ctl.cr4_mask == (1ull << 5 | 1ull << 11 | 1ull << 13 | 1ull << 17 | 1ull << 20 | 1ull << 21 | 3ull |
+					0xdull << 12 | 1ull << 19 | ~0ull << 22));
 	assert_int_equal(ctl.kernel, 0);
 	assert_int_equal(ctl.ring, RING_HW);
 }

@@ -614,16 +614,27 @@ static void on_verdict(void *arg, struct vcpu *cpu, const struct vm_exit *e, enu
 	strcat(order, verdict_name(verdict));
 	strcat(order, e->cpuid.eax ? "+result " : " ");
 }
+static void on_done(void *arg, struct vcpu *cpu, const struct vm_exit *e)
+{
+	(void)e;
+	strcat(order, arg);
+	strcat(order, cpu->applying ? "done while applying " : "done ");
+}
 static void on_inject(void *arg, struct vcpu *cpu, const struct x86_event *ev)
 {
-	(void)cpu;
+	assert_true(cpu->applying);
 	size_t n = strlen(order);
 	snprintf(order + n, sizeof(order) - n, "%sinject%u ", (const char *)arg, ev->vector);
 }
 
 static void probes_see_entry_exit_verdict_and_injection_in_order(void **state)
 {
-	static const struct probe_ops probe = {"p", on_entry, on_exit_, on_verdict, on_inject, NULL},
+	static const struct probe_ops probe = {.name = "p",
+					  .on_entry = on_entry,
+					  .on_exit = on_exit_,
+					  .on_verdict = on_verdict,
+					  .on_done = on_done,
+					  .on_inject = on_inject},
 				      quiet = {.name = "quiet"};
 	static char a[] = "a.", b[] = "b.";
 
@@ -637,10 +648,11 @@ static void probes_see_entry_exit_verdict_and_injection_in_order(void **state)
 	assert_int_equal(vm_add_probe(vm, &quiet, NULL), ERR_NOMEM);
 	PLAY({.exit = {.reason = EXIT_CPUID, .insn_len = 2}}, {.exit = {.reason = EXIT_VMXON}});
 	vm_step_exit(vm, v);
-	assert_string_equal(order, "a.entry b.entry a.exit b.exit a.next+result b.next+result ");
+	assert_string_equal(order, "a.entry b.entry a.exit b.exit a.next+result b.next+result a.done b.done ");
 	order[0] = '\0';
 	vm_step_exit(vm, v);
-	assert_string_equal(order, "a.entry b.entry a.exit b.exit a.reflect b.reflect a.inject6 b.inject6 ");
+	assert_string_equal(
+	    order, "a.entry b.entry a.exit b.exit a.reflect b.reflect a.inject6 b.inject6 a.done b.done ");
 }
 
 static struct cost_model cost;

@@ -39,6 +39,7 @@ static int setup(void **state)
 	vcpu = (struct vcpu){.vm = vm};
 	ops.mode = MODE_VIRTUALIZE;
 	ops.type = VMM_TYPE_II;
+	vm->cfg.host = &host_posix_ops;
 	vm->cfg.mode = &ops;
 	vm->cfg.controls = "kvm-user";
 	vm->vcpus = &vcpu;

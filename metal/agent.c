@@ -1,0 +1,453 @@
+/*
+ * The session, from the VMM's side: commands come in frames, each is done once and answered. Read core/remote.h first.
+ */
+#include "metal/agent_impl.h"
+
+#include "core/lib.h"
+#include "core/machine.h"
+
+#define POLL_BYTES 4096u	  /* taken from the line at a time */
+#define ASK_AGAIN_NS 250000000ull /* a question without an answer is asked again */
+#define LOAD_MAX (512ull << 20)
+
+void agent_log(struct agent *a, const char *fmt, ...)
+{
+	char line[240];
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = fmt_vsnprintf(line, sizeof(line) - 2, fmt, ap);
+	va_end(ap);
+	size_t len = n < 0 ? 0 : n < (int)sizeof(line) - 2 ? (size_t)n : sizeof(line) - 3;
+	if (a->session) {
+		wire_send(&a->tx, MSG_LOG, 0, line, len);
+		return;
+	}
+	line[len++] = '\n';
+	a->boot->put(line, len);
+}
+
+static void say_hello(struct agent *a)
+{
+	struct msg_hello m = a->boot->facts;
+
+	m.version = REMOTE_VERSION;
+	m.size = sizeof(struct x86_state);
+	m.has_bundle = a->boot->bundle != NULL;
+	m.has_bulk = a->boot->disk_write != NULL;
+	m.started = a->started;
+	wire_send(&a->tx, MSG_HELLO, 0, &m, sizeof(m));
+}
+
+void agent_state(struct agent_guest *g)
+{
+	const struct msg_state m = {.running = g->running && !g->ended, .ended = g->ended};
+
+	wire_send(&g->agent->tx, MSG_STATE, (uint8_t)g->index, &m, sizeof(m));
+}
+
+/* --- Commands ---------------------------------------------------------------------------------------------------- */
+
+struct command {
+	struct agent *a;
+	struct agent_guest *g; /* that of the frame; NULL: no such guest */
+	const struct msg_cmd *c;
+	const uint8_t *data;
+	size_t n;
+};
+
+static enum err do_load(const struct command *k)
+{
+	struct agent *a = k->a;
+	uint64_t at = k->c->arg[0], all = k->c->arg[1];
+
+	if (a->started || all < sizeof(struct bundle) || all > LOAD_MAX || at > all || k->n > all - at)
+		return ERR_RANGE;
+	if (a->loaded && a->loaded_len != all) {
+		a->boot->host->page_free(a->loaded, a->loaded_len);
+		a->loaded = NULL;
+	}
+	if (!a->loaded)
+		a->loaded = a->boot->host->page_alloc(all);
+	if (!a->loaded)
+		return ERR_NOMEM;
+	a->loaded_len = all;
+	memcpy(a->loaded + at, k->data, k->n);
+	return ERR_OK;
+}
+
+static enum err start(struct agent *a, const struct bundle *b)
+{
+	struct errmsg why = {{0}};
+
+	a->bundle = b;
+	enum err e = guests_create(a, &why);
+	if (e != ERR_OK)
+		agent_log(a, "%s", why.text);
+	a->started = e == ERR_OK;
+	return e;
+}
+
+static enum err do_start(const struct command *k)
+{
+	struct agent *a = k->a;
+	const void *p = k->c->arg[0] ? (const void *)a->loaded : a->boot->bundle;
+	uint64_t n = k->c->arg[0] ? a->loaded_len : a->boot->bundle ? a->boot->bundle->len : 0;
+	struct errmsg why = {{0}};
+
+	if (a->started)
+		return ERR_OK;
+	if (!p)
+		return ERR_NOENT;
+	enum err e = bundle_check(p, n, &why);
+	if (e != ERR_OK) {
+		agent_log(a, "%s", why.text);
+		return e;
+	}
+	return start(a, p);
+}
+
+static void set_running(struct agent_guest *g, bool on)
+{
+	g->running = on && g->vm && !(g->ended && !vm_may_resume(g->vm));
+	if (g->running && g->ended) {
+		g->ended = false;
+		g->end_sent = false;
+	}
+}
+
+static enum err do_run(const struct command *k, bool on)
+{
+	if (!k->a->started)
+		return ERR_AGAIN;
+	for (unsigned i = 0; i < k->a->n_guests; i++)
+		if (!k->c->arg[0] || k->g == &k->a->guests[i])
+			set_running(&k->a->guests[i], on);
+	stream_flush(k->a);
+	for (unsigned i = 0; i < k->a->n_guests; i++)
+		console_flush(&k->a->guests[i]);
+	return ERR_OK;
+}
+
+static enum err do_step(const struct command *k, uint64_t *value)
+{
+	struct agent_guest *g = k->g;
+	uint64_t before = g->exits;
+
+	if (g->running || g->ended)
+		return ERR_BUSY;
+	enum err e = vm_step_exit(g->vm, &g->vm->vcpus[0]);
+	*value = g->exits != before;
+	k->a->reply_len = 0; /* a question in between may have left some */
+	g->ended = g->vm->ended;
+	console_flush(g);
+	stream_flush(k->a);
+	if (g->ended)
+		guest_send_end(g);
+	return e;
+}
+
+static enum err do_get_state(const struct command *k)
+{
+	const struct x86_state *s = vcpu_state(&k->g->vm->vcpus[0]);
+
+	_Static_assert(sizeof(*s) <= sizeof(k->a->reply_data), "a state fits into a reply");
+	if (!s)
+		return ERR_IO;
+	memcpy(k->a->reply_data, s, sizeof(*s));
+	k->a->reply_len = sizeof(*s);
+	return ERR_OK;
+}
+
+static enum err take_state(struct vcpu *v, const struct x86_state *in)
+{
+	struct x86_state *s;
+
+	if (in->version != X86_STATE_VERSION || in->size != sizeof(*in))
+		return ERR_FORMAT;
+	s = vcpu_state_for_write(v, DIRTY_ALL);
+	if (!s)
+		return ERR_IO;
+	*s = *in;
+	x86_state_changed(&v->cpu);
+	return ERR_OK;
+}
+
+static enum err do_set_state(const struct command *k)
+{
+	if (k->n != sizeof(struct x86_state))
+		return ERR_FORMAT;
+	return take_state(&k->g->vm->vcpus[0], (const void *)k->data);
+}
+
+static enum err do_read_mem(const struct command *k)
+{
+	if (k->c->arg[1] > PAGE_SIZE_4K)
+		return ERR_RANGE;
+	k->a->reply_len = (uint32_t)k->c->arg[1];
+	return mem_read(&k->g->vm->mem, k->c->arg[0], k->a->reply_data, k->c->arg[1]);
+}
+
+/* A patch may land in code that an engine has decoded already. */
+static enum err do_write_mem(const struct command *k)
+{
+	struct vm *vm = k->g->vm;
+	gpa_t gpa = k->c->arg[0];
+	enum err e = mem_write(&vm->mem, gpa, k->data, k->n);
+
+	for (size_t at = 0; vm->code_written && at < k->n;) {
+		size_t left = PAGE_SIZE_4K - (size_t)((gpa + at) % PAGE_SIZE_4K);
+		size_t n = k->n - at < left ? k->n - at : left;
+
+		vm->code_written(&vm->vcpus[0], gpa + at, (unsigned)n);
+		at += n;
+	}
+	return e;
+}
+
+static enum err do_intercept(const struct command *k)
+{
+	uint64_t reason = k->c->arg[0];
+
+	if (reason >= EXIT_SDM_COUNT)
+		return ERR_RANGE;
+	uint64_t *word = &k->g->vm->user_reasons[reason / 64], bit = 1ull << reason % 64;
+	*word = k->c->arg[1] ? *word | bit : *word & ~bit;
+	return ERR_OK;
+}
+
+static enum err do_answer(const struct command *k)
+{
+	struct agent *a = k->a;
+
+	if (k->n != sizeof(a->answer_data) || k->c->arg[1] >= VERDICT_COUNT)
+		return ERR_FORMAT;
+	if (k->c->arg[0] != a->question)
+		return ERR_OK; /* of a question that was answered before */
+	memcpy(&a->answer_data, k->data, sizeof(a->answer_data));
+	a->answer = (enum verdict)k->c->arg[1];
+	a->answered = true;
+	return ERR_OK;
+}
+
+static enum err do_sync(const struct command *k)
+{
+	stream_flush(k->a);
+	for (unsigned i = 0; i < k->a->n_guests; i++) {
+		struct agent_guest *g = &k->a->guests[i];
+		console_flush(g);
+		if (g->end_sent)
+			guest_send_end(g);
+		else
+			agent_state(g);
+	}
+	return ERR_OK;
+}
+
+/* Commands about one guest need one that exists. */
+static enum err do_guest(const struct command *k, uint64_t *value)
+{
+	if (!k->a->started || !k->g || !k->g->vm)
+		return ERR_NOENT;
+	switch (k->c->op) { /* enum remote_cmd */
+	case CMD_STEP:
+		return do_step(k, value);
+	case CMD_GET_STATE:
+		return do_get_state(k);
+	case CMD_SET_STATE:
+		return do_set_state(k);
+	case CMD_READ_MEM:
+		return do_read_mem(k);
+	case CMD_WRITE_MEM:
+		return do_write_mem(k);
+	case CMD_TYPE:
+		*value = machine_type(k->g->vm, k->data, k->n);
+		return ERR_OK;
+	case CMD_INTERCEPT:
+		return do_intercept(k);
+	case CMD_CHECKPOINT:
+		stream_checkpoint(k->g);
+		stream_flush(k->a);
+		return ERR_OK;
+	default:
+		return ERR_INVAL;
+	}
+}
+
+static enum err do_command(const struct command *k, uint64_t *value)
+{
+	struct agent *a = k->a;
+
+	switch (k->c->op) { /* enum remote_cmd */
+	case CMD_HELLO:
+		say_hello(a);
+		return ERR_OK;
+	case CMD_LOAD:
+		return do_load(k);
+	case CMD_START:
+		return do_start(k);
+	case CMD_CONTINUE:
+		return do_run(k, true);
+	case CMD_PAUSE:
+		return do_run(k, false);
+	case CMD_ANSWER:
+		return do_answer(k);
+	case CMD_CREDIT:
+		if (k->c->arg[0] > a->bulk_credit)
+			a->bulk_credit = k->c->arg[0];
+		return ERR_OK;
+	case CMD_SYNC:
+		return do_sync(k);
+	case CMD_STOP:
+		a->stop = true;
+		return ERR_OK;
+	default:
+		return do_guest(k, value);
+	}
+}
+
+static void send_reply(struct agent *a, uint8_t vm)
+{
+	struct {
+		struct msg_reply head;
+		uint8_t data[sizeof(a->reply_data)];
+	} *m = (void *)a->events; /* the events were sent before: stream_flush() */
+
+	_Static_assert(sizeof(*m) <= EVENTS_BUF, "a reply fits");
+	if (a->events_n)
+		stream_flush(a);
+	m->head = a->reply;
+	memcpy(m->data, a->reply_data, a->reply_len);
+	wire_send(&a->tx, MSG_REPLY, vm, m, sizeof(m->head) + a->reply_len);
+}
+
+/* Only put aside: what a command starts may itself look at the line (a question, a full disk). */
+static void got_frame(void *arg, const struct wire_frame *f)
+{
+	struct agent *a = arg;
+
+	if (f->type != MSG_CMD || f->len < sizeof(struct msg_cmd))
+		return;
+	memcpy(a->inbox.payload, f->payload, f->len);
+	a->inbox.len = f->len;
+	a->inbox.vm = f->vm;
+}
+
+static void execute(struct agent *a)
+{
+	struct agent_inbox in;
+	const struct msg_cmd *c = (const void *)in.payload;
+	uint64_t value = 0;
+
+	memcpy(in.payload, a->inbox.payload, a->inbox.len);
+	in.len = a->inbox.len;
+	in.vm = a->inbox.vm;
+	a->inbox.len = 0;
+	if (c->tag == 0 || c->tag == a->busy_tag) /* asked again while it is being done: the answer will come */
+		return;
+	if (c->tag != a->last_tag) {
+		const struct command k = {.a = a,
+		    .g = in.vm < a->n_guests ? &a->guests[in.vm] : NULL,
+		    .c = c,
+		    .data = in.payload + sizeof(*c),
+		    .n = in.len - sizeof(*c)};
+		uint32_t busy = a->busy_tag;
+
+		a->busy_tag = c->tag;
+		a->reply_len = 0;
+		enum err e = do_command(&k, &value);
+		a->busy_tag = busy;
+		a->last_tag = c->tag;
+		a->reply = (struct msg_reply){.tag = c->tag, .err = (uint32_t)e, .value = value};
+	}
+	send_reply(a, in.vm);
+}
+
+void agent_poll(struct agent *a)
+{
+	int byte;
+
+	for (unsigned n = 0; n < POLL_BYTES && (byte = a->boot->get()) >= 0; n++) {
+		const uint8_t b = (uint8_t)byte;
+
+		wire_rx_feed(&a->rx, &b, 1, got_frame, a);
+		if (a->inbox.len)
+			execute(a);
+	}
+}
+
+/* --- Questions --------------------------------------------------------------------------------------------------- */
+
+enum verdict agent_ask(void *arg, struct vcpu *v, struct vm_exit *e)
+{
+	struct agent_guest *g = arg;
+	struct agent *a = g->agent;
+	const struct host_ops *host = a->boot->host;
+	const struct x86_state *s = vcpu_state(v);
+	static struct msg_user m; /* one question at a time */
+
+	if (!s)
+		return VERDICT_KILL;
+	m = (struct msg_user){.number = ++a->question, .exit = *e, .state = *s};
+	a->answered = false;
+	stream_flush(a);
+	console_flush(g);
+	while (!a->answered && !a->stop) {
+		wire_send(&a->tx, MSG_USER, (uint8_t)g->index, &m, sizeof(m));
+		for (uint64_t until = host->now_ns() + ASK_AGAIN_NS;
+		     !a->answered && !a->stop && host->now_ns() < until;)
+			agent_poll(a);
+	}
+	if (a->stop) {
+		vm_kill(v->vm, END_STOPPED, 0, "the session ended while it was asked about %s", exit_name(e->reason));
+		return VERDICT_KILL;
+	}
+	const struct msg_user_answer *said = &a->answer_data;
+	e->insn_len = said->exit.insn_len;
+	memcpy(e->raw, said->exit.raw, sizeof(e->raw));
+	v->reflect = said->reflect;
+	if (said->changed && take_state(v, &said->state) != ERR_OK)
+		return VERDICT_KILL;
+	if (a->answer == VERDICT_KILL)
+		vm_kill(v->vm, END_KILLED, e->reason, "the session stopped the guest at %s", exit_name(e->reason));
+	return a->answer;
+}
+
+/* --- The program ------------------------------------------------------------------------------------------------- */
+
+static void put_line(void *arg, const void *p, size_t n)
+{
+	const struct agent_boot *boot = arg;
+
+	boot->put(p, n);
+}
+
+void agent_main(const struct agent_boot *boot)
+{
+	struct agent *a = boot->host->page_alloc(sizeof(*a));
+
+	if (!a) {
+		static const char text[] = "vmscope-metal: no memory for the session\n";
+		boot->put(text, sizeof(text) - 1);
+		boot->off();
+		return;
+	}
+	a->boot = boot;
+	wire_rx_init(&a->rx);
+	a->tx = (struct wire_tx){.put = put_line, .arg = (void *)(uintptr_t)boot};
+	a->session = !boot->bundle || (boot->bundle->flags & BUNDLE_SESSION);
+	if (a->session) {
+		say_hello(a);
+	} else if (start(a, boot->bundle) == ERR_OK) {
+		for (unsigned i = 0; i < a->n_guests; i++)
+			set_running(&a->guests[i], true);
+	} else {
+		a->stop = true;
+	}
+	sched_run(a);
+	if (a->session)
+		wire_send(&a->tx, MSG_BYE, 0, NULL, 0);
+	guests_destroy(a);
+	boot->host->page_free(a, sizeof(*a));
+	boot->off();
+}

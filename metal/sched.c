@@ -1,0 +1,98 @@
+/*
+ * Whose turn it is. One processor, several guests: each runs for a slice, in turn; a guest that is halted until a timer
+ * gives its slice to the others. The preemption timer (AMD-V: a timer interrupt) brings the VMM back, whatever the
+ * guest does. Between two slices the VMM does its housekeeping: records out, console out, commands in.
+ */
+#include "core/lib.h"
+#include "metal/agent_impl.h"
+
+#define SLICE_NS 10000000ull
+
+static uint64_t slice_ns(const struct agent *a)
+{
+	return a->bundle && a->bundle->slice_ns ? a->bundle->slice_ns : SLICE_NS;
+}
+
+static void run_slice(struct agent_guest *g)
+{
+	struct agent *a = g->agent;
+	const struct host_ops *host = a->boot->host;
+
+	if (a->last_run != g)
+		g->end.world_switches += a->last_run != NULL;
+	a->last_run = g;
+	enum slice_result r = vm_run_slice(g->vm, host->now_ns() + slice_ns(a));
+	g->idle = r == SLICE_IDLE;
+	if (r == SLICE_ENDED) {
+		g->running = false;
+		g->ended = true;
+	}
+}
+
+static void housekeeping(struct agent *a)
+{
+	for (unsigned i = 0; i < a->n_guests; i++) {
+		console_flush(&a->guests[i]);
+		if (a->guests[i].ended && !a->guests[i].end_sent)
+			guest_send_end(&a->guests[i]);
+	}
+	stream_flush(a);
+}
+
+/* The next one that may run; NULL: none. */
+static struct agent_guest *next_guest(struct agent *a)
+{
+	for (unsigned k = 1; k <= a->n_guests; k++) {
+		struct agent_guest *g = &a->guests[(a->current + k) % a->n_guests];
+
+		if (g->running && !g->ended) {
+			a->current = g->index;
+			return g;
+		}
+	}
+	return NULL;
+}
+
+/* Everybody who may run is halted: until the first timer of any of them. */
+static void wait_for_timers(struct agent *a)
+{
+	const struct host_ops *host = a->boot->host;
+	uint64_t first = host->now_ns() + slice_ns(a);
+
+	for (unsigned i = 0; i < a->n_guests; i++) {
+		const struct agent_guest *g = &a->guests[i];
+		if (!g->running || g->ended)
+			continue;
+		if (!g->idle)
+			return;
+		uint64_t due = clock_next_deadline(&g->vm->clock);
+		if (due != CLOCK_NEVER && due + g->vm->clock.start_ns < first)
+			first = due + g->vm->clock.start_ns;
+	}
+	host->idle_until(first);
+}
+
+static bool all_ended(const struct agent *a)
+{
+	for (unsigned i = 0; i < a->n_guests; i++)
+		if (!a->guests[i].ended)
+			return false;
+	return true;
+}
+
+void sched_run(struct agent *a)
+{
+	while (!a->stop) {
+		struct agent_guest *g = a->started ? next_guest(a) : NULL;
+
+		if (g)
+			run_slice(g);
+		if (a->started)
+			housekeeping(a);
+		agent_poll(a);
+		if (!a->session && a->started && all_ended(a))
+			return;
+		if (g)
+			wait_for_timers(a);
+	}
+}
