@@ -65,7 +65,6 @@ static const struct pair proc_pairs2[] = {
     {PROC_MONITOR_EXIT, SVM_ICPT2_MONITOR},
 };
 static const struct pair proc2_pairs[] = {{PROC2_DESC_TABLE_EXIT, SVM_ICPT_DESC_TABLES}};
-static const struct pair proc2_pairs2[] = {{PROC2_WBINVD_EXIT, SVM_ICPT2_WBINVD}};
 static const struct pair pin_pairs[] = {{PIN_EXTINT_EXIT, SVM_ICPT_INTR}, {PIN_NMI_EXIT, SVM_ICPT_NMI}};
 
 static uint32_t to_icpt(uint32_t controls, const struct pair *p, size_t n)
@@ -109,10 +108,10 @@ void svm_program_controls(
 		     to_icpt(ctl->proc2, proc2_pairs, ARRAY_LEN(proc2_pairs)) |
 		     to_icpt(ctl->pin, pin_pairs, ARRAY_LEN(pin_pairs)) | SVM_ICPT_CPUID | SVM_ICPT_INVD |
 		     SVM_ICPT_INVLPGA | SVM_ICPT_IOIO | SVM_ICPT_MSR | SVM_ICPT_TASK_SWITCH | SVM_ICPT_SHUTDOWN;
-	c->icpt[1] = to_icpt(ctl->proc, proc_pairs2, ARRAY_LEN(proc_pairs2)) |
-		     to_icpt(ctl->proc2, proc2_pairs2, ARRAY_LEN(proc2_pairs2)) | SVM_ICPT2_VMRUN | SVM_ICPT2_VMLOAD |
-		     SVM_ICPT2_VMSAVE | SVM_ICPT2_STGI | SVM_ICPT2_CLGI | SVM_ICPT2_SKINIT | SVM_ICPT2_XSETBV |
-		     (ctl->exceptions & 1u << VEC_DB ? SVM_ICPT2_ICEBP : 0);
+	c->icpt[1] = to_icpt(ctl->proc, proc_pairs2, ARRAY_LEN(proc_pairs2)) | SVM_ICPT2_WBINVD | SVM_ICPT2_VMRUN |
+		     SVM_ICPT2_VMLOAD | SVM_ICPT2_VMSAVE | SVM_ICPT2_STGI | SVM_ICPT2_CLGI | SVM_ICPT2_SKINIT |
+		     SVM_ICPT2_XSETBV | (ctl->exceptions & 1u << VEC_DB ? SVM_ICPT2_ICEBP : 0);
+	/* WBINVD always: QEMU's TCG takes INVD for it. */
 	c->icpt[2] = f->invpcid ? SVM_ICPT3_INVPCID : 0;
 	build_iopm(ctl, iopm);
 	build_msrpm(ctl, msrpm);
@@ -187,7 +186,8 @@ void svm_read_controls(struct vcpu *v, struct vm_controls *out)
 	out->proc = bit_if(out->proc, PROC_CR8_STORE_EXIT, c->cr_read & 1u << 8);
 	out->proc = bit_if(out->proc, PROC_MOV_DR_EXIT, c->dr_read == UINT16_MAX && c->dr_write == UINT16_MAX);
 	out->proc2 = from_icpt(out->proc2, c->icpt[0], proc2_pairs, ARRAY_LEN(proc2_pairs));
-	out->proc2 = from_icpt(out->proc2, c->icpt[1], proc2_pairs2, ARRAY_LEN(proc2_pairs2));
+	if (!(c->icpt[1] & SVM_ICPT2_WBINVD))
+		out->proc2 &= ~PROC2_WBINVD_EXIT;
 	out->proc2 = bit_if(out->proc2, PROC2_EPT, c->np_enable & SVM_NP_ENABLE);
 	out->exceptions =
 	    (c->exceptions & ~(1u << VEC_UD | 1u << VEC_NMI)) | (out->exceptions & (1u << VEC_UD | 1u << VEC_NMI));

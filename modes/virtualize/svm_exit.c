@@ -89,11 +89,26 @@ static uint64_t edx_eax(const struct vcpu *v, const struct vmcb *b)
 	return (uint32_t)b->s.rax | v->cpu.s.gpr[X86_RDX] << 32;
 }
 
+/* QEMU's TCG tells one code for INVD and WBINVD, and one for RDTSC and RDTSCP: the instruction is the better witness.
+ */
+static uint32_t reason_by_insn(struct vcpu *v, uint32_t reason)
+{
+	struct x86_insn i;
+
+	if ((reason != EXIT_RDTSC && reason != EXIT_WBINVD) || !decode(v, &i))
+		return reason;
+	return i.id == INSN_RDTSCP ? EXIT_RDTSCP : i.id == INSN_INVD ? EXIT_INVD : reason;
+}
+
 static void simple(struct vcpu *v, struct vm_exit *e, uint32_t reason)
 {
 	const struct vmcb *b = svm_vcpu(v)->vmcb;
 
-	e->reason = reason;
+	e->reason = reason_by_insn(v, reason);
+	if (e->reason == EXIT_WBINVD && !(v->vm->controls.proc2 & PROC2_WBINVD_EXIT)) {
+		extra(v, e);
+		return;
+	}
 	e->insn_len = insn_len(v);
 	if (reason == EXIT_CPUID) {
 		e->cpuid.leaf = (uint32_t)b->s.rax;

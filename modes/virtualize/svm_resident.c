@@ -79,9 +79,11 @@ bool svm_resident_enter(struct vcpu *v)
 	return other;
 }
 
-/* Where MOV DR does not exit, the guest may have moved its breakpoints. */
+/* Where MOV DR does not exit, the guest may have moved its breakpoints; and QEMU's TCG lets XSETBV through. */
 void svm_resident_left(struct vcpu *v)
 {
+	if (svm_vm(v->vm)->cpu.xsave && (svm_vcpu(v)->vmcb->s.cr4 & CR4_OSXSAVE))
+		v->cpu.s.xcr0 = processor.xcr0 = svm_xgetbv();
 	if (v->vm->controls.proc & PROC_MOV_DR_EXIT)
 		return;
 	for (unsigned n = 0; n < 4; n++)
