@@ -48,7 +48,9 @@ LDFLAGS = $(filter -fsanitize%,$(OPT_$(MODE)))
 VERSION := 0.1
 
 # --- What is built -------------------------------------------------------------------------------------------------
-core_SRC       := $(wildcard core/*.c core/x86/*.c core/dev/*.c)
+# core/metal is for the image, but for what is plain computation: that has unit tests.
+core_SRC       := $(wildcard core/*.c core/x86/*.c core/dev/*.c) core/metal/alloc.c
+metal_SRC      := $(filter-out metal/main.c metal/engines.c,$(wildcard metal/*.c))
 posix_SRC      := $(wildcard core/posix/*.c)
 modes_SRC      := $(wildcard modes/*.c)
 simulate_SRC   := $(wildcard modes/simulate/*.c)
@@ -57,7 +59,7 @@ virtualize_SRC := $(wildcard modes/virtualize/*.c)
 tracer_SRC     := $(wildcard tracer/*.c)
 cli_SRC        := $(filter-out cli/main.c,$(wildcard cli/*.c))
 testlib_SRC    := $(wildcard tests/*.c)
-LIBS := cli modes simulate emulate virtualize tracer core posix testlib
+LIBS := cli modes metal simulate emulate virtualize tracer core posix testlib
 lib = $(O)/lib$(1).a
 ALL_LIBS  := $(foreach l,$(LIBS),$(call lib,$(l)))
 PROG_LIBS := $(filter-out $(call lib,testlib),$(ALL_LIBS))
@@ -70,14 +72,12 @@ E2E   := $(filter-out tests/e2e/lib.sh,$(wildcard tests/e2e/*.sh))
 E2E_ASAN := $(filter-out tests/e2e/nested_%,$(E2E))
 LONG  := $(wildcard tests/long/*.sh)
 C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC))
-HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h tracer/*.h cli/*.h tests/*.h))
-# What the bare-metal image will link: it must compile without a C library.
-METAL_SRC := $(core_SRC) $(emulate_SRC) $(wildcard tracer/ring.c)
+HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h tracer/*.h metal/*.h cli/*.h tests/*.h))
 
 ALL_EXTRA :=
 all: program ## build the program (build/vmscope) and the bundled guests
 
-include $(wildcard core/*.mk labs/guests/*.mk modes/*/*.mk tracer/*.mk tests/*.mk)
+include $(wildcard core/*.mk core/*/*.mk labs/guests/*.mk modes/*/*.mk tracer/*.mk tests/*.mk)
 
 all: $(ALL_EXTRA)
 
@@ -160,7 +160,7 @@ sizes: ## files of more than 600 lines, functions of more than 60
 	@tools/sizes
 
 # --- Lint ----------------------------------------------------------------------------------------------------------
-LINT_C := $(sort $(C_SRC) $(HEADERS))
+LINT_C := $(sort $(C_SRC) $(METAL_SRC) $(HEADERS))
 SHELL_FILES := .ci/run $(shell grep -lE '^\#!/bin/(ba)?sh' tools/* 2>/dev/null) $(wildcard tests/*/*.sh)
 LUA_FILES := $(wildcard labs/guests/*.lua labs/guests/*/*.lua modes/simulate/costs/*.lua modes/simulate/*.lua)
 
@@ -192,21 +192,6 @@ $(O)/analyze/%.ok: %.c $(O)/.flags
 	@mkdir -p $(@D)
 	$(Q)gcc $(CFLAGS) -O1 -fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitialized-value -MMD -MP -MF $(@:.ok=.d) -MT $@ -c $< -o /dev/null && touch $@
 
-# --- Bare metal ----------------------------------------------------------------------------------------------------
-METAL_FLAGS := -std=gnu11 -I. -I$(O)/gen $(WARN) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
-               -fno-stack-protector -fno-pic -fno-pie -fcf-protection=none
-METAL_OBJ := $(METAL_SRC:%.c=$(O)/metal/%.o)
-METAL_MAY_NEED := memcpy memmove memset memcmp strlen strcmp strncmp
-
-$(O)/metal/%.o: %.c $(O)/.flags
-	@mkdir -p $(@D)
-	$(call say,CC-METAL,$<)$(CC) $(METAL_FLAGS) -MMD -MP -c $< -o $@
-$(O)/metal/all.o: $(METAL_OBJ)
-	$(call say,LD-METAL,$@)ld -r -o $@ $^
-metal-check: $(O)/metal/all.o ## what the bare-metal image links needs no C library
-	@nm -u $< | awk -v may='$(METAL_MAY_NEED)' 'BEGIN { n = split(may, a); for (i = 1; i <= n; i++) ok[a[i]] = 1 } \
-	  !($$2 in ok) { print "metal-check: undefined and not allowed: " $$2; bad = 1 } END { exit bad }'
-
 # --- Install -------------------------------------------------------------------------------------------------------
 install: all ## install into $(DESTDIR)$(PREFIX)
 	@tools/install-tree "$(O)/vmscope" "$(DESTDIR)$(PREFIX)"
@@ -219,4 +204,4 @@ help: ## this list
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 .PHONY: all program setup setup-tests demo unit tests check check-long asan bench sizes lint lint-layers lint-format \
-        lint-headers lint-titles lint-shell lint-lua lint-cppcheck lint-tidy lint-analyze metal-check install clean help FORCE
+        lint-headers lint-titles lint-shell lint-lua lint-cppcheck lint-tidy lint-analyze install clean help FORCE

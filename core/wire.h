@@ -43,9 +43,10 @@ struct wire_frame {
 struct wire_rx {
 	_Alignas(8) uint8_t buf[WIRE_FRAME_MAX];
 	uint32_t have;
+	uint32_t need; /* bytes in buf before it is worth looking at them again */
 	uint32_t next_seq;
-	bool seen; /* a good frame came */
-	uint64_t frames, lost, noise_bytes, bad_frames;
+	bool seen;					/* a good frame came */
+	uint64_t frames, lost, noise_bytes, bad_frames; /* lost: since the first good frame */
 };
 void wire_rx_init(struct wire_rx *r);
 /* Any number of bytes at a time; calls got() for each good frame. got() must not feed the same receiver. */
