@@ -165,9 +165,11 @@ enum err stream_open(struct agent_guest *g, struct errmsg *why)
 		g->page_fnv = a->boot->host->page_alloc(pages * sizeof(*g->page_fnv));
 		if (!g->page_fnv)
 			return err_set(why, ERR_NOMEM, "no memory for the checkpoints");
-		/* The session has loaded the guest as well; what is not the same there is sent. */
+		/* The session begins with memory of zeros: the first checkpoint brings everything. */
+		static const uint64_t zeros[PAGE_SIZE_4K / 8];
+		uint64_t zero = agent_hash(zeros, sizeof(zeros));
 		for (uint64_t i = 0; i < pages; i++)
-			g->page_fnv[i] = hash_page(g->vm->mem.ram + i * PAGE_SIZE_4K);
+			g->page_fnv[i] = zero;
 	}
 	enum err e = vm_add_probe(g->vm, &stream_probe, g);
 	return e == ERR_OK ? e : err_set(why, e, "%s", err_sentence(e));
