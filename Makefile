@@ -50,19 +50,20 @@ VERSION := 0.1
 # --- What is built -------------------------------------------------------------------------------------------------
 # core/metal is for the image, but for what is plain computation: that has unit tests.
 core_SRC       := $(wildcard core/*.c core/x86/*.c core/dev/*.c) core/metal/alloc.c
+metal_SRC      := $(filter-out metal/main.c metal/engines.c,$(wildcard metal/*.c))
 posix_SRC      := $(wildcard core/posix/*.c)
 modes_SRC      := $(wildcard modes/*.c)
 simulate_SRC   := $(wildcard modes/simulate/*.c)
 emulate_SRC    := $(wildcard modes/emulate/*.c)
 virtualize_SRC := $(wildcard modes/virtualize/*.c)
 tracer_SRC     := $(wildcard tracer/*.c)
+session_SRC    := $(wildcard session/*.c)
 cli_SRC        := $(filter-out cli/main.c,$(wildcard cli/*.c))
-agent_SRC      := $(filter-out metal/main.c metal/engines.c,$(wildcard metal/*.c))
 testlib_SRC    := $(wildcard tests/*.c)
-LIBS := cli modes simulate emulate virtualize tracer core posix agent testlib
+LIBS := cli modes session metal simulate emulate virtualize tracer core posix testlib
 lib = $(O)/lib$(1).a
 ALL_LIBS  := $(foreach l,$(LIBS),$(call lib,$(l)))
-PROG_LIBS := $(filter-out $(call lib,testlib) $(call lib,agent),$(ALL_LIBS))
+PROG_LIBS := $(filter-out $(call lib,testlib) $(call lib,metal),$(ALL_LIBS))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
 TOOL_SRC  := $(wildcard tests/programs/*.c)
@@ -74,7 +75,7 @@ E2E   := $(filter-out tests/e2e/lib.sh,$(wildcard tests/e2e/*.sh))
 E2E_ASAN := $(filter-out tests/e2e/nested_%,$(E2E))
 LONG  := $(wildcard tests/long/*.sh)
 C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC) $(TOOL_SRC))
-HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h metal/*.h tracer/*.h cli/*.h tests/*.h))
+HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h metal/*.h tracer/*.h session/*.h cli/*.h tests/*.h))
 
 ALL_EXTRA :=
 all: program ## build the program (build/vmscope) and the bundled guests
@@ -162,7 +163,7 @@ sizes: ## files of more than 600 lines, functions of more than 60
 	@tools/sizes
 
 # --- Lint ----------------------------------------------------------------------------------------------------------
-LINT_C := $(sort $(C_SRC) $(METAL_SRC) $(HEADERS) $(wildcard metal/*.[ch] labs/guests/*.c tests/guests/*.c))
+LINT_C := $(sort $(C_SRC) $(METAL_SRC) $(HEADERS) $(wildcard labs/guests/*.c tests/guests/*.c))
 SHELL_FILES := .ci/run $(shell grep -lE '^\#!/bin/(ba)?sh' tools/* 2>/dev/null) $(wildcard tests/*/*.sh)
 LUA_FILES := $(wildcard labs/guests/*.lua labs/guests/*/*.lua modes/simulate/costs/*.lua modes/simulate/*.lua)
 

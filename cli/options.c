@@ -46,6 +46,7 @@ enum option_key {
 	OPT_SEED,
 	OPT_ALSO,
 	OPT_FAULT,
+	OPT_OUTPUT = 'o',
 };
 
 #define OPT(name_, key_, arg_, doc_)                                 \
@@ -100,6 +101,14 @@ const struct argp_option options_compare[] = {
     OPT("model", OPT_MODEL, "FILE", "behaviour model for simulate (default: the one beside the guest)"),
     OPT("dominant", OPT_DOMINANT, "SHARE", "share of direct instructions that efficiency asks for (0.9)"),
     OPT("lockstep", OPT_LOCKSTEP, "exit|insn", "compare /dev/kvm exit by exit, or instruction by instruction"),
+    GUEST_OPTIONS,
+    {0},
+};
+
+const struct argp_option options_iso[] = {
+    OPT("output", OPT_OUTPUT, "FILE", "the ISO image to write"),
+    OPT("mode", OPT_MODE, "MODE", "emulate, or virtualize (the default)"),
+    OPT("also", OPT_ALSO, "GUEST", "one more guest under the same VMM; may be given several times"),
     GUEST_OPTIONS,
     {0},
 };
@@ -365,6 +374,9 @@ int options_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		return set_guest(o, arg);
+	case OPT_OUTPUT:
+		text = &o->output;
+		break;
 	case OPT_ENGINE:
 		text = &o->engine;
 		break;

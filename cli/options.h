@@ -15,7 +15,7 @@
 
 struct run_options {
 	const char *guest; /* as the user wrote it; NULL with --firmware or --kernel alone */
-	const char *engine, *machine, *model, *kernel, *initrd, *append, *firmware, *controls, *trace, *keys;
+	const char *engine, *machine, *model, *kernel, *initrd, *append, *firmware, *controls, *trace, *keys, *output;
 	enum vmm_mode mode;
 	enum vmm_type type;
 	bool mode_set, clock_set, json, vga;
@@ -34,7 +34,7 @@ struct run_options {
 void options_init(struct run_options *o);
 
 /* Which options a subcommand takes. */
-extern const struct argp_option options_run[], options_compare[], options_audit[];
+extern const struct argp_option options_run[], options_compare[], options_audit[], options_iso[];
 
 /* An argp parser; input is a struct run_options. */
 int options_parse(int key, char *arg, struct argp_state *state);
