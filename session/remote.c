@@ -262,7 +262,7 @@ int remote_ready(struct remote *r)
 			;
 		for (unsigned i = 0; i < r->n; i++) {
 			struct mirror *m = &r->mirrors[i];
-			if (!m->vm || (m->vm->ended && !vm_may_resume(m->vm)))
+			if (!m->vm || m->vm->ended)
 				continue;
 			if (m->q_head != m->q_tail || m->end_waits || m->vm->stop || !m->running)
 				return (int)i;
