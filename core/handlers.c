@@ -503,6 +503,7 @@ static const exit_handler vmm_handlers[] = {
     [EXIT_VMM_UNIMPLEMENTED - EXIT_VMM_BASE] = handle_unimplemented,
     [EXIT_VMM_LIMIT - EXIT_VMM_BASE] = handle_event,
     [EXIT_VMM_FAIL_ENTRY - EXIT_VMM_BASE] = handle_fail_entry,
+    [EXIT_VMM_SVM_EXTRA - EXIT_VMM_BASE] = handle_execute,
 };
 
 const exit_handler *handlers_default(void)

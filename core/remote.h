@@ -17,7 +17,7 @@
 #include "core/probe.h"
 #include "core/vm.h"
 
-#define REMOTE_VERSION 1u
+#define REMOTE_VERSION 2u
 
 enum msg_type {
 	/* VMM to host */
@@ -160,6 +160,7 @@ struct rec_exit {
 	uint32_t entry_intr, entry_error; /* what was injected with it */
 	uint32_t verdict;		  /* enum verdict */
 	uint32_t has_done;		  /* a REC_DONE follows, perhaps after other records */
+	uint64_t last_cost_ns; /* host time: what the exit before this one cost; known only now */
 	struct vm_exit exit;
 };
 

@@ -61,6 +61,8 @@ static void remote_exit(struct vm *vm, struct vcpu *v, const struct rec_exit *r)
 	v->cpu.s.pending_event = r->entry_intr;
 	v->cpu.s.pending_error = r->entry_error;
 	v->counts.entries++;
+	if (vm->clock.kind == CLOCK_HOST)
+		v->exit.cost_ns = r->last_cost_ns;
 	FOR_PROBES(vm, on_entry, v);
 	*e = r->exit;
 	vm->clock.told_ns = e->time_ns;

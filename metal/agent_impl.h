@@ -43,7 +43,7 @@ struct agent_guest {
 	/* records */
 	struct ring ring;
 	struct agent_slot *slots;
-	uint64_t entered_ns, entry_rip;
+	uint64_t entered_ns, entry_rip, last_cost_ns;
 	uint32_t entry_intr, entry_error;
 	uint64_t exits, by_reason[EXIT_SDM_COUNT];
 	uint64_t *page_fnv;	  /* of each page of RAM, as the session has it; NULL: no pages wanted */

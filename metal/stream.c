@@ -241,6 +241,7 @@ static void on_entry(void *arg, struct vcpu *v)
 	bool known = v->state_valid;
 
 	g->entered_ns = v->vm->clock.kind == CLOCK_HOST ? v->entered_ns - v->vm->clock.start_ns : v->entered_ns;
+	g->last_cost_ns = v->exit.cost_ns;
 	g->entry_rip = known ? v->cpu.s.rip : 0;
 	g->entry_intr = known ? v->cpu.s.pending_event : 0;
 	g->entry_error = known ? v->cpu.s.pending_error : 0;
@@ -285,6 +286,7 @@ static void on_verdict(void *arg, struct vcpu *v, const struct vm_exit *e, enum 
 	s->exit.entry_intr = g->entry_intr;
 	s->exit.entry_error = g->entry_error;
 	s->exit.verdict = verdict;
+	s->exit.last_cost_ns = g->last_cost_ns;
 	s->exit.has_done = wants_regs(g);
 	s->exit.exit = *e;
 	ring_commit(&g->ring);

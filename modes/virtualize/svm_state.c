@@ -1,0 +1,228 @@
+/*
+ * The guest's registers, between struct x86_state and the control block. Concept: most of a guest's state is data in
+ * the VMCB; what VMRUN does not switch (debug addresses, floating point) is in the processor itself while the guest
+ * owns it, and svm.c moves it when another guest gets the processor.
+ *
+ * Read before: vmcb.h, core/x86/state.h. Read after: svm.c.
+ */
+#include "core/lib.h"
+#include "core/x86/paging.h"
+#include "modes/virtualize/svm_priv.h"
+
+#define EFER_SVME (1ull << 12)
+#define SVM_SEG_TYPE 0xffu  /* type, S, DPL, P are where a descriptor has them */
+#define SVM_SEG_HIGH 0xf00u /* AVL, L, D/B, G: four bits lower than in a descriptor */
+
+/* --- Segments ---------------------------------------------------------------------------------------------------- */
+
+static struct vmcb_seg seg_to(const struct x86_seg *s)
+{
+	struct vmcb_seg t = {.sel = s->sel, .limit = s->limit, .base = s->base};
+
+	/* There is no "unusable" here: a segment that may not be used is not present. */
+	t.attr = (uint16_t)((s->attr & SVM_SEG_TYPE) | (s->attr >> 4 & SVM_SEG_HIGH));
+	if (s->attr & SEG_UNUSABLE)
+		t.attr &= (uint16_t)~SEG_P;
+	return t;
+}
+
+static struct x86_seg seg_from(const struct vmcb_seg *t)
+{
+	struct x86_seg s = {.base = t->base, .limit = t->limit, .sel = t->sel};
+
+	s.attr = (t->attr & SVM_SEG_TYPE) | (uint32_t)(t->attr & SVM_SEG_HIGH) << 4;
+	if (!(t->attr & SEG_P))
+		s.attr |= SEG_UNUSABLE;
+	return s;
+}
+
+static struct vmcb_seg *seg_at(struct vmcb *b, unsigned n)
+{
+	struct vmcb_seg *const segs[X86_SREG_COUNT] = {
+	    [X86_ES] = &b->s.es,
+	    [X86_CS] = &b->s.cs,
+	    [X86_SS] = &b->s.ss,
+	    [X86_DS] = &b->s.ds,
+	    [X86_FS] = &b->s.fs,
+	    [X86_GS] = &b->s.gs,
+	};
+
+	return segs[n];
+}
+
+static void sregs_from(struct x86_state *s, struct vmcb *b, uint64_t cr4_hidden)
+{
+	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
+		s->seg[n] = seg_from(seg_at(b, n));
+	/* The VMCB has the privilege level in a field of its own; here it is the DPL of SS. */
+	s->seg[X86_SS].attr = (s->seg[X86_SS].attr & ~SEG_DPL) | (uint32_t)b->s.cpl << SEG_DPL_SHIFT;
+	s->ldtr = seg_from(&b->s.ldtr);
+	s->tr = seg_from(&b->s.tr);
+	s->tr.attr |= 2; /* loaded means busy, also where the processor keeps it as it was read */
+	s->gdtr = (struct x86_dtable){.base = b->s.gdtr.base, .limit = b->s.gdtr.limit};
+	s->idtr = (struct x86_dtable){.base = b->s.idtr.base, .limit = b->s.idtr.limit};
+	s->cr0 = b->s.cr0;
+	s->cr2 = b->s.cr2;
+	s->cr3 = b->s.cr3;
+	s->cr4 = b->s.cr4 | cr4_hidden;
+	s->cr8 = b->c.int_ctl & 0xf;
+	s->efer = b->s.efer & ~EFER_SVME;
+}
+
+static void sregs_to(const struct x86_state *s, struct vmcb *b, uint64_t cr4_known)
+{
+	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
+		*seg_at(b, n) = seg_to(&s->seg[n]);
+	b->s.cpl = (uint8_t)x86_cpl(s);
+	b->s.ldtr = seg_to(&s->ldtr);
+	b->s.tr = seg_to(&s->tr);
+	b->s.gdtr = (struct vmcb_seg){.base = s->gdtr.base, .limit = s->gdtr.limit};
+	b->s.idtr = (struct vmcb_seg){.base = s->idtr.base, .limit = s->idtr.limit};
+	b->s.cr0 = s->cr0;
+	b->s.cr2 = s->cr2;
+	b->s.cr3 = s->cr3;
+	b->s.cr4 = s->cr4 & cr4_known;
+	b->c.int_ctl = (b->c.int_ctl & ~SVM_V_TPR_MASK) | (s->cr8 & 0xf);
+	b->s.efer = s->efer | EFER_SVME;
+}
+
+/* --- MSRs -------------------------------------------------------------------------------------------------------- */
+
+static void msrs_from(struct x86_state *s, const struct vmcb *b)
+{
+	s->star = b->s.star;
+	s->lstar = b->s.lstar;
+	s->cstar = b->s.cstar;
+	s->fmask = b->s.sfmask;
+	s->kernel_gs_base = b->s.kernel_gs_base;
+	s->sysenter_cs = b->s.sysenter_cs;
+	s->sysenter_esp = b->s.sysenter_esp;
+	s->sysenter_eip = b->s.sysenter_eip;
+	s->pat = b->s.g_pat;
+}
+
+static void msrs_to(const struct x86_state *s, struct vmcb *b)
+{
+	b->s.star = s->star;
+	b->s.lstar = s->lstar;
+	b->s.cstar = s->cstar;
+	b->s.sfmask = s->fmask;
+	b->s.kernel_gs_base = s->kernel_gs_base;
+	b->s.sysenter_cs = s->sysenter_cs;
+	b->s.sysenter_esp = s->sysenter_esp;
+	b->s.sysenter_eip = s->sysenter_eip;
+	b->s.g_pat = s->pat;
+}
+
+/* --- All of it --------------------------------------------------------------------------------------------------- */
+
+void svm_state_from_vmcb(struct x86_state *s, const struct vmcb *b, uint64_t cr4_hidden)
+{
+	struct vmcb copy = *b;
+
+	s->gpr[X86_RAX] = b->s.rax;
+	s->gpr[X86_RSP] = b->s.rsp;
+	s->rip = b->s.rip;
+	s->rflags = b->s.rflags;
+	sregs_from(s, &copy, cr4_hidden);
+	msrs_from(s, b);
+	s->dr6 = b->s.dr6;
+	s->dr7 = b->s.dr7;
+	/* One bit for two causes: what blocked first does not matter any more. */
+	s->intr_shadow &= INTR_SHADOW_NMI;
+	s->intr_shadow |= b->c.int_state & SVM_SHADOW ? INTR_SHADOW_STI : 0;
+}
+
+void svm_state_to_vmcb(const struct x86_state *s, struct vmcb *b, uint64_t cr4_known)
+{
+	b->s.rax = s->gpr[X86_RAX];
+	b->s.rsp = s->gpr[X86_RSP];
+	b->s.rip = s->rip;
+	b->s.rflags = s->rflags;
+	sregs_to(s, b, cr4_known);
+	msrs_to(s, b);
+	b->s.dr6 = s->dr6;
+	b->s.dr7 = s->dr7;
+	b->c.int_state = s->intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS) ? SVM_SHADOW : 0;
+}
+
+/* --- mode_ops ---------------------------------------------------------------------------------------------------- */
+
+/* AMD-V reads the page-directory pointers of PAE paging from memory at each walk; there is no register of them. */
+static void read_pdptes(struct x86_cpu *c)
+{
+	uint64_t pdpte[4];
+
+	if ((c->s.cr0 & CR0_PG) && (c->s.cr4 & CR4_PAE) && !(c->s.efer & EFER_LMA) &&
+	    x86_read_pdptes(c, c->s.cr3, pdpte))
+		memcpy(c->s.pdpte, pdpte, sizeof(pdpte));
+}
+
+enum err svm_get_state(struct vcpu *v)
+{
+	struct svm_vcpu *x = svm_vcpu(v);
+
+	if (x->fresh)
+		return ERR_OK;
+	svm_state_from_vmcb(&v->cpu.s, x->vmcb, x->cr4_hidden);
+	memset(&v->cpu.lazy, 0, sizeof(v->cpu.lazy));
+	read_pdptes(&v->cpu);
+	svm_resident_save(v);
+	x->fresh = true;
+	return ERR_OK;
+}
+
+/* Does what the VMM changed make cached translations wrong? */
+static bool translations_moved(const struct x86_state *s, const struct vmcb *b)
+{
+	return s->cr0 != b->s.cr0 || s->cr3 != b->s.cr3 || s->cr4 != b->s.cr4 || (s->efer | EFER_SVME) != b->s.efer;
+}
+
+enum err svm_set_state(struct vcpu *v)
+{
+	struct svm_vcpu *x = svm_vcpu(v);
+	const struct x86_state *s = &v->cpu.s;
+	uint64_t known = svm_vm(v->vm)->cpu.cr4;
+
+	x86_flags_sync(&v->cpu);
+	x->flush |= translations_moved(s, x->vmcb);
+	x->cr4_hidden = s->cr4 & ~known;
+	svm_state_to_vmcb(s, x->vmcb, known);
+	/* A read of CR4 must show what the guest wrote, also where this processor lacks the bit. */
+	if (x->cr4_hidden)
+		x->vmcb->c.cr_read |= 1u << 4;
+	else
+		x->vmcb->c.cr_read &= (uint16_t) ~(1u << 4);
+	if (v->dirty & DIRTY_FPU)
+		svm_resident_drop(v);
+	x->fresh = true;
+	return ERR_OK;
+}
+
+bool svm_interruptible(struct vcpu *v)
+{
+	const struct x86_state *s = &v->cpu.s;
+	const struct vmcb *b = svm_vcpu(v)->vmcb;
+	bool valid = v->state_valid || v->dirty;
+	uint64_t rflags = valid ? s->rflags : b->s.rflags;
+	bool shadow = valid ? s->intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS) : b->c.int_state & SVM_SHADOW;
+
+	return (rflags & FLAG_IF) && !shadow && !s->pending_event && !s->pending_dbg;
+}
+
+/* Kept in the state until the entry, where it goes into EVENTINJ. CR2 and DR6 are in the VMCB. */
+enum err svm_inject(struct vcpu *v, const struct x86_event *ev)
+{
+	struct x86_state *s = &v->cpu.s;
+	struct vmcb *b = svm_vcpu(v)->vmcb;
+
+	s->pending_event = INTR_INFO_VALID | (uint32_t)ev->type << INTR_INFO_TYPE_SHIFT | ev->vector |
+			   (ev->has_error ? INTR_INFO_ERROR : 0);
+	s->pending_error = ev->error;
+	s->pending_len = ev->insn_len;
+	if (ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector == VEC_PF)
+		b->s.cr2 = s->cr2 = ev->cr2;
+	if (ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector == VEC_DB)
+		b->s.dr6 = s->dr6 = b->s.dr6 | ev->dr6;
+	return ERR_OK;
+}
