@@ -50,6 +50,7 @@ VERSION := 0.1
 # --- What is built -------------------------------------------------------------------------------------------------
 # core/metal is for the image, but for what is plain computation: that has unit tests.
 core_SRC       := $(wildcard core/*.c core/x86/*.c core/dev/*.c) core/metal/alloc.c
+metal_SRC      := $(filter-out metal/main.c metal/engines.c,$(wildcard metal/*.c))
 posix_SRC      := $(wildcard core/posix/*.c)
 modes_SRC      := $(wildcard modes/*.c)
 simulate_SRC   := $(wildcard modes/simulate/*.c)
