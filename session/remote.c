@@ -16,7 +16,7 @@
 #define BULK_SIZE (520ull * 16 * 63 * 512) /* 256 MiB in whole cylinders; takes room as it is written */
 #define HELLO_PATIENCE_NS 3000000000ull	   /* a started machine says hello by itself; then we ask */
 #define BYE_PATIENCE_NS 500000000ull
-#define LOAD_PIECE 4096u
+#define LOAD_PIECE 512u /* small enough to come through a bad line, too */
 
 /* --- Choosing ---------------------------------------------------------------------------------------------------- */
 
@@ -262,7 +262,7 @@ int remote_ready(struct remote *r)
 			;
 		for (unsigned i = 0; i < r->n; i++) {
 			struct mirror *m = &r->mirrors[i];
-			if (!m->vm || (m->vm->ended && !vm_may_resume(m->vm)))
+			if (!m->vm || m->vm->ended)
 				continue;
 			if (m->q_head != m->q_tail || m->end_waits || m->vm->stop || !m->running)
 				return (int)i;

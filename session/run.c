@@ -12,7 +12,7 @@
 #include "core/lib.h"
 #include "session/remote_impl.h"
 
-#define SILENT_MS 2000 /* then the VMM is asked whether something was lost */
+#define SILENT_MS 1000 /* then the VMM is asked whether something was lost */
 
 /* --- Questions --------------------------------------------------------------------------------------------------- */
 
