@@ -107,6 +107,7 @@ enum remote_cmd {
 	CMD_CREDIT,	/* arg[0]: bytes of bulk records that were read */
 	CMD_SYNC,	/* records to the host now; the reply comes after them */
 	CMD_CHECKPOINT, /* changed pages into the records now */
+	CMD_REPORT,	/* how a guest that stands still looks now, audited: reply: struct msg_end */
 	CMD_STOP,	/* the end of the session: switch off */
 };
 
@@ -160,7 +161,7 @@ struct rec_exit {
 	uint32_t entry_intr, entry_error; /* what was injected with it */
 	uint32_t verdict;		  /* enum verdict */
 	uint32_t has_done;		  /* a REC_DONE follows, perhaps after other records */
-	uint64_t last_cost_ns; /* host time: what the exit before this one cost; known only now */
+	uint64_t last_cost_ns;		  /* host time: what the exit before this one cost; known only now */
 	struct vm_exit exit;
 };
 

@@ -265,6 +265,14 @@ static enum err do_guest(const struct command *k, uint64_t *value)
 		return ERR_OK;
 	case CMD_INTERCEPT:
 		return do_intercept(k);
+	case CMD_REPORT:
+		if (k->g->running)
+			return ERR_BUSY;
+		_Static_assert(sizeof(k->g->end) <= sizeof(k->a->reply_data), "a report fits into a reply");
+		guest_report(k->g);
+		memcpy(k->a->reply_data, &k->g->end, sizeof(k->g->end));
+		k->a->reply_len = sizeof(k->g->end);
+		return ERR_OK;
 	case CMD_CHECKPOINT:
 		stream_checkpoint(k->g);
 		stream_flush(k->a);

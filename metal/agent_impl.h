@@ -94,6 +94,7 @@ enum err guests_create(struct agent *a, struct errmsg *why) MUST_CHECK;
 void guests_destroy(struct agent *a);
 /* The guest has ended: final checkpoint, audit, MSG_END. Again when asked. */
 void guest_send_end(struct agent_guest *g);
+void guest_report(struct agent_guest *g); /* fills g->end as things stand */
 
 /* stream.c */
 extern const struct probe_ops stream_probe; /* arg: struct agent_guest */

@@ -249,9 +249,19 @@ void remote_facts(struct remote *r, struct remote_facts *f)
 		f->lost_console_bytes += r->mirrors[i].lost_console;
 }
 
-const struct msg_end *remote_end(const struct remote *r, unsigned vm)
+const struct msg_end *remote_end(struct remote *r, unsigned vm)
 {
-	return vm < r->n && r->mirrors[vm].end_known ? &r->mirrors[vm].end : NULL;
+	if (vm >= r->n)
+		return NULL;
+	struct mirror *m = &r->mirrors[vm];
+	/* One that was stopped before its end is audited as it stands. */
+	struct command c = {
+	    .head.op = CMD_REPORT, .vm = (uint8_t)vm, .out = &m->end, .out_max = (uint32_t)sizeof m->end};
+	if (!m->end_known && !m->running && line_call(r, &c) == ERR_OK && c.out_len == sizeof m->end) {
+		m->end_known = true;
+		snprintf(r->facts.engine, sizeof r->facts.engine, "%.15s", m->end.engine);
+	}
+	return m->end_known ? &m->end : NULL;
 }
 
 int remote_ready(struct remote *r)

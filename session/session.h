@@ -62,8 +62,8 @@ enum err session_open_remote(struct remote *r, unsigned vm, struct session **out
  * a vm_step_exit() on its mirror then does not wait for another guest. */
 int remote_ready(struct remote *r);
 void remote_facts(struct remote *r, struct remote_facts *f);
-/* What a guest came to, as the VMM said it; NULL before its end. */
-const struct msg_end *remote_end(const struct remote *r, unsigned vm);
+/* What a guest came to, as the VMM said it at its end, or says it of one that stands still; NULL: it cannot be had. */
+const struct msg_end *remote_end(struct remote *r, unsigned vm);
 /* Asks the VMM for the changed pages of a guest that stands still: they are in the mirror's memory afterwards. */
 enum err remote_checkpoint(struct remote *r, unsigned vm);
 /* Switches the machine off and removes everything. */

@@ -45,14 +45,15 @@ bool safety_mapping_fault(const struct vm *vm, const struct mode_mapping *m, cha
 		int i = mem_find(&vm->mem, gpa);
 		if (i < 0) {
 			fmt_snprintf(buf, n, "gpa %#llx is mapped, but no memory of the guest is there%s%s", ull(gpa),
-			    owner(vm, m->host + off) ? ": it is " : "", owner_name(vm, m->host + off));
+			    owner(vm, m->host + off) ? ": it is the VMM's " : "", owner_name(vm, m->host + off));
 			return true;
 		}
 		const struct mem_slot *slot = &vm->mem.slots[i];
 		const uint8_t *readable = slot->read ? slot->read + (gpa - slot->gpa) : NULL;
 		if (!readable || m->host + off != readable) {
 			fmt_snprintf(buf, n, "gpa %#llx is mapped to other host memory than slot %s%s%s", ull(gpa),
-			    slot->name, owner(vm, m->host + off) ? ": it is " : "", owner_name(vm, m->host + off));
+			    slot->name, owner(vm, m->host + off) ? ": it is the VMM's " : "",
+			    owner_name(vm, m->host + off));
 			return true;
 		}
 		if (m->write && slot->write != slot->read) {
