@@ -194,6 +194,7 @@ static enum err do_write_mem(const struct command *k)
 	struct vm *vm = k->g->vm;
 	gpa_t gpa = k->c->arg[0];
 	enum err e = mem_write(&vm->mem, gpa, k->data, k->n);
+	k->g->checkpoint_at = 0;
 
 	for (size_t at = 0; vm->code_written && at < k->n;) {
 		size_t left = PAGE_SIZE_4K - (size_t)((gpa + at) % PAGE_SIZE_4K);

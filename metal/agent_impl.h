@@ -46,6 +46,7 @@ struct agent_guest {
 	uint64_t entered_ns, entry_rip, last_cost_ns;
 	uint32_t entry_intr, entry_error;
 	uint64_t exits, by_reason[EXIT_SDM_COUNT];
+	uint64_t checkpoint_at;	  /* 1 + exits at the last checkpoint; 0: none that is worth anything */
 	uint64_t *page_fnv;	  /* of each page of RAM, as the session has it; NULL: no pages wanted */
 	uint64_t t_leave, t_mark; /* TSC: when the last exit began; start of the current phase */
 };

@@ -23,21 +23,36 @@ uint64_t agent_hash(const void *p, size_t n)
 	return h ^ h >> 29;
 }
 
+/* Most memory of most guests is zero. One instruction a word: under an emulated machine that is what counts. */
+static bool page_is_zero(const uint8_t *p)
+{
+	const uint64_t *w = (const void *)p, *end = w + PAGE_SIZE_4K / 8;
+	uint64_t any = 0;
+
+	for (; w < end && !any; w += 16)
+		any = w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7] | w[8] | w[9] | w[10] | w[11] | w[12] |
+		      w[13] | w[14] | w[15];
+	return any == 0;
+}
+
+#define ZERO_PAGE_HASH 0ull
+
 static uint64_t hash_page(const uint8_t *p)
 {
-	return agent_hash(p, PAGE_SIZE_4K);
+	return page_is_zero(p) ? ZERO_PAGE_HASH : agent_hash(p, PAGE_SIZE_4K);
 }
 
 uint64_t stream_memory_fnv(struct agent_guest *g)
 {
 	const struct guest_mem *m = &g->vm->mem;
+	bool known = g->page_fnv && g->checkpoint_at == g->exits + 1;
 	uint64_t h = FNV64_INIT;
 
-	for (uint64_t at = 0; at < m->ram_size; at += PAGE_SIZE_4K) {
-		uint64_t page = hash_page(m->ram + at);
-		h = fnv64(h, &page, sizeof(page));
+	for (uint64_t i = 0; i < m->ram_size / PAGE_SIZE_4K; i++) {
+		uint64_t page = known ? g->page_fnv[i] : hash_page(m->ram + i * PAGE_SIZE_4K);
+		h = (h ^ page) * 0x9e3779b97f4a7c15ull;
 	}
-	return h;
+	return h ^ h >> 29;
 }
 
 /* --- The channel ------------------------------------------------------------------------------------------------- */
@@ -170,11 +185,7 @@ enum err stream_open(struct agent_guest *g, struct errmsg *why)
 		g->page_fnv = a->boot->host->page_alloc(pages * sizeof(*g->page_fnv));
 		if (!g->page_fnv)
 			return err_set(why, ERR_NOMEM, "no memory for the checkpoints");
-		/* The session begins with memory of zeros: the first checkpoint brings everything. */
-		static const uint64_t zeros[PAGE_SIZE_4K / 8];
-		uint64_t zero = agent_hash(zeros, sizeof(zeros));
-		for (uint64_t i = 0; i < pages; i++)
-			g->page_fnv[i] = zero;
+		/* The session begins with memory of zeros, and so does this: the first checkpoint brings everything. */
 	}
 	enum err e = vm_add_probe(g->vm, &stream_probe, g);
 	return e == ERR_OK ? e : err_set(why, e, "%s", err_sentence(e));
@@ -210,8 +221,9 @@ void stream_checkpoint(struct agent_guest *g)
 {
 	struct guest_mem *m = &g->vm->mem;
 
-	if (!g->page_fnv)
+	if (!g->page_fnv || g->checkpoint_at == g->exits + 1) /* there is one of this moment */
 		return;
+	g->checkpoint_at = g->exits + 1;
 	drain_guest(g);
 	for (uint64_t i = 0; i < m->ram_size / PAGE_SIZE_4K; i++) {
 		const uint8_t *p = m->ram + i * PAGE_SIZE_4K;
