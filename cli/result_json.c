@@ -92,7 +92,7 @@ static json_t *verdicts_json(const struct run_result *r)
 
 static json_t *phases_json(const struct msg_end *m)
 {
-	static const char *const names[PHASE_COUNT] = {"exit", "handle", "trace", "entry", "other"};
+	static const char *const names[PHASE_COUNT] = {"exit", "handle", "trace", "entry", "records", "other"};
 	json_t *j = json_object();
 	for (unsigned i = 0; i < PHASE_COUNT; i++)
 		json_object_set_new(j, names[i], json_integer((json_int_t)m->phase_ticks[i]));

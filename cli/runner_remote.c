@@ -52,6 +52,19 @@ void runner_remote_guest(const struct run *run, struct remote_guest *g)
 	    .fault = run->o->fault};
 }
 
+/* What is compared is the guest's memory, not what the mirror loaded: it is forgotten, and all of it comes from there.
+ */
+static enum err take_memory(struct remote *remote, unsigned i, struct vm *vm, struct errmsg *why)
+{
+	static const uint8_t zeros[PAGE_SIZE_4K];
+
+	for (uint64_t at = 0; at < vm->mem.ram_size; at += PAGE_SIZE_4K)
+		if (memcmp(vm->mem.ram + at, zeros, PAGE_SIZE_4K) != 0)
+			memset(vm->mem.ram + at, 0, PAGE_SIZE_4K);
+	enum err e = remote_checkpoint(remote, i);
+	return e ? err_set(why, e, "the guest's memory did not come from the machine: %s", err_sentence(e)) : e;
+}
+
 enum err runner_remote_open(struct run *runs, unsigned n, bool lockstep)
 {
 	const struct run_options *o = runs[0].o;
@@ -75,6 +88,8 @@ enum err runner_remote_open(struct run *runs, unsigned n, bool lockstep)
 		runs[i].remote = remote;
 	for (unsigned i = 0; !e && i < n; i++)
 		e = session_open_remote(remote, i, &runs[i].session, &runs[0].r->why);
+	for (unsigned i = 0; !e && lockstep && i < n; i++)
+		e = take_memory(remote, i, runs[i].vm, &runs[0].r->why);
 	return e;
 }
 

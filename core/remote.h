@@ -64,7 +64,7 @@ struct msg_state {
 };
 
 /* Where the VMM's own time went, in TSC ticks, in all exits. */
-enum remote_phase { PHASE_EXIT, PHASE_HANDLE, PHASE_TRACE, PHASE_ENTRY, PHASE_OTHER, PHASE_COUNT };
+enum remote_phase { PHASE_EXIT, PHASE_HANDLE, PHASE_TRACE, PHASE_ENTRY, PHASE_RECORDS, PHASE_OTHER, PHASE_COUNT };
 
 struct msg_end {
 	struct vm_end end;

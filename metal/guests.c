@@ -25,7 +25,7 @@ static enum err load_guest(struct agent_guest *g, struct errmsg *why)
 		    bundle_part(b, &c->modules[i]), c->modules[i].len, bundle_part(b, &c->module_args[i])};
 	const struct load_request r = {.image = image,
 	    .len = c->image.len,
-	    .name = c->name,
+	    .name = c->image_name[0] ? c->image_name : c->name,
 	    .cmdline = bundle_part(b, &c->cmdline),
 	    .modules = modules,
 	    .n_modules = c->n_modules};

@@ -131,6 +131,7 @@ static void drain_guest(struct agent_guest *g)
 {
 	uint32_t n;
 	struct agent_slot *s;
+	uint64_t start = g->agent->boot->host->cycles();
 
 	while (s = (struct agent_slot *)(uintptr_t)ring_peek(&g->ring, &n), n) {
 		for (uint32_t i = 0; i < n; i++) {
@@ -143,6 +144,10 @@ static void drain_guest(struct agent_guest *g)
 		}
 		ring_release(&g->ring, n);
 	}
+	/* It may happen inside any other phase (a full ring): that one does not count it. */
+	uint64_t spent = g->agent->boot->host->cycles() - start;
+	g->end.phase_ticks[PHASE_RECORDS] += spent;
+	g->t_mark += spent;
 }
 
 static void ring_full(void *arg)
@@ -165,9 +170,11 @@ enum err stream_open(struct agent_guest *g, struct errmsg *why)
 		g->page_fnv = a->boot->host->page_alloc(pages * sizeof(*g->page_fnv));
 		if (!g->page_fnv)
 			return err_set(why, ERR_NOMEM, "no memory for the checkpoints");
-		/* The session has loaded the guest as well; what is not the same there is sent. */
+		/* The session begins with memory of zeros: the first checkpoint brings everything. */
+		static const uint64_t zeros[PAGE_SIZE_4K / 8];
+		uint64_t zero = agent_hash(zeros, sizeof(zeros));
 		for (uint64_t i = 0; i < pages; i++)
-			g->page_fnv[i] = hash_page(g->vm->mem.ram + i * PAGE_SIZE_4K);
+			g->page_fnv[i] = zero;
 	}
 	enum err e = vm_add_probe(g->vm, &stream_probe, g);
 	return e == ERR_OK ? e : err_set(why, e, "%s", err_sentence(e));

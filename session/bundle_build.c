@@ -45,7 +45,13 @@ static void add_guest(struct builder *b, const struct remote_guest *g, struct bu
 	    .seed = c->seed,
 	    .fault = g->fault,
 	    .user_reasons = {g->vm->user_reasons[0], g->vm->user_reasons[1]}};
+	const char *slash = g->load.name ? strrchr(g->load.name, '/') : NULL;
+
 	snprintf(out->name, sizeof out->name, "%s", c->guest ? c->guest : "guest");
+	snprintf(out->image_name, sizeof out->image_name, "%s",
+	    slash	   ? slash + 1
+	    : g->load.name ? g->load.name
+			   : out->name);
 	snprintf(out->controls, sizeof out->controls, "%s", g->vm->controls.name);
 	out->image = add(b, g->load.image, g->load.image ? g->load.len : 0);
 	out->firmware = add(b, g->firmware, g->firmware ? g->firmware_len : 0);

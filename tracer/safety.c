@@ -52,8 +52,7 @@ bool safety_mapping_fault(const struct vm *vm, const struct mode_mapping *m, cha
 		const uint8_t *readable = slot->read ? slot->read + (gpa - slot->gpa) : NULL;
 		if (!readable || m->host + off != readable) {
 			fmt_snprintf(buf, n, "gpa %#llx is mapped to other host memory than slot %s%s%s", ull(gpa),
-			    slot->name, owner(vm, m->host + off) ? ": it is " : "",
-			    owner_name(vm, m->host + off));
+			    slot->name, owner(vm, m->host + off) ? ": it is " : "", owner_name(vm, m->host + off));
 			return true;
 		}
 		if (m->write && slot->write != slot->read) {

@@ -338,7 +338,10 @@ static enum err vmx_run(struct vcpu *v, const struct run_bounds *b, struct vm_ex
 		put_event(&v->cpu.s);
 	if (UNLIKELY(x->ept_stale || x->tlb_stale))
 		invalidate(x);
-	if (UNLIKELY(!vmx_enter(v->cpu.s.gpr, x->launched))) {
+	v->entered_ticks = cpu_rdtsc();
+	bool entered = vmx_enter(v->cpu.s.gpr, x->launched);
+	v->left_ticks = cpu_rdtsc();
+	if (UNLIKELY(!entered)) {
 		vmx_entry_failed(v, vmread32(VMCS_INSN_ERROR), 0, 0);
 		return ERR_IO;
 	}

@@ -41,6 +41,7 @@ struct vmx_vcpu {
 	volatile bool kicked;
 	uint32_t proc, entry; /* as they are in the VMCS */
 	uint64_t cr0_mask, cr4_mask;
+	uint64_t cr0_more, cr4_more;	 /* of those, what VMX operation needs beyond the profile */
 	uint64_t tsc_key[2];		 /* what the TSC offset was computed from */
 	uint32_t dropped[VMX_CTL_COUNT]; /* controls of the profile that this CPU lacks */
 	uint64_t nmis;			 /* of the host, met in the guest */

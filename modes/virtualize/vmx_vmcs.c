@@ -107,6 +107,8 @@ static void put_masks(struct program *p)
 
 	x->cr0_mask = p->want->cr0_mask | CR0_NE | (uint32_t)~free_cr0;
 	x->cr4_mask = p->want->cr4_mask | CR4_VMXE | (uint32_t) ~(caps->cr4_may & ~caps->cr4_must);
+	x->cr0_more = x->cr0_mask & ~p->want->cr0_mask;
+	x->cr4_more = x->cr4_mask & ~p->want->cr4_mask;
 	put(p, VMCS_CR0_MASK, x->cr0_mask);
 	put(p, VMCS_CR4_MASK, x->cr4_mask);
 }
@@ -202,6 +204,13 @@ void vmx_set_tsc(struct vmx_vcpu *x)
 	vmwrite(VMCS_TSC_OFFSET, vcpu_tsc(x->v) - (vx->scales_tsc ? scale(now, vx->tsc_multiplier) : now));
 }
 
+/* What struct vm_controls knows of a set: not the bits that VMX fixes at 1, nor those of our own book-keeping. */
+#define PIN_POLICY (PIN_EXTINT_EXIT | PIN_NMI_EXIT | PIN_PREEMPTION_TIMER)
+#define PROC_POLICY                                                                                                    \
+	(PROC_HLT_EXIT | PROC_INVLPG_EXIT | PROC_MWAIT_EXIT | PROC_RDPMC_EXIT | PROC_RDTSC_EXIT | PROC_CR3_LOAD_EXIT | \
+	    PROC_CR3_STORE_EXIT | PROC_CR8_LOAD_EXIT | PROC_CR8_STORE_EXIT | PROC_MOV_DR_EXIT | PROC_UNCOND_IO_EXIT |  \
+	    PROC_IO_BITMAPS | PROC_MSR_BITMAPS | PROC_MONITOR_EXIT | PROC_PAUSE_EXIT | PROC_SECONDARY)
+
 /* --- What is in force -------------------------------------------------------------------------------------------- */
 
 void vmx_read_controls(struct vcpu *v, struct vm_controls *out)
@@ -209,14 +218,14 @@ void vmx_read_controls(struct vcpu *v, struct vm_controls *out)
 	struct vmx_vcpu *x = vmx_of(v);
 
 	vmx_make_current(x);
-	out->pin = vmread32(VMCS_PIN_CONTROLS);
-	out->proc = vmread32(VMCS_PROC_CONTROLS);
-	out->proc2 = vmread32(VMCS_PROC2_CONTROLS);
+	out->pin = vmread32(VMCS_PIN_CONTROLS) & PIN_POLICY;
+	out->proc = vmread32(VMCS_PROC_CONTROLS) & PROC_POLICY;
+	out->proc2 = vmread32(VMCS_PROC2_CONTROLS) & ~PROC2_TSC_SCALING;
 	out->exceptions = vmread32(VMCS_EXCEPTION_BITMAP);
 	out->pf_mask = vmread32(VMCS_PF_MASK);
 	out->pf_match = vmread32(VMCS_PF_MATCH);
-	out->cr0_mask = vmread(VMCS_CR0_MASK);
-	out->cr4_mask = vmread(VMCS_CR4_MASK);
+	out->cr0_mask = vmread(VMCS_CR0_MASK) & ~x->cr0_more;
+	out->cr4_mask = vmread(VMCS_CR4_MASK) & ~x->cr4_more;
 	memset(out->io_bitmap, 0xff, sizeof(out->io_bitmap));
 	memset(out->msr_bitmap, 0xff, sizeof(out->msr_bitmap));
 	if (out->proc & PROC_IO_BITMAPS) {
