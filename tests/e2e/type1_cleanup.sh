@@ -21,15 +21,14 @@ leftovers() {
 }
 
 nothing_left() { # NAME: within three seconds
-	local i
-	for i in $(seq 30); do
+	for _ in $(seq 30); do
 		if [ -z "$(leftovers)" ] && [ -z "$(ls -A "$TMPDIR")" ]; then
 			ok "$1"
 			return
 		fi
 		sleep 0.1
 	done
-	fail "$1" "processes: $(leftovers | tr '\n' ' ')" "files: $(ls -A "$TMPDIR" | tr '\n' ' ')"
+	fail "$1" "processes: $(leftovers | tr '\n' ' ')" "files: $(find "$TMPDIR" | tr '\n' ' ')"
 	local p
 	for p in $(leftovers); do kill -9 "$p"; done
 	rm -rf "${TMPDIR:?}"/*
@@ -37,17 +36,16 @@ nothing_left() { # NAME: within three seconds
 
 # Starts a guest that never ends, waits until its machine runs; sets $pid, $keeper and $machine_pid.
 start_endless() { # MACHINE
-	"$VMSCOPE" run "$work/endless.bin" --mode emulate --type 1 --machine "$1" >"$work/out" 2>"$work/err" &
+	"$VMSCOPE" run "$work/endless.bin" --mode virtualize --type 1 --machine "$1" >"$work/out" 2>"$work/err" &
 	pid=$!
 	keeper='' machine_pid=''
-	local i
-	for i in $(seq 100); do
+	for _ in $(seq 100); do
 		keeper=$(pgrep -P "$pid" -f . | head -1)
 		[ -n "$keeper" ] && machine_pid=$(pgrep -P "$keeper" | head -1)
 		[ -n "$machine_pid" ] && [ -e "$(echo "$TMPDIR"/vmscope-*/bulk.img)" ] && break
 		sleep 0.1
 	done
-	sleep 1.5
+	sleep 1
 	[ -n "$machine_pid" ] && kill -0 "$pid" 2>/dev/null
 }
 
@@ -70,13 +68,13 @@ kill_and_look() { # MACHINE SIGNAL WHOM NAME
 
 printf '\353\376' >"$work/endless.bin" # jmp .
 for machine in qemu bochs; do
-	if ! "$VMSCOPE" run hello --mode emulate --type 1 --machine "$machine" >"$work/out" 2>"$work/err"; then
+	if ! "$VMSCOPE" run hello --mode virtualize --type 1 --machine "$machine" >"$work/out" 2>"$work/err"; then
 		skip "$machine leaves nothing behind" "$(head -1 "$work/err")"
 		continue
 	fi
 	nothing_left "$machine: after success"
 	run_status "$machine: a guest that never ends, and a time limit" 4 \
-		"$VMSCOPE" run "$work/endless.bin" --mode emulate --type 1 --machine "$machine" --timeout 2
+		"$VMSCOPE" run "$work/endless.bin" --mode virtualize --type 1 --machine "$machine" --timeout 2
 	nothing_left "$machine: after a time limit"
 	for what in INT TERM KILL; do
 		kill_and_look "$machine" "$what" vmscope "$machine: after SIG$what"
