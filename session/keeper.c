@@ -264,6 +264,7 @@ static void become_keeper(const struct keeper *k, const struct keeper_spec *spec
 
 static bool hear(struct keeper *k, struct report *r, int *fd, int flags)
 {
+	*r = (struct report){0};
 	struct iovec iov = {r, sizeof *r};
 	union {
 		struct cmsghdr head;

@@ -127,11 +127,14 @@ void line_dead(struct remote *r, const char *fmt, ...)
 		va_end(ap);
 	}
 	r->dead = true;
-	while (r->current || r->first) {
-		struct command *c = r->current ? r->current : r->first;
-		if (c == r->first)
-			r->first = c->next;
-		finish(r, c, ERR_IO);
+	if (r->current)
+		finish(r, r->current, ERR_IO);
+	for (struct command *c; (c = r->first);) {
+		r->first = c->next;
+		if (c->once)
+			free(c);
+		else
+			finish(r, c, ERR_IO);
 	}
 	r->last = NULL;
 	tell_all(r);
@@ -419,33 +422,34 @@ void line_stop(struct remote *r)
 
 /* --- For the other threads --------------------------------------------------------------------------------------- */
 
-static void append(struct remote *r, struct command *c)
+/* False: the machine is gone, nobody will look at it. */
+static bool append(struct remote *r, struct command *c)
 {
 	pthread_mutex_lock(&r->lock);
 	if (++r->next_tag == 0)
 		r->next_tag = 1;
 	c->head.tag = r->next_tag;
 	c->next = NULL;
-	if (r->dead) {
-		c->done = true;
-		c->err = ERR_IO;
-		if (c->once)
-			free(c);
-	} else if (r->last) {
+	bool taken = !r->dead;
+	if (taken && r->last)
 		r->last->next = c;
+	else if (taken)
+		r->first = c;
+	if (taken)
 		r->last = c;
-	} else {
-		r->first = r->last = c;
-	}
 	pthread_mutex_unlock(&r->lock);
 	raise_event(r->wake);
+	return taken;
 }
 
 void line_post(struct remote *r, struct command *c)
 {
 	c->once = c->active = c->done = false;
 	c->tries = 0;
-	append(r, c);
+	if (!append(r, c)) {
+		c->err = ERR_IO;
+		c->done = true;
+	}
 }
 
 void line_post_once(struct remote *r, uint8_t vm, enum remote_cmd op, const uint64_t arg[3], const void *data, size_t n)
@@ -459,7 +463,8 @@ void line_post_once(struct remote *r, uint8_t vm, enum remote_cmd op, const uint
 		c->data = c + 1;
 		c->n = (uint32_t)n;
 	}
-	append(r, c);
+	if (!append(r, c))
+		free(c);
 }
 
 bool line_done(struct remote *r, struct command *c)

@@ -57,7 +57,7 @@ static enum err type1_get_state(struct vcpu *v)
 		return ERR_OK; /* what the loader made of it */
 	if (m->running)
 		return ERR_BUSY;
-	struct x86_state s;
+	static _Thread_local struct x86_state s;
 	struct command c = {.head.op = CMD_GET_STATE, .vm = (uint8_t)m->index, .out = &s, .out_max = sizeof s};
 	enum err e = line_call(m->r, &c);
 	if (!e && c.out_len != sizeof s)
