@@ -5,9 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static const struct machine_ops *const table[] = {&machine_bochs_ops, &machine_qemu_ops};
@@ -73,6 +76,10 @@ enum err machine_start(
 		int flags = fcntl(m->line, F_GETFL);
 		if (flags < 0 || fcntl(m->line, F_SETFL, flags | O_NONBLOCK))
 			e = err_set(why, ERR_IO, "%s: the serial line: %s", ops->name, strerror(errno));
+		/* A command does not wait for company; where the line is no TCP connection, this fails and nobody
+		 * minds. */
+		const int one = 1;
+		(void)setsockopt(m->line, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	}
 	if (e)
 		machine_stop(m);
