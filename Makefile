@@ -132,7 +132,7 @@ setup-tests: ## the same, with the packages that the tests use
 	@tools/setup --tests
 
 demo: ## install what is missing, build, and compare every backend on one guest
-	@tools/setup
+	@tools/setup --demo
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	build/vmscope compare hello
 

@@ -337,6 +337,8 @@ enum err runner_lockstep(const struct run_options *o, const struct mode_ops *sub
 	    .step = o->lockstep_insn ? EQUIVALENCE_INSNS : EQUIVALENCE_EXITS, .max_exits = o->max_exits};
 	struct run_watch w;
 	bool remote = subject->caps & MODE_CAP_REMOTE;
+	if (remote) /* its records come exit by exit */
+		opt.step = EQUIVALENCE_EXITS;
 	memset(results, 0, sizeof results);
 	/* A host's kernel has its own controls; bare metal takes what the user asked for. */
 	if (!remote)

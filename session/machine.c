@@ -64,7 +64,10 @@ enum err machine_choose(const char *name, const struct machine_want *w, const st
 		return err_set(why, ERR_NOENT,
 		    "--machine %s: not bochs, qemu, or a serial line: a path, unix:PATH or tcp:HOST:PORT", name);
 	f->name = (*ops)->name;
-	return (*ops)->probe(w, f, why);
+	enum err e = (*ops)->probe(w, f, why);
+	if (*ops != &machine_device_ops)
+		snprintf(f->why, sizeof f->why, "asked for by --machine");
+	return e;
 }
 
 enum err machine_start(
