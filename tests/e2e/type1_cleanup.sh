@@ -85,6 +85,18 @@ done
 mkdir "$work/empty"
 one_line 'without an image: one line' 3 env VMSCOPE_METAL="$work/empty" "$VMSCOPE" run hello --mode emulate --type 1
 nothing_left 'after a failure before the start'
-head -c 5000 /dev/urandom >"$work/empty/vmscope-metal.bin"
-cp "$(dirname "$VMSCOPE")/metal/bootsect.bin" "$work/empty" 2>/dev/null
+
+# An image that the boot sector accepts and that faults at once.
+mkdir "$work/broken"
+metal=$(dirname "$(readlink -f "$VMSCOPE")")/metal
+if [ -e "$metal/bootsect.bin" ]; then
+	cp "$metal/bootsect.bin" "$work/broken"
+	{
+		head -c 64 "$metal/vmscope-metal.bin"
+		head -c 100000 /dev/zero | tr '\0' '\377'
+	} >"$work/broken/vmscope-metal.bin"
+	one_line 'an image that does not start: one line' 3 \
+		env VMSCOPE_METAL="$work/broken" "$VMSCOPE" run hello --mode emulate --type 1
+	nothing_left 'after a failure to boot'
+fi
 finish
