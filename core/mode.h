@@ -96,22 +96,6 @@ struct mode_ops {
 
 const char *mode_name(enum vmm_mode m);
 
-/* Operations of a backend that does not exist yet: each refuses with ERR_NODEV. Its probe() says why, in its file. */
-enum err mode_absent_init(struct vm *vm, struct errmsg *why);
-void mode_absent_fini(struct vm *vm);
-enum err mode_absent_map(struct vm *vm, unsigned slot, struct errmsg *why);
-enum err mode_absent_vcpu(struct vcpu *v);
-bool mode_absent_interruptible(struct vcpu *v);
-enum err mode_absent_inject(struct vcpu *v, const struct x86_event *ev);
-enum err mode_absent_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit *e);
-enum err mode_absent_complete(struct vcpu *v, struct vm_exit *e);
-void mode_absent_kick(struct vcpu *v);
-size_t mode_absent_mappings(struct vm *vm, struct mode_mapping *out, size_t max);
-#define MODE_ABSENT_OPS                                                                                           \
-	.vm_init = mode_absent_init, .vm_fini = mode_absent_fini, .map = mode_absent_map,                         \
-	.get_state = mode_absent_vcpu, .set_state = mode_absent_vcpu, .interruptible = mode_absent_interruptible, \
-	.inject = mode_absent_inject, .run = mode_absent_run, .complete = mode_absent_complete,                   \
-	.kick = mode_absent_kick, .mappings = mode_absent_mappings
 /* modes/modes.c: the table of all six, in the order simulate, emulate, virtualize x I, II. */
 const struct mode_ops *const *modes_all(size_t *n);
 const struct mode_ops *modes_find(enum vmm_mode m, enum vmm_type t);

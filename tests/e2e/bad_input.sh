@@ -35,8 +35,6 @@ one_line "--gdb comes later" 2 "$VMSCOPE" run hello --gdb 1234
 one_line "--machine with type 2" 2 "$VMSCOPE" run hello --machine bochs
 one_line "KVM with another profile" 2 "$VMSCOPE" run hello --mode virtualize --controls vtx-ept
 one_line "KVM on virtual time" 2 "$VMSCOPE" run hello --mode virtualize --clock virtual
-one_line "emulate on bare metal is not built yet" 3 "$VMSCOPE" run hello --mode emulate --type 1
-one_line "virtualize on bare metal is not built yet" 3 "$VMSCOPE" run hello --mode virtualize --type 1
 
 : >"$work/empty"
 head -c 3 /dev/zero >"$work/tiny.bin"

@@ -42,6 +42,8 @@ while IFS='|' read -r name _ _ code pvm _ vtx_ept kvm_user; do
 		while read -r subject state evidence; do
 			if [ "$state" = holds ]; then
 				ok "$name, $profile: $subject is equivalent"
+			elif [ "$subject $state" = "virtualize/I unknown" ] && [[ $evidence == rdtsc*"no difference" ]]; then
+				ok "$name, $profile: $subject differs in nothing, up to time stamps that nobody can feed"
 			elif [ "$subject" = virtualize/II ] && [ "$state" = unknown ] && [ "$kvm" = host_kvm ] && [ "$pvm" = 0 ]; then
 				skip "$name, $profile: $subject is equivalent" "this host's KVM cannot run the guest"
 			else

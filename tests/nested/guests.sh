@@ -45,7 +45,8 @@ nested_check() {
 	[ "$kind" = amd ] || nested_guests=(hello exits primes boot16 paging modes)
 	unit=$build/tests/unit/test_virtualize_kvm
 	nested_script >"$work/script"
-	files=("$VMSCOPE" "$build"/guests/*)
+	mapfile -t files < <(find "$build/guests" -maxdepth 1 -type f)
+	files=("$VMSCOPE" "${files[@]}")
 	[ ! -x "$unit" ] || files+=("$unit")
 	tests/nested/testbed "$kind" "$work/vm" "$work/script" "${files[@]}" 2>"$work/testbed.err" || status=$?
 	if [ $status = 77 ]; then
