@@ -177,6 +177,9 @@ static void got_hello(struct remote *r, const struct wire_frame *f)
 		    "the VMM has another CPU state (%u bytes, here %zu): boot the image that was built with "
 		    "this program",
 		    h->size, sizeof(struct x86_state));
+	else if (r->guests_started && !h->started)
+		line_dead(r, "the machine started anew in the middle of the session%s%s",
+		    r->facts.log[0] ? "; the VMM last wrote: " : "", r->facts.log);
 	pthread_cond_broadcast(&r->changed);
 }
 

@@ -180,6 +180,9 @@ static enum err start_guests(struct remote *r, struct errmsg *why)
 	struct command c = {.head = {.op = CMD_START, .arg = {load ? r->bundle_len : 0, b->crc}}};
 	if (!e && (e = line_call(r, &c)))
 		return line_error(r, e, "the guests", why);
+	pthread_mutex_lock(&r->lock);
+	r->guests_started = e == ERR_OK;
+	pthread_mutex_unlock(&r->lock);
 	return e;
 }
 

@@ -85,7 +85,7 @@ struct remote {
 	int wake;		/* eventfd: for the line's thread */
 	int news;		/* eventfd: for the thread that drives; kick() writes it, too */
 	bool closing;
-	bool hello_seen, dead, bye;
+	bool hello_seen, guests_started, dead, bye;
 	struct errmsg dead_why;
 	uint64_t heard_ns; /* last good frame */
 	struct command *first, *last, *current;

@@ -77,8 +77,8 @@ static enum err finish_command(struct mirror *m)
 	case CMD_STEP:
 		m->stepped = true;
 		break;
-	default:
-		m->synced = true;
+	default: /* CMD_SYNC: what is still missing behind an end is lost */
+		m->synced = m->end_waits;
 		return ERR_OK;
 	}
 	return m->cmd.err;
