@@ -57,22 +57,25 @@ simulate_SRC   := $(wildcard modes/simulate/*.c)
 emulate_SRC    := $(wildcard modes/emulate/*.c)
 virtualize_SRC := $(wildcard modes/virtualize/*.c)
 tracer_SRC     := $(wildcard tracer/*.c)
+session_SRC    := $(wildcard session/*.c)
 cli_SRC        := $(filter-out cli/main.c,$(wildcard cli/*.c))
 testlib_SRC    := $(wildcard tests/*.c)
-LIBS := cli modes metal simulate emulate virtualize tracer core posix testlib
+LIBS := cli modes session metal simulate emulate virtualize tracer core posix testlib
 lib = $(O)/lib$(1).a
 ALL_LIBS  := $(foreach l,$(LIBS),$(call lib,$(l)))
-PROG_LIBS := $(filter-out $(call lib,testlib),$(ALL_LIBS))
+PROG_LIBS := $(filter-out $(call lib,testlib) $(call lib,metal),$(ALL_LIBS))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
+TOOL_SRC  := $(wildcard tests/programs/*.c)
 UNIT  := $(UNIT_SRC:%.c=$(O)/%)
+TOOLS := $(TOOL_SRC:%.c=$(O)/%)
 BENCH := $(BENCH_SRC:%.c=$(O)/%)
 E2E   := $(filter-out tests/e2e/lib.sh,$(wildcard tests/e2e/*.sh))
 # The nested machine is an interpreter of its own: a sanitized program under it takes too long to mean anything.
 E2E_ASAN := $(filter-out tests/e2e/nested_%,$(E2E))
 LONG  := $(wildcard tests/long/*.sh)
-C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC))
-HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h tracer/*.h metal/*.h cli/*.h tests/*.h))
+C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC) $(TOOL_SRC))
+HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h metal/*.h tracer/*.h session/*.h cli/*.h tests/*.h))
 
 ALL_EXTRA :=
 all: program ## build the program (build/vmscope) and the bundled guests
@@ -109,7 +112,7 @@ $(UNIT_CLI): $(O)/%: $(O)/%.o $(ALL_LIBS)
 	$(call say,LD,$@)$(call link,$<,$(ALL_LIBS),-lcmocka)
 $(filter-out $(UNIT_CLI),$(UNIT)): $(O)/%: $(O)/%.o $(UNIT_LIBS)
 	$(call say,LD,$@)$(call link,$<,$(UNIT_LIBS),-lcmocka)
-$(BENCH): $(O)/%: $(O)/%.o $(ALL_LIBS)
+$(BENCH) $(TOOLS): $(O)/%: $(O)/%.o $(ALL_LIBS)
 	$(call say,LD,$@)$(call link,$<,$(ALL_LIBS))
 
 program: $(O)/vmscope compile_commands.json
@@ -129,14 +132,14 @@ setup-tests: ## the same, with the packages that the tests use
 	@tools/setup --tests
 
 demo: ## install what is missing, build, and compare every backend on one guest
-	@tools/setup
+	@tools/setup --demo
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	build/vmscope compare hello
 
 unit: $(UNIT) $(ALL_EXTRA) ## build and run the unit tests
 	@tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT)
 
-tests: all $(UNIT) $(BENCH)
+tests: all $(UNIT) $(BENCH) $(TOOLS)
 
 check: ## install what is missing, build, and run every test
 	@tools/setup --tests
@@ -144,7 +147,7 @@ check: ## install what is missing, build, and run every test
 	@VMSCOPE=$(O)/vmscope tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT) $(E2E)
 
 check-long: ## the tests that take longer: nested VT-x in Bochs, a full memory test
-	@tools/setup --tests --long
+	@tools/setup --tests
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) tests
 	@VMSCOPE=$(O)/vmscope tools/run-tests -t 3000 -j 1 -o $(O)/logs $(LONG)
 
@@ -160,7 +163,7 @@ sizes: ## files of more than 600 lines, functions of more than 60
 	@tools/sizes
 
 # --- Lint ----------------------------------------------------------------------------------------------------------
-LINT_C := $(sort $(C_SRC) $(METAL_SRC) $(HEADERS))
+LINT_C := $(sort $(C_SRC) $(METAL_SRC) $(HEADERS) $(wildcard labs/guests/*.c tests/guests/*.c))
 SHELL_FILES := .ci/run $(shell grep -lE '^\#!/bin/(ba)?sh' tools/* 2>/dev/null) $(wildcard tests/*/*.sh)
 LUA_FILES := $(wildcard labs/guests/*.lua labs/guests/*/*.lua modes/simulate/costs/*.lua modes/simulate/*.lua)
 

@@ -21,6 +21,7 @@ enum cli_status {
 int cmd_run(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
+int cmd_iso(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_report(int argc, char **argv);

@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "cli/compare.h"
+#include "tracer/classes.h"
 #include "tracer/sequence.h"
 
 static const struct argp compare_argp = {.options = options_compare,
@@ -75,6 +76,17 @@ static void run_lockstep(struct comparison *c, size_t i)
 		compare_consoles(c, row);
 }
 
+/* AMD-V under bare metal: its exits are counted by class. */
+static void run_classes(struct comparison *c, size_t i)
+{
+	struct equivalence_row *row = &c->rows[c->n_rows++];
+
+	row->subject = i;
+	classes_verdict(c->runs[c->reference].stats, c->runs[i].stats, &row->verdict, row->exempt, EXEMPT_COUNT,
+	    &row->n_exempt, &row->exits_compared);
+	compare_consoles(c, row);
+}
+
 /* A run that a limit cut short has no more exits to compare: what there is of it was equal. */
 static void excuse_limit(
     const struct comparison *c, const struct sequence_diff *diff, size_t i, struct pg_verdict *verdict)
@@ -121,6 +133,8 @@ static void run_one(struct comparison *c, size_t i)
 	/* The host's kernel keeps its own controls and clock, and counts no instructions. */
 	if (ops->mode == MODE_VIRTUALIZE && ops->type == VMM_TYPE_II)
 		o.controls = NULL;
+	if (!(ops->caps & MODE_CAP_REMOTE))
+		o.machine = NULL;
 	if (!(ops->caps & MODE_CAP_COUNTS_INSNS))
 		o.max_insns = 0;
 	const struct run_result *ref = &c->runs[c->reference];
@@ -147,7 +161,9 @@ static void run_one(struct comparison *c, size_t i)
 		compare_consoles(c, row);
 	}
 	sequence_free(&sequence);
-	if (r->ran && ref->ran && ops->mode == MODE_VIRTUALIZE)
+	if (r->ran && ref->ran && strcmp(r->backend, "svm") == 0)
+		run_classes(c, i);
+	else if (r->ran && ref->ran && ops->mode != MODE_SIMULATE)
 		run_lockstep(c, i);
 }
 

@@ -14,6 +14,7 @@
 #include "cli/guest.h"
 #include "cli/result.h"
 #include "modes/virtualize/kvm.h"
+#include "session/session.h"
 
 enum { OPT_JSON = 256 };
 
@@ -195,6 +196,33 @@ static void check_tools(json_t *list)
 	    finding("seabios", there, there ? seabios : "not installed (Debian: seabios): a firmware for --firmware"));
 }
 
+/* What would run a guest on bare metal here, and which of them is taken. */
+static void check_machines(json_t *list)
+{
+	static const struct {
+		const char *name, *machine;
+		enum vmm_mode mode;
+		enum machine_engine engine;
+	} ways[] = {
+	    {"metal: VT-x, qemu", "qemu", MODE_VIRTUALIZE, ENGINE_VMX},
+	    {"metal: VT-x, bochs", "bochs", MODE_VIRTUALIZE, ENGINE_VMX},
+	    {"metal: AMD-V, qemu", "qemu", MODE_VIRTUALIZE, ENGINE_SVM},
+	    {"metal: AMD-V, bochs", "bochs", MODE_VIRTUALIZE, ENGINE_SVM},
+	    {"metal: emulate", NULL, MODE_EMULATE, ENGINE_ANY},
+	};
+	char text[320];
+	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+		struct machine_facts f = {0};
+		struct errmsg why = {{0}};
+		enum err e = remote_probe(ways[i].mode, ways[i].machine, ways[i].engine, &f, &why);
+		if (e)
+			snprintf(text, sizeof text, "%s", why.text[0] ? why.text : err_sentence(e));
+		else
+			snprintf(text, sizeof text, "%s, CPU %s", f.name, f.cpu);
+		json_array_append_new(list, finding(ways[i].name, !e, text));
+	}
+}
+
 static void check_backends(json_t *list)
 {
 	size_t n;
@@ -251,6 +279,7 @@ int cmd_doctor(int argc, char **argv)
 	check_kvm(machine);
 	check_tracefs(machine);
 	check_tools(machine);
+	check_machines(machine);
 	check_guests(machine);
 	if (json)
 		return json_print(

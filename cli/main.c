@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"stat", cmd_stat, "TRACE", "exits by reason, as a table"},
     {"report", cmd_report, "TRACE", "one line per event"},
     {"audit", cmd_audit, "GUEST", "innocuous, privileged and sensitive instructions executed"},
+    {"iso", cmd_iso, "GUEST -o FILE", "a bootable CD: the bare-metal VMM with this guest"},
     {"doctor", cmd_doctor, "", "what this machine offers, and why not the rest"},
     {"tui", NULL, "[GUEST|TRACE]", "explore in the terminal"},
     {"export", NULL, "TRACE", "traces for other tools"},
@@ -30,7 +31,6 @@ static const struct command commands[] = {
     {"lab", NULL, "list|show|run", "exercises"},
     {"grade", NULL, "LAB SUBMISSION", "automatic grading"},
     {"image", NULL, "create|info", "disk images"},
-    {"iso", NULL, "GUEST -o FILE", "a bootable type 1 medium"},
 };
 
 static void print_help(FILE *f)

@@ -44,6 +44,9 @@ enum option_key {
 	OPT_DOMINANT,
 	OPT_LOCKSTEP,
 	OPT_SEED,
+	OPT_ALSO,
+	OPT_FAULT,
+	OPT_OUTPUT = 'o',
 };
 
 #define OPT(name_, key_, arg_, doc_)                                 \
@@ -70,11 +73,19 @@ enum option_key {
 	    OPT("seed", OPT_SEED, "N", "seed of the run's own random numbers (1)"),                                   \
 	    OPT("json", OPT_JSON, NULL, "one JSON object on stdout")
 
+#define MACHINE_OPTION                                                                                               \
+	OPT("machine", OPT_MACHINE, "NAME",                                                                          \
+	    "machine of a type 1 run: bochs, qemu, or where one answers: a serial device, unix:PATH, tcp:HOST:PORT " \
+	    "(default: the best that is here)")
+
 const struct argp_option options_run[] = {
     OPT("mode", OPT_MODE, "MODE", "simulate, emulate (the default) or virtualize"),
     OPT("type", OPT_TYPE, "1|2", "what the VMM stands on: 1 the machine, 2 a host system (the default)"),
     OPT("engine", OPT_ENGINE, "NAME", "engine of the mode (emulate: interpreter)"),
-    OPT("machine", OPT_MACHINE, "NAME", "machine of a type 1 run: bochs, qemu or a device"),
+    MACHINE_OPTION,
+    OPT("also", OPT_ALSO, "GUEST", "type 1: one more guest under the same VMM; may be given several times"),
+    OPT("seed-fault", OPT_FAULT, "ept|msr|cr8",
+	"type 1: leave this hole on purpose; the verdict on resource control must find it"),
     OPT("model", OPT_MODEL, "FILE", "behaviour model for simulate (default: the one beside the guest)"),
     OPT("clock", OPT_CLOCK, "virtual|host", "guest time: instructions retired, or the host's clock"),
     OPT("trace", OPT_TRACE, "FILE", "write a trace.dat for trace-cmd, KernelShark and vmscope report"),
@@ -86,9 +97,18 @@ const struct argp_option options_run[] = {
 };
 
 const struct argp_option options_compare[] = {
+    MACHINE_OPTION,
     OPT("model", OPT_MODEL, "FILE", "behaviour model for simulate (default: the one beside the guest)"),
     OPT("dominant", OPT_DOMINANT, "SHARE", "share of direct instructions that efficiency asks for (0.9)"),
     OPT("lockstep", OPT_LOCKSTEP, "exit|insn", "compare /dev/kvm exit by exit, or instruction by instruction"),
+    GUEST_OPTIONS,
+    {0},
+};
+
+const struct argp_option options_iso[] = {
+    OPT("output", OPT_OUTPUT, "FILE", "the ISO image to write"),
+    OPT("mode", OPT_MODE, "MODE", "emulate, or virtualize (the default)"),
+    OPT("also", OPT_ALSO, "GUEST", "one more guest under the same VMM; may be given several times"),
     GUEST_OPTIONS,
     {0},
 };
@@ -280,6 +300,27 @@ static int set_guest(struct run_options *o, const char *arg)
 	return 0;
 }
 
+static int add_guest(struct run_options *o, const char *arg)
+{
+	if (o->n_also == OPTIONS_ALSO_MAX)
+		return cli_usage("--also %s: at most %u guests run under one VMM", arg, OPTIONS_ALSO_MAX + 1);
+	if (!arg[0])
+		return cli_usage("--also: the name of the guest is empty: give a path or the name of a bundled guest");
+	o->also[o->n_also++] = arg;
+	return 0;
+}
+
+static int set_fault(struct run_options *o, const char *arg)
+{
+	for (int f = FAULT_NONE + 1; f < FAULT_COUNT; f++) {
+		if (strcmp(arg, bundle_fault_name((enum bundle_fault)f)) == 0) {
+			o->fault = (enum bundle_fault)f;
+			return 0;
+		}
+	}
+	return cli_usage("--seed-fault %s: no such fault: ept, msr or cr8", arg);
+}
+
 int options_parse(int key, char *arg, struct argp_state *state)
 {
 	struct run_options *o = state->input;
@@ -313,6 +354,10 @@ int options_parse(int key, char *arg, struct argp_state *state)
 		return set_trace(o, arg);
 	case OPT_KEYS:
 		return set_keys(o, arg);
+	case OPT_ALSO:
+		return add_guest(o, arg);
+	case OPT_FAULT:
+		return set_fault(o, arg);
 	case OPT_DISK:
 		return later("--disk", "disks come");
 	case OPT_CDROM:
@@ -329,6 +374,9 @@ int options_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		return set_guest(o, arg);
+	case OPT_OUTPUT:
+		text = &o->output;
+		break;
 	case OPT_ENGINE:
 		text = &o->engine;
 		break;

@@ -50,6 +50,30 @@ void result_print_screen(const struct run_result *r, FILE *f)
 	fputs("---------------------------------------------------------------------------------\n", f);
 }
 
+/* Which machine, why that one, and what the line lost. */
+static void print_session(const struct run_result *r, FILE *f)
+{
+	const struct remote_facts *s = &r->session;
+	char text[480];
+	int n = fprintf(f, "machine           ");
+
+	snprintf(text, sizeof text, "%s, CPU %s: %s", s->machine.name, s->machine.cpu, s->machine.why);
+	print_wrapped(f, text, (unsigned)n, (unsigned)n, WIDTH);
+	if (s->lost_frames || s->noise_bytes || s->bad_frames || s->lost_record_bytes || s->lost_console_bytes)
+		fprintf(f,
+		    "line              %llu frames lost, %llu damaged, %llu bytes of noise; %llu bytes of records and "
+		    "%llu of the console missing\n",
+		    (unsigned long long)s->lost_frames, (unsigned long long)s->bad_frames,
+		    (unsigned long long)s->noise_bytes, (unsigned long long)s->lost_record_bytes,
+		    (unsigned long long)s->lost_console_bytes);
+	if (s->log[0])
+		fprintf(f, "the VMM says      %s\n", s->log);
+	if (r->metal.guest_ticks && r->metal.counts.exits)
+		fprintf(f, "ticks             %llu in the guest, %llu in the VMM: %llu an exit\n",
+		    (unsigned long long)r->metal.guest_ticks, (unsigned long long)r->metal.vmm_ticks,
+		    (unsigned long long)(r->metal.vmm_ticks / r->metal.counts.exits));
+}
+
 void result_print(const struct run_result *r, FILE *f)
 {
 	char label[32];
@@ -64,7 +88,10 @@ void result_print(const struct run_result *r, FILE *f)
 		fprintf(f, "instructions      %llu\n", (unsigned long long)r->insns);
 	if (r->clock == CLOCK_VIRTUAL)
 		fprintf(f, "guest time        %.6f s (virtual)\n", (double)r->virtual_ns / 1e9);
-	fprintf(f, "wall time         %.6f s\n\n", (double)r->wall_ns / 1e9);
+	fprintf(f, "wall time         %.6f s\n", (double)r->wall_ns / 1e9);
+	if (r->has_session)
+		print_session(r, f);
+	putc('\n', f);
 	stats_print(r->stats, f);
 	putc('\n', f);
 	if (r->equivalence_known)

@@ -2,6 +2,7 @@
  * A result as JSON: the contract of the command line. A key that is not known is null, never left out, never invented.
  */
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -89,6 +90,38 @@ static json_t *verdicts_json(const struct run_result *r)
 	    "safety", safety, "efficiency", efficiency);
 }
 
+static json_t *phases_json(const struct msg_end *m)
+{
+	static const char *const names[PHASE_COUNT] = {"exit", "handle", "trace", "entry", "records", "other"};
+	json_t *j = json_object();
+	for (unsigned i = 0; i < PHASE_COUNT; i++)
+		json_object_set_new(j, names[i], json_integer((json_int_t)m->phase_ticks[i]));
+	return j;
+}
+
+/* Type I: the machine, the line to it, and where its ticks went. */
+static json_t *session_json(const struct run_result *r)
+{
+	const struct remote_facts *s = &r->session;
+	const struct msg_end *m = &r->metal;
+	if (!r->has_session)
+		return json_null();
+	json_t *line = json_pack("{s:I, s:I, s:I, s:I, s:I}", "frames", (json_int_t)s->frames, "lost",
+	    (json_int_t)s->lost_frames, "damaged", (json_int_t)s->bad_frames, "noise_bytes", (json_int_t)s->noise_bytes,
+	    "resent", (json_int_t)s->resent);
+	json_t *ticks = json_pack("{s:I, s:I, s:o, s:b}", "guest", (json_int_t)m->guest_ticks, "vmm",
+	    (json_int_t)m->vmm_ticks, "phases", phases_json(m), "one_an_instruction", (int)s->machine.tick_is_insn);
+	json_t *j = json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I}", "machine", s->machine.name, "cpu",
+	    s->machine.cpu, "why", s->machine.why, "line", line, "ticks", ticks, "record_bytes",
+	    (json_int_t)s->record_bytes, "lost_record_bytes", (json_int_t)s->lost_record_bytes, "lost_console_bytes",
+	    (json_int_t)s->lost_console_bytes, "world_switches", (json_int_t)m->world_switches);
+	char text[24];
+	snprintf(text, sizeof text, "%016llx", (unsigned long long)m->mem_fnv);
+	json_object_set_new(j, "memory_hash", m->mem_fnv ? json_string(text) : json_null());
+	json_object_set_new(j, "vmm_unchanged", json_boolean(m->vmm_fnv_before == m->vmm_fnv_after));
+	return j;
+}
+
 json_t *result_json(const struct run_result *r)
 {
 	if (!r->ran)
@@ -108,6 +141,8 @@ json_t *result_json(const struct run_result *r)
 	json_object_set_new(j, "screen", screen_json(r));
 	json_object_set_new(j, "exits", stats_json(r->stats));
 	json_object_set_new(j, "verdicts", verdicts_json(r));
+	json_object_set_new(j, "session", session_json(r));
+	json_object_set_new(j, "others", json_null());
 	return j;
 }
 

@@ -1,7 +1,9 @@
 /*
  * vmscope run: one guest, one backend.
  */
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/cli.h"
 #include "cli/result.h"
@@ -41,27 +43,61 @@ static int status_of(const struct run_result *r)
 	return r->trace_err ? cli_fail_err(r->trace_err, &r->why) : run_result_status(r);
 }
 
-static int report(const struct run_options *o, const struct run_result *r)
+static json_t *group_json(const struct run_result *r, unsigned n)
 {
-	if (o->json) {
-		int bad = json_print(result_json(r));
-		return bad ? bad : status_of(r);
+	json_t *j = result_json(&r[0]);
+	if (n == 1 || !j)
+		return j;
+	json_t *others = json_array();
+	for (unsigned i = 1; i < n; i++)
+		json_array_append_new(others, result_json(&r[i]));
+	json_object_set_new(j, "others", others);
+	return j;
+}
+
+/* Several guests have several consoles: each is printed as a whole, under its name. */
+static void print_consoles(const struct run_result *r, unsigned n)
+{
+	for (unsigned i = 0; n > 1 && i < n; i++) {
+		printf("--- %s ---\n", r[i].guest);
+		fwrite(r[i].console, 1, r[i].console_len, stdout);
 	}
 	fflush(stdout);
+}
+
+/* The worst of all guests. */
+static int status_of_all(const struct run_result *r, unsigned n)
+{
+	int worst = 0;
+	for (unsigned i = 0; i < n; i++) {
+		int s = status_of(&r[i]);
+		worst = s > worst ? s : worst;
+	}
+	return worst;
+}
+
+static int report(const struct run_options *o, const struct run_result *r, unsigned n)
+{
+	if (o->json) {
+		int bad = json_print(group_json(r, n));
+		return bad ? bad : status_of_all(r, n);
+	}
+	print_consoles(r, n);
 	/* A wrong model is wrong input: one line that names the place in it, like any other. */
 	if (r->end.kind == END_MODEL_ERROR)
 		return cli_fail(CLI_USAGE, "%s", r->end.detail);
-	if (o->vga)
-		result_print_screen(r, stderr);
-	result_print(r, stderr);
-	return status_of(r);
+	for (unsigned i = 0; i < n; i++) {
+		if (o->vga)
+			result_print_screen(&r[i], stderr);
+		result_print(&r[i], stderr);
+	}
+	return status_of_all(r, n);
 }
 
 int cmd_run(int argc, char **argv)
 {
 	struct run_options o;
 	const struct mode_ops *ops;
-	struct run_result r;
 	options_init(&o);
 	int status = cli_parse(&run_argp, argc, argv, &o);
 	if (!status && o.model && o.mode != MODE_SIMULATE)
@@ -72,8 +108,14 @@ int cmd_run(int argc, char **argv)
 	if (status)
 		return status;
 	struct runner_extra x = {.console_live = !o.json};
-	enum err e = runner_run(&o, ops, &x, &r);
-	status = e ? cli_fail_err(e, &r.why) : report(&o, &r);
-	run_result_free(&r);
+	unsigned n = 1 + o.n_also;
+	struct run_result *r = calloc(n, sizeof *r);
+	if (!r)
+		return cli_fail(CLI_UNAVAILABLE, "no memory for the results");
+	enum err e = runner_run_group(&o, ops, &x, r, n);
+	status = e ? cli_fail_err(e, &r[0].why) : report(&o, r, n);
+	for (unsigned i = 0; i < n; i++)
+		run_result_free(&r[i]);
+	free(r);
 	return status;
 }

@@ -11,26 +11,26 @@
 #include <sys/time.h>
 
 #include "cli/cli.h"
-#include "cli/console.h"
-#include "cli/kernel_view.h"
+#include "cli/runner_impl.h"
 #include "core/machine.h"
 #include "core/session.h"
 #include "modes/simulate/costs.h"
-#include "tracer/tracer.h"
 
-/* The VM that SIGINT and the timeout stop. One run at a time in this process. */
-static struct vm *volatile running;
+/* The VMs that SIGINT, SIGTERM and the timeout stop. One run at a time in this process. */
+static struct vm *volatile running[BUNDLE_VMS_MAX];
 static volatile sig_atomic_t got_sigint;
 
 static void on_signal(int sig)
 {
-	struct vm *vm = running;
-	if (sig == SIGINT)
+	if (sig != SIGALRM)
 		got_sigint = 1;
-	if (vm && sig == SIGALRM)
-		vm_timeout(vm);
-	else if (vm)
-		vm_stop(vm);
+	for (unsigned i = 0; i < BUNDLE_VMS_MAX; i++) {
+		struct vm *vm = running[i];
+		if (vm && sig == SIGALRM)
+			vm_timeout(vm);
+		else if (vm)
+			vm_stop(vm);
+	}
 }
 
 static void set_timer(uint64_t ms)
@@ -66,32 +66,22 @@ enum err runner_check(const struct run_options *o, const struct mode_ops *ops, c
 	if (*clock == CLOCK_HOST && !(ops->caps & MODE_CAP_HOST_TIME))
 		return err_set(
 		    why, ERR_UNSUPPORTED, "--clock host: %s/%s runs on virtual time: use --clock virtual", mode, type);
-	if (o->engine && strcmp(o->engine, ops->engine) != 0)
+	if (o->engine && strcmp(o->engine, ops->engine) != 0 && !runner_metal_engine(ops, o->engine))
 		return err_set(
 		    why, ERR_UNSUPPORTED, "--engine %s: %s/%s has the engine %s", o->engine, mode, type, ops->engine);
-	if (o->machine && ops->type == VMM_TYPE_II)
+	if (o->machine && !(ops->caps & MODE_CAP_REMOTE))
 		return err_set(why, ERR_UNSUPPORTED,
-		    "--machine %s: a type 2 run needs no machine: leave it out or use --type 1", o->machine);
+		    "--machine %s: %s/%s needs no machine: leave it out, or use --type 1 with emulate or virtualize",
+		    o->machine, mode, type);
+	if ((o->n_also || o->fault) && !(ops->caps & MODE_CAP_REMOTE))
+		return err_set(why, ERR_UNSUPPORTED,
+		    "--%s: only the bare-metal VMM has it: use --type 1 with emulate or virtualize",
+		    o->n_also ? "also" : "seed-fault");
 	if (o->max_insns && !(ops->caps & MODE_CAP_COUNTS_INSNS))
 		return err_set(why, ERR_UNSUPPORTED,
 		    "--max-insns: %s/%s does not count instructions: use --max-exits or --timeout", mode, type);
 	return ERR_OK;
 }
-
-/* Everything that one run needs and that is taken down in reverse order. */
-struct run {
-	const struct run_options *o;
-	const struct mode_ops *ops;
-	const struct runner_extra *x;
-	struct run_result *r;
-	struct guest guest;
-	struct console console;
-	struct vm *vm;
-	struct session *session;
-	struct tracer *tracer;
-	struct kernel_view kernel;
-	struct cost_model cost; /* outlives vm */
-};
 
 static enum err create(struct run *run)
 {
@@ -141,7 +131,9 @@ static enum err create(struct run *run)
 
 static enum err attach(struct run *run)
 {
-	struct tracer_config cfg = {.path = run->o->trace, .stats = true};
+	bool remote = run->ops->caps & MODE_CAP_REMOTE;
+	struct tracer_config cfg = {
+	    .path = run->o->trace, .stats = true, .policy = remote ? TRACER_BLOCK : TRACER_BY_CLOCK};
 	kernel_view_open(&run->kernel, run->ops, &cfg);
 	enum err e = tracer_open(run->vm, &cfg, &run->tracer, &run->r->why);
 	if (e)
@@ -151,42 +143,42 @@ static enum err attach(struct run *run)
 	return e ? err_set(&run->r->why, e, "%s", err_sentence(e)) : e;
 }
 
-/* From here to unwatch(), SIGINT and the timeout stop vm. */
-struct watch {
-	struct sigaction old_int, old_alarm;
-};
-
-static void watch(struct watch *w, struct vm *vm, uint64_t timeout_ms)
+/* From here to unwatch(), signals and the timeout stop the VMs. */
+void runner_watch(struct run_watch *w, struct run *runs, unsigned n, uint64_t timeout_ms)
 {
 	struct sigaction act = {.sa_handler = on_signal};
-	running = vm;
+	for (unsigned i = 0; i < n; i++)
+		running[i] = runs[i].vm;
 	sigaction(SIGINT, &act, &w->old_int);
+	sigaction(SIGTERM, &act, &w->old_term);
 	sigaction(SIGALRM, &act, &w->old_alarm);
 	set_timer(timeout_ms);
 }
 
-static void unwatch(const struct watch *w)
+void runner_unwatch(const struct run_watch *w)
 {
 	set_timer(0);
-	running = NULL;
+	for (unsigned i = 0; i < BUNDLE_VMS_MAX; i++)
+		running[i] = NULL;
 	sigaction(SIGALRM, &w->old_alarm, NULL);
+	sigaction(SIGTERM, &w->old_term, NULL);
 	sigaction(SIGINT, &w->old_int, NULL);
 }
 
 static enum err drive(struct run *run)
 {
 	struct run_result *r = run->r;
-	struct watch w;
+	struct run_watch w;
 	enum err e = session_open_local(run->vm, &run->session, &r->why);
 	if (e)
 		return e;
-	watch(&w, run->vm, run->o->timeout_ms);
+	runner_watch(&w, run, 1, run->o->timeout_ms);
 	kernel_view_start(&run->kernel, run->tracer);
 	uint64_t start = host_posix_ops.now_ns();
 	e = got_sigint ? ERR_AGAIN : run->session->ops->run(run->session);
 	r->wall_ns = host_posix_ops.now_ns() - start;
 	kernel_view_stop(&run->kernel);
-	unwatch(&w);
+	runner_unwatch(&w);
 	return e;
 }
 
@@ -207,7 +199,8 @@ static void collect(struct run *run, enum err e)
 	r->insns_known = run->ops->caps & MODE_CAP_COUNTS_INSNS;
 	r->insns = vm->clock.insns;
 	r->virtual_ns = clock_now_ns(&vm->clock);
-	r->has_screen = machine_screen(vm, r->screen);
+	if (!run->remote)
+		r->has_screen = machine_screen(vm, r->screen);
 	r->console = run->console.bytes;
 	r->console_len = run->console.n;
 	run->console.bytes = NULL;
@@ -222,6 +215,10 @@ static struct measured count_if(bool known, uint64_t value, const char *source)
 static void decide(struct run *run)
 {
 	struct run_result *r = run->r;
+	if (run->remote) {
+		runner_remote_decide(run);
+		return;
+	}
 	const struct vcpu_counts *c = &run->vm->vcpus[0].counts;
 	struct efficiency_input in = {.mode = run->ops->mode, .dominant = run->o->dominant};
 	if (r->insns_known)
@@ -238,43 +235,92 @@ static void decide(struct run *run)
 	safety_audit(run->vm, 0, &r->safety);
 }
 
+static enum err drive_all(struct run *runs, unsigned n)
+{
+	return runs[0].ops->caps & MODE_CAP_REMOTE ? runner_remote_drive(runs, n) : drive(runs);
+}
+
+static void finish(struct run *run, enum err e)
+{
+	struct errmsg again;
+
+	if (run->session) {
+		collect(run, e);
+		decide(run);
+	}
+	kernel_view_close(&run->kernel);
+	if (run->tracer)
+		(void)tracer_close(run->tracer, &again); /* collect() has reported what there was */
+	if (run->session)
+		run->session->ops->close(run->session);
+	else if (run->vm)
+		vm_destroy(run->vm);
+}
+
+enum err runner_run_group(const struct run_options *o, const struct mode_ops *ops, const struct runner_extra *x,
+    struct run_result *r, unsigned n)
+{
+	struct run_options options[BUNDLE_VMS_MAX];
+	struct run *runs = calloc(n, sizeof *runs);
+	struct remote *remote = NULL;
+	char words[BUNDLE_VMS_MAX][GUEST_PATH_MAX];
+	enum err e = runs ? ERR_OK : ERR_NOMEM;
+
+	for (unsigned i = 0; i < n; i++) {
+		r[i] = (struct run_result){.mode = ops->mode, .type = ops->type, .ops = ops, .backend = ops->engine};
+		options[i] = *o;
+		if (i)
+			runner_also(o, i - 1, &options[i], words[i]);
+	}
+	for (unsigned i = 0; !e && i < n; i++) {
+		runs[i] = (struct run){.o = &options[i],
+		    .ops = ops,
+		    .x = x,
+		    .r = &r[i],
+		    .index = i,
+		    .console = {.live = x->console_live && n == 1}};
+		e = create(&runs[i]);
+		if (!e)
+			e = attach(&runs[i]);
+		if (e)
+			r[0].why = r[i].why;
+	}
+	if (!e)
+		e = drive_all(runs, n);
+	bool ran = runs && runs[0].session;
+	for (unsigned i = 0; runs && i < n; i++) {
+		if (runs[i].remote)
+			remote = runs[i].remote;
+		finish(&runs[i], e);
+		r[i].err = ran ? ERR_OK : e;
+	}
+	if (remote)
+		remote_close(remote);
+	if (x->console_live)
+		fflush(stdout);
+	for (unsigned i = 0; runs && i < n; i++) {
+		console_free(&runs[i].console);
+		guest_close(&runs[i].guest);
+	}
+	free(runs);
+	return ran ? ERR_OK : e;
+}
+
 enum err runner_run(
     const struct run_options *o, const struct mode_ops *ops, const struct runner_extra *x, struct run_result *r)
 {
-	struct run run = {.o = o, .ops = ops, .x = x, .r = r, .console = {.live = x->console_live}};
-	*r = (struct run_result){.mode = ops->mode, .type = ops->type, .ops = ops, .backend = ops->engine};
-	enum err e = create(&run);
-	if (!e)
-		e = attach(&run);
-	if (!e) {
-		e = drive(&run);
-		if (run.session) {
-			collect(&run, e);
-			decide(&run);
-			e = ERR_OK;
-		}
-	}
-	r->err = e;
-	struct errmsg again;
-	kernel_view_close(&run.kernel);
-	if (run.tracer)
-		(void)tracer_close(run.tracer, &again); /* collect() has reported what there was */
-	if (run.session)
-		run.session->ops->close(run.session);
-	else if (run.vm)
-		vm_destroy(run.vm);
-	if (x->console_live)
-		fflush(stdout);
-	console_free(&run.console);
-	guest_close(&run.guest);
-	return e;
+	return runner_run_group(o, ops, x, r, 1);
 }
 
 static void take_down(struct run *run)
 {
 	kernel_view_close(&run->kernel);
-	if (run->vm)
+	if (run->session)
+		run->session->ops->close(run->session);
+	else if (run->vm)
 		vm_destroy(run->vm);
+	if (run->remote)
+		remote_close(run->remote);
 	console_free(&run->console);
 	guest_close(&run->guest);
 }
@@ -289,21 +335,37 @@ enum err runner_lockstep(const struct run_options *o, const struct mode_ops *sub
 		   b = {.o = &same, .ops = reference, .x = &none, .r = &results[1]};
 	struct equivalence_options opt = {
 	    .step = o->lockstep_insn ? EQUIVALENCE_INSNS : EQUIVALENCE_EXITS, .max_exits = o->max_exits};
-	struct watch w;
+	struct run_watch w;
+	bool remote = subject->caps & MODE_CAP_REMOTE;
+	if (remote) /* its records come exit by exit */
+		opt.step = EQUIVALENCE_EXITS;
 	memset(results, 0, sizeof results);
-	same.controls = subject->default_profile;
+	/* A host's kernel has its own controls; bare metal takes what the user asked for. */
+	if (!remote)
+		same.controls = subject->default_profile;
 	same.max_insns = 0;
 	same.max_exits = 0;
 	enum err e = create(&a);
-	if (!e)
+	if (!e) {
+		/* The reference counts instructions and has no machine of its own. */
+		struct run_options hosted = same;
+		hosted.machine = NULL;
+		hosted.fault = FAULT_NONE;
+		hosted.n_also = 0;
+		hosted.engine = NULL;
+		b.o = &hosted;
 		e = create(&b);
+		b.o = &same;
+	}
+	if (!e && remote)
+		e = runner_remote_open(&a, 1, true);
 	if (!e) {
 		struct tracer_config no_trace = {0};
 		kernel_view_open(&a.kernel, subject, &no_trace);
 		kernel_view_start(&a.kernel, NULL);
-		watch(&w, a.vm, o->timeout_ms);
+		runner_watch(&w, &a, 1, o->timeout_ms);
 		equivalence_run(a.vm, b.vm, &opt, out);
-		unwatch(&w);
+		runner_unwatch(&w);
 		kernel_view_stop(&a.kernel);
 		/* What follows an instruction that the host cannot run is no difference between subject and reference.
 		 */

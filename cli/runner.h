@@ -8,6 +8,7 @@
 #include "cli/guest.h"
 #include "cli/options.h"
 #include "core/vm.h"
+#include "session/session.h"
 #include "tracer/efficiency.h"
 #include "tracer/equivalence.h"
 #include "tracer/safety.h"
@@ -46,11 +47,19 @@ struct run_result {
 	struct efficiency efficiency;
 	bool equivalence_known; /* only compare fills it */
 	struct pg_verdict equivalence;
+	/* Type I: the machine, the line, and what the bare-metal VMM said at the end. */
+	bool has_session;
+	struct remote_facts session;
+	struct msg_end metal;
 };
 
 /* ERR_OK also when the guest failed: end says so. Whatever is returned, run_result_free() is needed. */
 enum err runner_run(
     const struct run_options *o, const struct mode_ops *ops, const struct runner_extra *x, struct run_result *r);
+/* The guest of o and those of o->also under one VMM; r has n = 1 + o->n_also members, each of which needs
+ * run_result_free(). */
+enum err runner_run_group(const struct run_options *o, const struct mode_ops *ops, const struct runner_extra *x,
+    struct run_result *r, unsigned n);
 /* Runs the guest in subject and in reference side by side, exit by exit, under the subject's profile. */
 enum err runner_lockstep(const struct run_options *o, const struct mode_ops *subject, const struct mode_ops *reference,
     struct equivalence_report *out, struct errmsg *why) MUST_CHECK;

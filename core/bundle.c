@@ -38,7 +38,8 @@ static enum err check_vm(const struct bundle *b, const struct bundle_vm *v, unsi
 {
 	const struct bundle_part *const plain[] = {&v->image, &v->firmware, &v->keys, &v->cost};
 
-	if (!terminated(v->name, sizeof(v->name)) || !terminated(v->controls, sizeof(v->controls)))
+	if (!terminated(v->name, sizeof(v->name)) || !terminated(v->controls, sizeof(v->controls)) ||
+	    !terminated(v->image_name, sizeof(v->image_name)))
 		return err_set(why, ERR_FORMAT, "bundle: guest %u: a name without an end", i);
 	for (size_t k = 0; k < ARRAY_LEN(plain); k++)
 		if (!inside(b, plain[k]))

@@ -9,7 +9,7 @@
 #include "core/err.h"
 
 #define BUNDLE_MAGIC "VMSCBNDL"
-#define BUNDLE_VERSION 1u
+#define BUNDLE_VERSION 2u
 #define BUNDLE_VMS_MAX 8u
 #define BUNDLE_MODULES_MAX 8u
 
@@ -43,6 +43,7 @@ struct bundle_vm {
 	uint32_t n_modules;
 	uint32_t fault;		  /* enum bundle_fault */
 	uint64_t user_reasons[2]; /* bit n: exit reason n is handed to the session */
+	char image_name[64];	  /* file name of the image: it is part of a multiboot command line */
 };
 
 struct bundle {

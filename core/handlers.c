@@ -253,6 +253,8 @@ static enum verdict handle_xsetbv(struct vcpu *v, struct vm_exit *e)
 
 	if (!s)
 		return VERDICT_KILL;
+	if (v->cpu.cpl != 0) /* there are processors on which this exit comes before the privilege check */
+		return vcpu_reflect(v, VEC_GP);
 	if (!vcpu_completes(v)) {
 		e->raw[1] = (uint32_t)s->gpr[X86_RCX];
 		e->value = get_edx_eax(v);

@@ -17,7 +17,7 @@
 #include "core/probe.h"
 #include "core/vm.h"
 
-#define REMOTE_VERSION 1u
+#define REMOTE_VERSION 2u
 
 enum msg_type {
 	/* VMM to host */
@@ -64,7 +64,7 @@ struct msg_state {
 };
 
 /* Where the VMM's own time went, in TSC ticks, in all exits. */
-enum remote_phase { PHASE_EXIT, PHASE_HANDLE, PHASE_TRACE, PHASE_ENTRY, PHASE_OTHER, PHASE_COUNT };
+enum remote_phase { PHASE_EXIT, PHASE_HANDLE, PHASE_TRACE, PHASE_ENTRY, PHASE_RECORDS, PHASE_OTHER, PHASE_COUNT };
 
 struct msg_end {
 	struct vm_end end;
@@ -107,6 +107,7 @@ enum remote_cmd {
 	CMD_CREDIT,	/* arg[0]: bytes of bulk records that were read */
 	CMD_SYNC,	/* records to the host now; the reply comes after them */
 	CMD_CHECKPOINT, /* changed pages into the records now */
+	CMD_REPORT,	/* how a guest that stands still looks now, audited: reply: struct msg_end */
 	CMD_STOP,	/* the end of the session: switch off */
 };
 
@@ -160,6 +161,7 @@ struct rec_exit {
 	uint32_t entry_intr, entry_error; /* what was injected with it */
 	uint32_t verdict;		  /* enum verdict */
 	uint32_t has_done;		  /* a REC_DONE follows, perhaps after other records */
+	uint64_t last_cost_ns;		  /* host time: what the exit before this one cost; known only now */
 	struct vm_exit exit;
 };
 

@@ -109,7 +109,7 @@ struct vm_config {
 	 * then VERDICT_USER as answer means the default handler. NULL: nobody answers, which ends the machine. */
 	enum verdict (*user)(void *arg, struct vcpu *v, struct vm_exit *e);
 	void *user_arg;
-	/* For findings of the audit: what the VMM itself keeps at this address ("its own code"); NULL: not the VMM's.
+	/* For findings of the audit: what the VMM itself keeps at this address ("code", "heap"); NULL: not its own.
 	 * NULL member: nobody can tell. */
 	const char *(*memory_owner)(const void *p);
 };

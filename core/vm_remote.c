@@ -57,10 +57,13 @@ static void remote_exit(struct vm *vm, struct vcpu *v, const struct rec_exit *r)
 	struct vm_exit *e = &v->exit;
 
 	vm->clock.told_ns = r->entered_ns;
+	v->entered_ns = r->entered_ns;
 	v->cpu.s.rip = r->entry_rip;
 	v->cpu.s.pending_event = r->entry_intr;
 	v->cpu.s.pending_error = r->entry_error;
 	v->counts.entries++;
+	if (vm->clock.kind == CLOCK_HOST)
+		v->exit.cost_ns = r->last_cost_ns;
 	FOR_PROBES(vm, on_entry, v);
 	*e = r->exit;
 	vm->clock.told_ns = e->time_ns;

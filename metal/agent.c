@@ -194,6 +194,7 @@ static enum err do_write_mem(const struct command *k)
 	struct vm *vm = k->g->vm;
 	gpa_t gpa = k->c->arg[0];
 	enum err e = mem_write(&vm->mem, gpa, k->data, k->n);
+	k->g->checkpoint_at = 0;
 
 	for (size_t at = 0; vm->code_written && at < k->n;) {
 		size_t left = PAGE_SIZE_4K - (size_t)((gpa + at) % PAGE_SIZE_4K);
@@ -265,6 +266,14 @@ static enum err do_guest(const struct command *k, uint64_t *value)
 		return ERR_OK;
 	case CMD_INTERCEPT:
 		return do_intercept(k);
+	case CMD_REPORT:
+		if (k->g->running)
+			return ERR_BUSY;
+		_Static_assert(sizeof(k->g->end) <= sizeof(k->a->reply_data), "a report fits into a reply");
+		guest_report(k->g);
+		memcpy(k->a->reply_data, &k->g->end, sizeof(k->g->end));
+		k->a->reply_len = sizeof(k->g->end);
+		return ERR_OK;
 	case CMD_CHECKPOINT:
 		stream_checkpoint(k->g);
 		stream_flush(k->a);

@@ -43,9 +43,10 @@ struct agent_guest {
 	/* records */
 	struct ring ring;
 	struct agent_slot *slots;
-	uint64_t entered_ns, entry_rip;
+	uint64_t entered_ns, entry_rip, last_cost_ns;
 	uint32_t entry_intr, entry_error;
 	uint64_t exits, by_reason[EXIT_SDM_COUNT];
+	uint64_t checkpoint_at;	  /* 1 + exits at the last checkpoint; 0: none that is worth anything */
 	uint64_t *page_fnv;	  /* of each page of RAM, as the session has it; NULL: no pages wanted */
 	uint64_t t_leave, t_mark; /* TSC: when the last exit began; start of the current phase */
 };
@@ -94,6 +95,7 @@ enum err guests_create(struct agent *a, struct errmsg *why) MUST_CHECK;
 void guests_destroy(struct agent *a);
 /* The guest has ended: final checkpoint, audit, MSG_END. Again when asked. */
 void guest_send_end(struct agent_guest *g);
+void guest_report(struct agent_guest *g); /* fills g->end as things stand */
 
 /* stream.c */
 extern const struct probe_ops stream_probe; /* arg: struct agent_guest */

@@ -25,7 +25,7 @@ static enum err load_guest(struct agent_guest *g, struct errmsg *why)
 		    bundle_part(b, &c->modules[i]), c->modules[i].len, bundle_part(b, &c->module_args[i])};
 	const struct load_request r = {.image = image,
 	    .len = c->image.len,
-	    .name = c->name,
+	    .name = c->image_name[0] ? c->image_name : c->name,
 	    .cmdline = bundle_part(b, &c->cmdline),
 	    .modules = modules,
 	    .n_modules = c->n_modules};
@@ -144,7 +144,8 @@ static void audit(struct agent_guest *g)
 	memcpy(g->end.safety.evidence, s.verdict.evidence, sizeof(g->end.safety.evidence));
 }
 
-void guest_send_end(struct agent_guest *g)
+/* The accounts of a guest that stands still, with an audit of this moment. */
+void guest_report(struct agent_guest *g)
 {
 	struct agent *a = g->agent;
 	struct msg_end *m = &g->end;
@@ -152,25 +153,33 @@ void guest_send_end(struct agent_guest *g)
 	if (g->vm) {
 		struct vm *vm = g->vm;
 
-		if (!g->end_sent) {
-			stream_checkpoint(g);
-			audit(g);
-			m->mem_fnv = a->n_guests > 1 || g->page_fnv ? stream_memory_fnv(g) : 0;
-		}
+		audit(g);
+		m->mem_fnv = a->n_guests > 1 || g->page_fnv ? stream_memory_fnv(g) : 0;
 		m->end = vm->end;
 		m->counts = vm->vcpus[0].counts;
 		m->insns = vm->clock.insns;
 		m->now_ns = clock_now_ns(&vm->clock);
 		m->has_screen = machine_screen(vm, m->screen);
 	}
-	console_flush(g);
-	stream_flush(a);
 	m->lost = g->slots ? ring_lost(&g->ring) : 0;
 	m->vmm_fnv_before = a->image_fnv;
 	m->vmm_fnv_after = agent_hash(a->boot->image, a->boot->image_len);
+}
+
+void guest_send_end(struct agent_guest *g)
+{
+	struct agent *a = g->agent;
+
+	if (!g->end_sent) {
+		if (g->vm)
+			stream_checkpoint(g);
+		guest_report(g);
+	}
+	console_flush(g);
+	stream_flush(a);
 	g->end_sent = true;
 	if (a->session)
-		wire_send(&a->tx, MSG_END, (uint8_t)g->index, m, sizeof(*m));
+		wire_send(&a->tx, MSG_END, (uint8_t)g->index, &g->end, sizeof(g->end));
 	else
 		text_end(g);
 }

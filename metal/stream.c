@@ -23,21 +23,36 @@ uint64_t agent_hash(const void *p, size_t n)
 	return h ^ h >> 29;
 }
 
+/* Most memory of most guests is zero. One instruction a word: under an emulated machine that is what counts. */
+static bool page_is_zero(const uint8_t *p)
+{
+	const uint64_t *w = (const void *)p, *end = w + PAGE_SIZE_4K / 8;
+	uint64_t any = 0;
+
+	for (; w < end && !any; w += 16)
+		any = w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7] | w[8] | w[9] | w[10] | w[11] | w[12] |
+		      w[13] | w[14] | w[15];
+	return any == 0;
+}
+
+#define ZERO_PAGE_HASH 0ull
+
 static uint64_t hash_page(const uint8_t *p)
 {
-	return agent_hash(p, PAGE_SIZE_4K);
+	return page_is_zero(p) ? ZERO_PAGE_HASH : agent_hash(p, PAGE_SIZE_4K);
 }
 
 uint64_t stream_memory_fnv(struct agent_guest *g)
 {
 	const struct guest_mem *m = &g->vm->mem;
+	bool known = g->page_fnv && g->checkpoint_at == g->exits + 1;
 	uint64_t h = FNV64_INIT;
 
-	for (uint64_t at = 0; at < m->ram_size; at += PAGE_SIZE_4K) {
-		uint64_t page = hash_page(m->ram + at);
-		h = fnv64(h, &page, sizeof(page));
+	for (uint64_t i = 0; i < m->ram_size / PAGE_SIZE_4K; i++) {
+		uint64_t page = known ? g->page_fnv[i] : hash_page(m->ram + i * PAGE_SIZE_4K);
+		h = (h ^ page) * 0x9e3779b97f4a7c15ull;
 	}
-	return h;
+	return h ^ h >> 29;
 }
 
 /* --- The channel ------------------------------------------------------------------------------------------------- */
@@ -131,6 +146,7 @@ static void drain_guest(struct agent_guest *g)
 {
 	uint32_t n;
 	struct agent_slot *s;
+	uint64_t start = g->agent->boot->host->cycles();
 
 	while (s = (struct agent_slot *)(uintptr_t)ring_peek(&g->ring, &n), n) {
 		for (uint32_t i = 0; i < n; i++) {
@@ -143,6 +159,10 @@ static void drain_guest(struct agent_guest *g)
 		}
 		ring_release(&g->ring, n);
 	}
+	/* It may happen inside any other phase (a full ring): that one does not count it. */
+	uint64_t spent = g->agent->boot->host->cycles() - start;
+	g->end.phase_ticks[PHASE_RECORDS] += spent;
+	g->t_mark += spent;
 }
 
 static void ring_full(void *arg)
@@ -165,9 +185,7 @@ enum err stream_open(struct agent_guest *g, struct errmsg *why)
 		g->page_fnv = a->boot->host->page_alloc(pages * sizeof(*g->page_fnv));
 		if (!g->page_fnv)
 			return err_set(why, ERR_NOMEM, "no memory for the checkpoints");
-		/* The session has loaded the guest as well; what is not the same there is sent. */
-		for (uint64_t i = 0; i < pages; i++)
-			g->page_fnv[i] = hash_page(g->vm->mem.ram + i * PAGE_SIZE_4K);
+		/* The session begins with memory of zeros, and so does this: the first checkpoint brings everything. */
 	}
 	enum err e = vm_add_probe(g->vm, &stream_probe, g);
 	return e == ERR_OK ? e : err_set(why, e, "%s", err_sentence(e));
@@ -203,8 +221,9 @@ void stream_checkpoint(struct agent_guest *g)
 {
 	struct guest_mem *m = &g->vm->mem;
 
-	if (!g->page_fnv)
+	if (!g->page_fnv || g->checkpoint_at == g->exits + 1) /* there is one of this moment */
 		return;
+	g->checkpoint_at = g->exits + 1;
 	drain_guest(g);
 	for (uint64_t i = 0; i < m->ram_size / PAGE_SIZE_4K; i++) {
 		const uint8_t *p = m->ram + i * PAGE_SIZE_4K;
@@ -241,6 +260,7 @@ static void on_entry(void *arg, struct vcpu *v)
 	bool known = v->state_valid;
 
 	g->entered_ns = v->vm->clock.kind == CLOCK_HOST ? v->entered_ns - v->vm->clock.start_ns : v->entered_ns;
+	g->last_cost_ns = v->exit.cost_ns;
 	g->entry_rip = known ? v->cpu.s.rip : 0;
 	g->entry_intr = known ? v->cpu.s.pending_event : 0;
 	g->entry_error = known ? v->cpu.s.pending_error : 0;
@@ -285,6 +305,7 @@ static void on_verdict(void *arg, struct vcpu *v, const struct vm_exit *e, enum 
 	s->exit.entry_intr = g->entry_intr;
 	s->exit.entry_error = g->entry_error;
 	s->exit.verdict = verdict;
+	s->exit.last_cost_ns = g->last_cost_ns;
 	s->exit.has_done = wants_regs(g);
 	s->exit.exit = *e;
 	ring_commit(&g->ring);

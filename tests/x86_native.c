@@ -119,6 +119,22 @@ static void generate_32(void)
 
 static bool probing; /* the first run: a fault of the frame itself means that this system has no 32-bit code segment */
 
+static bool canonical(uint64_t a)
+{
+	return (uint64_t)((int64_t)(a << 16) >> 16) == a;
+}
+
+/*
+ * RSP may hold any value while nothing is pushed, but not on every system while the kernel is entered and left: a
+ * paravirtual kernel that runs in user mode itself (PVM) meets #GP when it returns to a non-canonical RSP. A timer
+ * interrupt is enough: it then looks like a #GP of whatever instruction comes next. Such a run has to be repeated; a
+ * #GP that belongs to the instruction comes again.
+ */
+static bool disturbed(const greg_t *g)
+{
+	return g[REG_TRAPNO] == 13 && !canonical((uint64_t)g[REG_RSP]);
+}
+
 static void on_signal(int sig, siginfo_t *si, void *arg)
 {
 	static const int greg[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, REG_R8,
@@ -128,12 +144,13 @@ static void on_signal(int sig, siginfo_t *si, void *arg)
 
 	(void)si;
 	if ((uintptr_t)g[REG_RIP] - (uintptr_t)insn_slot > 15) {
-		if (!probing) {
+		if (!probing && !disturbed(g)) {
 			signal(sig, SIG_DFL); /* not the instruction under test: a bug here */
 			return;
 		}
 		probing = false;
 	}
+	FRAME->repeat = disturbed(g);
 	FRAME->fault = (uint64_t)g[REG_TRAPNO] + 1;
 	FRAME->error = (uint64_t)g[REG_ERR];
 	FRAME->cr2 = (uint64_t)g[REG_CR2];
@@ -142,6 +159,7 @@ static void on_signal(int sig, siginfo_t *si, void *arg)
 	FRAME->out_flags = (uint64_t)g[REG_EFL];
 	g[REG_CSGSFS] = (greg_t)(((uint64_t)g[REG_CSGSFS] & ~0xffffull) | USER_CS_64);
 	g[REG_RIP] = (greg_t)recover_addr;
+	g[REG_RSP] = (greg_t)FRAME->host_rsp; /* canonical, see above */
 }
 
 static bool map_pages(void)
@@ -180,7 +198,7 @@ bool native_setup(unsigned code_size, const char **why)
 	probing = true;
 	native_run((const uint8_t *)"\x90", 1);
 	if (!probing) {
-		*why = "this system runs no 32-bit code";
+		*why = "a far jump to the 32-bit code segment 0x23 faults: this system runs no 32-bit code";
 		return false;
 	}
 	probing = false;
@@ -202,5 +220,6 @@ void native_run(const uint8_t *insn, unsigned len)
 	memset(insn_slot, 0x90, 16);
 	memcpy(insn_slot, insn, len);
 	FRAME->fault = 0;
+	FRAME->repeat = 0;
 	((void (*)(void))(uintptr_t)CODE)();
 }

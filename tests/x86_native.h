@@ -20,6 +20,7 @@ struct native_frame {
 	uint64_t out[16], out_flags;
 	uint64_t host_rsp;
 	uint64_t fault, error, cr2; /* fault: vector + 1, 0 if there was none */
+	uint64_t repeat;	    /* the system may have disturbed this run: see disturbed() */
 	uint32_t far32[2];	    /* offset and selector of the 32-bit code */
 };
 

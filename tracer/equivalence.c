@@ -201,6 +201,26 @@ static bool compare_turn(struct equivalence *q, const struct vm_exit *s)
 /* --- Exit by exit --------------------------------------------------------------------------------------------------
  */
 
+/* On virtual time the subject's clock is known: the reference reads the same time stamps, HLT or not. */
+static void set_reference_clock(struct equivalence *q)
+{
+	struct clock *c = &q->reference->clock;
+
+	if (q->subject->clock.kind == CLOCK_VIRTUAL && c->kind == CLOCK_VIRTUAL)
+		c->skipped_ns += q->s->entered_ns - clock_now_ns(c);
+}
+
+/* A processor that looks at privilege too late: the exit has no counterpart, the #GP that follows it has. */
+static bool exits_too_early(struct equivalence *q, const struct vm_exit *s)
+{
+	const struct x86_state *a = s->reason == EXIT_XSETBV ? vcpu_state(q->s) : NULL;
+
+	if (!a || !(a->cr0 & CR0_PE) || (a->seg[X86_CS].sel & 3) == 0)
+		return false;
+	q->out->exempt[EXEMPT_EARLY_XSETBV]++;
+	return true;
+}
+
 static bool turn_exits(struct equivalence *q)
 {
 	struct vm_exit s;
@@ -216,6 +236,9 @@ static bool turn_exits(struct equivalence *q)
 		q->out->exempt[EXEMPT_TIME]++;
 		return true;
 	}
+	if (exits_too_early(q, &s))
+		return true;
+	set_reference_clock(q);
 	if (!replay_injections(q))
 		return false;
 	feed_arm(q, &s);

@@ -189,7 +189,7 @@ static void watch_insn(void *arg, struct vcpu *v, const struct x86_insn *i)
 	q->last_rep =
 	    (i->flags & (INSN_REP | INSN_REPNE)) && (i->class == INSN_CLASS_STRING || i->class == INSN_CLASS_IO);
 	q->undefined = flags_undefined_after(i, q->undefined);
-	q->last_unfed = insn_is_unfed(v, i);
+	q->last_unfed = q->subject->clock.kind == CLOCK_HOST && insn_is_unfed(v, i);
 	if (!q->last_unfed)
 		return;
 	if (q->out->unfed.count++ == 0) {

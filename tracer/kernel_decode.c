@@ -75,8 +75,8 @@ struct svm_reason {
 };
 
 /*
- * SVM exit codes by SDM reason, as far as they say the same thing [APM 2 "SVM Intercept Codes"]. MSR and shutdown codes
- * are told apart in kernel_exit_reason().
+ * SVM exit codes by SDM reason, as far as they say the same thing [APM 2 "SVM Intercept Exit Codes"]. MSR and shutdown
+ * codes are told apart in kernel_exit_reason().
  */
 static const struct svm_reason svm_reasons[] = {
     {0x000, 0x01f, EXIT_CR_ACCESS},

@@ -100,25 +100,25 @@ static void load_idt(void)
 	__asm__ volatile("lidt %0" : : "m"(r));
 }
 
-/* ICW1 to ICW4: cascade, vectors from 20h (the BIOS's 8 and 70h collide with exceptions), 8086 mode; all masked. */
-static void init_pics(void)
+/* ICW1 to ICW4: cascade, vectors from 20h (the BIOS's 8 and 70h collide with exceptions), 8086 mode; then the mask.
+ * ICW1 forgets requests that are pending. */
+static void init_pic(uint16_t base, uint8_t vector, uint8_t cascade, uint8_t mask)
 {
-	static const uint8_t icw[2][4] = {{0x11, METAL_IRQ_BASE, 4, 1}, {0x11, METAL_IRQ_BASE + 8, 2, 1}};
-	static const uint16_t base[2] = {PIC_MASTER, PIC_SLAVE};
+	const uint16_t data = (uint16_t)(base + 1);
 
-	for (unsigned p = 0; p < 2; p++) {
-		cpu_out8(base[p], icw[p][0]);
-		for (unsigned i = 1; i < 4; i++)
-			cpu_out8((uint16_t)(base[p] + 1), icw[p][i]);
-		cpu_out8((uint16_t)(base[p] + 1), 0xff);
-	}
+	cpu_out8(base, 0x11);
+	cpu_out8(data, vector);
+	cpu_out8(data, cascade);
+	cpu_out8(data, 1);
+	cpu_out8(data, mask);
 }
 
 void idt_init(void)
 {
 	load_gdt();
 	load_idt();
-	init_pics();
+	init_pic(PIC_MASTER, METAL_IRQ_BASE, 1 << 2, 0xff);
+	init_pic(PIC_SLAVE, METAL_IRQ_BASE + 8, 2, 0xff);
 }
 
 void metal_tables(struct metal_tables *out)
@@ -183,6 +183,8 @@ static void slice_over(void)
 	cpu_out8(PIC_MASTER + 1, 0xff);
 }
 
+/* The control word takes the output low; an edge from before (the BIOS's clock, an earlier slice) may still be latched
+ * in the 8259A, so it starts anew before IRQ 0 is let through. */
 void metal_slice_timer_start(uint64_t ns)
 {
 	uint64_t count = ns > 54000000ull ? 0xffff : ns * PIT_HZ / 1000000000ull;
@@ -190,12 +192,12 @@ void metal_slice_timer_start(uint64_t ns)
 	count = count < 2 ? 2 : count;
 	handlers[METAL_IRQ_BASE] = slice_over;
 	cpu_out8(PIT_COMMAND, PIT_CH0_ONESHOT);
+	init_pic(PIC_MASTER, METAL_IRQ_BASE, 1 << 2, 0xfe);
 	cpu_out8(PIT_CH0, (uint8_t)count);
 	cpu_out8(PIT_CH0, (uint8_t)(count >> 8));
-	cpu_out8(PIC_MASTER + 1, 0xfe);
 }
 
-/* A new control word takes the output low again, and with it a request that nobody took. */
+/* Masked: a request that nobody took goes with the next start. */
 void metal_slice_timer_stop(void)
 {
 	cpu_out8(PIC_MASTER + 1, 0xff);

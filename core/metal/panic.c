@@ -35,7 +35,7 @@ static bool on_a_stack(const uint64_t *p)
 	const uint8_t *b = (const uint8_t *)p;
 
 	for (unsigned i = 0; i < STACK_COUNT; i++)
-		if (b >= metal_stacks[i].guard + PAGE_SIZE_4K && b + 16 <= metal_stacks[i].top)
+		if (b >= metal_stacks[i].guard + PAGE_SIZE_4K && b + 8 <= metal_stacks[i].top)
 			return true;
 	return false;
 }

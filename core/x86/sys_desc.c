@@ -315,6 +315,18 @@ static void set_zf(struct x86_cpu *c, bool on)
 	x86_flags_update(c, FLAG_ZF, on ? FLAG_ZF : 0);
 }
 
+/* The second doubleword of the descriptor, without its base. Bits 19:16 are undefined [SDM 2A "LAR - Load Access Rights
+ * Byte"]; processors leave the limit's bits 19:16 there. */
+static uint64_t lar_value(const struct x86_desc *d, unsigned opsize)
+{
+	uint64_t rights = (uint64_t)(d->attr & 0xff) << 8;
+
+	if (opsize == 2)
+		return rights;
+	return rights | (uint64_t)(d->attr & 0xf000) << 8 |
+	       (uint64_t)(d->limit >> (d->attr & SEG_G ? 28 : 16) & 0xf) << 16;
+}
+
 enum x86_rc x86_op_lar(struct x86_cpu *c, const struct x86_insn *i)
 {
 	struct x86_desc d = {0};
@@ -324,7 +336,7 @@ enum x86_rc x86_op_lar(struct x86_cpu *c, const struct x86_insn *i)
 	if (rc != X86_OK)
 		return rc;
 	if (ok)
-		x86_reg_set(c, i->opsize, i->reg, (uint64_t)(d.attr & (i->opsize == 2 ? 0xffu : 0xf0ffu)) << 8);
+		x86_reg_set(c, i->opsize, i->reg, lar_value(&d, i->opsize));
 	set_zf(c, ok);
 	return X86_OK;
 }

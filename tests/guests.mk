@@ -1,0 +1,17 @@
+# Guests that only tests run: built like the bundled ones, with their runtime, into a folder of their own, which is
+# neither searched for bundled guests nor installed.
+TEST_GUESTS := hostile witness
+TEST_GUEST_DIR := $(GUEST_DIR)/tests
+TEST_GUEST_OBJ := $(O)/tests/guests
+
+$(TEST_GUEST_OBJ)/%.64.o: tests/guests/%.c labs/guests/guests.mk tests/guests.mk
+	@mkdir -p $(@D)
+	$(call say,GCC64,$<)$(GUEST_CC) -m64 $(GUEST_CFLAGS) -MMD -MP -c $< -o $@
+$(TEST_GUESTS:%=$(TEST_GUEST_DIR)/%.elf): $(TEST_GUEST_DIR)/%.elf: $(TEST_GUEST_OBJ)/%.64.o $(GUEST_LIB64) labs/guests/lib/guest.ld
+	@mkdir -p $(@D)
+	$(call say,GUEST,$@)$(GUEST_LD) -m elf_x86_64 -n --no-warn-rwx-segments -T labs/guests/lib/guest.ld -o $(TEST_GUEST_OBJ)/$*.elf64 $(filter %.o,$^) && \
+		$(GUEST_OBJCOPY) -O elf32-i386 $(TEST_GUEST_OBJ)/$*.elf64 $@
+
+test-guests: $(TEST_GUESTS:%=$(TEST_GUEST_DIR)/%.elf)
+guests: test-guests
+.PHONY: test-guests

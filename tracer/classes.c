@@ -1,0 +1,63 @@
+/*
+ * Counting exits by class. Read classes.h first.
+ */
+#include "tracer/classes.h"
+
+#include <stdio.h>
+
+#include "core/exit.h"
+
+#define CLASSES (EXIT_CLASS_VMM + 1)
+
+/* NULL: compared. */
+static const char *const exempt_class[CLASSES] = {
+    [EXIT_CLASS_EVENT] = "events: arrival of interrupts, time slices and windows; exceptions that another vendor's "
+			 "instructions raise",
+    [EXIT_CLASS_CR] = "control and debug registers: AMD-V intercepts every write, VT-x those that change a masked bit",
+    [EXIT_CLASS_VMX] = "instructions of VT-x, which AMD-V does not have",
+    [EXIT_CLASS_FAIL] = "how a shutdown is reported",
+    [EXIT_CLASS_VMM] = "the VMM's own codes",
+};
+
+static void count(const struct exit_stats *s, uint64_t n[CLASSES])
+{
+	for (size_t i = 0; i < s->n_rows; i++) {
+		const struct stats_row *r = &s->rows[i];
+		const struct exit_desc *d = exit_desc(r->reason);
+
+		if (!r->child && d)
+			n[d->class] += r->samples;
+	}
+}
+
+void classes_verdict(const struct exit_stats *reference, const struct exit_stats *subject, struct pg_verdict *out,
+    const char **exempt, size_t max, size_t *n_exempt, uint64_t *compared)
+{
+	uint64_t a[CLASSES] = {0}, b[CLASSES] = {0};
+
+	count(reference, a);
+	count(subject, b);
+	*out = (struct pg_verdict){.state = PG_UNKNOWN};
+	*n_exempt = 0;
+	*compared = 0;
+	for (int c = 0; c < CLASSES; c++) {
+		if (exempt_class[c]) {
+			if (a[c] != b[c] && *n_exempt < max)
+				exempt[(*n_exempt)++] = exempt_class[c];
+			continue;
+		}
+		*compared += b[c];
+		if (a[c] == b[c] || out->state == PG_VIOLATED)
+			continue;
+		out->state = PG_VIOLATED;
+		snprintf(out->evidence, sizeof out->evidence, "class %s: %llu exits, the reference has %llu",
+		    exit_class_name((enum exit_class)c), (unsigned long long)b[c], (unsigned long long)a[c]);
+	}
+	if (out->state == PG_VIOLATED)
+		return;
+	if (*compared)
+		out->state = PG_HOLDS;
+	snprintf(out->evidence, sizeof out->evidence, "%llu exits agree with the reference by count in each class%s",
+	    (unsigned long long)*compared,
+	    *n_exempt ? "; AMD-V is not compared one by one (docs/svm-differences.md)" : "");
+}
