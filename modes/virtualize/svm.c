@@ -317,9 +317,9 @@ static void enter(struct vcpu *v, const struct run_bounds *bounds)
 	b->c.tlb_control = x->flush ? SVM_TLB_FLUSH_ALL : 0;
 	b->c.clean = 0;
 	arm_slice(v, bounds);
-	v->entered_ticks = svm_rdtsc();
+	v->entered_ticks = cpu_rdtsc();
 	svm_enter((uintptr_t)b, v->cpu.s.gpr, (uintptr_t)processor.host);
-	v->left_ticks = svm_rdtsc();
+	v->left_ticks = cpu_rdtsc();
 	svm_resident_left(v);
 	x->flush = false;
 	x->fresh = false;
