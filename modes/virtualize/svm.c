@@ -8,19 +8,16 @@
 
 #include "core/env.h"
 #include "core/lib.h"
+#include "core/metal/metal.h"
 #include "modes/virtualize/svm_cpu.h"
 #include "modes/virtualize/svm_priv.h"
 
-#define MSR_EFER 0xc0000080u
-#define MSR_VM_CR 0xc0010114u
 #define MSR_VM_HSAVE_PA 0xc0010117u
 #define EFER_SVME (1ull << 12)
-#define VM_CR_SVMDIS (1ull << 4)
 #define CPUID_EXT 0x80000001u
 #define CPUID_SVM 0x8000000au
-#define SVM_FEATURE_NPT (1u << 0)
 #define SVM_FEATURE_NEXT_RIP (1u << 3)
-#define TSC_RATE_TOLERANCE 100 /* 1/100 */
+#define NS_PER_S 1000000000ull
 #define FAULT_GPA 0xd0000000u  /* a hole in every guest's memory map */
 #define FAULT_MSR_NUMBER 0x1bu /* APIC base */
 
@@ -31,7 +28,6 @@ static struct {
 	unsigned vms;	    /* in being */
 	uint32_t next_asid; /* address spaces given out so far */
 	struct vcpu *last;  /* that ran */
-	uint64_t tsc_at, ns_at;
 	bool tsc_told;
 } processor;
 
@@ -39,22 +35,10 @@ static struct {
 
 static enum err svm_probe(const struct host_ops *host, struct errmsg *why)
 {
-	uint32_t r[4];
+	const struct metal_cpu_facts *f = metal_cpu_facts();
 
 	(void)host;
-	svm_cpuid(0x80000000u, r);
-	if (r[0] < CPUID_SVM)
-		return err_set(why, ERR_NODEV, "AMD-V: this processor has no SVM (CPUID ends before 8000000AH)");
-	svm_cpuid(CPUID_EXT, r);
-	if (!(r[2] & 1u << 2))
-		return err_set(why, ERR_NODEV, "AMD-V: this processor has no SVM (CPUID 80000001H, ECX bit 2)");
-	if (svm_rdmsr(MSR_VM_CR) & VM_CR_SVMDIS)
-		return err_set(why, ERR_NODEV, "AMD-V: the firmware has switched SVM off (VM_CR.SVMDIS)");
-	svm_cpuid(CPUID_SVM, r);
-	if (!(r[3] & SVM_FEATURE_NPT))
-		return err_set(
-		    why, ERR_NODEV, "AMD-V: this processor has no nested paging (CPUID 8000000AH, EDX bit 0)");
-	return ERR_OK;
+	return f->has_svm ? ERR_OK : err_set(why, ERR_NODEV, "%s", f->no_svm);
 }
 
 /* CR4 bits by the features that CPUID shows; what the model does not offer never comes here. */
@@ -64,12 +48,12 @@ static uint64_t cr4_bits(void)
 			CR4_OSFXSR | CR4_OSXMMEXCPT;
 	uint32_t r[4];
 
-	svm_cpuid(1, r);
+	cpu_cpuid(1, 0, r);
 	bits |= r[2] & 1u << 26 ? CR4_OSXSAVE : 0;
-	svm_cpuid(0, r);
+	cpu_cpuid(0, 0, r);
 	if (r[0] < 7)
 		return bits;
-	svm_cpuid(7, r);
+	cpu_cpuid(7, 0, r);
 	bits |= r[1] & 1u << 0 ? CR4_FSGSBASE : 0;
 	bits |= r[1] & 1u << 7 ? CR4_SMEP : 0;
 	bits |= r[1] & 1u << 20 ? CR4_SMAP : 0;
@@ -81,16 +65,16 @@ static void read_features(struct svm_features *f)
 {
 	uint32_t r[4];
 
-	svm_cpuid(CPUID_SVM, r);
+	cpu_cpuid(CPUID_SVM, 0, r);
 	f->n_asids = r[1];
 	f->next_rip = r[3] & SVM_FEATURE_NEXT_RIP;
-	svm_cpuid(1, r);
+	cpu_cpuid(1, 0, r);
 	f->xsave = r[2] & 1u << 26;
-	svm_cpuid(CPUID_EXT, r);
+	cpu_cpuid(CPUID_EXT, 0, r);
 	f->rdtscp = r[3] & 1u << 27;
-	svm_cpuid(0, r);
+	cpu_cpuid(0, 0, r);
 	if (r[0] >= 7) {
-		svm_cpuid(7, r);
+		cpu_cpuid(7, 0, r);
 		f->invpcid = r[1] & 1u << 10;
 	}
 	f->cr4 = cr4_bits();
@@ -106,8 +90,8 @@ static enum err switch_on(const struct host_ops *host, struct errmsg *why)
 	processor.host = host->page_alloc(PAGE_SIZE_4K);
 	if (!processor.save || !processor.host)
 		return err_set(why, ERR_NOMEM, "AMD-V: no memory for the host's state");
-	svm_wrmsr(MSR_EFER, svm_rdmsr(MSR_EFER) | EFER_SVME);
-	svm_wrmsr(MSR_VM_HSAVE_PA, (uintptr_t)processor.save);
+	cpu_wrmsr(MSR_EFER, cpu_rdmsr(MSR_EFER) | EFER_SVME);
+	cpu_wrmsr(MSR_VM_HSAVE_PA, (uintptr_t)processor.save);
 	return ERR_OK;
 }
 
@@ -115,7 +99,7 @@ static void switch_off(const struct host_ops *host)
 {
 	if (!processor.vms || --processor.vms > 0)
 		return;
-	svm_wrmsr(MSR_EFER, svm_rdmsr(MSR_EFER) & ~EFER_SVME);
+	cpu_wrmsr(MSR_EFER, cpu_rdmsr(MSR_EFER) & ~EFER_SVME);
 	if (processor.save)
 		host->page_free(processor.save, PAGE_SIZE_4K);
 	if (processor.host)
@@ -227,16 +211,30 @@ static void set_tsc_offset(struct vcpu *v)
 		return;
 	x->tsc_set = true;
 	x->tsc_offset = v->cpu.s.tsc_offset;
-	x->vmcb->c.tsc_offset = vcpu_tsc(v) - svm_rdtsc();
+	x->vmcb->c.tsc_offset = vcpu_tsc(v) - cpu_rdtsc();
+	if (!processor.tsc_told && metal_tsc_hz() != CLOCK_TSC_PER_NS * NS_PER_S) {
+		char line[120];
+
+		processor.tsc_told = true;
+		fmt_snprintf(line, sizeof(line),
+		    "AMD-V: RDTSC does not exit, and guests see the machine's rate, %llu Hz",
+		    (unsigned long long)metal_tsc_hz());
+		v->vm->cfg.host->log(LOG_INFO, line);
+	}
 }
 
+/*
+ * The time slice. VT-x has a preemption timer in the VMCS; here a physical interrupt has to end the run (exit reason
+ * 1). With V_INTR_MASKING the guest's RFLAGS.IF masks virtual interrupts only: a guest that has interrupts off, or
+ * spins for ever, gives the processor back all the same.
+ */
 static void arm_slice(struct vcpu *v, const struct run_bounds *b)
 {
 	const struct clock *c = &v->vm->clock;
 	uint64_t now = clock_now_ns(c), bound = now + VM_CONTROL_INTERVAL_NS;
 	uint64_t until = b->deadline_ns < bound ? b->deadline_ns : bound;
 
-	svm_timer_arm(until > now ? until - now : 0);
+	metal_slice_timer_start(until > now ? until - now : 0);
 }
 
 static bool is_software(uint32_t info)
@@ -319,9 +317,9 @@ static void enter(struct vcpu *v, const struct run_bounds *bounds)
 	b->c.tlb_control = x->flush ? SVM_TLB_FLUSH_ALL : 0;
 	b->c.clean = 0;
 	arm_slice(v, bounds);
-	v->entered_ticks = svm_rdtsc();
+	v->entered_ticks = cpu_rdtsc();
 	svm_enter((uintptr_t)b, v->cpu.s.gpr, (uintptr_t)processor.host);
-	v->left_ticks = svm_rdtsc();
+	v->left_ticks = cpu_rdtsc();
 	svm_resident_left(v);
 	x->flush = false;
 	x->fresh = false;

@@ -10,6 +10,7 @@
  */
 #include "core/lib.h"
 #include "core/x86/insn.h"
+#include "modes/virtualize/svm_cpu.h"
 #include "modes/virtualize/svm_priv.h"
 
 #define INSN_BYTES 15u
@@ -295,7 +296,7 @@ static bool explain_event(struct vcpu *v, struct vm_exit *e, uint64_t code)
 {
 	switch (code) {
 	case SVM_EXIT_INTR:
-		svm_timer_acknowledge();
+		svm_take_interrupt();
 		e->reason = EXIT_EXTERNAL_INTERRUPT;
 		return true;
 	case SVM_EXIT_NMI: /* the host's own */

@@ -64,10 +64,6 @@ void svm_resident_left(struct vcpu *v);	 /* after an exit */
 void svm_resident_save(struct vcpu *v);	 /* floating point into v->cpu.s */
 void svm_resident_drop(struct vcpu *v);	 /* what the processor holds of this guest is not true any more */
 
-/* svm_timer.c: the time slice. AMD-V has no preemption timer: a physical interrupt ends it. */
-void svm_timer_arm(uint64_t ns);
-void svm_timer_acknowledge(void);
-
 /* svm_controls.c */
 void svm_program_controls(
     const struct vm_controls *ctl, const struct svm_features *f, struct vmcb *b, uint8_t *iopm, uint8_t *msrpm);

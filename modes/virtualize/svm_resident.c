@@ -34,10 +34,10 @@ void svm_resident_drop(struct vcpu *v)
 
 static void floating_point_ready(void)
 {
-	if (svm_cr0() & CR0_FPU_BLOCKERS)
-		svm_set_cr0(svm_cr0() & ~(uint64_t)CR0_FPU_BLOCKERS);
-	if (!(svm_cr4() & CR4_OSFXSR))
-		svm_set_cr4(svm_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
+	if (cpu_read_cr0() & CR0_FPU_BLOCKERS)
+		cpu_write_cr0(cpu_read_cr0() & ~(uint64_t)CR0_FPU_BLOCKERS);
+	if (!(cpu_read_cr4() & CR4_OSFXSR))
+		cpu_write_cr4(cpu_read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
 }
 
 static void enter_registers(struct vcpu *v)
@@ -46,13 +46,13 @@ static void enter_registers(struct vcpu *v)
 	bool debug = (s->dr7 & 0xff) || !(v->vm->controls.proc & PROC_MOV_DR_EXIT);
 
 	if (svm_vm(v->vm)->cpu.xsave && (!processor.known || processor.xcr0 != s->xcr0)) {
-		if (!(svm_cr4() & CR4_OSXSAVE))
-			svm_set_cr4(svm_cr4() | CR4_OSXSAVE);
+		if (!(cpu_read_cr4() & CR4_OSXSAVE))
+			cpu_write_cr4(cpu_read_cr4() | CR4_OSXSAVE);
 		svm_xsetbv(s->xcr0);
 		processor.xcr0 = s->xcr0;
 	}
 	if (svm_vm(v->vm)->cpu.rdtscp && (!processor.known || processor.tsc_aux != s->tsc_aux)) {
-		svm_wrmsr(MSR_TSC_AUX, s->tsc_aux);
+		cpu_wrmsr(MSR_TSC_AUX, s->tsc_aux);
 		processor.tsc_aux = s->tsc_aux;
 	}
 	for (unsigned n = 0; debug && n < 4; n++)
