@@ -75,10 +75,10 @@ static void wait_for_credit(struct agent *a)
 /* Whole sectors to the disk; the rest of the last one stays, and is written again when it is fuller. */
 static void bulk_write(struct agent *a, bool all)
 {
-	uint32_t sectors = (all ? a->bulk_n + SECTOR - 1 : a->bulk_n) / SECTOR, done = 0;
 	uint64_t disk = a->bundle->bulk_size / SECTOR;
 
-	wait_for_credit(a);
+	wait_for_credit(a); /* which looks at the line: what is written is counted behind it */
+	uint32_t sectors = (all ? a->bulk_n + SECTOR - 1 : a->bulk_n) / SECTOR, done = 0;
 	while (done < sectors) {
 		uint64_t lba = (a->bulk_done / SECTOR + done) % disk;
 		uint64_t to_end = disk - lba;
@@ -106,12 +106,15 @@ static void events_send(struct agent *a)
 	a->events_n = 0;
 }
 
+/* A frame that noise hits is lost as a whole: short ones lose less. A page is longer than this, and goes alone. */
+#define EVENTS_FRAME 1024u
+
 static void channel_put(struct agent *a, const void *p, uint32_t n)
 {
 	const uint8_t *from = p;
 
 	if (!a->bulk_buf) {
-		if (a->events_n + n > sizeof(a->events))
+		if (a->events_n && a->events_n + n > EVENTS_FRAME)
 			events_send(a);
 		memcpy(a->events + a->events_n, p, n);
 		a->events_n += n;
