@@ -96,16 +96,17 @@ static void try_POPF(void)
 	value(((flags() ^ before) & 0x200) >> 9);
 	__asm__ volatile("pushq %0; popfq" : : "r"(before) : "cc");
 }
-#define TRY_DESCRIPTOR(name, insn)                                                                       \
+#define TRY_DESCRIPTOR(name, insn, mask)                                                                 \
 	static void try_##name(void)                                                                     \
 	{                                                                                                \
 		uint64_t v = 0;                                                                          \
 		uint8_t visible;                                                                         \
 		__asm__ volatile(insn " %2, %0; setz %1" : "+r"(v), "=q"(visible) : "r"(0x10ul) : "cc"); \
-		value(visible ? v : 0);                                                                  \
+		value(visible ? v &(mask) : 0);                                                          \
 	}
-TRY_DESCRIPTOR(LAR, "larq")
-TRY_DESCRIPTOR(LSL, "lslq")
+/* Bits 19:16 of what LAR gives are undefined [SDM 2A "LAR - Load Access Rights Byte"]. */
+TRY_DESCRIPTOR(LAR, "larq", 0xf0ff00)
+TRY_DESCRIPTOR(LSL, "lslq", UINT64_MAX)
 #define TRY_VERIFY(name, insn)                                                         \
 	static void try_##name(void)                                                   \
 	{                                                                              \

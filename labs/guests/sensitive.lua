@@ -52,7 +52,7 @@ return function(g)
 		{ "SMSW", insn(1, "smsw") },
 		{ "PUSHF", constant(0), constant(0x200) },
 		{ "POPF", constant(1), constant(0) },
-		{ "LAR", constant(0xcf9300), constant(0) },
+		{ "LAR", constant(0xc09300), constant(0) },
 		{ "LSL", constant(0xffffffff), constant(0) },
 		{ "VERR", constant(1), constant(0) },
 		{ "VERW", constant(1), constant(0) },
