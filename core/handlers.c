@@ -76,7 +76,7 @@ static enum verdict handle_io(struct vcpu *v, struct vm_exit *e)
 	}
 	e->io.value = bus_pio_read(&v->vm->bus, e->io.port, e->io.size);
 	if (!completes) {
-		struct x86_state *s = vcpu_state_for_write(v, DIRTY_GPR);
+		struct x86_state *s = vcpu_regs_for_write(v, DIRTY_GPR);
 		if (!s)
 			return VERDICT_KILL;
 		if (e->io.size == 4)
@@ -106,7 +106,7 @@ static enum verdict handle_ept_violation(struct vcpu *v, struct vm_exit *e)
 static enum verdict handle_cpuid(struct vcpu *v, struct vm_exit *e)
 {
 	bool completes = vcpu_completes(v);
-	struct x86_state *s = vcpu_state_for_write(v, completes ? 0 : DIRTY_GPR);
+	struct x86_state *s = vcpu_regs_for_write(v, completes ? 0 : DIRTY_GPR);
 	uint32_t out[4];
 
 	if (!s)

@@ -86,6 +86,8 @@ struct mode_ops {
 	 * slots it gave to the kernel; emulate: the valid TLB entries), not from vm->mem. Fills up to max, returns how
 	 * many there are; simulate has none. */
 	size_t (*mappings)(struct vm *vm, struct mode_mapping *out, size_t max);
+	/* Optional: the part of get_state() that vcpu_regs() promises (core/vm.h), where that is cheaper. */
+	enum err (*get_regs)(struct vcpu *v);
 	/* Optional (NULL: vm->controls is what is in force): the controls as the hardware has them, read back from it.
 	 * *out starts as a copy of vm->controls. */
 	void (*read_controls)(struct vcpu *v, struct vm_controls *out);

@@ -35,12 +35,27 @@ static bool mode_failed(struct vm *vm, enum err e, const char *what)
 	return true;
 }
 
+/* What the VMM changed in v->cpu.s becomes the mode's. */
+static bool flush_state(struct vcpu *v)
+{
+	if (!v->dirty)
+		return true;
+	if (v->dirty & DIRTY_SREGS)
+		x86_state_changed(&v->cpu);
+	enum err e = v->vm->cfg.mode->set_state(v);
+	v->dirty = 0;
+	return !mode_failed(v->vm, e, "set the CPU state");
+}
+
 struct x86_state *vcpu_state(struct vcpu *v)
 {
 	if (!v->state_valid) {
+		/* What was changed in the part that is there must not be read back as it was. */
+		if (v->regs_valid && !flush_state(v))
+			return NULL;
 		if (mode_failed(v->vm, v->vm->cfg.mode->get_state(v), "read the CPU state"))
 			return NULL;
-		v->state_valid = true;
+		v->state_valid = v->regs_valid = true;
 		x86_state_changed(&v->cpu);
 	}
 	x86_flags_sync(&v->cpu);
@@ -56,21 +71,32 @@ struct x86_state *vcpu_state_for_write(struct vcpu *v, uint32_t what)
 	return s;
 }
 
-/* What the VMM changed in v->cpu.s becomes the mode's. */
-static bool flush_state(struct vcpu *v)
+struct x86_state *vcpu_regs(struct vcpu *v)
 {
-	if (!v->dirty)
-		return true;
-	if (v->dirty & DIRTY_SREGS)
-		x86_state_changed(&v->cpu);
-	enum err e = v->vm->cfg.mode->set_state(v);
-	v->dirty = 0;
-	return !mode_failed(v->vm, e, "set the CPU state");
+	const struct mode_ops *mode = v->vm->cfg.mode;
+
+	if (v->state_valid || !mode->get_regs)
+		return vcpu_state(v);
+	if (!v->regs_valid) {
+		if (mode_failed(v->vm, mode->get_regs(v), "read the CPU's registers"))
+			return NULL;
+		v->regs_valid = true;
+	}
+	return &v->cpu.s;
+}
+
+struct x86_state *vcpu_regs_for_write(struct vcpu *v, uint32_t what)
+{
+	struct x86_state *s = vcpu_regs(v);
+
+	if (s)
+		v->dirty |= what;
+	return s;
 }
 
 static void state_is_the_modes(struct vcpu *v)
 {
-	v->state_valid = mode_has(v->vm, MODE_CAP_STATE_LIVE);
+	v->state_valid = v->regs_valid = mode_has(v->vm, MODE_CAP_STATE_LIVE);
 }
 
 /* --- Probes ------------------------------------------------------------------------------------------------------ */
@@ -190,7 +216,7 @@ static void reflect(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 /* The one place where rip moves over an instruction that the VMM handled. */
 static void advance_rip(struct vm *vm, struct vcpu *v, const struct vm_exit *e)
 {
-	struct x86_state *s = vcpu_state_for_write(v, DIRTY_GPR | DIRTY_EVENTS);
+	struct x86_state *s = vcpu_regs_for_write(v, DIRTY_GPR | DIRTY_EVENTS);
 
 	if (!s)
 		return;

@@ -62,6 +62,7 @@ struct vcpu {
 	unsigned id;
 	struct x86_cpu cpu; /* cpu.s is the architectural state; see vcpu_state() */
 	bool state_valid;   /* cpu.s is up to date (always, where the engine lives in it) */
+	bool regs_valid;    /* of cpu.s, what vcpu_regs() promises is */
 	uint32_t dirty;
 	struct x86_event reflect; /* for VERDICT_REFLECT */
 	bool halted;
@@ -77,6 +78,7 @@ struct vcpu {
 	/* host->cycles() right before the last VM entry and right after the exit that ended it, where the mode enters
 	 * the guest itself (bare metal); else 0. */
 	uint64_t entered_ticks, left_ticks;
+	uint32_t stub_insns; /* instructions of the VMM between the two */
 	void *mode_priv;
 };
 
@@ -85,6 +87,10 @@ struct vcpu {
 struct x86_state *vcpu_state(struct vcpu *v);
 /* The same for a writer: what is a set of DIRTY_*. */
 struct x86_state *vcpu_state_for_write(struct vcpu *v, uint32_t what);
+/* For the short path of an exit: general registers, rip, rflags, CR4, XCR0, interruptibility and what the size and mode
+ * of the code follow from are up to date; nothing else needs to be. A mode that has it cheaper offers get_regs(). */
+struct x86_state *vcpu_regs(struct vcpu *v);
+struct x86_state *vcpu_regs_for_write(struct vcpu *v, uint32_t what); /* DIRTY_GPR, DIRTY_EVENTS */
 
 struct vm;
 typedef enum verdict (*exit_handler)(struct vcpu *v, struct vm_exit *e);

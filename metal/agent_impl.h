@@ -81,6 +81,7 @@ struct agent {
 	uint8_t *bulk_buf;			    /* BULK_BUF + a sector; NULL: no bulk channel */
 	uint32_t bulk_n;			    /* bytes in it */
 	uint64_t bulk_done, bulk_told, bulk_credit; /* whole sectors on disk; told to the host; read by the host */
+	uint64_t next_flush_ns;
 	bool bulk_failed;
 	_Alignas(8) uint8_t events[EVENTS_BUF];
 	uint32_t events_n;

@@ -260,7 +260,7 @@ static void phase(struct agent_guest *g, enum remote_phase p, uint64_t now)
 static void on_entry(void *arg, struct vcpu *v)
 {
 	struct agent_guest *g = arg;
-	bool known = v->state_valid;
+	bool known = v->state_valid || v->regs_valid;
 
 	g->entered_ns = v->vm->clock.kind == CLOCK_HOST ? v->entered_ns - v->vm->clock.start_ns : v->entered_ns;
 	g->last_cost_ns = v->exit.cost_ns;
@@ -283,6 +283,8 @@ static void on_exit_probe(void *arg, struct vcpu *v, const struct vm_exit *e)
 		g->end.phase_ticks[PHASE_ENTRY] += entry;
 		g->end.phase_ticks[PHASE_EXIT] += now - v->left_ticks;
 		g->end.guest_ticks += v->left_ticks - v->entered_ticks;
+		if (g->agent->bundle->flags & BUNDLE_TICK_INSN)
+			g->end.guest_ticks -= v->stub_insns;
 		if (g->t_leave)
 			g->end.vmm_ticks += v->entered_ticks - g->t_leave;
 		g->t_leave = v->left_ticks;

@@ -321,7 +321,7 @@ static void uart16550_write(struct device *d, unsigned region, uint32_t off, uns
 		break;
 	case REG_SCR:
 		s->scr = v;
-		break;
+		return; /* no interrupt depends on it */
 	default: /* LSR and MSR: for the factory only */
 		break;
 	}

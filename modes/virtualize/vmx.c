@@ -338,9 +338,11 @@ static enum err vmx_run(struct vcpu *v, const struct run_bounds *b, struct vm_ex
 		put_event(&v->cpu.s);
 	if (UNLIKELY(x->ept_stale || x->tlb_stale))
 		invalidate(x);
-	v->entered_ticks = cpu_rdtsc();
-	bool entered = vmx_enter(v->cpu.s.gpr, x->launched);
-	v->left_ticks = cpu_rdtsc();
+	uint64_t ticks[2];
+	bool entered = vmx_enter(v->cpu.s.gpr, x->launched, ticks);
+	v->entered_ticks = ticks[0];
+	v->left_ticks = ticks[1];
+	v->stub_insns = VMX_STUB_INSNS;
 	if (UNLIKELY(!entered)) {
 		vmx_entry_failed(v, vmread32(VMCS_INSN_ERROR), 0, 0);
 		return ERR_IO;
@@ -375,6 +377,7 @@ const struct mode_ops mode_metal_vmx_ops = {
     .vm_fini = vmx_vm_fini,
     .map = vmx_map,
     .get_state = vmx_get_state,
+    .get_regs = vmx_get_regs,
     .set_state = vmx_set_state,
     .interruptible = vmx_interruptible,
     .inject = vmx_inject,

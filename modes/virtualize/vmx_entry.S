@@ -3,7 +3,7 @@
  * fifteen general registers are software's [SDM 3C "VM Entries"]. Everything else that the two worlds share (x87 and SSE
  * registers, debug registers, some MSRs) stays the guest's while the VMM runs: it was compiled not to use it.
  *
- * bool vmx_enter(uint64_t gpr[16], bool launched)
+ * bool vmx_enter(uint64_t gpr[16], bool launched, uint64_t ticks[2])
  *   true: the guest ran and exited; gpr[] is the guest's, but for rsp. false: the entry instruction failed.
  */
 	.text
@@ -17,16 +17,13 @@ vmx_enter:
 	push	%r13
 	push	%r14
 	push	%r15
-	push	%rdi
+	push	%rdx			/* ticks[] */
+	push	%rdi			/* gpr[] */
 	mov	$0x6c14, %eax		/* Host RSP */
 	vmwrite	%rsp, %rax
-	test	%sil, %sil
-	mov	0(%rdi), %rax		/* MOV leaves the flags alone */
+	mov	%rdx, %rbx
 	mov	8(%rdi), %rcx
-	mov	16(%rdi), %rdx
-	mov	24(%rdi), %rbx
 	mov	40(%rdi), %rbp
-	mov	48(%rdi), %rsi
 	mov	64(%rdi), %r8
 	mov	72(%rdi), %r9
 	mov	80(%rdi), %r10
@@ -35,6 +32,14 @@ vmx_enter:
 	mov	104(%rdi), %r13
 	mov	112(%rdi), %r14
 	mov	120(%rdi), %r15
+	rdtsc				/* from here to the guest: VMX_STUB_INSNS counts them */
+	mov	%eax, 0(%rbx)
+	mov	%edx, 4(%rbx)
+	test	%sil, %sil
+	mov	0(%rdi), %rax		/* MOV leaves the flags alone */
+	mov	16(%rdi), %rdx
+	mov	24(%rdi), %rbx
+	mov	48(%rdi), %rsi
 	mov	56(%rdi), %rdi
 	jnz	1f
 	vmlaunch
@@ -47,8 +52,12 @@ vmx_enter:
 vmx_exit_point:
 	xchg	%rdi, (%rsp)		/* gpr[] against the guest's rdi */
 	mov	%rax, 0(%rdi)
-	mov	%rcx, 8(%rdi)
 	mov	%rdx, 16(%rdi)
+	rdtsc				/* and here the guest's stretch ends */
+	mov	%rcx, 8(%rdi)
+	mov	8(%rsp), %rcx
+	mov	%eax, 8(%rcx)
+	mov	%edx, 12(%rcx)
 	mov	%rbx, 24(%rdi)
 	mov	%rbp, 40(%rdi)
 	mov	%rsi, 48(%rdi)
@@ -64,6 +73,7 @@ vmx_exit_point:
 	mov	%r15, 120(%rdi)
 	mov	$1, %eax
 3:	pop	%rdi
+	pop	%rdx
 	pop	%r15
 	pop	%r14
 	pop	%r13

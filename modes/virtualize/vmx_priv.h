@@ -77,6 +77,7 @@ void vmx_set_tsc(struct vmx_vcpu *x);
 
 /* vmx_state.c */
 enum err vmx_get_state(struct vcpu *v);
+enum err vmx_get_regs(struct vcpu *v);
 enum err vmx_set_state(struct vcpu *v);
 void vmx_hand_registers_save(struct vcpu *v); /* those that neither the VMCS nor vmx_enter() switches */
 void vmx_hand_registers_load(struct vcpu *v);
@@ -90,8 +91,10 @@ void vmx_dump(const struct host_ops *host);
  * 31. */
 void vmx_entry_failed(struct vcpu *v, uint32_t number, uint32_t reason, uint64_t qual);
 
-/* vmx_entry.S */
-bool vmx_enter(uint64_t *gpr, bool launched);
+/* vmx_entry.S. ticks: the time stamp counter right before the entry and right after the exit; between them lie so many
+ * instructions of the VMM. */
+#define VMX_STUB_INSNS 14u
+bool vmx_enter(uint64_t *gpr, bool launched, uint64_t ticks[2]);
 extern const char vmx_exit_point[];
 
 #endif

@@ -69,6 +69,41 @@ static void get_msrs(struct x86_state *s)
 	s->pat = vmread(VMCS_GUEST_PAT);
 }
 
+static uint32_t get_shadow(void)
+{
+	return vmread32(VMCS_GUEST_INTERRUPTIBILITY) & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS | INTR_SHADOW_NMI);
+}
+
+/* The short path: most exits need no more than this. Mode and size of the code follow from six values; while those are
+ * what they were, what the core derived from them stands. */
+enum err vmx_get_regs(struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+	struct x86_state *s = &v->cpu.s;
+
+	vmx_make_current(x);
+	uint32_t cs = vmread32(VMCS_GUEST_CS_AR), ss = vmread32(VMCS_GUEST_SS_AR);
+	uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
+	uint64_t cr0 = guest_view(vmread(VMCS_GUEST_CR0), vmread(VMCS_CR0_SHADOW), x->cr0_mask);
+	uint64_t efer = vmread(VMCS_GUEST_EFER);
+
+	bool moved = s->seg[X86_CS].attr != cs || s->seg[X86_SS].attr != ss || s->cr0 != cr0 || s->efer != efer ||
+		     ((s->rflags ^ rflags) & (FLAG_VM | FLAG_AC));
+	s->rip = vmread(VMCS_GUEST_RIP);
+	s->rflags = rflags;
+	s->gpr[X86_RSP] = vmread(VMCS_GUEST_RSP);
+	v->cpu.lazy.op = 0;
+	s->cr4 = guest_view(vmread(VMCS_GUEST_CR4), vmread(VMCS_CR4_SHADOW), x->cr4_mask);
+	s->intr_shadow = get_shadow();
+	s->pending_dbg = vmread(VMCS_GUEST_PENDING_DBG) & DBG_KNOWN;
+	if (UNLIKELY(moved)) { /* all of it, once: what is derived follows from more than those */
+		enum err e = vmx_get_state(v);
+		x86_state_changed(&v->cpu);
+		return e;
+	}
+	return ERR_OK;
+}
+
 enum err vmx_get_state(struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_of(v);
@@ -83,8 +118,7 @@ enum err vmx_get_state(struct vcpu *v)
 	get_control_registers(x, s);
 	get_msrs(s);
 	s->dr7 = vmread(VMCS_GUEST_DR7);
-	s->intr_shadow =
-	    vmread32(VMCS_GUEST_INTERRUPTIBILITY) & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS | INTR_SHADOW_NMI);
+	s->intr_shadow = get_shadow();
 	s->pending_dbg = vmread(VMCS_GUEST_PENDING_DBG) & DBG_KNOWN;
 	if (LIKELY(vmx_is_resident(x))) {
 		vmx_hand_registers_save(v);
