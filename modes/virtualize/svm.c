@@ -316,6 +316,7 @@ static void enter(struct vcpu *v, const struct run_bounds *bounds)
 	processor.last = v;
 	b->c.tlb_control = x->flush ? SVM_TLB_FLUSH_ALL : 0;
 	b->c.clean = 0;
+	cpu_write_cr2(b->s.cr2); /* VMRUN loads it from the control block; Bochs does not */
 	arm_slice(v, bounds);
 	v->entered_ticks = cpu_rdtsc();
 	svm_enter((uintptr_t)b, v->cpu.s.gpr, (uintptr_t)processor.host);

@@ -246,7 +246,7 @@ static void exception(struct vcpu *v, struct vm_exit *e, unsigned vector)
 		e->insn_len = insn_len(v);
 }
 
-/* The event whose delivery the exit interrupted [APM 2 "EXITINTINFO"]. */
+/* The event whose delivery the exit interrupted [APM 2 "Intercepts During IDT Interrupt Delivery"]. */
 static void note_interrupted_event(struct vcpu *v, struct vm_exit *e)
 {
 	uint64_t info = svm_vcpu(v)->vmcb->c.exit_int_info;

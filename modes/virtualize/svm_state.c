@@ -66,7 +66,10 @@ static void sregs_from(struct x86_state *s, struct vmcb *b, uint64_t cr4_hidden)
 	s->cr3 = b->s.cr3;
 	s->cr4 = b->s.cr4 | cr4_hidden;
 	s->cr8 = b->c.int_ctl & 0xf;
-	s->efer = b->s.efer & ~EFER_SVME;
+	/* LMA is what LME and PG make it. Bochs clears it before a MOV to CR0 that clears PG exits. */
+	s->efer = b->s.efer & ~(EFER_SVME | EFER_LMA);
+	if ((s->efer & EFER_LME) && (s->cr0 & CR0_PG))
+		s->efer |= EFER_LMA;
 }
 
 static void sregs_to(const struct x86_state *s, struct vmcb *b, uint64_t cr4_known)

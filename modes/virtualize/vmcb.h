@@ -97,7 +97,7 @@
 #define SVM_EVENT_VALID (1u << 31)
 enum svm_event_type { SVM_EVENT_INTR = 0, SVM_EVENT_NMI = 2, SVM_EVENT_EXCEPTION = 3, SVM_EVENT_SOFT_INT = 4 };
 
-/* EXITINFO1 of IOIO [APM 2 "IOIO Intercept"]. */
+/* EXITINFO1 of IOIO [APM 2 "IOIO Intercepts"]. */
 #define SVM_IO_IN (1u << 0)
 #define SVM_IO_STRING (1u << 2)
 #define SVM_IO_REP (1u << 3)
