@@ -7,37 +7,19 @@
 #include "core/metal/metal.h"
 #include "core/vm.h"
 #include "modes/emulate/emulate.h"
-#if __has_include("modes/virtualize/vmx.h")
-#include "modes/virtualize/vmx.h"
-#define HAVE_VMX 1
-#else
-#define HAVE_VMX 0
-#endif
-#if __has_include("modes/virtualize/svm.h")
 #include "modes/virtualize/svm.h"
-#define HAVE_SVM 1
-#else
-#define HAVE_SVM 0
-#endif
+#include "modes/virtualize/vmx.h"
 
 enum { ENGINE_ANY, ENGINE_VMX, ENGINE_SVM };
 
 static const struct mode_ops *vmx_engine(void)
 {
-#if HAVE_VMX
 	return metal_cpu_facts()->has_vmx ? &mode_metal_vmx_ops : NULL;
-#else
-	return NULL;
-#endif
 }
 
 static const struct mode_ops *svm_engine(void)
 {
-#if HAVE_SVM
 	return metal_cpu_facts()->has_svm ? &mode_metal_svm_ops : NULL;
-#else
-	return NULL;
-#endif
 }
 
 static const struct mode_ops *virtualize(uint32_t engine, struct errmsg *why)
@@ -71,14 +53,8 @@ const struct mode_ops *engine_find(enum vmm_mode mode, uint32_t engine, struct e
 
 void engine_seed_fault(struct vm *vm, enum bundle_fault fault)
 {
-#if HAVE_VMX
 	if (vm->cfg.mode == &mode_metal_vmx_ops)
 		vmx_seed_fault(vm, fault);
-#endif
-#if HAVE_SVM
 	if (vm->cfg.mode == &mode_metal_svm_ops)
 		svm_seed_fault(vm, fault);
-#endif
-	(void)vm;
-	(void)fault;
 }
