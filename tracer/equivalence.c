@@ -221,6 +221,18 @@ static bool exits_too_early(struct equivalence *q, const struct vm_exit *s)
 	return true;
 }
 
+/* Where exceptions exit, the #GP does so in the reference; in the subject the VMM gave it to the guest at once. */
+static bool catch_its_fault(struct equivalence *q, const struct vm_exit *s)
+{
+	if (!(q->reference->controls.exceptions >> VEC_GP & 1))
+		return true;
+	q->feed = NULL;
+	if (reference_to_exit(q) && q->r->exit.reason == EXIT_EXCEPTION_NMI && (uint8_t)q->r->exit.intr_info == VEC_GP)
+		return true;
+	diverge(q, "reason", s->rip);
+	return false;
+}
+
 static bool turn_exits(struct equivalence *q)
 {
 	struct vm_exit s;
@@ -236,9 +248,9 @@ static bool turn_exits(struct equivalence *q)
 		q->out->exempt[EXEMPT_TIME]++;
 		return true;
 	}
-	if (exits_too_early(q, &s))
-		return true;
 	set_reference_clock(q);
+	if (exits_too_early(q, &s))
+		return catch_its_fault(q, &s);
 	if (!replay_injections(q))
 		return false;
 	feed_arm(q, &s);

@@ -176,7 +176,7 @@ static bool vmx_interruptible(struct vcpu *v)
 
 	if (s->pending_event)
 		return false;
-	if (v->state_valid) {
+	if (v->state_valid || v->regs_valid) {
 		x86_flags_sync(&v->cpu);
 		return (s->rflags & FLAG_IF) && !(s->intr_shadow & blocking) && !s->pending_dbg;
 	}
