@@ -36,9 +36,10 @@ static struct x86_seg seg_from(const struct vmcb_seg *t)
 	return s;
 }
 
-static struct vmcb_seg *seg_at(struct vmcb *b, unsigned n)
+/* In the VMCB's own order: ES CS SS DS FS GS, as in enum x86_sreg. */
+static const struct vmcb_seg *seg_in(const struct vmcb *b, unsigned n)
 {
-	struct vmcb_seg *const segs[X86_SREG_COUNT] = {
+	const struct vmcb_seg *const segs[X86_SREG_COUNT] = {
 	    [X86_ES] = &b->s.es,
 	    [X86_CS] = &b->s.cs,
 	    [X86_SS] = &b->s.ss,
@@ -50,10 +51,10 @@ static struct vmcb_seg *seg_at(struct vmcb *b, unsigned n)
 	return segs[n];
 }
 
-static void sregs_from(struct x86_state *s, struct vmcb *b, uint64_t cr4_hidden)
+static void sregs_from(struct x86_state *s, const struct vmcb *b, uint64_t cr4_hidden)
 {
 	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
-		s->seg[n] = seg_from(seg_at(b, n));
+		s->seg[n] = seg_from(seg_in(b, n));
 	/* The VMCB has the privilege level in a field of its own; here it is the DPL of SS. */
 	s->seg[X86_SS].attr = (s->seg[X86_SS].attr & ~SEG_DPL) | (uint32_t)b->s.cpl << SEG_DPL_SHIFT;
 	s->ldtr = seg_from(&b->s.ldtr);
@@ -75,7 +76,7 @@ static void sregs_from(struct x86_state *s, struct vmcb *b, uint64_t cr4_hidden)
 static void sregs_to(const struct x86_state *s, struct vmcb *b, uint64_t cr4_known)
 {
 	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
-		*seg_at(b, n) = seg_to(&s->seg[n]);
+		*(struct vmcb_seg *)(uintptr_t)seg_in(b, n) = seg_to(&s->seg[n]);
 	b->s.cpl = (uint8_t)x86_cpl(s);
 	b->s.ldtr = seg_to(&s->ldtr);
 	b->s.tr = seg_to(&s->tr);
@@ -121,13 +122,11 @@ static void msrs_to(const struct x86_state *s, struct vmcb *b)
 
 void svm_state_from_vmcb(struct x86_state *s, const struct vmcb *b, uint64_t cr4_hidden)
 {
-	struct vmcb copy = *b;
-
 	s->gpr[X86_RAX] = b->s.rax;
 	s->gpr[X86_RSP] = b->s.rsp;
 	s->rip = b->s.rip;
 	s->rflags = b->s.rflags;
-	sregs_from(s, &copy, cr4_hidden);
+	sregs_from(s, b, cr4_hidden);
 	msrs_from(s, b);
 	s->dr6 = b->s.dr6;
 	s->dr7 = b->s.dr7;
