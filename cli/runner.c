@@ -392,5 +392,9 @@ void run_result_free(struct run_result *r)
 
 int run_result_status(const struct run_result *r)
 {
-	return r->ran ? end_status(r->end.kind, r->end.code) : (int)cli_status_of(r->err);
+	if (!r->ran)
+		return (int)cli_status_of(r->err);
+	int status = end_status(r->end.kind, r->end.code);
+	/* A guest that ended well although it could reach what is not its own did not run well. */
+	return status == 0 && r->safety.verdict.state == PG_VIOLATED ? CLI_FAILED : status;
 }

@@ -121,4 +121,18 @@ for c in run compare stat report audit doctor; do
 	grep -q "^  $c " "$work/out" || fail "--help lists $c"
 	if "$VMSCOPE" "$c" --help 2>/dev/null | grep -q -- '--json\|--filter'; then ok "$c --help lists its options"; else fail "$c --help lists its options"; fi
 done
+# Type I
+one_line "--machine that is no machine" 2 "$VMSCOPE" run hello --type 1 --mode virtualize --machine nosuch
+one_line "--also without bare metal" 2 "$VMSCOPE" run hello --also timer
+one_line "--seed-fault without bare metal" 2 "$VMSCOPE" run hello --seed-fault ept
+one_line "a fault that nobody knows" 2 "$VMSCOPE" run hello --type 1 --mode virtualize --seed-fault nosuch
+one_line "--engine svm with emulate" 2 "$VMSCOPE" run hello --type 1 --mode emulate --engine svm
+one_line "--machine with simulate" 2 "$VMSCOPE" run hello --type 1 --mode simulate --machine bochs
+one_line "iso without a file to write" 2 "$VMSCOPE" iso hello
+one_line "iso of a model" 2 "$VMSCOPE" iso hello --mode simulate -o "$work/x.iso"
+one_line "no guest with --also" 2 "$VMSCOPE" run hello --type 1 --mode virtualize --also nosuch
+one_line "no machine in the path" 3 env PATH="$work" "$VMSCOPE" run hello --type 1 --mode virtualize
+grep -q 'apt-get install' "$work/err" && ok "and what would help" || fail "and what would help" "$(cat "$work/err")"
+one_line "no tools for an ISO in the path" 3 env PATH="$work" "$VMSCOPE" iso hello -o "$work/x.iso"
+one_line "a device that is not there" 3 "$VMSCOPE" run hello --type 1 --mode virtualize --machine /dev/nosuch-line
 finish
