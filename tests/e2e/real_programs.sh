@@ -2,7 +2,7 @@
 # Programs that nobody here wrote, from Debian's own packages, unmodified.
 . "$(dirname "$0")/lib.sh"
 
-# SeaBIOS: its log on port 0x402, in emulate and on /dev/kvm, the same lines. Exempt, by name: the line with the measured
+# SeaBIOS: its log on port 0x402, in emulate, on /dev/kvm and on bare metal, the same lines. Exempt, by name: the line with the measured
 # frequency of the CPU ("CPU Mhz=").
 rom=/usr/share/seabios/bios-256k.bin
 booting() { # the log, from its first line to the end of the first round of booting
@@ -17,20 +17,26 @@ if [ -r $rom ]; then
 			fail "SeaBIOS in emulate says: $line" "$(tail -n 5 "$work/emu")" "$(tail -n 12 "$work/emu.err")"
 	done
 	# On host time it would wait a minute before it boots again: stop it when the log is complete, as Ctrl-C does.
-	got=0
-	"$VMSCOPE" run --firmware $rom --mode virtualize --timeout 120 >"$work/kvm" 2>"$work/kvm.err" &
-	pid=$!
-	while kill -0 $pid 2>/dev/null && ! grep -aq 'No bootable device' "$work/kvm"; do sleep 0.2; done
-	kill -INT $pid 2>/dev/null
-	wait $pid || got=$?
-	booting "$work/kvm" >"$work/kvm.log"
-	if [ $got -eq 3 ] && [ ! -s "$work/kvm.log" ]; then
-		skip "SeaBIOS on /dev/kvm" "$(tail -n 1 "$work/kvm.err")"
-	elif diff "$work/emu.log" "$work/kvm.log" >"$work/diff"; then
-		ok "SeaBIOS on /dev/kvm logs the same $(wc -l <"$work/kvm.log") lines"
-	else
-		fail "SeaBIOS on /dev/kvm logs the same lines" "$(head -n 10 "$work/diff")" "$(head -n 4 "$work/kvm.err")"
-	fi
+	seabios_on() { # LABEL OPTIONS...
+		local label=$1 got=0 pid
+		shift
+		"$VMSCOPE" run --firmware $rom --mode virtualize --timeout 120 "$@" >"$work/log" 2>"$work/err" &
+		pid=$!
+		while kill -0 $pid 2>/dev/null && ! grep -aq 'No bootable device' "$work/log"; do sleep 0.2; done
+		kill -INT $pid 2>/dev/null
+		wait $pid || got=$?
+		booting "$work/log" >"$work/log.lines"
+		if [ $got -eq 3 ] && [ ! -s "$work/log.lines" ]; then
+			skip "SeaBIOS on $label" "$(tail -n 1 "$work/err")"
+		elif diff "$work/emu.log" "$work/log.lines" >"$work/diff"; then
+			ok "SeaBIOS on $label logs the same $(wc -l <"$work/log.lines") lines"
+		else
+			fail "SeaBIOS on $label logs the same lines" "$(head -n 10 "$work/diff")" "$(head -n 4 "$work/err")"
+		fi
+	}
+	seabios_on /dev/kvm
+	seabios_on "bare metal, VT-x in Bochs" --type 1 --engine vmx --machine bochs
+	seabios_on "bare metal, AMD-V in QEMU" --type 1 --engine svm --machine qemu
 else
 	skip "SeaBIOS" "the package seabios is not installed"
 fi
