@@ -71,4 +71,23 @@ if have bochs; then
 	cmp -s "$work/a.dat" "$work/b.dat" && [ -s "$work/a.dat" ] && ok "emulate on bare metal: the trace is the same on Bochs and $machine" ||
 		fail "emulate on bare metal: the trace is the same on Bochs and $machine"
 fi
+
+# A CD that needs no host: the VMM, the guest, the summary on the serial line.
+if have grub-mkrescue && have xorriso && have qemu-system-x86_64; then
+	run_status "iso: written" 0 "$VMSCOPE" iso hello --also "exits only=1 cpuid=7" -o "$work/x.iso"
+	timeout 60 qemu-system-x86_64 -accel tcg -cpu max -m 256 -cdrom "$work/x.iso" -display none -monitor none -serial stdio \
+		-no-reboot >"$work/cd" 2>"$work/cd.err" </dev/null &
+	pid=$!
+	for _ in $(seq 300); do
+		[ "$(grep -ac 'resource control' "$work/cd")" -lt 2 ] && kill -0 $pid 2>/dev/null || break
+		sleep 0.2
+	done
+	kill $pid 2>/dev/null
+	wait $pid 2>/dev/null
+	for line in 'Hello from a guest: long mode' '^hello (svm, profile vtx-ept)' '^exits (svm, profile vtx-ept)' '  CPUID *7' 'resource control  holds'; do
+		grep -aq "$line" "$work/cd" && ok "iso in QEMU says: $line" || fail "iso in QEMU says: $line" "$(tail -n 20 "$work/cd")" "$(head -n 3 "$work/cd.err")"
+	done
+else
+	skip "iso" "grub-mkrescue, xorriso or qemu-system-x86_64 is not installed"
+fi
 finish
