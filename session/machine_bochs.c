@@ -28,6 +28,7 @@ struct bochs_config {
 	const char *model;
 	unsigned mib;
 	uint64_t bulk_size;
+	char log[KEEPER_PATH_MAX]; /* outlives the run; empty: there is none */
 };
 
 static const char *model_for(const struct machine_want *w)
@@ -90,6 +91,27 @@ static long cylinders(const char *dir, const char *file)
 	return stat(path, &st) ? 0 : (long)(st.st_size / CYLINDER);
 }
 
+/*
+ * VMSCOPE_BOCHS_LOG=FILE keeps Bochs' own log, with what its CPU says at the level "debug": a line for each VM exit,
+ * among many more for page walks, RDTSC and MSRs. Some megabytes a second.
+ */
+static enum err witness_log(struct bochs_config *c, struct errmsg *why)
+{
+	const char *file = getenv("VMSCOPE_BOCHS_LOG");
+	char cwd[KEEPER_PATH_MAX] = "";
+	if (!file || !file[0])
+		return ERR_OK;
+	if (file[0] != '/' && !getcwd(cwd, sizeof cwd))
+		return err_set(why, ERR_IO, "VMSCOPE_BOCHS_LOG: %s", strerror(errno));
+	if (snprintf(c->log, sizeof c->log, "%s%s%s", cwd, cwd[0] ? "/" : "", file) >= (int)sizeof c->log)
+		return err_set(why, ERR_RANGE, "VMSCOPE_BOCHS_LOG: the path is too long");
+	int fd = open(c->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_set(why, ERR_IO, "VMSCOPE_BOCHS_LOG: %s: %s", file, strerror(errno));
+	close(fd);
+	return ERR_OK;
+}
+
 /* The configuration, when the port of the serial line is known. */
 static enum err write_config(void *arg, const char *dir, unsigned port)
 {
@@ -100,6 +122,13 @@ static enum err write_config(void *arg, const char *dir, unsigned port)
 	FILE *f = fopen(path, "we");
 	if (!f)
 		return ERR_IO;
+	/* A link, because Bochs' configuration cannot hold every path. */
+	char link[KEEPER_PATH_MAX];
+	snprintf(link, sizeof link, "%s/bochs.log", dir);
+	if (c->log[0] && symlink(c->log, link)) {
+		fclose(f);
+		return ERR_IO;
+	}
 	fprintf(f,
 	    "config_interface: textconfig\n"
 	    "display_library: rfb, options=\"timeout=0,hideIPS\"\n"
@@ -118,9 +147,9 @@ static enum err write_config(void *arg, const char *dir, unsigned port)
 	    "com1: enabled=1, mode=socket-client, dev=localhost:%u\n"
 	    "clock: sync=none, time0=1\n"
 	    "log: bochs.log\n"
-	    "panic: action=fatal\nerror: action=report\ninfo: action=ignore\ndebug: action=ignore\n"
+	    "panic: action=fatal\nerror: action=report\ninfo: action=ignore\ndebug: action=ignore%s\n"
 	    "plugin_ctrl: speaker=0\n",
-	    port);
+	    port, c->log[0] ? ", cpu0=report" : "");
 	bool good = !ferror(f);
 	if (fclose(f) || !good)
 		return ERR_IO;
@@ -144,6 +173,9 @@ static enum err bochs_start(const struct machine_want *w, struct machine_run *m,
 	    .no_network = true,
 	    .listening = write_config,
 	    .arg = &c};
+	enum err e = witness_log(&c, why);
+	if (e)
+		return e;
 	return machine_start_kept(w, &spec, m, why);
 }
 
