@@ -10,14 +10,24 @@
 #define CLASSES (EXIT_CLASS_VMM + 1)
 
 /* NULL: compared. */
-static const char *const exempt_class[CLASSES] = {
-    [EXIT_CLASS_EVENT] = "events: arrival of interrupts, time slices and windows; exceptions that another vendor's "
-			 "instructions raise",
-    [EXIT_CLASS_CR] = "control and debug registers: AMD-V intercepts every write, VT-x those that change a masked bit",
-    [EXIT_CLASS_VMX] = "instructions of VT-x, which AMD-V does not have",
-    [EXIT_CLASS_FAIL] = "how a shutdown is reported",
-    [EXIT_CLASS_VMM] = "the VMM's own codes",
-};
+static const char *exempt_class(int class)
+{
+	switch (class) {
+	case EXIT_CLASS_EVENT:
+		return "events: arrival of interrupts, slices, windows; exceptions that another vendor's instructions "
+		       "raise";
+	case EXIT_CLASS_CR:
+		return "control and debug registers: AMD-V takes every write, VT-x those that change a masked bit";
+	case EXIT_CLASS_VMX:
+		return "instructions of VT-x, which AMD-V does not have";
+	case EXIT_CLASS_FAIL:
+		return "how a shutdown is reported";
+	case EXIT_CLASS_VMM:
+		return "the VMM's own codes";
+	default:
+		return NULL;
+	}
+}
 
 static bool has(const struct exit_stats *s, uint32_t reason)
 {
@@ -55,9 +65,9 @@ void classes_verdict(const struct exit_stats *reference, const struct exit_stats
 		exempt[(*n_exempt)++] = "XSETBV: this processor takes no intercept of it";
 	*compared = 0;
 	for (int c = 0; c < CLASSES; c++) {
-		if (exempt_class[c]) {
+		if (exempt_class(c)) {
 			if (a[c] != b[c] && *n_exempt < max)
-				exempt[(*n_exempt)++] = exempt_class[c];
+				exempt[(*n_exempt)++] = exempt_class(c);
 			continue;
 		}
 		*compared += b[c];

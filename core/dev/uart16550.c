@@ -322,7 +322,7 @@ static void uart16550_write(struct device *d, unsigned region, uint32_t off, uns
 	case REG_SCR:
 		s->scr = v;
 		return; /* no interrupt depends on it */
-	default: /* LSR and MSR: for the factory only */
+	default:	/* LSR and MSR: for the factory only */
 		break;
 	}
 	update(d);

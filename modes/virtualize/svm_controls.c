@@ -10,20 +10,15 @@
 
 #define MSR_BITS 2u /* an MSR has two bits: read, write */
 
-/* MSR numbers that the map covers, 2048 bytes each [APM 2 "MSR Intercepts"]. The third has no VMX bitmap: always. */
-static const uint32_t msr_ranges[] = {0, 0xc0000000u, 0xc0010000u};
+/* MSR numbers that the map covers, 2048 bytes each [APM 2 "MSR Intercepts"]. A third range begins at c0010000; it has
+ * no counterpart in a VMX bitmap and is always intercepted. */
+static const uint32_t msr_ranges[] = {0, 0xc0000000u};
 
-static uint8_t *msr_byte(uint8_t *map, uint32_t msr, unsigned *shift)
+/* Of the MSR with this offset in range n. */
+static uint8_t *msr_byte(uint8_t *map, unsigned n, uint32_t at, unsigned *shift)
 {
-	for (unsigned n = 0; n < ARRAY_LEN(msr_ranges); n++) {
-		uint32_t at = msr - msr_ranges[n];
-
-		if (at < 0x2000) {
-			*shift = at % 4 * MSR_BITS;
-			return map + n * 2048u + at / 4;
-		}
-	}
-	return NULL;
+	*shift = at % 4 * MSR_BITS;
+	return map + n * 2048u + at / 4;
 }
 
 static void build_msrpm(const struct vm_controls *ctl, uint8_t *map)
@@ -32,7 +27,7 @@ static void build_msrpm(const struct vm_controls *ctl, uint8_t *map)
 	for (unsigned n = 0; n < 2; n++)
 		for (uint32_t at = 0; at < 0x2000; at++) {
 			unsigned shift, keep;
-			uint8_t *byte = msr_byte(map, msr_ranges[n] + at, &shift);
+			uint8_t *byte = msr_byte(map, n, at, &shift);
 
 			keep = (controls_msr_exits(ctl, msr_ranges[n] + at, false) ? 1u : 0) |
 			       (controls_msr_exits(ctl, msr_ranges[n] + at, true) ? 2u : 0);
@@ -132,7 +127,7 @@ static void read_msrpm(const struct vmcb *b, struct vm_controls *out)
 		for (uint32_t at = 0; at < 0x2000; at++) {
 			unsigned shift, bits, bit = n * 8192 + at;
 
-			bits = *msr_byte(map, msr_ranges[n] + at, &shift) >> shift & 3u;
+			bits = *msr_byte(map, n, at, &shift) >> shift & 3u;
 			if (bits & 1)
 				out->msr_bitmap[bit / 8] |= (uint8_t)(1u << bit % 8);
 			bit += 2 * 8192;
