@@ -25,6 +25,8 @@ enum bundle_flags {
 	BUNDLE_PAGES = 1u << 4,	    /* changed pages of guest memory at checkpoints (lockstep) */
 	BUNDLE_POWEROFF = 1u << 5,  /* no session: switch the machine off at the end, by every way that is known */
 	BUNDLE_TICK_INSN = 1u << 6, /* Bochs: the TSC counts instructions, of guest and VMM alike */
+	/* The machine is a program, and its clock goes on while it waits for a processor of the host. */
+	BUNDLE_CLOCK_RUNS_ON = 1u << 7,
 };
 
 /* Holes made on purpose, to see the verdict on resource control find them. */

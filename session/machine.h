@@ -33,8 +33,9 @@ struct machine_facts {
 	char why[160];	  /* why this one, in words */
 	bool vmx, svm;	  /* what a started machine offers; a device says so itself */
 	bool tick_is_insn;
-	uint64_t tsc_hz; /* ticks of the TSC that are one second of guest time; 0: ask the CPU */
-	int rank;	 /* for this want, higher is better */
+	bool clock_runs_on; /* a program whose TSC is the host's: it counts time in which nothing of it ran */
+	uint64_t tsc_hz;    /* ticks of the TSC that are one second of guest time; 0: ask the CPU */
+	int rank;	    /* for this want, higher is better */
 };
 
 struct machine_run {

@@ -93,6 +93,7 @@ static enum err qemu_probe(const struct machine_want *w, struct machine_facts *f
 	snprintf(f->cpu, sizeof f->cpu, "%s", a == ACCEL_TCG ? "max (TCG)" : "host (KVM)");
 	snprintf(f->why, sizeof f->why, "%s", w->mode == MODE_VIRTUALIZE ? what_it_has(a) : "it is the faster one");
 	f->tsc_hz = host_tsc_hz();
+	f->clock_runs_on = true;
 	f->rank = rank(w, a);
 	return ERR_OK;
 }

@@ -50,7 +50,8 @@ static uint64_t memory_of(const struct remote_request *q)
 static uint32_t flags_of(const struct remote_request *q, const struct machine_facts *f, bool bulk)
 {
 	return BUNDLE_SESSION | (bulk ? BUNDLE_BULK : 0) | (q->drop ? 0 : BUNDLE_BLOCK) | (q->regs ? BUNDLE_REGS : 0) |
-	       (q->pages ? BUNDLE_PAGES : 0) | (f->tick_is_insn ? BUNDLE_TICK_INSN : 0);
+	       (q->pages ? BUNDLE_PAGES : 0) | (f->tick_is_insn ? BUNDLE_TICK_INSN : 0) |
+	       (f->clock_runs_on ? BUNDLE_CLOCK_RUNS_ON : 0);
 }
 
 static enum err make_disk(void *arg, const char *path, struct errmsg *why)
