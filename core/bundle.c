@@ -4,6 +4,7 @@
  */
 #include "core/bundle.h"
 
+#include "core/cost.h"
 #include "core/lib.h"
 #include "core/wire.h"
 
@@ -44,6 +45,8 @@ static enum err check_vm(const struct bundle *b, const struct bundle_vm *v, unsi
 	for (size_t k = 0; k < ARRAY_LEN(plain); k++)
 		if (!inside(b, plain[k]))
 			return err_set(why, ERR_FORMAT, "bundle: guest %u: a part lies outside the bundle", i);
+	if (v->cost.len && (v->cost.len != sizeof(struct cost_model) || v->cost.off % _Alignof(struct cost_model)))
+		return err_set(why, ERR_FORMAT, "bundle: guest %u: the cost model has another format", i);
 	if (!is_text(b, &v->cmdline))
 		return err_set(why, ERR_FORMAT, "bundle: guest %u: the command line is not a text in the bundle", i);
 	if (v->n_modules > BUNDLE_MODULES_MAX)

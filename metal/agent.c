@@ -134,7 +134,7 @@ static enum err do_step(const struct command *k, uint64_t *value)
 	struct agent_guest *g = k->g;
 	uint64_t before = g->exits;
 
-	if (g->running || g->ended)
+	if (g->running || g->ended || k->a->asking)
 		return ERR_BUSY;
 	enum err e = vm_step_exit(g->vm, &g->vm->vcpus[0]);
 	*value = g->exits != before;
@@ -399,6 +399,7 @@ enum verdict agent_ask(void *arg, struct vcpu *v, struct vm_exit *e)
 		return VERDICT_KILL;
 	m = (struct msg_user){.number = ++a->question, .exit = *e, .state = *s};
 	a->answered = false;
+	a->asking = true;
 	stream_flush(a);
 	console_flush(g);
 	while (!a->answered && !a->stop) {
@@ -407,6 +408,7 @@ enum verdict agent_ask(void *arg, struct vcpu *v, struct vm_exit *e)
 		     !a->answered && !a->stop && host->now_ns() < until;)
 			agent_poll(a);
 	}
+	a->asking = false;
 	if (a->stop) {
 		vm_kill(v->vm, END_STOPPED, 0, "the session ended while it was asked about %s", exit_name(e->reason));
 		return VERDICT_KILL;

@@ -74,6 +74,7 @@ struct agent {
 	uint8_t reply_data[WIRE_PAYLOAD_MAX - sizeof(struct msg_reply)];
 	/* questions to the session */
 	uint64_t question;
+	bool asking; /* no guest goes on meanwhile */
 	bool answered;
 	enum verdict answer;
 	struct msg_user_answer answer_data;

@@ -134,6 +134,9 @@ static void numbers_out_of_range_are_refused(void **state)
 	memcpy(whole.data + 32, "abc", 3);
 	refused("command line");
 	v->cmdline.len = 0;
+	v->cost = (struct bundle_part){sizeof(struct bundle), 32}; /* inside, but no cost model */
+	refused("cost model");
+	v->cost.len = 0;
 	v->image.len = 0;
 	refused("neither an image nor a firmware");
 }
