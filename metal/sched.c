@@ -37,7 +37,9 @@ static void housekeeping(struct agent *a, bool all_idle)
 	uint64_t now = a->boot->host->now_ns();
 
 	for (unsigned i = 0; i < a->n_guests; i++) {
-		console_flush(&a->guests[i]);
+		/* Several guests that share one line as text take turns by the line, not by the slice. */
+		if (a->session || a->n_guests == 1)
+			console_flush(&a->guests[i]);
 		if (a->guests[i].ended && !a->guests[i].end_sent)
 			guest_send_end(&a->guests[i]);
 	}
