@@ -144,7 +144,7 @@ static enum err write_config(void *arg, const char *dir, unsigned port)
 		    cylinders(dir, "bulk.img"));
 	fprintf(f,
 	    "boot: disk\n"
-	    "com1: enabled=1, mode=socket-client, dev=localhost:%u\n"
+	    "com1: enabled=1, mode=socket-client, dev=127.0.0.1:%u\n"
 	    "clock: sync=none, time0=1\n"
 	    "log: bochs.log\n"
 	    "panic: action=fatal\nerror: action=report\ninfo: action=ignore\ndebug: action=ignore%s\n"

@@ -14,7 +14,7 @@ beside() {
 	local engine=$1 machine=$2 what=$3 end=$4 label="$3 ($1)"
 	cp "tests/guests/expected/$what" "$work/want"
 	"$VMSCOPE" run "$guests/witness.elf" --also "$guests/hostile.elf what=$what" --type 1 --mode virtualize --engine "$engine" \
-		--machine "$machine" --timeout 25 --json >"$work/out" 2>"$work/err" ||
+		--machine "$machine" --timeout 60 --json >"$work/out" 2>"$work/err" ||
 		[ "$end" != debug_exit ] || { fail "$label: runs" "$(head -c 600 "$work/err")"; return; }
 	is "$label: the other guest is intact" "$(cat tests/guests/expected/witness)" "$(jq -r .console "$work/out" | head -n 1)"
 	is "$label: how it ended" "$end" "$(jq -r '.others[0].end.kind' "$work/out")"
