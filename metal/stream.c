@@ -162,9 +162,10 @@ static void drain_guest(struct agent_guest *g)
 		}
 		ring_release(&g->ring, n);
 	}
-	/* It may happen inside any other phase (a full ring): that one does not count it. */
+	/* It may happen inside any other phase (a full ring): that one does not count it. After the end, none does. */
 	uint64_t spent = g->agent->boot->host->cycles() - start;
-	g->end.phase_ticks[PHASE_RECORDS] += spent;
+	if (!g->ended)
+		g->end.phase_ticks[PHASE_RECORDS] += spent;
 	g->t_mark += spent;
 }
 
@@ -278,9 +279,9 @@ static void on_exit_probe(void *arg, struct vcpu *v, const struct vm_exit *e)
 	(void)e;
 	/* Where the mode knows, the guest's own time is not the VMM's: from VM exit to here, from here to VM entry. */
 	if (v->left_ticks) {
-		uint64_t entry = v->entered_ticks - g->t_mark;
-
-		g->end.phase_ticks[PHASE_ENTRY] += entry;
+		g->end.phase_ticks[PHASE_ENTRY] += v->entered_ticks - g->t_mark;
+		if (!g->t_leave) /* what came before the first exit is starting, and not the way of an exit */
+			memset(g->end.phase_ticks, 0, sizeof(g->end.phase_ticks));
 		g->end.phase_ticks[PHASE_EXIT] += now - v->left_ticks;
 		g->end.guest_ticks += v->left_ticks - v->entered_ticks;
 		if (g->agent->bundle->flags & BUNDLE_TICK_INSN)
@@ -288,6 +289,8 @@ static void on_exit_probe(void *arg, struct vcpu *v, const struct vm_exit *e)
 		if (g->t_leave)
 			g->end.vmm_ticks += v->entered_ticks - g->t_leave;
 		g->t_leave = v->left_ticks;
+	} else if (!g->exits) {
+		memset(g->end.phase_ticks, 0, sizeof(g->end.phase_ticks));
 	}
 	g->t_mark = now;
 }
