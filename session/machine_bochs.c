@@ -64,12 +64,18 @@ static const char *vga_bios(const char *dir, char *buf, size_t n)
 	return access(buf, R_OK) == 0 ? buf : NULL;
 }
 
+#define MEMORY_MAX (2048ull << 20)
+
 static enum err bochs_probe(const struct machine_want *w, struct machine_facts *f, struct errmsg *why)
 {
 	char vga[256];
 	const char *dir = share_dir();
 	if (!machine_program("bochs") || !dir || !vga_bios(dir, vga, sizeof vga))
 		return err_set(why, ERR_NODEV, "Bochs is not installed whole: apt-get install bochs bochsbios vgabios");
+	if (w->memory > MEMORY_MAX)
+		return err_set(why, ERR_NODEV,
+		    "Bochs has at most %u MiB for guests and VMM: ask for less with --mem, or use --machine qemu",
+		    (unsigned)(MEMORY_MAX >> 20));
 	snprintf(f->cpu, sizeof f->cpu, "%s", model_for(w));
 	f->vmx = w->mode == MODE_VIRTUALIZE && w->engine != ENGINE_SVM;
 	f->svm = w->mode == MODE_VIRTUALIZE && w->engine == ENGINE_SVM;

@@ -34,6 +34,9 @@ enum err remote_probe(
 	return ERR_OK;
 }
 
+#define BELOW_HOLE (2560ull << 20)
+#define MACHINE_HOLE_END (3072ull << 20) /* QEMU: this much RAM is below the hole */
+
 static uint64_t memory_of(const struct remote_request *q)
 {
 	uint64_t all = VMM_MEMORY;
@@ -44,6 +47,10 @@ static uint64_t memory_of(const struct remote_request *q)
 		for (size_t k = 0; k < g->load.n_modules; k++)
 			all += g->load.modules[k].len;
 	}
+	/* A guest's memory is one piece, and the machine's has a hole below 4 GiB: what does not fit there lies above.
+	 */
+	if (all > BELOW_HOLE)
+		all += MACHINE_HOLE_END;
 	return (all + MIB - 1) / MIB * MIB;
 }
 
