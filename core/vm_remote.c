@@ -52,6 +52,19 @@ void rec_regs_to(const struct rec_regs *r, struct x86_state *s)
 		if ((vm)->probes[i_]->member)            \
 	(vm)->probes[i_]->member((vm)->probe_args[i_], __VA_ARGS__)
 
+#define PCI_ADDRESS 0xcf8u
+#define PCI_DATA 0xcfcu /* four ports */
+
+/* The devices are on the other machine. But what the guest writes to the host bridge decides which memory it sees (ROM
+ * shadow), and the lockstep compares with a reference that has the same map: so this one device of the mirror follows. */
+static void follow_memory_map(struct vm *vm, const struct vm_exit *e)
+{
+	bool out = e->reason == EXIT_IO_INSTRUCTION && !e->io.in;
+
+	if (out && (e->io.port == PCI_ADDRESS || (e->io.port & ~3u) == PCI_DATA) && e->io.size)
+		bus_pio_write(&vm->bus, e->io.port, e->io.size, e->io.value);
+}
+
 static void remote_exit(struct vm *vm, struct vcpu *v, const struct rec_exit *r)
 {
 	struct vm_exit *e = &v->exit;
@@ -69,6 +82,7 @@ static void remote_exit(struct vm *vm, struct vcpu *v, const struct rec_exit *r)
 	vm->clock.told_ns = e->time_ns;
 	vm->clock.insns = e->insns;
 	vm->mem_stale = true;
+	follow_memory_map(vm, e);
 	v->cpu.s.pending_event = 0;
 	v->counts.exits++;
 	FOR_PROBES(vm, on_exit, v, e);
