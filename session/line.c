@@ -23,6 +23,7 @@
 
 #define MS 1000000ull
 #define RESEND_FIRST (250 * MS)
+#define RESEND_BYTE (MS / 5) /* more for each byte: twice what it takes at 115200 baud */
 #define RESEND_MAX (2000 * MS)
 #define SILENCE (20000 * MS) /* no frame for so long, and a command unanswered: nobody is there */
 #define GIVE_UP (60000 * MS) /* frames come, but never the reply */
@@ -103,7 +104,7 @@ static void send_command(struct remote *r, struct command *c, uint64_t now)
 	wire_send(&r->tx, MSG_CMD, c->vm, &m, sizeof m.head + c->n);
 	if (!c->tries++) {
 		c->sent_ns = now;
-		c->wait_ns = RESEND_FIRST;
+		c->wait_ns = RESEND_FIRST + c->n * RESEND_BYTE;
 	} else {
 		c->wait_ns = c->wait_ns * 3 / 2 < RESEND_MAX ? c->wait_ns * 3 / 2 : RESEND_MAX;
 		r->facts.resent++;
