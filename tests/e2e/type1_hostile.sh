@@ -52,7 +52,10 @@ spin() { # ENGINE MACHINE
 	is "spin ($1): its memory is bit-identical" "${quiet[$1]:-}" "$(jq -r '.others[0].session.memory_hash' "$work/out")"
 	is "spin ($1): it spins until the time is up" timeout "$(jq -r .end.kind "$work/out")"
 	is "spin ($1): and was audited then" holds "$(jq -r .verdicts.safety.state "$work/out")"
-	[ "$(jq '.verdicts.safety.longest_interval_ns' "$work/out")" -lt 100000000 ] && ok "spin ($1): the VMM is back within its bound" ||
+	# Under QEMU the guest's clock goes on while QEMU waits for a processor: what counts there is that it comes back.
+	local bound=100000000
+	[ "$2" = bochs ] || bound=2000000000
+	[ "$(jq '.verdicts.safety.longest_interval_ns' "$work/out")" -lt $bound ] && ok "spin ($1): the VMM is back within its bound" ||
 		fail "spin ($1): the VMM is back within its bound" "$(jq -r .verdicts.safety.evidence "$work/out")"
 }
 ! have bochs || spin vmx bochs
