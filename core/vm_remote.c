@@ -56,7 +56,8 @@ void rec_regs_to(const struct rec_regs *r, struct x86_state *s)
 #define PCI_DATA 0xcfcu /* four ports */
 
 /* The devices are on the other machine. But what the guest writes to the host bridge decides which memory it sees (ROM
- * shadow), and the lockstep compares with a reference that has the same map: so this one device of the mirror follows. */
+ * shadow), and the lockstep compares with a reference that has the same map: so this one device of the mirror follows.
+ */
 static void follow_memory_map(struct vm *vm, const struct vm_exit *e)
 {
 	bool out = e->reason == EXIT_IO_INSTRUCTION && !e->io.in;

@@ -329,8 +329,8 @@ static void open_line(const char *path)
 	wire_rx_init(&rx);
 }
 
-/* An agent that holds a question waits for its answer, and does the rest afterwards. A terminal that is hung up may drop
- * the last frame: the hang-up itself is then the good-bye, and the test looks at how the process ended. */
+/* An agent that holds a question waits for its answer, and does the rest afterwards. A terminal that is hung up may
+ * drop the last frame: the hang-up itself is then the good-bye, and the test looks at how the process ended. */
 static void good_bye(void)
 {
 	const uint64_t none[3] = {0};
