@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
@@ -68,12 +69,20 @@ static int open_tcp(const char *where)
 	return s;
 }
 
-/* 115200 8N1, every byte as it is [what core/metal programs into its UART]. */
+/* 115200 8N1, every byte as it is [what core/metal programs into its UART]. Nothing but a terminal is ever opened for
+ * writing: the first frame of a session would overwrite the beginning of a file or a disk. */
 static int open_tty(const char *path)
 {
 	struct termios t;
+	struct stat st;
+	if (stat(path, &st))
+		return -1;
+	if (!S_ISCHR(st.st_mode)) {
+		errno = ENOTTY;
+		return -1;
+	}
 	int fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 || !isatty(fd))
+	if (fd < 0)
 		return fd;
 	if (tcgetattr(fd, &t) == 0) {
 		cfmakeraw(&t);
@@ -99,6 +108,10 @@ static enum err device_start(const struct machine_want *w, struct machine_run *m
 		m->line = open_tcp(d + 4);
 	else
 		m->line = open_tty(d);
+	if (m->line < 0 && errno == ENOTTY)
+		return err_set(why, ERR_INVAL,
+		    "--machine %s: not a serial device: give a terminal such as /dev/ttyS0, unix:PATH or tcp:HOST:PORT",
+		    d);
 	if (m->line < 0)
 		return err_set(why, ERR_NODEV, "--machine %s: cannot be opened: %s", d, strerror(errno));
 	return ERR_OK;

@@ -135,4 +135,11 @@ one_line "no machine in the path" 3 env PATH="$work" "$VMSCOPE" run hello --type
 grep -q 'apt-get install' "$work/err" && ok "and what would help" || fail "and what would help" "$(cat "$work/err")"
 one_line "no tools for an ISO in the path" 3 env PATH="$work" "$VMSCOPE" iso hello -o "$work/x.iso"
 one_line "a device that is not there" 3 "$VMSCOPE" run hello --type 1 --mode virtualize --machine /dev/nosuch-line
+
+# What is no terminal is never written to: the first frame of a session would lie in the file.
+head -c 300 /dev/zero | tr '\0' x >"$work/precious"
+cp "$work/precious" "$work/precious.copy"
+one_line "--machine that is a file" 2 "$VMSCOPE" run hello --type 1 --mode emulate --machine "$work/precious"
+cmp -s "$work/precious" "$work/precious.copy" && ok "and the file is untouched" || fail "and the file is untouched"
+one_line "--machine that is a character device, but no terminal" 2 "$VMSCOPE" run hello --type 1 --mode emulate --machine /dev/null
 finish
