@@ -277,6 +277,25 @@ static json_t *comparison_json(const struct comparison *c)
 	return json_pack("{s:o, s:o, s:o}", "guest", text_or_null(reference->guest), "runs", runs, "equivalence", rows);
 }
 
+/* A machine that is none is wrong input, not two empty columns. */
+static int check_machine(const struct run_options *o)
+{
+	struct machine_facts f = {0};
+	struct errmsg why = {{0}};
+
+	if (!o->machine)
+		return 0;
+	enum err e = remote_probe(MODE_EMULATE, o->machine, ENGINE_ANY, &f, &why);
+	if (e)
+		return cli_fail_err(e, &why);
+	if (strcmp(f.name, "device") == 0)
+		return cli_usage(
+		    "--machine %s: a comparison needs several runs, and the VMM at the end of a line serves one "
+		    "session a boot: use \"vmscope run\", or --machine bochs or qemu",
+		    o->machine);
+	return 0;
+}
+
 static int compare_all(struct comparison *c)
 {
 	run_one(c, c->reference);
@@ -302,6 +321,9 @@ int cmd_compare(int argc, char **argv)
 	struct comparison c = {.o = &o};
 	options_init(&o);
 	int status = cli_parse(&compare_argp, argc, argv, &o);
+	if (status)
+		return status;
+	status = check_machine(&o);
 	if (status)
 		return status;
 	c.backends = modes_all(&c.n);

@@ -13,7 +13,8 @@ static const struct argp iso_argp = {.options = options_iso,
     .parser = options_parse,
     .args_doc = "GUEST",
     .doc = "Write a bootable CD image with the bare-metal VMM and a guest.\v"
-	   "It boots by BIOS, on real hardware or in an emulator, for example: qemu-system-x86_64 -cdrom FILE -cpu max "
+	   "It boots by BIOS and is made for real hardware, too; tried are QEMU and Bochs. For example: "
+	   "qemu-system-x86_64 -cdrom FILE -cpu max "
 	   "-serial stdio"};
 
 /* A mirror is what checks the guest: an image that does not load here does not load there. */
@@ -81,6 +82,11 @@ int cmd_iso(int argc, char **argv)
 		return cli_usage("iso: where to? give the file to write: -o FILE");
 	if (o.mode == MODE_SIMULATE)
 		return cli_usage("--mode simulate: a model runs in the hosted program only: use emulate or virtualize");
-	enum err e = write_iso(&o, modes_find(o.mode, VMM_TYPE_I), &why);
+	const struct mode_ops *ops = modes_find(o.mode, VMM_TYPE_I);
+	const char *controls;
+	enum clock_kind clock;
+	enum err e = runner_check(&o, ops, &controls, &clock, &why);
+	if (!e)
+		e = write_iso(&o, ops, &why);
 	return e ? cli_fail_err(e, &why) : CLI_OK;
 }

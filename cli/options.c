@@ -109,7 +109,14 @@ const struct argp_option options_iso[] = {
     OPT("output", OPT_OUTPUT, "FILE", "the ISO image to write"),
     OPT("mode", OPT_MODE, "MODE", "emulate, or virtualize (the default)"),
     OPT("also", OPT_ALSO, "GUEST", "one more guest under the same VMM; may be given several times"),
-    GUEST_OPTIONS,
+    OPT("mem", OPT_MEM, "SIZE", "guest memory: a number with K, M or G (64M)"),
+    OPT("kernel", OPT_KERNEL, "FILE", "boot this kernel: multiboot, PVH or Linux"),
+    OPT("initrd", OPT_INITRD, "\"FILE[ ARGS],...\"", "initial RAM disk, or multiboot modules"),
+    OPT("append", OPT_APPEND, "TEXT", "command line of the kernel or guest"),
+    OPT("firmware", OPT_FIRMWARE, "ROM", "map a ROM below 4 GiB and start at the reset vector"),
+    OPT("controls", OPT_CONTROLS, "PROFILE", "which events exit: vtx-ept, vtx-shadow, all"),
+    OPT("max-exits", OPT_MAX_EXITS, "N", "stop after N exits"),
+    OPT("keys", OPT_KEYS, "TEXT", "type this into the guest; \\n, \\t, \\e and \\xHH are understood"),
     {0},
 };
 

@@ -26,14 +26,10 @@ static int find_backend(const struct run_options *o, const struct mode_ops **ops
 	const char *controls;
 	enum clock_kind clock;
 	enum err e = ERR_OK;
-	/* Options that this backend never takes are wrong on every machine; one that is not built has nothing to say.
-	 */
-	if ((*ops)->type == VMM_TYPE_II)
-		e = runner_check(o, *ops, &controls, &clock, &why);
+	/* Options that this backend never takes are wrong on every machine. */
+	e = runner_check(o, *ops, &controls, &clock, &why);
 	if (!e)
-		e = (*ops)->probe(&host_posix_ops, &why);
-	if (!e)
-		e = runner_check(o, *ops, &controls, &clock, &why);
+		e = runner_probe(o, *ops, &why);
 	return e ? cli_fail_err(e, &why) : 0;
 }
 

@@ -67,8 +67,8 @@ enum err runner_check(const struct run_options *o, const struct mode_ops *ops, c
 		return err_set(
 		    why, ERR_UNSUPPORTED, "--clock host: %s/%s runs on virtual time: use --clock virtual", mode, type);
 	if (o->engine && strcmp(o->engine, ops->engine) != 0 && !runner_metal_engine(ops, o->engine))
-		return err_set(
-		    why, ERR_UNSUPPORTED, "--engine %s: %s/%s has the engine %s", o->engine, mode, type, ops->engine);
+		return err_set(why, ERR_UNSUPPORTED, "--engine %s: %s/%s has the engine %s", o->engine, mode, type,
+		    runner_metal_engine(ops, "svm") ? "vmx or svm" : ops->engine);
 	if (o->machine && !(ops->caps & MODE_CAP_REMOTE))
 		return err_set(why, ERR_UNSUPPORTED,
 		    "--machine %s: %s/%s needs no machine: leave it out, or use --type 1 with emulate or virtualize",
@@ -77,6 +77,10 @@ enum err runner_check(const struct run_options *o, const struct mode_ops *ops, c
 		return err_set(why, ERR_UNSUPPORTED,
 		    "--%s: only the bare-metal VMM has it: use --type 1 with emulate or virtualize",
 		    o->n_also ? "also" : "seed-fault");
+	if (o->fault && ops->mode != MODE_VIRTUALIZE)
+		return err_set(why, ERR_UNSUPPORTED,
+		    "--seed-fault: %s/%s programs no hardware that a hole could be in: use --mode virtualize --type 1",
+		    mode, type);
 	if (o->max_insns && !(ops->caps & MODE_CAP_COUNTS_INSNS))
 		return err_set(why, ERR_UNSUPPORTED,
 		    "--max-insns: %s/%s does not count instructions: use --max-exits or --timeout", mode, type);
@@ -88,7 +92,10 @@ static enum err create(struct run *run)
 	const struct run_options *o = run->o;
 	struct run_result *r = run->r;
 	const char *controls;
-	enum err e = run->ops->probe(&host_posix_ops, &r->why);
+	/* Ctrl-C ends all of a comparison, not one column of it. */
+	if (got_sigint)
+		return err_set(&r->why, ERR_AGAIN, "stopped by the user");
+	enum err e = runner_probe(o, run->ops, &r->why);
 	if (!e)
 		e = runner_check(o, run->ops, &controls, &r->clock, &r->why);
 	bool model = run->ops->caps & MODE_CAP_MODEL;

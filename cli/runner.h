@@ -64,6 +64,8 @@ enum err runner_run_group(const struct run_options *o, const struct mode_ops *op
 enum err runner_lockstep(const struct run_options *o, const struct mode_ops *subject, const struct mode_ops *reference,
     struct equivalence_report *out, struct errmsg *why) MUST_CHECK;
 void run_result_free(struct run_result *r);
+/* Can this machine do it, with the machine and engine that o asks for? ERR_NODEV: why has one precise line. */
+enum err runner_probe(const struct run_options *o, const struct mode_ops *ops, struct errmsg *why) MUST_CHECK;
 /* Which profile and clock a backend would run with, or why it cannot. */
 enum err runner_check(const struct run_options *o, const struct mode_ops *ops, const char **controls,
     enum clock_kind *clock, struct errmsg *why) MUST_CHECK;

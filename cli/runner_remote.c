@@ -10,6 +10,24 @@
 /* Lockstep: the whole memory of the guest is looked at, and that takes an emulated machine a while. */
 #define CHECKPOINT_EVERY 4096u
 
+static enum machine_engine engine_of(const struct run_options *o)
+{
+	return !o->engine		       ? ENGINE_ANY
+	       : strcmp(o->engine, "vmx") == 0 ? ENGINE_VMX
+	       : strcmp(o->engine, "svm") == 0 ? ENGINE_SVM
+					       : ENGINE_ANY;
+}
+
+/* With the machine and the engine that were asked for: a device needs no emulator to be installed. */
+enum err runner_probe(const struct run_options *o, const struct mode_ops *ops, struct errmsg *why)
+{
+	struct machine_facts f;
+
+	if (!(ops->caps & MODE_CAP_REMOTE))
+		return ops->probe(&host_posix_ops, why);
+	return remote_probe(ops->mode, o->machine, engine_of(o), &f, why);
+}
+
 bool runner_metal_engine(const struct mode_ops *ops, const char *engine)
 {
 	return ops->caps & MODE_CAP_REMOTE && ops->mode == MODE_VIRTUALIZE &&
@@ -70,10 +88,7 @@ enum err runner_remote_open(struct run *runs, unsigned n, bool lockstep)
 	const struct run_options *o = runs[0].o;
 	struct remote_request q = {.n = n,
 	    .machine = o->machine,
-	    .engine = !o->engine		      ? ENGINE_ANY
-		      : strcmp(o->engine, "vmx") == 0 ? ENGINE_VMX
-		      : strcmp(o->engine, "svm") == 0 ? ENGINE_SVM
-						      : ENGINE_ANY,
+	    .engine = engine_of(o),
 	    .regs = lockstep,
 	    .pages = lockstep,
 	    .checkpoint_every = lockstep ? CHECKPOINT_EVERY : 0};

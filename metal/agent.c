@@ -134,7 +134,7 @@ static enum err do_step(const struct command *k, uint64_t *value)
 	struct agent_guest *g = k->g;
 	uint64_t before = g->exits;
 
-	if (g->running || g->ended || k->a->asking)
+	if (g->running || g->ended || k->a->asking || k->a->writing)
 		return ERR_BUSY;
 	enum err e = vm_step_exit(g->vm, &g->vm->vcpus[0]);
 	*value = g->exits != before;

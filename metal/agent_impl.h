@@ -83,6 +83,8 @@ struct agent {
 	uint32_t bulk_n;			    /* bytes in it */
 	uint64_t bulk_done, bulk_told, bulk_credit; /* whole sectors on disk; told to the host; read by the host */
 	uint64_t next_flush_ns;
+	bool writing;	   /* in the middle of a record: see drain_guest() */
+	bool flush_wanted; /* somebody asked for a flush then */
 	bool bulk_failed;
 	_Alignas(8) uint8_t events[EVENTS_BUF];
 	uint32_t events_n;

@@ -43,9 +43,10 @@ static void housekeeping(struct agent *a, bool all_idle)
 		if (a->guests[i].ended && !a->guests[i].end_sent)
 			guest_send_end(&a->guests[i]);
 	}
-	if (now < a->next_flush_ns && !all_idle)
+	if (now < a->next_flush_ns && !all_idle && !a->flush_wanted)
 		return;
 	a->next_flush_ns = now + FLUSH_NS;
+	a->flush_wanted = false;
 	stream_flush(a);
 }
 

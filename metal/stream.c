@@ -145,11 +145,20 @@ static void put_record(struct agent_guest *g, struct rec_head *h)
 
 /* --- The ring ---------------------------------------------------------------------------------------------------- */
 
+/*
+ * A full disk waits for the session's credit and looks at the line meanwhile; a command that comes then may ask for all
+ * records to go out. They are going out: in the middle of one, neither a drain nor a flush may begin anew. What was
+ * asked for is done when the outer one is over.
+ */
 static void drain_guest(struct agent_guest *g)
 {
 	uint32_t n;
 	struct agent_slot *s;
 	uint64_t start = g->agent->boot->host->cycles();
+
+	if (g->agent->writing)
+		return;
+	g->agent->writing = true;
 
 	while (s = (struct agent_slot *)(uintptr_t)ring_peek(&g->ring, &n), n) {
 		for (uint32_t i = 0; i < n; i++) {
@@ -162,6 +171,7 @@ static void drain_guest(struct agent_guest *g)
 		}
 		ring_release(&g->ring, n);
 	}
+	g->agent->writing = false;
 	/* It may happen inside any other phase (a full ring): that one does not count it. After the end, none does. */
 	uint64_t spent = g->agent->boot->host->cycles() - start;
 	if (!g->ended)
@@ -204,12 +214,18 @@ void stream_drain(struct agent *a)
 
 void stream_flush(struct agent *a)
 {
+	if (a->writing) {
+		a->flush_wanted = true;
+		return;
+	}
 	stream_drain(a);
 	if (!a->bulk_buf) {
 		events_send(a);
 		return;
 	}
+	a->writing = true;
 	bulk_write(a, true);
+	a->writing = false;
 	uint64_t end = a->bulk_done + a->bulk_n;
 
 	if (end != a->bulk_told) {
@@ -227,8 +243,11 @@ void stream_checkpoint(struct agent_guest *g)
 
 	if (!g->page_fnv || g->checkpoint_at == g->exits + 1) /* there is one of this moment */
 		return;
+	if (g->agent->writing) /* asked for in the middle of a record: the next one brings it */
+		return;
 	g->checkpoint_at = g->exits + 1;
 	drain_guest(g);
+	g->agent->writing = true;
 	for (uint64_t i = 0; i < m->ram_size / PAGE_SIZE_4K; i++) {
 		const uint8_t *p = m->ram + i * PAGE_SIZE_4K;
 		uint64_t h = hash_page(p);
@@ -243,6 +262,7 @@ void stream_checkpoint(struct agent_guest *g)
 	}
 	struct rec_checkpoint mark = {.head = {REC_CHECKPOINT, (uint16_t)g->index, sizeof(mark)}, .index = g->exits};
 	put_record(g, &mark.head);
+	g->agent->writing = false;
 }
 
 /* --- The probe --------------------------------------------------------------------------------------------------- */

@@ -142,4 +142,12 @@ cp "$work/precious" "$work/precious.copy"
 one_line "--machine that is a file" 2 "$VMSCOPE" run hello --type 1 --mode emulate --machine "$work/precious"
 cmp -s "$work/precious" "$work/precious.copy" && ok "and the file is untouched" || fail "and the file is untouched"
 one_line "--machine that is a character device, but no terminal" 2 "$VMSCOPE" run hello --type 1 --mode emulate --machine /dev/null
+one_line "compare with a machine that is no machine" 2 "$VMSCOPE" compare hello --machine nosuch
+one_line "compare over a device" 2 "$VMSCOPE" compare hello --machine unix:/nosuch
+one_line "a hole in an interpreter" 2 "$VMSCOPE" run hello --type 1 --mode emulate --seed-fault ept
+one_line "iso with a time limit" 2 "$VMSCOPE" iso hello --timeout 3 -o "$work/x.iso"
+one_line "iso with controls of a hosted kernel" 2 "$VMSCOPE" iso hello --controls kvm-user -o "$work/x.iso"
+# A device needs no emulator: what is missing is the device.
+one_line "a device, with no emulator in the path" 3 env PATH="$work" "$VMSCOPE" run hello --type 1 --mode emulate --machine unix:/nosuch
+grep -q 'unix:/nosuch' "$work/err" && ok "and it is the device that is named" || fail "and it is the device that is named" "$(cat "$work/err")"
 finish
