@@ -50,6 +50,16 @@ void result_print_screen(const struct run_result *r, FILE *f)
 	fputs("---------------------------------------------------------------------------------\n", f);
 }
 
+/* Its log, and where it panicked the whole dump. */
+void result_print_words(const struct run_result *r, FILE *f)
+{
+	const struct remote_facts *s = &r->session;
+	for (const char *p = s->log; *p; p += strcspn(p, "\n") + 1)
+		fprintf(f, "the VMM says      %.*s\n", (int)strcspn(p, "\n"), p);
+	if (s->panic[0])
+		fprintf(f, "--- what the VMM said before it stopped ---\n%s---\n", s->panic);
+}
+
 /* Which machine, why that one, and what the line lost. */
 static void print_session(const struct run_result *r, FILE *f)
 {
@@ -66,8 +76,7 @@ static void print_session(const struct run_result *r, FILE *f)
 		    (unsigned long long)s->lost_frames, (unsigned long long)s->bad_frames,
 		    (unsigned long long)s->noise_bytes, (unsigned long long)s->lost_record_bytes,
 		    (unsigned long long)s->lost_console_bytes);
-	if (s->log[0])
-		fprintf(f, "the VMM says      %s\n", s->log);
+	result_print_words(r, f);
 	if (r->metal.guest_ticks && r->metal.counts.exits)
 		fprintf(f, "ticks             %llu in the guest, %llu in the VMM: %llu an exit\n",
 		    (unsigned long long)r->metal.guest_ticks, (unsigned long long)r->metal.vmm_ticks,

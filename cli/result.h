@@ -12,6 +12,8 @@ struct json_t;
 
 /* The summary of one run: how it ended, exits by reason, verdicts. */
 void result_print(const struct run_result *r, FILE *f);
+/* Type I: what the VMM itself had to say; nothing where it said nothing. */
+void result_print_words(const struct run_result *r, FILE *f);
 /* The text screen, between two rules; nothing when there is none. */
 void result_print_screen(const struct run_result *r, FILE *f);
 /* The object of "run --json", and of an entry of "compare --json" (with "unavailable" when it did not run). New

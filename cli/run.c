@@ -109,6 +109,8 @@ int cmd_run(int argc, char **argv)
 	if (!r)
 		return cli_fail(CLI_UNAVAILABLE, "no memory for the results");
 	enum err e = runner_run_group(&o, ops, &x, r, n);
+	if (e)
+		result_print_words(&r[0], stderr);
 	status = e ? cli_fail_err(e, &r[0].why) : report(&o, r, n);
 	for (unsigned i = 0; i < n; i++)
 		run_result_free(&r[i]);

@@ -91,7 +91,8 @@ enum err runner_remote_open(struct run *runs, unsigned n, bool lockstep)
 	    .engine = engine_of(o),
 	    .regs = lockstep,
 	    .pages = lockstep,
-	    .checkpoint_every = lockstep ? CHECKPOINT_EVERY : 0};
+	    .checkpoint_every = lockstep ? CHECKPOINT_EVERY : 0,
+	    .facts = &runs[0].r->session};
 	struct remote *remote;
 
 	for (unsigned i = 0; i < n; i++)

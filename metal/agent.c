@@ -12,7 +12,7 @@
 
 void agent_log(struct agent *a, const char *fmt, ...)
 {
-	char line[240];
+	char line[400];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -25,6 +25,15 @@ void agent_log(struct agent *a, const char *fmt, ...)
 	}
 	line[len++] = '\n';
 	a->boot->put(line, len);
+}
+
+/* What the VMM itself has to say would be noise between the frames. */
+static void log_to_session(void *arg, enum log_level level, const char *line)
+{
+	static const char *const names[] = {
+	    [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warning", [LOG_ERROR] = "error"};
+
+	agent_log(arg, "%s: %s", (unsigned)level < ARRAY_LEN(names) ? names[level] : "log", line);
 }
 
 static void say_hello(struct agent *a)
@@ -448,6 +457,8 @@ void agent_main(const struct agent_boot *boot)
 	a->tx = (struct wire_tx){.put = put_line, .arg = (void *)(uintptr_t)boot};
 	a->session = !boot->bundle || (boot->bundle->flags & BUNDLE_SESSION);
 	if (a->session) {
+		if (boot->set_log)
+			boot->set_log(log_to_session, a);
 		say_hello(a);
 	} else if (start(a, boot->bundle) == ERR_OK) {
 		for (unsigned i = 0; i < a->n_guests; i++)
@@ -459,6 +470,8 @@ void agent_main(const struct agent_boot *boot)
 	if (a->session)
 		wire_send(&a->tx, MSG_BYE, 0, NULL, 0);
 	guests_destroy(a);
+	if (boot->set_log)
+		boot->set_log(NULL, NULL);
 	boot->host->page_free(a, sizeof(*a));
 	boot->off();
 }

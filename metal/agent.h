@@ -34,6 +34,8 @@ struct agent_boot {
 	const void *image;
 	size_t image_len;
 	void (*register_vm)(struct vm *vm); /* for the panic dump; may be NULL */
+	/* Where host->log() goes while a session is on: into its frames. May be NULL. */
+	void (*set_log)(void (*sink)(void *arg, enum log_level level, const char *line), void *arg);
 	void (*off)(void);		    /* switches the machine off; returns in a test */
 };
 

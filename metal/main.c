@@ -88,6 +88,7 @@ static void run_agent(void)
 	agent.memory_owner = metal_owner;
 	agent.set_tick_rate = metal_set_tsc_hz;
 	agent.register_vm = metal_register_vm;
+	agent.set_log = metal_set_log;
 	agent.off = off;
 	metal_image(&agent.image, &agent.image_len);
 	fill_facts(&agent.facts);

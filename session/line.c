@@ -163,6 +163,7 @@ static void queue_item(struct remote *r, const struct wire_frame *f)
 static void got_hello(struct remote *r, const struct wire_frame *f)
 {
 	struct msg_hello *h = &r->facts.hello;
+	char last[400];
 	if (f->len < 2 * sizeof(uint32_t))
 		return;
 	memset(h, 0, sizeof *h);
@@ -180,7 +181,7 @@ static void got_hello(struct remote *r, const struct wire_frame *f)
 		    h->size, sizeof(struct x86_state));
 	else if (r->guests_started && !h->started)
 		line_dead(r, "the machine started anew in the middle of the session%s%s",
-		    r->facts.log[0] ? "; the VMM last wrote: " : "", r->facts.log);
+		    r->facts.log[0] ? "; the VMM last wrote: " : "", line_last_log(r, last));
 	pthread_cond_broadcast(&r->changed);
 }
 
@@ -209,6 +210,47 @@ static void copy_text(char *buf, size_t n, const struct wire_frame *f)
 			*p = '.';
 }
 
+/* The oldest lines go when there is no room. */
+static void keep_log(struct remote *r, const struct wire_frame *f)
+{
+	char *log = r->facts.log, line[400];
+	copy_text(line, sizeof line - 1, f);
+	size_t n = strlen(line), used = strlen(log);
+	while (n && line[n - 1] == '\n')
+		n--;
+	line[n++] = '\n';
+	while (used + n >= sizeof r->facts.log) {
+		size_t first = strcspn(log, "\n") + 1;
+		memmove(log, log + first, used - first + 1);
+		used -= first;
+	}
+	memcpy(log + used, line, n);
+	log[used + n] = 0;
+}
+
+const char *line_last_log(const struct remote *r, char buf[400])
+{
+	const char *log = r->facts.log;
+	size_t end = strlen(log);
+	end -= end != 0;
+	size_t from = end;
+	while (from && log[from - 1] != '\n')
+		from--;
+	snprintf(buf, 400, "%.*s", (int)(end - from), log + from);
+	return buf;
+}
+
+static void got_panic(struct remote *r, const struct wire_frame *f)
+{
+	if (!r->facts.panic[0])
+		copy_text(r->facts.panic, sizeof r->facts.panic, f);
+	static const char prefix[] = "vmscope-metal: ";
+	const char *from = r->facts.panic + strspn(r->facts.panic, "\n");
+	if (strncmp(from, prefix, sizeof prefix - 1) == 0)
+		from += sizeof prefix - 1;
+	line_dead(r, "the bare-metal VMM stopped: %.*s", (int)strcspn(from, "\n"), from);
+}
+
 static void got_frame(void *arg, const struct wire_frame *f)
 {
 	struct remote *r = arg;
@@ -221,12 +263,10 @@ static void got_frame(void *arg, const struct wire_frame *f)
 		got_reply(r, f);
 		break;
 	case MSG_LOG:
-		copy_text(r->facts.log, sizeof r->facts.log, f);
+		keep_log(r, f);
 		break;
 	case MSG_PANIC:
-		if (!r->facts.panic[0])
-			copy_text(r->facts.panic, sizeof r->facts.panic, f);
-		line_dead(r, "the bare-metal VMM stopped: %.*s", (int)strcspn(r->facts.panic, "\n"), r->facts.panic);
+		got_panic(r, f);
 		break;
 	case MSG_BYE:
 		r->bye = true;
@@ -332,6 +372,7 @@ static void send_what_may(struct remote *r, uint64_t now)
 static void check_reply(struct remote *r, uint64_t now)
 {
 	struct command *c = r->current;
+	char last[400];
 	if (!c || now < c->again_ns)
 		return;
 	uint64_t heard = r->heard_ns > c->sent_ns ? r->heard_ns : c->sent_ns;
@@ -339,7 +380,7 @@ static void check_reply(struct remote *r, uint64_t now)
 		line_dead(r, "the VMM does not answer: %s for %llu seconds%s%s",
 		    now - heard > SILENCE ? "silent" : "no reply",
 		    (unsigned long long)((now - (now - heard > SILENCE ? heard : c->sent_ns)) / 1000000000u),
-		    r->facts.log[0] ? "; it last wrote: " : "", r->facts.log);
+		    r->facts.log[0] ? "; it last wrote: " : "", line_last_log(r, last));
 	else
 		send_command(r, c, now);
 }

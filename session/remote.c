@@ -113,11 +113,12 @@ static bool wait_flag(struct remote *r, const bool *flag, uint64_t ns)
 
 static enum err line_error(struct remote *r, enum err e, const char *what, struct errmsg *why)
 {
+	char last[400];
 	pthread_mutex_lock(&r->lock);
 	if (r->dead)
 		(void)!err_set(why, e, "%s", r->dead_why.text);
 	else if (r->facts.log[0])
-		(void)!err_set(why, e, "%s", r->facts.log);
+		(void)!err_set(why, e, "%s", line_last_log(r, last));
 	else
 		(void)!err_set(why, e, "the VMM refuses %s: %s", what, err_sentence(e));
 	pthread_mutex_unlock(&r->lock);
@@ -240,6 +241,8 @@ enum err remote_open(const struct remote_request *q, struct remote **out, struct
 		e = start_guests(r, why);
 	}
 	if (e) {
+		if (q->facts && r->thread_runs)
+			remote_facts(r, q->facts);
 		remote_close(r);
 		return e;
 	}

@@ -27,17 +27,6 @@ struct remote_guest {
 	enum bundle_fault fault;
 };
 
-struct remote_request {
-	struct remote_guest guests[BUNDLE_VMS_MAX];
-	unsigned n;
-	const char *machine; /* as for machine_choose() */
-	enum machine_engine engine;
-	bool regs, pages;	   /* lockstep: registers at each exit, changed memory at checkpoints */
-	bool drop;		   /* host time: rather lose records than hold the guest up */
-	uint32_t checkpoint_every; /* exits; 0: only at the end */
-	uint64_t slice_ns;	   /* with several guests; 0: 10 ms */
-};
-
 struct remote_facts {
 	struct machine_facts machine;
 	struct msg_hello hello; /* what the VMM said about its CPU */
@@ -47,8 +36,20 @@ struct remote_facts {
 	uint64_t record_bytes;				       /* that came */
 	uint64_t lost_record_bytes;			       /* that the VMM sent and we never got */
 	uint64_t lost_console_bytes;
-	char log[240];	 /* the last line that the VMM wrote for people */
-	char panic[400]; /* its dump, when it stopped */
+	char log[4000];	  /* the newest lines that the VMM wrote for people, each with its '\n' */
+	char panic[8200]; /* its dump, when it stopped: what happened is the first line */
+};
+
+struct remote_request {
+	struct remote_guest guests[BUNDLE_VMS_MAX];
+	unsigned n;
+	const char *machine; /* as for machine_choose() */
+	enum machine_engine engine;
+	bool regs, pages;	   /* lockstep: registers at each exit, changed memory at checkpoints */
+	bool drop;		   /* host time: rather lose records than hold the guest up */
+	uint32_t checkpoint_every; /* exits; 0: only at the end */
+	uint64_t slice_ns;	   /* with several guests; 0: 10 ms */
+	struct remote_facts *facts; /* out, when remote_open() fails: what the VMM had said until then; may be NULL */
 };
 
 /* Which machine would run this, and why; ERR_NODEV: none, why says what is missing. Starts nothing. */

@@ -80,11 +80,22 @@ static void put_frame(void *arg, const void *p, size_t n)
 	put(p, n);
 }
 
+static void (*log_sink)(void *arg, enum log_level level, const char *line);
+static void *log_arg;
+
+static void set_log(void (*sink)(void *arg, enum log_level level, const char *line), void *arg)
+{
+	log_sink = sink;
+	log_arg = arg;
+}
+
 static void misbehave(void)
 {
-	static const char text[] = "panic: a test of panics\nrip 0000000000001234";
+	static const char text[] = "vmscope-metal: panic: a test of panics\nrip 0000000000001234\n";
 	static const uint8_t nonsense[64] = {99, 0, 0, 0, 64};
 	struct wire_tx tx = {.seq = 1000, .put = put_frame};
+	log_sink(log_arg, LOG_WARN, "a first line");
+	log_sink(log_arg, LOG_INFO, "a second one");
 	if (kind == FAKE_METAL_PANICS)
 		wire_send(&tx, MSG_PANIC, 0, text, sizeof text - 1);
 	if (kind == FAKE_METAL_BAD_RECORDS)
@@ -165,7 +176,7 @@ static void other_hello(void)
 
 static void serve(void)
 {
-	struct agent_boot boot = {.host = &host_posix_ops, .put = put, .get = get, .engine = engine, .off = off};
+	struct agent_boot boot = {.host = &host_posix_ops, .put = put, .get = get, .engine = engine, .off = off, .set_log = set_log};
 	boot.facts.memory = host_posix_ops.mem_limit();
 	snprintf(boot.facts.cpu_model, sizeof boot.facts.cpu_model, "a child process");
 	snprintf(boot.facts.no_vmx, sizeof boot.facts.no_vmx, "it has no VT-x");

@@ -18,8 +18,21 @@ static void metal_idle_until(uint64_t ns)
 		cpu_pause();
 }
 
+static void (*log_sink)(void *arg, enum log_level level, const char *line);
+static void *log_arg;
+
+void metal_set_log(void (*sink)(void *arg, enum log_level level, const char *line), void *arg)
+{
+	log_sink = sink;
+	log_arg = arg;
+}
+
 static void metal_log(enum log_level level, const char *line)
 {
+	if (log_sink) {
+		log_sink(log_arg, level, line);
+		return;
+	}
 	static const char *const names[] = {
 	    [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warning", [LOG_ERROR] = "error"};
 	char text[400];

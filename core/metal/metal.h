@@ -59,6 +59,9 @@ void metal_register_vm(struct vm *vm);
 /* With a session on, text goes out as a frame as well. */
 void metal_set_panic_hook(void (*hook)(const char *text, size_t n));
 
+/* host.c: from now on host_metal_ops.log() goes to sink, and not as text to the line; NULL: as text again. */
+void metal_set_log(void (*sink)(void *arg, enum log_level level, const char *line), void *arg);
+
 /* poweroff.c */
 void metal_power_off(void) __attribute__((noreturn));
 

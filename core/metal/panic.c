@@ -83,6 +83,7 @@ static void finish(void)
 
 	for (unsigned i = 0; i < n; i++)
 		history(vms[i]);
+	serial_text("\n", 1);
 	serial_text(text, used);
 	if (session_hook)
 		session_hook(text, used);
@@ -102,7 +103,7 @@ static void begin(void)
 	}
 	panicking = true;
 	used = 0;
-	say("\nvmscope-metal: panic: ");
+	say("vmscope-metal: panic: ");
 }
 
 void metal_panic(const char *fmt, ...)

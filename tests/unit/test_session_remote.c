@@ -404,6 +404,8 @@ static void a_panic_is_said_with_its_first_line(void **state)
 	assert_null(strstr(side[0].vm->end.detail, "rip"));
 	remote_facts(remote, &f);
 	assert_non_null(strstr(f.panic, "rip 0000000000001234"));
+	assert_string_equal(f.log, "warning: a first line\ninfo: a second one\n");
+	assert_int_equal(f.noise_bytes, 0);
 }
 
 static void records_that_make_no_sense_end_the_run(void **state)
