@@ -174,7 +174,9 @@ void runner_remote_decide(struct run *run)
 	r->has_session = true;
 	if (!m) {
 		r->safety.verdict = (struct pg_verdict){.state = PG_UNKNOWN, .evidence = "the VMM sent no audit"};
-		r->efficiency = (struct efficiency){.direct_fraction = -1, .guest_time_fraction = -1};
+		r->efficiency = (struct efficiency){.direct_fraction = -1,
+		    .guest_time_fraction = -1,
+		    .verdict.evidence = "the VMM sent no account of its time"};
 		return;
 	}
 	r->metal = *m;

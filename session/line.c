@@ -251,6 +251,14 @@ static void got_panic(struct remote *r, const struct wire_frame *f)
 	line_dead(r, "the bare-metal VMM stopped: %.*s", (int)strcspn(from, "\n"), from);
 }
 
+static void copy_counts(struct remote *r)
+{
+	r->facts.frames = r->rx.frames;
+	r->facts.lost_frames = r->rx.lost;
+	r->facts.noise_bytes = r->rx.noise_bytes;
+	r->facts.bad_frames = r->rx.bad_frames;
+}
+
 static void got_frame(void *arg, const struct wire_frame *f)
 {
 	struct remote *r = arg;
@@ -267,6 +275,7 @@ static void got_frame(void *arg, const struct wire_frame *f)
 		break;
 	case MSG_PANIC:
 		got_panic(r, f);
+		copy_counts(r); /* the same as text follows: not noise of the line */
 		break;
 	case MSG_BYE:
 		r->bye = true;
@@ -283,14 +292,6 @@ static void got_frame(void *arg, const struct wire_frame *f)
 	default:
 		break; /* a later version may say more */
 	}
-}
-
-static void copy_counts(struct remote *r)
-{
-	r->facts.frames = r->rx.frames;
-	r->facts.lost_frames = r->rx.lost;
-	r->facts.noise_bytes = r->rx.noise_bytes;
-	r->facts.bad_frames = r->rx.bad_frames;
 }
 
 static void machine_gone(struct remote *r)
@@ -330,7 +331,8 @@ static bool receive(struct remote *r)
 		acknowledge_now(r->machine.line);
 		pthread_mutex_lock(&r->lock);
 		wire_rx_feed(&r->rx, buf, (size_t)n, got_frame, r);
-		copy_counts(r);
+		if (!r->dead)
+			copy_counts(r);
 		pthread_mutex_unlock(&r->lock);
 	}
 }

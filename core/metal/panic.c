@@ -83,10 +83,11 @@ static void finish(void)
 
 	for (unsigned i = 0; i < n; i++)
 		history(vms[i]);
-	serial_text("\n", 1);
-	serial_text(text, used);
+	/* The frame first: the text behind it also fills up a frame that the panic interrupted. */
 	if (session_hook)
 		session_hook(text, used);
+	serial_text("\n", 1);
+	serial_text(text, used);
 	for (;;)
 		__asm__ volatile("cli\n\thlt");
 }
