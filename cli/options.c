@@ -84,7 +84,7 @@ const struct argp_option options_run[] = {
     OPT("engine", OPT_ENGINE, "NAME", "engine of the mode (emulate: interpreter)"),
     MACHINE_OPTION,
     OPT("also", OPT_ALSO, "GUEST", "type 1: one more guest under the same VMM; may be given several times"),
-    OPT("seed-fault", OPT_FAULT, "ept|msr|cr8",
+    OPT("seed-fault", OPT_FAULT, "ept|msr|cr8|root|own",
 	"type 1: leave this hole on purpose; the verdict on resource control must find it"),
     OPT("model", OPT_MODEL, "FILE", "behaviour model for simulate (default: the one beside the guest)"),
     OPT("clock", OPT_CLOCK, "virtual|host", "guest time: instructions retired, or the host's clock"),
@@ -325,7 +325,7 @@ static int set_fault(struct run_options *o, const char *arg)
 			return 0;
 		}
 	}
-	return cli_usage("--seed-fault %s: no such fault: ept, msr or cr8", arg);
+	return cli_usage("--seed-fault %s: no such fault: ept, msr, cr8, root or own", arg);
 }
 
 int options_parse(int key, char *arg, struct argp_state *state)

@@ -91,6 +91,10 @@ struct mode_ops {
 	/* Optional (NULL: vm->controls is what is in force): the controls as the hardware has them, read back from it.
 	 * *out starts as a copy of vm->controls. */
 	void (*read_controls)(struct vcpu *v, struct vm_controls *out);
+	/* Optional, for the same audit: is everything else that the processor was programmed with, and that struct
+	 * vm_controls does not know (addresses of tables and maps, intercepts of the engine's own, what an exit loads),
+	 * what this backend programs? False: no, and buf says what differs. */
+	bool (*programmed)(struct vcpu *v, char *buf, size_t n);
 	/* MODE_CAP_REMOTE only: waits for the next thing that happened to the guest. Memory that came with it is in
 	 * vm->mem already (then vm->mem_stale is false). ERR_AGAIN: vm->stop was set, and the guest stands still. */
 	enum err (*next)(struct vcpu *v, struct remote_event *ev);

@@ -36,7 +36,7 @@ struct agent_boot {
 	void (*register_vm)(struct vm *vm); /* for the panic dump; may be NULL */
 	/* Where host->log() goes while a session is on: into its frames. May be NULL. */
 	void (*set_log)(void (*sink)(void *arg, enum log_level level, const char *line), void *arg);
-	void (*off)(void);		    /* switches the machine off; returns in a test */
+	void (*off)(void); /* switches the machine off; returns in a test */
 };
 
 /* Serves until CMD_STOP, or, without a session, until every guest has ended. */

@@ -119,7 +119,7 @@ void line_post_once(
 enum err line_call(struct remote *r, struct command *c);
 struct item *line_take(struct remote *r); /* NULL: nothing; free() it */
 void line_wait_news(struct remote *r, int timeout_ms);
-void line_kick(struct remote *r);					  /* async-signal-safe */
+void line_kick(struct remote *r); /* async-signal-safe */
 /* The newest line that the VMM wrote for people, or "". Lock held. */
 const char *line_last_log(const struct remote *r, char buf[400]);
 void line_dead(struct remote *r, const char *fmt, ...) PRINTF_LIKE(2, 3); /* lock held */

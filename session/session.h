@@ -45,10 +45,10 @@ struct remote_request {
 	unsigned n;
 	const char *machine; /* as for machine_choose() */
 	enum machine_engine engine;
-	bool regs, pages;	   /* lockstep: registers at each exit, changed memory at checkpoints */
-	bool drop;		   /* host time: rather lose records than hold the guest up */
-	uint32_t checkpoint_every; /* exits; 0: only at the end */
-	uint64_t slice_ns;	   /* with several guests; 0: 10 ms */
+	bool regs, pages;	    /* lockstep: registers at each exit, changed memory at checkpoints */
+	bool drop;		    /* host time: rather lose records than hold the guest up */
+	uint32_t checkpoint_every;  /* exits; 0: only at the end */
+	uint64_t slice_ns;	    /* with several guests; 0: 10 ms */
 	struct remote_facts *facts; /* out, when remote_open() fails: what the VMM had said until then; may be NULL */
 };
 

@@ -176,7 +176,8 @@ static void other_hello(void)
 
 static void serve(void)
 {
-	struct agent_boot boot = {.host = &host_posix_ops, .put = put, .get = get, .engine = engine, .off = off, .set_log = set_log};
+	struct agent_boot boot = {
+	    .host = &host_posix_ops, .put = put, .get = get, .engine = engine, .off = off, .set_log = set_log};
 	boot.facts.memory = host_posix_ops.mem_limit();
 	snprintf(boot.facts.cpu_model, sizeof boot.facts.cpu_model, "a child process");
 	snprintf(boot.facts.no_vmx, sizeof boot.facts.no_vmx, "it has no VT-x");

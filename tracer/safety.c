@@ -182,6 +182,8 @@ static bool audit_vcpu_controls(
 		vm->cfg.mode->read_controls(v, have);
 	if (!same_controls(want, have, buf, n))
 		return false;
+	if (vm->cfg.mode->programmed && !vm->cfg.mode->programmed(v, buf, n))
+		return false;
 	if (vm->cfg.mode->mode != MODE_EMULATE || v->cpu.ctl == &vm->controls)
 		return true;
 	fmt_snprintf(buf, n, "vCPU %u does not run under the machine's controls", v->id);
@@ -240,6 +242,7 @@ void safety_audit(struct vm *vm, uint64_t bound_ns, struct safety *out)
 			    ull(out->bytes >> 10),
 			    vm->cfg.mode->mode == MODE_VIRTUALIZE && vm->cfg.mode->type == VMM_TYPE_II
 				? "KVM accepted an MSR filter equal to"
+			    : vm->cfg.mode->programmed	  ? "controls, tables and host state read back are those of"
 			    : vm->cfg.mode->read_controls ? "controls read back equal"
 							  : "controls equal",
 			    vm->controls.name);

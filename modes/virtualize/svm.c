@@ -121,7 +121,7 @@ static enum err init_vcpu(struct vcpu *v, struct errmsg *why)
 	if (!x->vmcb)
 		return err_set(why, ERR_NOMEM, "AMD-V: no memory for a control block");
 	svm_program_controls(&v->vm->controls, &m->cpu, x->vmcb, m->iopm, m->msrpm);
-	x->vmcb->c.asid = 1 + processor.next_asid++ % (m->cpu.n_asids - 1);
+	x->vmcb->c.asid = x->asid = 1 + processor.next_asid++ % (m->cpu.n_asids - 1);
 	x->vmcb->c.n_cr3 = (uintptr_t)m->npt.root;
 	x->flush = true;
 	return ERR_OK;
@@ -373,6 +373,18 @@ static size_t svm_mappings(struct vm *vm, struct mode_mapping *out, size_t max)
 	return ept_list(&svm_vm(vm)->npt, out, max);
 }
 
+/* Nested page tables that the VMM does not keep: as they are now, and as they stay. */
+static void fault_root(struct vm *vm)
+{
+	uint64_t *copy = vm->cfg.host->page_alloc(PAGE_SIZE_4K); /* until the machine goes off */
+
+	if (!copy)
+		return;
+	memcpy(copy, svm_vm(vm)->npt.root, PAGE_SIZE_4K);
+	for (unsigned k = 0; k < vm->n_vcpus; k++)
+		svm_vcpu(&vm->vcpus[k])->vmcb->c.n_cr3 = (uintptr_t)copy;
+}
+
 void svm_seed_fault(struct vm *vm, enum bundle_fault f)
 {
 	struct svm_vm *m = svm_vm(vm);
@@ -389,6 +401,14 @@ void svm_seed_fault(struct vm *vm, enum bundle_fault f)
 			svm_vcpu(&vm->vcpus[k])->vmcb->c.cr_read &= (uint16_t) ~(1u << 8);
 			svm_vcpu(&vm->vcpus[k])->vmcb->c.cr_write &= (uint16_t) ~(1u << 8);
 		}
+		break;
+	case FAULT_ROOT:
+		fault_root(vm);
+		break;
+	case FAULT_OWN: /* the guest switches interrupts of the whole processor off, and reads the host's state */
+		for (unsigned k = 0; k < vm->n_vcpus; k++)
+			svm_vcpu(&vm->vcpus[k])->vmcb->c.icpt[1] &=
+			    ~(SVM_ICPT2_VMSAVE | SVM_ICPT2_STGI | SVM_ICPT2_CLGI);
 		break;
 	case FAULT_NONE:
 	case FAULT_COUNT:
@@ -418,4 +438,5 @@ const struct mode_ops mode_metal_svm_ops = {
     .kick = svm_kick,
     .mappings = svm_mappings,
     .read_controls = svm_read_controls,
+    .programmed = svm_programmed,
 };

@@ -192,3 +192,75 @@ void svm_read_controls(struct vcpu *v, struct vm_controls *out)
 		out->cr4_mask = 0;
 	read_maps(b, out);
 }
+
+/* --- And everything else that was programmed --------------------------------------------------------------------- */
+
+/* What the VMM changes while it runs: asking for an interrupt window, and the guest's own task priority. */
+#define INT_CTL_RUNNING (SVM_V_TPR_MASK | SVM_V_IRQ | SVM_V_INTR_PRIO | SVM_V_IGN_TPR)
+
+static bool same(const char *what, uint64_t want, uint64_t have, char *buf, size_t n)
+{
+	if (want == have)
+		return true;
+	fmt_snprintf(buf, n, "VMCB: %s is %#llx, and was programmed as %#llx", what, (unsigned long long)have,
+	    (unsigned long long)want);
+	return false;
+}
+
+static bool same_map(const char *what, uint64_t want, uint64_t have, size_t len, char *buf, size_t n)
+{
+	if (memcmp((const void *)(uintptr_t)want, (const void *)(uintptr_t)have, len) == 0)
+		return true;
+	fmt_snprintf(buf, n, "VMCB: the %s permission map differs from what was programmed", what);
+	return false;
+}
+
+bool svm_same_program(const struct vmcb *have, const struct vmcb *want, char *buf, size_t n)
+{
+	const struct vmcb_control *a = &want->c, *b = &have->c;
+
+	return same("intercepts of CR reads", a->cr_read, b->cr_read, buf, n) &&
+	       same("intercepts of CR writes", a->cr_write, b->cr_write, buf, n) &&
+	       same("intercepts of DR reads", a->dr_read, b->dr_read, buf, n) &&
+	       same("intercepts of DR writes", a->dr_write, b->dr_write, buf, n) &&
+	       same("intercepts of exceptions", a->exceptions, b->exceptions, buf, n) &&
+	       same("first intercept vector", a->icpt[0], b->icpt[0] & ~SVM_ICPT_VINTR, buf, n) &&
+	       same("second intercept vector", a->icpt[1], b->icpt[1], buf, n) &&
+	       same("third intercept vector", a->icpt[2], b->icpt[2], buf, n) &&
+	       same("virtual interrupt control", a->int_ctl, b->int_ctl & ~INT_CTL_RUNNING, buf, n) &&
+	       same("nested paging control", a->np_enable, b->np_enable, buf, n) &&
+	       same("N_CR3", a->n_cr3, b->n_cr3, buf, n) && same("ASID", a->asid, b->asid, buf, n) &&
+	       same("AVIC_APIC_BAR", a->avic_bar, b->avic_bar, buf, n) &&
+	       same("virtualization extensions", a->virt_ext, b->virt_ext, buf, n) &&
+	       same_map("I/O", a->iopm, b->iopm, SVM_IOPM_SIZE, buf, n) &&
+	       same_map("MSR", a->msrpm, b->msrpm, SVM_MSRPM_SIZE, buf, n);
+}
+
+/* The control block is built once more, from the profile, beside the one that the processor has. */
+bool svm_programmed(struct vcpu *v, char *buf, size_t n)
+{
+	const struct host_ops *host = v->vm->cfg.host;
+	const struct svm_vm *m = svm_vm(v->vm);
+	const struct svm_vcpu *x = svm_vcpu(v);
+	const size_t len = sizeof(struct vmcb) + SVM_IOPM_SIZE + SVM_MSRPM_SIZE;
+	uint8_t *p = host->page_alloc(len);
+	bool good;
+
+	if (!p) {
+		fmt_snprintf(buf, n, "no memory for the audit of the VMCB");
+		return false;
+	}
+	struct vmcb *want = (void *)p;
+	uint8_t *iopm = p + sizeof(*want);
+
+	svm_program_controls(&v->vm->controls, &m->cpu, want, iopm, iopm + SVM_IOPM_SIZE);
+	want->c.asid = x->asid;
+	want->c.n_cr3 = (uintptr_t)m->npt.root;
+	if (x->cr4_hidden)
+		want->c.cr_read |= 1u << 4;
+	good = same("IOPM_BASE_PA", (uintptr_t)m->iopm, x->vmcb->c.iopm, buf, n) &&
+	       same("MSRPM_BASE_PA", (uintptr_t)m->msrpm, x->vmcb->c.msrpm, buf, n) &&
+	       svm_same_program(x->vmcb, want, buf, n);
+	host->page_free(p, len);
+	return good;
+}

@@ -34,6 +34,7 @@ struct svm_vcpu {
 	bool flush;	     /* translations of this guest are stale */
 	bool tsc_set;	     /* the TSC offset was programmed */
 	uint64_t tsc_offset; /* for this offset of the guest's */
+	uint32_t asid;	     /* given to it for good */
 	uint64_t cr4_hidden; /* CR4 bits that the guest set and this processor lacks */
 };
 
@@ -68,6 +69,10 @@ void svm_resident_drop(struct vcpu *v);	 /* what the processor holds of this gue
 void svm_program_controls(
     const struct vm_controls *ctl, const struct svm_features *f, struct vmcb *b, uint8_t *iopm, uint8_t *msrpm);
 void svm_read_controls(struct vcpu *v, struct vm_controls *out);
+/* Does a control block still have what svm_program_controls() put into want? Maps are compared by what they hold:
+ * have's with those that want points to. False: no; buf names what differs. */
+bool svm_same_program(const struct vmcb *have, const struct vmcb *want, char *buf, size_t n);
+bool svm_programmed(struct vcpu *v, char *buf, size_t n); /* mode_ops.programmed */
 
 /* svm_exit.c: the exit that the VMCB describes, in neutral form. */
 enum err svm_explain_exit(struct vcpu *v, struct vm_exit *e);

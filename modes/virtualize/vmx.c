@@ -386,4 +386,5 @@ const struct mode_ops mode_metal_vmx_ops = {
     .kick = vmx_kick,
     .mappings = vmx_mappings,
     .read_controls = vmx_read_controls,
+    .programmed = vmx_programmed,
 };

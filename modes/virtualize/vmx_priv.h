@@ -73,6 +73,7 @@ void vmx_forget(struct vmx_vcpu *x); /* before its VMCS is freed */
 /* vmx_vmcs.c */
 enum err vmx_program(struct vmx_vcpu *x, struct errmsg *why) MUST_CHECK; /* of a current VMCS */
 void vmx_read_controls(struct vcpu *v, struct vm_controls *out);
+bool vmx_programmed(struct vcpu *v, char *buf, size_t n); /* mode_ops.programmed */
 void vmx_set_tsc(struct vmx_vcpu *x);
 
 /* vmx_state.c */

@@ -239,6 +239,77 @@ void vmx_read_controls(struct vcpu *v, struct vm_controls *out)
 		memcpy(out->msr_bitmap, (const void *)(uintptr_t)vmread(VMCS_MSR_BITMAP), PAGE_SIZE_4K);
 }
 
+/* A field, what it must hold, and the bits that the VMM or the processor change while the guest runs. */
+struct programmed_field {
+	uint32_t field;
+	uint64_t want, changing;
+};
+
+static bool same_fields(const struct programmed_field *f, size_t count, char *buf, size_t n)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint64_t have = vmread(f[i].field) & ~f[i].changing;
+
+		if (have == (f[i].want & ~f[i].changing))
+			continue;
+		fmt_snprintf(buf, n, "VMCS: \"%s\" is %#llx, and was programmed as %#llx", vmcs_field_name(f[i].field),
+		    (unsigned long long)have, (unsigned long long)(f[i].want & ~f[i].changing));
+		return false;
+	}
+	return true;
+}
+
+/* The bitmaps and the VPID, where the controls use them: without them the field is not looked at. */
+static bool same_used(const struct program *p, char *buf, size_t n)
+{
+	const struct vmx_vm *vx = vmx_vm_of(p->x->v->vm);
+	const uint64_t io = (uintptr_t)vx->io_bitmaps;
+	const struct programmed_field msr[] = {{VMCS_MSR_BITMAP, (uintptr_t)vx->msr_bitmap, 0}};
+	const struct programmed_field ports[] = {{VMCS_IO_BITMAP_A, io, 0}, {VMCS_IO_BITMAP_B, io + PAGE_SIZE_4K, 0}};
+	const struct programmed_field vpid[] = {{VMCS_VPID, p->x->vpid, 0}};
+
+	return (!(p->value[VMX_CTL_PROC] & PROC_MSR_BITMAPS) || same_fields(msr, 1, buf, n)) &&
+	       (!(p->value[VMX_CTL_PROC] & PROC_IO_BITMAPS) || same_fields(ports, 2, buf, n)) &&
+	       (!(p->value[VMX_CTL_PROC2] & PROC2_VPID) || same_fields(vpid, 1, buf, n));
+}
+
+bool vmx_programmed(struct vcpu *v, char *buf, size_t n)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+	struct program p = {.x = x, .want = &v->vm->controls};
+	struct errmsg why = {{0}};
+
+	vmx_make_current(x);
+	if (fit_all(&p, &why) != ERR_OK) {
+		fmt_snprintf(buf, n, "%s", why.text);
+		return false;
+	}
+	const struct programmed_field fields[] = {
+	    {VMCS_PIN_CONTROLS, p.value[VMX_CTL_PIN], 0},
+	    {VMCS_PROC_CONTROLS, p.value[VMX_CTL_PROC], PROC_INTERRUPT_WINDOW},
+	    {VMCS_PROC2_CONTROLS, p.value[VMX_CTL_PROC2], 0},
+	    {VMCS_EXIT_CONTROLS, p.value[VMX_CTL_EXIT], 0},
+	    {VMCS_ENTRY_CONTROLS, p.value[VMX_CTL_ENTRY], ENTRY_IA32E},
+	    {VMCS_CR3_TARGET_COUNT, 0, 0},
+	    {VMCS_EXIT_MSR_STORE_COUNT, 0, 0},
+	    {VMCS_EXIT_MSR_LOAD_COUNT, 0, 0},
+	    {VMCS_ENTRY_MSR_LOAD_COUNT, 0, 0},
+	    {VMCS_VMCS_LINK, UINT64_MAX, 0},
+	    {VMCS_EPTP, vmx_vm_of(v->vm)->eptp, 0},
+	    {VMCS_CR0_MASK, p.want->cr0_mask | x->cr0_more, 0},
+	    {VMCS_CR4_MASK, p.want->cr4_mask | x->cr4_more, 0},
+	    {VMCS_HOST_CR0, cpu_read_cr0(), 0},
+	    {VMCS_HOST_CR3, cpu_read_cr3(), 0},
+	    {VMCS_HOST_CR4, cpu_read_cr4(), 0},
+	    {VMCS_HOST_EFER, cpu_rdmsr(MSR_EFER), 0},
+	    {VMCS_HOST_GDTR_BASE, vmx_gdt_base(), 0},
+	    {VMCS_HOST_IDTR_BASE, vmx_idt_base(), 0},
+	    {VMCS_HOST_RIP, (uintptr_t)vmx_exit_point, 0},
+	};
+
+	return same_fields(fields, ARRAY_LEN(fields), buf, n) && same_used(&p, buf, n);
+}
+
 /* --- Holes made on purpose --------------------------------------------------------------------------------------- */
 
 static void fault_cr8(struct vmx_vcpu *x)
@@ -246,6 +317,26 @@ static void fault_cr8(struct vmx_vcpu *x)
 	vmx_make_current(x);
 	x->proc &= ~(PROC_CR8_LOAD_EXIT | PROC_CR8_STORE_EXIT);
 	vmwrite(VMCS_PROC_CONTROLS, x->proc);
+}
+
+/* Nested page tables that the VMM does not keep: as they are now, and as they stay. */
+static void fault_root(struct vmx_vcpu *x)
+{
+	const struct vmx_vm *vx = vmx_vm_of(x->v->vm);
+	uint64_t *copy = x->v->vm->cfg.host->page_alloc(PAGE_SIZE_4K); /* until the machine goes off */
+
+	if (!copy)
+		return;
+	memcpy(copy, vx->ept.root, PAGE_SIZE_4K);
+	vmx_make_current(x);
+	vmwrite(VMCS_EPTP, (uintptr_t)copy | (vx->eptp & (PAGE_SIZE_4K - 1)));
+}
+
+/* After an exit the VMM goes on with the memory types that the guest chose. */
+static void fault_own(struct vmx_vcpu *x)
+{
+	vmx_make_current(x);
+	vmwrite(VMCS_EXIT_CONTROLS, vmread32(VMCS_EXIT_CONTROLS) & ~EXIT_LOAD_PAT);
 }
 
 void vmx_seed_fault(struct vm *vm, enum bundle_fault fault)
@@ -263,5 +354,9 @@ void vmx_seed_fault(struct vm *vm, enum bundle_fault fault)
 		vmx_of(&vm->vcpus[i])->ept_stale = true;
 		if (fault == FAULT_CR8)
 			fault_cr8(vmx_of(&vm->vcpus[i]));
+		if (fault == FAULT_ROOT)
+			fault_root(vmx_of(&vm->vcpus[i]));
+		if (fault == FAULT_OWN)
+			fault_own(vmx_of(&vm->vcpus[i]));
 	}
 }

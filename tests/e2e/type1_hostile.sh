@@ -74,5 +74,7 @@ for e in "vmx bochs" "svm qemu"; do
 	hole "$engine" "$machine" ept "gpa 0xd0000000 is mapped, but no memory of the guest is there: it is the VMM's"
 	hole "$engine" "$machine" msr "MSR 0x1b does not exit"
 	hole "$engine" "$machine" cr8 '"CR8-load exiting" is 0'
+	hole "$engine" "$machine" root "$([ "$engine" = vmx ] && echo '"EPT pointer (EPTP)"' || echo N_CR3) is 0x"
+	hole "$engine" "$machine" own "$([ "$engine" = vmx ] && echo 'VM-exit controls" is' || echo second intercept vector is)"
 done
 finish

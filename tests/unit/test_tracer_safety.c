@@ -60,6 +60,22 @@ static int teardown(void **state)
 	return 0;
 }
 
+static bool other_program(struct vcpu *v, char *buf, size_t n)
+{
+	assert_ptr_equal(v, &vcpu);
+	strncpy(buf, "the EPTP leads elsewhere", n - 1);
+	buf[n - 1] = 0;
+	return false;
+}
+
+static bool same_program(struct vcpu *v, char *buf, size_t n)
+{
+	(void)v;
+	(void)buf;
+	(void)n;
+	return true;
+}
+
 static void violated_by(const char *what)
 {
 	struct safety s;
@@ -148,6 +164,20 @@ static void too_long_without_an_exit_is_found(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void what_else_was_programmed_counts(void **state)
+{
+	struct safety s;
+	(void)state;
+	ops.type = VMM_TYPE_I;
+	ops.programmed = same_program;
+	safety_audit(vm, 0, &s);
+	assert_int_equal(s.verdict.state, PG_HOLDS);
+	assert_non_null(strstr(s.verdict.evidence, "controls, tables and host state read back"));
+	ops.programmed = other_program;
+	violated_by("controls: the EPTP leads elsewhere");
+	ops.programmed = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +188,7 @@ int main(void)
 	    TEST(a_writable_rom_is_found),
 	    TEST(a_changed_control_is_found_by_name),
 	    TEST(another_profile_than_asked_for_is_found),
+	    TEST(what_else_was_programmed_counts),
 	    TEST(too_long_without_an_exit_is_found),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
