@@ -27,6 +27,7 @@
 #define CTL_FD 3
 #define INHERIT_FD_MIN 4 /* the machine's line stays where it is; it is never below this */
 #define CONNECT_MS 20000
+#define ASK_MS 50 /* how long a start goes on unseen after the user has given up */
 
 enum report_kind { REPORT_STARTED, REPORT_FAILED, REPORT_ENDED };
 
@@ -144,13 +145,16 @@ static int ended_within(pid_t pid, int *status, int ms)
 	return ms > 0;
 }
 
-/* The connection, or -1 when the machine ended or we did. */
-static int accept_line(int listener, int pidfd)
+/* The connection; -1: *why says what came instead. */
+static int accept_line(int listener, int pidfd, const char **why)
 {
 	struct pollfd p[] = {{listener, POLLIN, 0}, {pidfd, POLLIN, 0}, {CTL_FD, POLLIN, 0}};
-	if (poll(p, 3, CONNECT_MS) <= 0 || !(p[0].revents & POLLIN))
-		return -1;
-	return accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	int n = poll(p, 3, CONNECT_MS), s = -1;
+	if (n == 0)
+		*why = "the machine did not open its serial line within 20 seconds";
+	else if (n > 0 && p[0].revents & POLLIN && (s = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) < 0)
+		*why = "its serial line cannot be accepted";
+	return s;
 }
 
 /* Until the machine ends, then until we do. */
@@ -180,6 +184,7 @@ static void keep(const struct keeper *k, const struct keeper_spec *spec)
 {
 	unsigned port = 0;
 	int listener = -1, line = -1, status = 0;
+	const char *why = "the machine ended before it had begun";
 	if (spec->no_network)
 		leave_network();
 	if (spec->listening && (listener = listen_loopback(&port)) < 0) {
@@ -199,13 +204,11 @@ static void keep(const struct keeper *k, const struct keeper_spec *spec)
 		return;
 	}
 	if (listener >= 0) {
-		line = accept_line(listener, pidfd);
+		line = accept_line(listener, pidfd, &why);
 		close(listener);
 	}
 	if ((listener >= 0 && line < 0) || ended_within(pid, &status, listener >= 0 || spec->job ? 0 : 60)) {
-		failed(WIFEXITED(status) && WEXITSTATUS(status) == 127 ? "the program is not there"
-								       : "the machine ended before it had begun",
-		    0);
+		failed(WIFEXITED(status) && WEXITSTATUS(status) == 127 ? "the program is not there" : why, 0);
 		kill(-pid, SIGKILL);
 		(void)waitpid(pid, NULL, WNOHANG);
 		return;
@@ -315,11 +318,26 @@ enum err keeper_open(struct keeper *k, const struct keeper_spec *spec, struct er
 	return e ? e : err_set(why, ERR_IO, "%s: cannot be started: %s", k->program, strerror(errno));
 }
 
-enum err keeper_start(struct keeper *k, int *line, struct errmsg *why)
+/* False: the user gave up before the keeper had anything to say. */
+static bool wait_for_report(const struct keeper *k, bool (*stopped)(void *arg), void *arg)
+{
+	struct pollfd p = {k->ctl, POLLIN, 0};
+	while (!stopped || !stopped(arg)) {
+		int n = poll(&p, 1, stopped ? ASK_MS : -1);
+		if (n > 0 || (n < 0 && errno != EINTR))
+			return true;
+	}
+	return false;
+}
+
+enum err keeper_start(struct keeper *k, bool (*stopped)(void *arg), void *arg, int *line, struct errmsg *why)
 {
 	struct report r;
 	*line = -1;
-	if (send(k->ctl, "", 1, MSG_NOSIGNAL) != 1 || !hear(k, &r, line, 0))
+	bool sent = send(k->ctl, "", 1, MSG_NOSIGNAL) == 1;
+	if (sent && !wait_for_report(k, stopped, arg))
+		return err_set(why, ERR_AGAIN, "stopped before %s had started", k->program);
+	if (!sent || !hear(k, &r, line, 0))
 		return err_set(why, ERR_IO, "%s: the process that watches over it died", k->program);
 	if (r.kind == REPORT_FAILED)
 		return err_set(why, ERR_IO, "%s: %s", k->program, r.text);

@@ -26,6 +26,7 @@
 #define RESEND_BYTE (MS / 5) /* more for each byte: twice what it takes at 115200 baud */
 #define RESEND_MAX (2000 * MS)
 #define SILENCE (20000 * MS) /* no frame for so long, and a command unanswered: nobody is there */
+#define ASK (50 * MS) /* whether the user has stopped it */
 #define GIVE_UP (60000 * MS) /* frames come, but never the reply */
 
 uint64_t session_now_ns(void)
@@ -534,11 +535,22 @@ bool line_done(struct remote *r, struct command *c)
 	return done;
 }
 
+void line_wait_change(struct remote *r, uint64_t until)
+{
+	uint64_t soon = session_now_ns() + ASK;
+	if (soon < until)
+		until = soon;
+	const struct timespec t = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+	(void)pthread_cond_timedwait(&r->changed, &r->lock, &t);
+	if (!r->dead && remote_was_stopped(r))
+		line_dead(r, "stopped before the guests ran");
+}
+
 enum err line_wait(struct remote *r, struct command *c)
 {
 	pthread_mutex_lock(&r->lock);
 	while (!c->done)
-		pthread_cond_wait(&r->changed, &r->lock);
+		line_wait_change(r, UINT64_MAX);
 	pthread_mutex_unlock(&r->lock);
 	return c->err;
 }

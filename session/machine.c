@@ -112,10 +112,10 @@ enum err machine_start_kept(
 	if (!e && w->bulk_size)
 		e = make_bulk(m, keeper_path(&m->keeper, "bulk.img", path), w->bulk_size, why);
 	if (!e)
-		e = keeper_start(&m->keeper, &line, why);
+		e = keeper_start(&m->keeper, w->stopped, w->arg, &line, why);
 	if (line >= 0)
 		m->line = line;
-	if (e) {
+	if (e && e != ERR_AGAIN) {
 		char words[160];
 		machine_last_words(m, words, sizeof words);
 		if (words[0])

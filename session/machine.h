@@ -24,6 +24,7 @@ struct machine_want {
 	const char *device; /* of --machine, when it is none of the names in the table */
 	/* Writes the boot disk; called when its directory is there. */
 	enum err (*make_disk)(void *arg, const char *path, struct errmsg *why);
+	bool (*stopped)(void *arg); /* has the user given up? asked while the machine starts */
 	void *arg;
 };
 

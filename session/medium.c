@@ -216,7 +216,7 @@ static enum err run_mkrescue(const void *bundle, size_t len, const char *path, s
 		return e;
 	e = put_files(k.dir, bundle, len, why);
 	if (!e)
-		e = keeper_start(&k, &line, why);
+		e = keeper_start(&k, NULL, NULL, &line, why);
 	while (!e && !keeper_machine_ended(&k))
 		(void)poll(&(struct pollfd){k.ctl, POLLIN, 0}, 1, 1000);
 	if (!e && k.wait_status != 0)

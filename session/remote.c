@@ -67,6 +67,20 @@ static enum err make_disk(void *arg, const char *path, struct errmsg *why)
 	return medium_disk(path, r->bundle, r->bundle_len, why);
 }
 
+/* Ctrl-C and --timeout set it in every mirror. Asked until the guests run; then each driver asks its own. */
+bool remote_was_stopped(const struct remote *r)
+{
+	for (unsigned i = 0; r->request && i < r->request->n; i++)
+		if (r->request->guests[i].vm->stop)
+			return true;
+	return false;
+}
+
+static bool was_stopped(void *arg)
+{
+	return remote_was_stopped(arg);
+}
+
 static enum err check_request(const struct remote_request *q, struct errmsg *why)
 {
 	if (q->n == 0 || q->n > BUNDLE_VMS_MAX)
@@ -87,6 +101,7 @@ static enum err start_machine(struct remote *r, const struct remote_request *q, 
 	    .memory = memory_of(q),
 	    .device = q->machine,
 	    .make_disk = make_disk,
+	    .stopped = was_stopped,
 	    .arg = r};
 	enum err e = machine_choose(q->machine, &r->want, &ops, f, why);
 	if (e)
@@ -102,10 +117,9 @@ static enum err start_machine(struct remote *r, const struct remote_request *q, 
 static bool wait_flag(struct remote *r, const bool *flag, uint64_t ns)
 {
 	uint64_t until = session_now_ns() + ns;
-	const struct timespec t = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
 	pthread_mutex_lock(&r->lock);
 	while (!*flag && !r->dead && session_now_ns() < until)
-		(void)pthread_cond_timedwait(&r->changed, &r->lock, &t);
+		line_wait_change(r, until);
 	bool is = *flag;
 	pthread_mutex_unlock(&r->lock);
 	return is;
@@ -228,6 +242,7 @@ enum err remote_open(const struct remote_request *q, struct remote **out, struct
 		return err_set(why, ERR_NOMEM, "no memory for a session");
 	}
 	r->rec = rec;
+	r->request = q;
 	r->machine = (struct machine_run){.line = -1, .bulk = -1};
 	e = start_machine(r, q, why);
 	if (!e)
@@ -240,6 +255,10 @@ enum err remote_open(const struct remote_request *q, struct remote **out, struct
 		bind_mirrors(r, q);
 		e = start_guests(r, why);
 	}
+	if (e && remote_was_stopped(r))
+		e = err_set(why, ERR_AGAIN, "%s before the guests ran",
+		    q->guests[0].vm->stop == END_TIMEOUT ? "the time limit was over" : "stopped");
+	r->request = NULL;
 	if (e) {
 		if (q->facts && r->thread_runs)
 			remote_facts(r, q->facts);

@@ -69,6 +69,7 @@ struct mirror {
 };
 
 struct remote {
+	const struct remote_request *request; /* while it opens */
 	struct remote_facts facts; /* lock */
 	struct machine_run machine;
 	struct machine_want want;
@@ -105,6 +106,7 @@ struct remote {
 };
 
 uint64_t session_now_ns(void);
+bool remote_was_stopped(const struct remote *r); /* before its guests ran */
 
 /* line.c */
 enum err line_start(struct remote *r, struct errmsg *why) MUST_CHECK;
@@ -112,6 +114,8 @@ void line_stop(struct remote *r);
 void line_post(struct remote *r, struct command *c); /* done is set, news is raised */
 bool line_done(struct remote *r, struct command *c);
 enum err line_wait(struct remote *r, struct command *c);
+/* Until something changed, or a while passed, or until; what the user has stopped dies here. Lock held. */
+void line_wait_change(struct remote *r, uint64_t until);
 /* A command that nobody waits for. */
 void line_post_once(
     struct remote *r, uint8_t vm, enum remote_cmd op, const uint64_t arg[3], const void *data, size_t n);

@@ -99,4 +99,12 @@ if [ -e "$metal/bootsect.bin" ]; then
 		env VMSCOPE_METAL="$work/broken" "$VMSCOPE" run hello --mode emulate --type 1
 	nothing_left 'after a failure to boot'
 fi
+
+# A machine that starts and never speaks: who gives up does not wait for it.
+mkdir "$work/mute"
+printf '#!/bin/sh\nexec sleep 100\n' >"$work/mute/bochs"
+chmod +x "$work/mute/bochs"
+one_line 'a machine that never speaks, and a time limit: one line' 4 timeout 10 \
+	env PATH="$work/mute:$PATH" "$VMSCOPE" run hello --mode emulate --type 1 --machine bochs --timeout 1
+nothing_left 'after a start that was given up'
 finish

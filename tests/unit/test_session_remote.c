@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -425,6 +426,23 @@ static void a_device_that_is_not_there(void **state)
 	assert_int_equal(remote_open(&request, &remote, &why), ERR_NOENT);
 }
 
+/* A pty that nobody answers on; the second one would wait for 20 seconds. */
+static void who_gives_up_need_not_wait_for_a_silent_line(void **state)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	(void)state;
+	assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	add_guest(0, cpuid_guest, sizeof cpuid_guest);
+	request.machine = ptsname(master);
+	vm_timeout(side[0].vm);
+	assert_int_equal(remote_open(&request, &remote, &why), ERR_AGAIN);
+	assert_string_equal(why.text, "the time limit was over before the guests ran");
+	vm_stop(side[0].vm);
+	assert_int_equal(remote_open(&request, &remote, &why), ERR_AGAIN);
+	assert_string_equal(why.text, "stopped before the guests ran");
+	close(master);
+}
+
 static void a_bundle_is_what_the_vmm_checks(void **state)
 {
 	const struct machine_facts f = {.tsc_hz = 12345};
@@ -472,6 +490,7 @@ int main(void)
 	    T(a_panic_is_said_with_its_first_line),
 	    T(records_that_make_no_sense_end_the_run),
 	    T(a_device_that_is_not_there),
+	    T(who_gives_up_need_not_wait_for_a_silent_line),
 	    T(a_bundle_is_what_the_vmm_checks),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
