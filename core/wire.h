@@ -13,12 +13,18 @@
  * All numbers are little-endian. The line may drop, change and insert bytes: a receiver looks for the next good header,
  * counts what it skipped as noise, and counts the numbers that are missing in seq as lost frames. Nothing is sent twice
  * here; whoever needs an answer asks again (core/remote.h). CRC-32 as in IEEE 802.3.
+ *
+ * A VMM that polls a UART of 16 bytes looks at it once a time slice. On such a line (no second disk) and once guests
+ * run, the session sends the byte WIRE_WAKE, waits for WIRE_WAKE_NS, and then speaks; the VMM listens from that byte
+ * on.
  */
 #ifndef VMSCOPE_CORE_WIRE_H
 #define VMSCOPE_CORE_WIRE_H
 
 #include "core/types.h"
 
+#define WIRE_WAKE 0x00u
+#define WIRE_WAKE_NS 25000000ull /* longer than a slice */
 #define WIRE_HEADER 16u
 #define WIRE_PAYLOAD_MAX 8192u
 #define WIRE_FRAME_MAX (WIRE_HEADER + WIRE_PAYLOAD_MAX + 4u)

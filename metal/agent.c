@@ -6,6 +6,7 @@
 #include "core/lib.h"
 #include "core/machine.h"
 
+#define QUIET_NS 300000ull	  /* between two frames: a byte takes 87 us at 115200 baud */
 #define POLL_BYTES 4096u	  /* taken from the line at a time */
 #define ASK_AGAIN_NS 250000000ull /* a question without an answer is asked again */
 #define LOAD_MAX (512ull << 20)
@@ -381,16 +382,34 @@ static void execute(struct agent *a)
 	send_reply(a, in.vm);
 }
 
+/* -1: none. A UART's FIFO is full after 1.4 ms, so no guest goes on once somebody has begun to speak. */
+static int next_byte(struct agent *a, uint64_t patience)
+{
+	const struct host_ops *host = a->boot->host;
+	int byte = a->boot->get();
+
+	if (byte >= 0 || patience == 0 || !a->started || a->bulk_buf)
+		return byte;
+	for (uint64_t until = host->now_ns() + patience; byte < 0 && host->now_ns() < until;)
+		byte = a->boot->get();
+	return byte;
+}
+
 void agent_poll(struct agent *a)
 {
 	int byte;
+	uint64_t patience = 0;
 
-	for (unsigned n = 0; n < POLL_BYTES && (byte = a->boot->get()) >= 0; n++) {
+	for (unsigned n = 0; n < POLL_BYTES && (byte = next_byte(a, patience)) >= 0; n++) {
 		const uint8_t b = (uint8_t)byte;
 
+		if (patience == 0)
+			patience = 2 * WIRE_WAKE_NS;
 		wire_rx_feed(&a->rx, &b, 1, got_frame, a);
-		if (a->inbox.len)
+		if (a->inbox.len) {
 			execute(a);
+			patience = QUIET_NS;
+		}
 	}
 }
 

@@ -35,8 +35,8 @@ struct keeper {
 
 /* The private directory, empty, and the keeper, which waits: from here on nothing of ours can be left behind. */
 enum err keeper_open(struct keeper *k, const struct keeper_spec *spec, struct errmsg *why) MUST_CHECK;
-/* Starts the machine. *line is the accepted connection when spec->listening, else -1. stopped(arg), asked meanwhile (NULL:
- * never): has the user given up? then ERR_AGAIN. */
+/* Starts the machine. *line is the accepted connection when spec->listening, else -1. stopped(arg), asked meanwhile
+ * (NULL: never): has the user given up? then ERR_AGAIN. */
 enum err keeper_start(
     struct keeper *k, bool (*stopped)(void *arg), void *arg, int *line, struct errmsg *why) MUST_CHECK;
 /* Has the machine ended? Never waits. */

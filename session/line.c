@@ -26,7 +26,7 @@
 #define RESEND_BYTE (MS / 5) /* more for each byte: twice what it takes at 115200 baud */
 #define RESEND_MAX (2000 * MS)
 #define SILENCE (20000 * MS) /* no frame for so long, and a command unanswered: nobody is there */
-#define ASK (50 * MS) /* whether the user has stopped it */
+#define ASK (50 * MS)	     /* whether the user has stopped it */
 #define GIVE_UP (60000 * MS) /* frames come, but never the reply */
 
 uint64_t session_now_ns(void)
@@ -76,9 +76,19 @@ static void put(void *arg, const void *p, size_t n)
 	r->out_n += n;
 }
 
-static void flush(struct remote *r)
+/* A VMM that is asked questions listens all the time. */
+static void wake_up(struct remote *r, enum remote_cmd op, uint64_t now)
 {
-	while (r->out_n) {
+	static const uint8_t wake = WIRE_WAKE;
+	if (r->machine.kept || !r->guests_started || op == CMD_ANSWER || r->out_n)
+		return;
+	(void)!write(r->machine.line, &wake, 1);
+	r->hold_until_ns = now + WIRE_WAKE_NS;
+}
+
+static void flush(struct remote *r, uint64_t now)
+{
+	while (r->out_n && now >= r->hold_until_ns) {
 		ssize_t n = write(r->machine.line, r->out, r->out_n);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -102,6 +112,7 @@ static void send_command(struct remote *r, struct command *c, uint64_t now)
 	m.head = c->head;
 	if (c->n)
 		memcpy(m.data, c->data, c->n);
+	wake_up(r, c->head.op, now);
 	wire_send(&r->tx, MSG_CMD, c->vm, &m, sizeof m.head + c->n);
 	if (!c->tries++) {
 		c->sent_ns = now;
@@ -390,6 +401,8 @@ static void check_reply(struct remote *r, uint64_t now)
 
 static int next_timeout(const struct remote *r, uint64_t now)
 {
+	if (r->out_n && r->hold_until_ns > now)
+		return (int)((r->hold_until_ns - now) / MS) + 1;
 	if (!r->current)
 		return 1000;
 	return r->current->again_ns > now ? (int)((r->current->again_ns - now) / MS) + 1 : 0;
@@ -411,9 +424,10 @@ static void *line_thread(void *arg)
 		pthread_mutex_unlock(&r->lock);
 		if (closing)
 			return NULL;
-		flush(r);
+		flush(r, now);
 		struct pollfd p[] = {{r->wake, POLLIN, 0},
-		    {open ? r->machine.line : -1, (short)(POLLIN | (r->out_n ? POLLOUT : 0)), 0},
+		    {open ? r->machine.line : -1, (short)(POLLIN | (r->out_n && now >= r->hold_until_ns ? POLLOUT : 0)),
+			0},
 		    {r->machine.kept && open ? r->machine.keeper.ctl : -1, POLLIN, 0}};
 		if (poll(p, 3, timeout) < 0 && errno != EINTR)
 			return NULL;

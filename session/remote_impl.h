@@ -70,7 +70,7 @@ struct mirror {
 
 struct remote {
 	const struct remote_request *request; /* while it opens */
-	struct remote_facts facts; /* lock */
+	struct remote_facts facts;	      /* lock */
 	struct machine_run machine;
 	struct machine_want want;
 	uint8_t *bundle;
@@ -96,6 +96,7 @@ struct remote {
 	struct wire_tx tx;
 	uint8_t *out; /* bytes for the line that it did not take yet */
 	size_t out_n, out_cap;
+	uint64_t hold_until_ns; /* the VMM is waking up */
 
 	/* stream.c */
 	uint8_t *rec; /* REC_BUF */

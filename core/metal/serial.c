@@ -1,7 +1,8 @@
 /*
  * COM1, a 16550 UART at 115200 baud, polled: the VMM's line to a person or to the hosted program. No interrupts: the
- * VMM looks when it has time, and the 16-byte FIFO of the chip bridges short absences. Every wait has a bound, since a
- * machine may have no COM1 at all (it reads as FFh), or a line on which nobody takes the bytes.
+ * VMM looks when it has time, also while it sends, and the 16-byte FIFO of the chip bridges absences of a millisecond.
+ * Every wait has a bound, since a machine may have no COM1 at all (it reads as FFh), or a line on which nobody takes
+ * the bytes.
  */
 #include "core/metal/metal_priv.h"
 
@@ -16,8 +17,11 @@ enum { DATA, IER, FCR, LCR, MCR, LSR, DLL = DATA, DLM = IER };
 #define FIFO 16u
 /* Reads of the line status; a FIFO drains in 1.4 ms, and a port read takes about 1 us on hardware. */
 #define PATIENCE 2000000u
+#define INBOX 4096u /* a power of two; twice the longest command */
 
 static bool present, stuck;
+static uint8_t inbox[INBOX];
+static unsigned inbox_in, inbox_out; /* counts of bytes */
 uint64_t serial_dropped;
 
 static uint8_t reg_read(unsigned r)
@@ -42,11 +46,21 @@ void serial_init(void)
 	present = reg_read(LSR) != 0xff;
 }
 
+/* Both directions go on at once, so whoever waits for the one empties the other. Returns the line status. */
+static uint8_t take_input(void)
+{
+	uint8_t lsr = reg_read(LSR);
+
+	for (; (lsr & LSR_DATA) && inbox_in - inbox_out < INBOX; lsr = reg_read(LSR))
+		inbox[inbox_in++ % INBOX] = reg_read(DATA);
+	return lsr;
+}
+
 /* False: the transmitter did not get empty in time. After that only one look is spent until it moves again. */
 static bool wait_empty(void)
 {
 	for (unsigned i = 0; i < PATIENCE; i++) {
-		if (reg_read(LSR) & LSR_THR_EMPTY) {
+		if (take_input() & LSR_THR_EMPTY) {
 			stuck = false;
 			return true;
 		}
@@ -92,5 +106,7 @@ void serial_text(const void *p, size_t n)
 
 int serial_get(void)
 {
-	return present && (reg_read(LSR) & LSR_DATA) ? reg_read(DATA) : -1;
+	if (present && inbox_in == inbox_out)
+		(void)take_input();
+	return inbox_in != inbox_out ? inbox[inbox_out++ % INBOX] : -1;
 }
