@@ -223,6 +223,17 @@ static void check_machines(json_t *list)
 	}
 }
 
+/* On bare metal the engine is the chosen machine's. */
+static const char *engine_here(const struct mode_ops *ops)
+{
+	struct machine_facts f = {0};
+	struct errmsg why;
+	if (!(ops->caps & MODE_CAP_REMOTE) || ops->mode != MODE_VIRTUALIZE ||
+	    remote_probe(ops->mode, NULL, ENGINE_ANY, &f, &why))
+		return ops->engine;
+	return f.vmx ? "vmx" : "svm";
+}
+
 static void check_backends(json_t *list)
 {
 	size_t n;
@@ -233,7 +244,7 @@ static void check_backends(json_t *list)
 		enum err e = all[i]->probe(&host_posix_ops, &why);
 		backend_label(all[i]->mode, all[i]->type, label, sizeof label);
 		json_array_append_new(list, finding(label, !e,
-						!e	      ? all[i]->engine
+						!e	      ? engine_here(all[i])
 						: why.text[0] ? why.text
 							      : err_sentence(e)));
 	}

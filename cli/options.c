@@ -84,7 +84,7 @@ const struct argp_option options_run[] = {
     OPT("engine", OPT_ENGINE, "NAME", "engine of the mode (emulate: interpreter)"),
     MACHINE_OPTION,
     OPT("also", OPT_ALSO, "GUEST", "type 1: one more guest under the same VMM; may be given several times"),
-    OPT("seed-fault", OPT_FAULT, "ept|msr|cr8|root|own",
+    OPT("seed-fault", OPT_FAULT, "ept|msr|cr8|root|own|idt",
 	"type 1: leave this hole on purpose; the verdict on resource control must find it"),
     OPT("model", OPT_MODEL, "FILE", "behaviour model for simulate (default: the one beside the guest)"),
     OPT("clock", OPT_CLOCK, "virtual|host", "guest time: instructions retired, or the host's clock"),
@@ -100,7 +100,7 @@ const struct argp_option options_compare[] = {
     MACHINE_OPTION,
     OPT("model", OPT_MODEL, "FILE", "behaviour model for simulate (default: the one beside the guest)"),
     OPT("dominant", OPT_DOMINANT, "SHARE", "share of direct instructions that efficiency asks for (0.9)"),
-    OPT("lockstep", OPT_LOCKSTEP, "exit|insn", "compare /dev/kvm exit by exit, or instruction by instruction"),
+    OPT("lockstep", OPT_LOCKSTEP, "exit|insn", "compare exit by exit, or (/dev/kvm only) instruction by instruction"),
     GUEST_OPTIONS,
     {0},
 };
@@ -325,7 +325,7 @@ static int set_fault(struct run_options *o, const char *arg)
 			return 0;
 		}
 	}
-	return cli_usage("--seed-fault %s: no such fault: ept, msr, cr8, root or own", arg);
+	return cli_usage("--seed-fault %s: no such fault: ept, msr, cr8, root, own or idt", arg);
 }
 
 int options_parse(int key, char *arg, struct argp_state *state)

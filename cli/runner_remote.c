@@ -191,10 +191,10 @@ void runner_remote_decide(struct run *run)
 	r->safety.mappings = m->safety.mappings;
 	r->safety.bytes = m->safety.bytes;
 	r->safety.longest_ns = m->safety.longest_ns;
-	if (m->vmm_fnv_before != m->vmm_fnv_after) {
+	if (m->vmm_hash_before != m->vmm_hash_after) {
 		r->safety.verdict.state = PG_VIOLATED;
 		snprintf(r->safety.verdict.evidence, sizeof r->safety.verdict.evidence,
-		    "memory: the VMM's own code or constants changed while the guest ran");
+		    "memory: the VMM's own code, constants, descriptor tables or page tables changed while the guest ran");
 	}
 	r->stats->lost += m->lost;
 	decide_efficiency(run, m);

@@ -12,7 +12,7 @@
 
 const char *bundle_fault_name(enum bundle_fault f)
 {
-	static const char *const names[FAULT_COUNT] = {"none", "ept", "msr", "cr8", "root", "own"};
+	static const char *const names[FAULT_COUNT] = {"none", "ept", "msr", "cr8", "root", "own", "idt"};
 
 	return (unsigned)f < FAULT_COUNT ? names[f] : "unknown";
 }

@@ -30,8 +30,8 @@ enum bundle_flags {
 };
 
 /* Holes made on purpose, to see the verdict on resource control find them. */
-enum bundle_fault { FAULT_NONE, FAULT_EPT, FAULT_MSR, FAULT_CR8, FAULT_ROOT, FAULT_OWN, FAULT_COUNT };
-const char *bundle_fault_name(enum bundle_fault f); /* "none", "ept", "msr", "cr8", "root", "own" */
+enum bundle_fault { FAULT_NONE, FAULT_EPT, FAULT_MSR, FAULT_CR8, FAULT_ROOT, FAULT_OWN, FAULT_IDT, FAULT_COUNT };
+const char *bundle_fault_name(enum bundle_fault f); /* "none", "ept", "msr", "cr8", "root", "own", "idt" */
 
 struct bundle_vm {
 	char name[64];	   /* the guest, for people and traces */

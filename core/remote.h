@@ -77,7 +77,7 @@ struct msg_end {
 	uint64_t guest_ticks, vmm_ticks;     /* TSC: inside the guest, outside */
 	uint64_t world_switches;	     /* entries that another guest had been before */
 	uint64_t phase_ticks[PHASE_COUNT];
-	uint64_t vmm_fnv_before, vmm_fnv_after; /* code and constants of the VMM */
+	uint64_t vmm_hash_before, vmm_hash_after; /* its code, constants, descriptor tables and page tables */
 	struct {
 		uint32_t state; /* enum pg_state */
 		uint32_t pad;

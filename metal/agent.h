@@ -30,9 +30,8 @@ struct agent_boot {
 	const char *(*memory_owner)(const void *p);
 	/* The session's word on the tick rate of host->cycles(); may be NULL. */
 	void (*set_tick_rate)(uint64_t hz);
-	/* The VMM's code and constants: they must be the same at the end; image_len 0: nothing to look at. */
-	const void *image;
-	size_t image_len;
+	/* One number for all of the VMM that must be the same at the end; NULL: nothing is looked at. */
+	uint64_t (*fixed_hash)(void);
 	void (*register_vm)(struct vm *vm); /* for the panic dump; may be NULL */
 	/* Where host->log() goes while a session is on: into its frames. May be NULL. */
 	void (*set_log)(void (*sink)(void *arg, enum log_level level, const char *line), void *arg);

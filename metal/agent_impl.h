@@ -91,7 +91,7 @@ struct agent {
 	struct agent_guest guests[BUNDLE_VMS_MAX];
 	unsigned n_guests, current;
 	struct agent_guest *last_run;
-	uint64_t image_fnv;
+	uint64_t fixed_hash; /* before the guests ran */
 };
 
 /* guests.c */

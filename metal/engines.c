@@ -53,6 +53,8 @@ const struct mode_ops *engine_find(enum vmm_mode mode, uint32_t engine, struct e
 
 void engine_seed_fault(struct vm *vm, enum bundle_fault fault)
 {
+	if (fault == FAULT_IDT)
+		metal_spoil_idt();
 	if (vm->cfg.mode == &mode_metal_vmx_ops)
 		vmx_seed_fault(vm, fault);
 	if (vm->cfg.mode == &mode_metal_svm_ops)

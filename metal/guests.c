@@ -98,7 +98,7 @@ enum err guests_create(struct agent *a, struct errmsg *why)
 		if (!a->bulk_buf)
 			return err_set(why, ERR_NOMEM, "no memory for the record buffer");
 	}
-	a->image_fnv = agent_hash(boot->image, boot->image_len);
+	a->fixed_hash = boot->fixed_hash ? boot->fixed_hash() : 0;
 	a->n_guests = a->bundle->n_vms;
 	for (unsigned i = 0; i < a->n_guests; i++) {
 		struct agent_guest *g = &a->guests[i];
@@ -167,8 +167,8 @@ void guest_report(struct agent_guest *g)
 		m->has_screen = machine_screen(vm, m->screen);
 	}
 	m->lost = g->slots ? ring_lost(&g->ring) : 0;
-	m->vmm_fnv_before = a->image_fnv;
-	m->vmm_fnv_after = agent_hash(a->boot->image, a->boot->image_len);
+	m->vmm_hash_before = a->fixed_hash;
+	m->vmm_hash_after = a->boot->fixed_hash ? a->boot->fixed_hash() : 0;
 }
 
 void guest_send_end(struct agent_guest *g)

@@ -90,7 +90,7 @@ static void run_agent(void)
 	agent.register_vm = metal_register_vm;
 	agent.set_log = metal_set_log;
 	agent.off = off;
-	metal_image(&agent.image, &agent.image_len);
+	agent.fixed_hash = metal_fixed_hash;
 	fill_facts(&agent.facts);
 	agent_main(&agent);
 }

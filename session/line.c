@@ -315,7 +315,7 @@ static void machine_gone(struct remote *r)
 	if (r->bye)
 		line_dead(r, "the machine was switched off");
 	else
-		line_dead(r, "the machine (%s) ended %s%s%s", r->facts.machine.name,
+		line_dead(r, "the machine (%s) ended %s%s%s", r->machine.kept ? r->facts.machine.name : r->want.device,
 		    r->hello_seen ? "in the middle of the session" : "before the VMM had started", words[0] ? ": " : "",
 		    words);
 }

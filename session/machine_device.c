@@ -43,7 +43,7 @@ static int open_unix(const char *path)
 }
 
 /* HOST:PORT */
-static int open_tcp(const char *where)
+static int open_tcp(const char *where, const char **why)
 {
 	char host[128];
 	const char *colon = strrchr(where, ':');
@@ -52,8 +52,9 @@ static int open_tcp(const char *where)
 	errno = EINVAL;
 	if (!colon || snprintf(host, sizeof host, "%.*s", (int)(colon - where), where) >= (int)sizeof host)
 		return -1;
-	if (getaddrinfo(host, colon + 1, &hints, &list)) {
-		errno = EHOSTUNREACH;
+	int r = getaddrinfo(host, colon + 1, &hints, &list);
+	if (r) {
+		*why = r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r);
 		return -1;
 	}
 	for (a = list; a && s < 0; a = a->ai_next) {
@@ -101,19 +102,19 @@ static int open_tty(const char *path)
 
 static enum err device_start(const struct machine_want *w, struct machine_run *m, struct errmsg *why)
 {
-	const char *d = w->device;
+	const char *d = w->device, *said = NULL;
 	if (strncmp(d, "unix:", 5) == 0)
 		m->line = open_unix(d + 5);
 	else if (strncmp(d, "tcp:", 4) == 0)
-		m->line = open_tcp(d + 4);
+		m->line = open_tcp(d + 4, &said);
 	else
 		m->line = open_tty(d);
-	if (m->line < 0 && errno == ENOTTY)
+	if (m->line < 0 && !said && errno == ENOTTY)
 		return err_set(why, ERR_INVAL,
 		    "--machine %s: not a serial device: give a terminal such as /dev/ttyS0, unix:PATH or tcp:HOST:PORT",
 		    d);
 	if (m->line < 0)
-		return err_set(why, ERR_NODEV, "--machine %s: cannot be opened: %s", d, strerror(errno));
+		return err_set(why, ERR_NODEV, "--machine %s: cannot be opened: %s", d, said ? said : strerror(errno));
 	return ERR_OK;
 }
 

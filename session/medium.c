@@ -44,13 +44,22 @@ bool medium_find(const char *file, char *path, size_t n)
 	return false;
 }
 
+enum err medium_missing(const char *file, struct errmsg *why)
+{
+	const char *env = getenv("VMSCOPE_METAL");
+	if (env && env[0])
+		return err_set(why, ERR_NODEV,
+		    "%s: no %s is there: VMSCOPE_METAL names a folder with the bare-metal image", env, file);
+	return err_set(why, ERR_NODEV, "the bare-metal image is not built: %s is missing: make metal", file);
+}
+
 static enum err read_part(const char *file, uint8_t **data, size_t *len, struct errmsg *why)
 {
 	char path[PATH_MAX_];
 	struct stat st;
 	*data = NULL;
 	if (!medium_find(file, path, sizeof path))
-		return err_set(why, ERR_NODEV, "the bare-metal image is not built: %s is missing: make metal", file);
+		return medium_missing(file, why);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	bool good = fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 && (*data = malloc((size_t)st.st_size)) != NULL;
 	*len = good ? (size_t)st.st_size : 0;

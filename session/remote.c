@@ -29,8 +29,10 @@ enum err remote_probe(
 	enum err e = machine_choose(machine, &want, &ops, f, why);
 	if (e || ops == &machine_device_ops)
 		return e;
-	if (!medium_find("vmscope-metal.bin", path, sizeof path) || !medium_find("bootsect.bin", path, sizeof path))
-		return err_set(why, ERR_NODEV, "the bare-metal image is not built: make metal");
+	static const char *const files[] = {"vmscope-metal.bin", "bootsect.bin"};
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		if (!medium_find(files[i], path, sizeof path))
+			return medium_missing(files[i], why);
 	return ERR_OK;
 }
 

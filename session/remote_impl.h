@@ -146,6 +146,7 @@ enum err bundle_build(const struct remote_request *q, const struct machine_facts
     uint8_t **out, size_t *len, struct errmsg *why) MUST_CHECK;
 
 /* medium.c */
+enum err medium_missing(const char *file, struct errmsg *why); /* ERR_NODEV, in words */
 enum err medium_disk(const char *path, const void *bundle, size_t len, struct errmsg *why) MUST_CHECK;
 
 #endif

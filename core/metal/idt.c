@@ -127,7 +127,8 @@ void metal_tables(struct metal_tables *out)
 	    .idt_base = metal_hpa(idt),
 	    .tss_base = metal_hpa(&tss),
 	    .gdt_limit = sizeof(gdt) - 1,
-	    .idt_limit = sizeof(idt) - 1};
+	    .idt_limit = sizeof(idt) - 1,
+	    .tss_limit = sizeof(tss) - 1};
 }
 
 void metal_set_irq_handler(unsigned vector, void (*handler)(void))

@@ -119,9 +119,3 @@ const char *metal_owner(const void *addr)
 		return "bundle";
 	return memory_is_ram(metal_hpa(p)) && metal_hpa(p) >= MIB ? "heap" : NULL;
 }
-
-void metal_image(const void **start, size_t *len)
-{
-	*start = metal_text_start;
-	*len = (size_t)(metal_rodata_end - metal_text_start);
-}

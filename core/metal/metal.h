@@ -22,7 +22,7 @@ extern const struct host_ops host_metal_ops; /* host.c */
 
 struct metal_tables {
 	uint64_t gdt_base, idt_base, tss_base;
-	uint16_t gdt_limit, idt_limit;
+	uint16_t gdt_limit, idt_limit, tss_limit;
 };
 void metal_tables(struct metal_tables *out);
 
@@ -51,7 +51,10 @@ uint64_t metal_slice_timer_fired(void); /* how often it did */
 /* What of the VMM's own is at p: "code", "constants", "data", "stack", "heap", "bundle".
  * NULL: memory of a guest, or none of ours. */
 const char *metal_owner(const void *p);
-void metal_image(const void **start, size_t *len); /* code and constants: never written */
+
+/* fixed.c: one number for all of the VMM that must not change while guests run; and a change, for the test of it. */
+uint64_t metal_fixed_hash(void);
+void metal_spoil_idt(void);
 
 /* panic.c: says what happened on the line, with the last exits of each VM that was registered, and stops. */
 void metal_panic(const char *fmt, ...) PRINTF_LIKE(1, 2) __attribute__((noreturn));

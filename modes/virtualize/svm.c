@@ -410,6 +410,7 @@ void svm_seed_fault(struct vm *vm, enum bundle_fault f)
 			svm_vcpu(&vm->vcpus[k])->vmcb->c.icpt[1] &=
 			    ~(SVM_ICPT2_VMSAVE | SVM_ICPT2_STGI | SVM_ICPT2_CLGI);
 		break;
+	case FAULT_IDT: /* not the engine's */
 	case FAULT_NONE:
 	case FAULT_COUNT:
 	default:

@@ -19,7 +19,7 @@ beside() {
 	is "$label: the other guest is intact" "$(cat tests/guests/expected/witness)" "$(jq -r .console "$work/out" | head -n 1)"
 	is "$label: how it ended" "$end" "$(jq -r '.others[0].end.kind' "$work/out")"
 	is "$label: resource control, both" "holds holds" "$(jq -r '[.verdicts.safety.state, .others[0].verdicts.safety.state] | join(" ")' "$work/out")"
-	is "$label: the VMM's code and constants are unchanged" true "$(jq .session.vmm_unchanged "$work/out")"
+	is "$label: the VMM's code, constants and tables are unchanged" true "$(jq .session.vmm_unchanged "$work/out")"
 	local hash
 	hash=$(jq -r .session.memory_hash "$work/out")
 	[ -n "${quiet[$engine]:-}" ] || quiet[$engine]=$hash
@@ -75,6 +75,7 @@ for e in "vmx bochs" "svm qemu"; do
 	hole "$engine" "$machine" msr "MSR 0x1b does not exit"
 	hole "$engine" "$machine" cr8 '"CR8-load exiting" is 0'
 	hole "$engine" "$machine" root "$([ "$engine" = vmx ] && echo '"EPT pointer (EPTP)"' || echo N_CR3) is 0x"
+	hole "$engine" "$machine" idt "VMM's own code, constants, descriptor tables or page tables changed"
 	hole "$engine" "$machine" own "$([ "$engine" = vmx ] && echo 'VM-exit controls" is' || echo second intercept vector is)"
 done
 finish
