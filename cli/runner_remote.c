@@ -194,7 +194,8 @@ void runner_remote_decide(struct run *run)
 	if (m->vmm_hash_before != m->vmm_hash_after) {
 		r->safety.verdict.state = PG_VIOLATED;
 		snprintf(r->safety.verdict.evidence, sizeof r->safety.verdict.evidence,
-		    "memory: the VMM's own code, constants, descriptor tables or page tables changed while the guest ran");
+		    "memory: the VMM's own code, constants, descriptor tables or page tables changed while the guest "
+		    "ran");
 	}
 	r->stats->lost += m->lost;
 	decide_efficiency(run, m);
