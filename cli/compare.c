@@ -51,13 +51,13 @@ static void excuse_host(const struct run_result *r, struct equivalence_row *row,
 }
 
 /* What runs guest bytes elsewhere, against emulate under the same profile, exit by exit. */
-static void run_lockstep(struct comparison *c, size_t i)
+static void run_lockstep(struct comparison *c, size_t i, const struct run_options *o)
 {
 	static struct equivalence_report report;
 	struct equivalence_row *row = &c->rows[c->n_rows++];
 	struct errmsg why = {{0}};
 	row->subject = i;
-	if (runner_lockstep(c->o, c->backends[i], c->backends[c->reference], &report, &why)) {
+	if (runner_lockstep(o, c->backends[i], c->backends[c->reference], &report, &why)) {
 		row->verdict.state = PG_UNKNOWN;
 		snprintf(row->verdict.evidence, sizeof row->verdict.evidence, "no lockstep: %.400s", why.text);
 		return;
@@ -135,6 +135,8 @@ static void run_one(struct comparison *c, size_t i)
 		o.controls = NULL;
 	if (!(ops->caps & MODE_CAP_REMOTE))
 		o.machine = NULL;
+	if (!o.engine || !runner_metal_engine(ops, o.engine))
+		o.engine = NULL;
 	if (!(ops->caps & MODE_CAP_COUNTS_INSNS))
 		o.max_insns = 0;
 	const struct run_result *ref = &c->runs[c->reference];
@@ -168,7 +170,7 @@ static void run_one(struct comparison *c, size_t i)
 	if (r->ran && ref->ran && strcmp(r->backend, "svm") == 0)
 		run_classes(c, i);
 	else if (r->ran && ref->ran && !by_sequence)
-		run_lockstep(c, i);
+		run_lockstep(c, i, &o);
 }
 
 static size_t console_same(const struct run_result *a, const struct run_result *b)
@@ -277,9 +279,11 @@ static json_t *comparison_json(const struct comparison *c)
 	return json_pack("{s:o, s:o, s:o}", "guest", text_or_null(reference->guest), "runs", runs, "equivalence", rows);
 }
 
-/* A machine that is none is wrong input, not two empty columns. */
+/* A machine or an engine that is none is wrong input, not two empty columns. */
 static int check_machine(const struct run_options *o)
 {
+	if (o->engine && strcmp(o->engine, "vmx") != 0 && strcmp(o->engine, "svm") != 0)
+		return cli_usage("--engine %s: virtualize/I has vmx and svm", o->engine);
 	struct machine_facts f = {0};
 	struct errmsg why = {{0}};
 

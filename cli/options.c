@@ -81,7 +81,7 @@ enum option_key {
 const struct argp_option options_run[] = {
     OPT("mode", OPT_MODE, "MODE", "simulate, emulate (the default) or virtualize"),
     OPT("type", OPT_TYPE, "1|2", "what the VMM stands on: 1 the machine, 2 a host system (the default)"),
-    OPT("engine", OPT_ENGINE, "NAME", "engine of the mode (emulate: interpreter)"),
+    OPT("engine", OPT_ENGINE, "NAME", "engine of the mode (emulate: interpreter; virtualize --type 1: vmx or svm)"),
     MACHINE_OPTION,
     OPT("also", OPT_ALSO, "GUEST", "type 1: one more guest under the same VMM; may be given several times"),
     OPT("seed-fault", OPT_FAULT, "ept|msr|cr8|root|own|idt",
@@ -98,6 +98,7 @@ const struct argp_option options_run[] = {
 
 const struct argp_option options_compare[] = {
     MACHINE_OPTION,
+    OPT("engine", OPT_ENGINE, "vmx|svm", "what virtualize/I uses, where the machine has both"),
     OPT("model", OPT_MODEL, "FILE", "behaviour model for simulate (default: the one beside the guest)"),
     OPT("dominant", OPT_DOMINANT, "SHARE", "share of direct instructions that efficiency asks for (0.9)"),
     OPT("lockstep", OPT_LOCKSTEP, "exit|insn", "compare exit by exit, or (/dev/kvm only) instruction by instruction"),

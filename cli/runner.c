@@ -364,15 +364,14 @@ enum err runner_lockstep(const struct run_options *o, const struct mode_ops *sub
 		e = create(&b);
 		b.o = &same;
 	}
+	runner_watch(&w, &a, 1, o->timeout_ms);
 	if (!e && remote)
 		e = runner_remote_open(&a, 1, true);
 	if (!e) {
 		struct tracer_config no_trace = {0};
 		kernel_view_open(&a.kernel, subject, &no_trace);
 		kernel_view_start(&a.kernel, NULL);
-		runner_watch(&w, &a, 1, o->timeout_ms);
 		equivalence_run(a.vm, b.vm, &opt, out);
-		runner_unwatch(&w);
 		kernel_view_stop(&a.kernel);
 		/* What follows an instruction that the host cannot run is no difference between subject and reference.
 		 */
@@ -385,6 +384,7 @@ enum err runner_lockstep(const struct run_options *o, const struct mode_ops *sub
 	} else {
 		*why = results[results[0].why.text[0] ? 0 : 1].why;
 	}
+	runner_unwatch(&w);
 	take_down(&b);
 	take_down(&a);
 	return e;

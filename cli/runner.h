@@ -71,6 +71,8 @@ enum err runner_check(const struct run_options *o, const struct mode_ops *ops, c
     enum clock_kind *clock, struct errmsg *why) MUST_CHECK;
 /* The exit status of the process that this result means. */
 int run_result_status(const struct run_result *r);
+/* Is it one of the engines that bare metal has for this backend: "vmx", "svm"? */
+bool runner_metal_engine(const struct mode_ops *ops, const char *engine);
 const char *type_name(enum vmm_type t); /* "I", "II" */
 
 #endif

@@ -43,6 +43,5 @@ void runner_remote_decide(struct run *run);
 void runner_remote_guest(const struct run *run, struct remote_guest *g); /* what the session needs of it */
 /* The options of the k-th further guest ("NAME ARGS": args are its command line); words keeps its texts. */
 void runner_also(const struct run_options *o, unsigned k, struct run_options *out, char words[GUEST_PATH_MAX]);
-bool runner_metal_engine(const struct mode_ops *ops, const char *engine); /* "vmx" and "svm" */
 
 #endif

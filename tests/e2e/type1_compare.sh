@@ -13,7 +13,9 @@ compared() { # GUEST PROFILE
 	local label="$1, $2"
 	run_status "$label: no difference" 0 "$VMSCOPE" compare "$1" --controls "$2" --json --timeout 120 || return
 	is "$label: five columns are there" 5 "$(jq '[.runs[] | select((.mode == "virtualize" and .type == 2 | not) and .unavailable == null)] | length' "$work/out")"
-	is "$label: all consoles are one" 1 "$(jq -r '[.runs[] | select(.console_sha256) | .console_sha256] | unique | length' "$work/out")"
+	# A host's KVM may not get to the end of a guest, and says so.
+	is "$label: all consoles are one" 1 \
+		"$(jq -r '[.runs[] | select(.console_sha256 and .end.kind != "host_kvm") | .console_sha256] | unique | length' "$work/out")"
 	is "$label: resource control holds everywhere" holds "$(jq -r '[.runs[] | select(.verdicts) | .verdicts.safety.state] | unique | join(" ")' "$work/out")"
 	local total subject state n
 	total=$(jq '[.runs[1].exits.by_reason[] | select(.reason | IN(1, 7, 52) | not) | .count] | add' "$work/out")
@@ -40,15 +42,18 @@ compared exits all
 compared sensitive all
 compared timer all
 
-# AMD-V is compared by class.
-if have qemu-system-x86_64; then
-	for g in exits paging sensitive; do
-		run_status "$g, AMD-V: no difference" 0 "$VMSCOPE" compare $g --machine qemu --json --timeout 120
-		is "$g, AMD-V: counts by class" "holds" "$(row virtualize/I | cut -d' ' -f1)"
-		[ $g = paging ] || is "$g, AMD-V: what cannot be compared is listed" true \
-			"$(jq '.equivalence[] | select(.subject == "virtualize/I") | .exemptions | length > 0' "$work/out")"
-	done
-else
-	skip "AMD-V by class" "qemu-system-x86_64 is not installed"
-fi
+# AMD-V is compared by class, and another engine in one column leaves the other columns as they are.
+by_class() { # MACHINE GUEST
+	local label="$2, AMD-V in $1"
+	run_status "$label: no difference" 0 "$VMSCOPE" compare "$2" --engine svm --machine "$1" --json --timeout 120
+	is "$label: counts by class" "holds" "$(row virtualize/I | cut -d' ' -f1)"
+	is "$label: the interpreter is compared one by one" "holds" "$(row emulate/I | cut -d' ' -f1)"
+	[ "$2" != sensitive ] || is "$label: what cannot be compared is listed" true \
+		"$(jq '.equivalence[] | select(.subject == "virtualize/I") | .exemptions | length > 0' "$work/out")"
+}
+for machine in qemu bochs; do
+	have $machine || have $machine-system-x86_64 || { skip "AMD-V by class in $machine" "$machine is not installed"; continue; }
+	for g in exits paging sensitive; do by_class $machine $g; done
+done
+one_line 'an engine that there is not: one line' 2 "$VMSCOPE" compare hello --engine kvm
 finish
