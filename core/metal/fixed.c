@@ -26,7 +26,7 @@ static uint64_t mix_words(uint64_t h, const void *p, size_t n)
 	return h;
 }
 
-/* level: 4 for the PML4 [SDM 3A "4-Level Paging"]. */
+/* level: 4 for the PML4 [SDM 3A "Paging"]. */
 static uint64_t mix_tables(uint64_t h, uint64_t table, unsigned level)
 {
 	const uint64_t *entry = (const void *)(uintptr_t)table;
