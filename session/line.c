@@ -25,9 +25,10 @@
 #define RESEND_FIRST (250 * MS)
 #define RESEND_BYTE (MS / 5) /* more for each byte: twice what it takes at 115200 baud */
 #define RESEND_MAX (2000 * MS)
-#define SILENCE (20000 * MS) /* no frame for so long, and a command unanswered: nobody is there */
-#define ASK (50 * MS)	     /* whether the user has stopped it */
-#define GIVE_UP (60000 * MS) /* frames come, but never the reply */
+#define SILENCE_PAUSE (5000 * MS) /* the same after a pause was asked for: the user waits for it */
+#define SILENCE (20000 * MS)	  /* no frame for so long, and a command unanswered: nobody is there */
+#define ASK (50 * MS)		  /* whether the user has stopped it */
+#define GIVE_UP (60000 * MS)	  /* frames come, but never the reply */
 
 uint64_t session_now_ns(void)
 {
@@ -390,10 +391,11 @@ static void check_reply(struct remote *r, uint64_t now)
 	if (!c || now < c->again_ns)
 		return;
 	uint64_t heard = r->heard_ns > c->sent_ns ? r->heard_ns : c->sent_ns;
-	if (now - heard > SILENCE || now - c->sent_ns > GIVE_UP)
+	uint64_t silence = c->head.op == CMD_PAUSE ? SILENCE_PAUSE : SILENCE;
+	if (now - heard > silence || now - c->sent_ns > GIVE_UP)
 		line_dead(r, "the VMM does not answer: %s for %llu seconds%s%s",
-		    now - heard > SILENCE ? "silent" : "no reply",
-		    (unsigned long long)((now - (now - heard > SILENCE ? heard : c->sent_ns)) / 1000000000u),
+		    now - heard > silence ? "silent" : "no reply",
+		    (unsigned long long)((now - (now - heard > silence ? heard : c->sent_ns)) / 1000000000u),
 		    r->facts.log[0] ? "; it last wrote: " : "", line_last_log(r, last));
 	else
 		send_command(r, c, now);
