@@ -25,10 +25,10 @@
 #define RESEND_FIRST (250 * MS)
 #define RESEND_BYTE (MS / 5) /* more for each byte: twice what it takes at 115200 baud */
 #define RESEND_MAX (2000 * MS)
-#define SILENCE_PAUSE (5000 * MS) /* the same after a pause was asked for: the user waits for it */
-#define SILENCE (20000 * MS)	  /* no frame for so long, and a command unanswered: nobody is there */
-#define ASK (50 * MS)		  /* whether the user has stopped it */
-#define GIVE_UP (60000 * MS)	  /* frames come, but never the reply */
+#define SILENCE (20000 * MS)	 /* no frame for so long, and a command unanswered: nobody is there */
+#define SILENCE_STOP (5000 * MS) /* the same when somebody waits for the end */
+#define ASK (50 * MS)		 /* whether the user has stopped it */
+#define GIVE_UP (60000 * MS)	 /* frames come, but never the reply */
 
 uint64_t session_now_ns(void)
 {
@@ -384,6 +384,15 @@ static void send_what_may(struct remote *r, uint64_t now)
 	}
 }
 
+/* Somebody has stopped a guest, and waits for it. */
+static bool user_waits(const struct remote *r)
+{
+	for (unsigned i = 0; i < r->n; i++)
+		if (r->mirrors[i].vm && r->mirrors[i].vm->stop)
+			return true;
+	return false;
+}
+
 static void check_reply(struct remote *r, uint64_t now)
 {
 	struct command *c = r->current;
@@ -391,7 +400,7 @@ static void check_reply(struct remote *r, uint64_t now)
 	if (!c || now < c->again_ns)
 		return;
 	uint64_t heard = r->heard_ns > c->sent_ns ? r->heard_ns : c->sent_ns;
-	uint64_t silence = c->head.op == CMD_PAUSE ? SILENCE_PAUSE : SILENCE;
+	uint64_t silence = user_waits(r) ? SILENCE_STOP : SILENCE;
 	if (now - heard > silence || now - c->sent_ns > GIVE_UP)
 		line_dead(r, "the VMM does not answer: %s for %llu seconds%s%s",
 		    now - heard > silence ? "silent" : "no reply",
