@@ -135,6 +135,21 @@ static void finish(struct remote *r, struct command *c, enum err e)
 	tell_all(r);
 }
 
+/* Whoever waits for a reply waits no longer. */
+static void finish_all(struct remote *r, enum err e)
+{
+	if (r->current)
+		finish(r, r->current, e);
+	for (struct command *c; (c = r->first);) {
+		r->first = c->next;
+		if (c->once)
+			free(c);
+		else
+			finish(r, c, e);
+	}
+	r->last = NULL;
+}
+
 void line_dead(struct remote *r, const char *fmt, ...)
 {
 	va_list ap;
@@ -144,16 +159,7 @@ void line_dead(struct remote *r, const char *fmt, ...)
 		va_end(ap);
 	}
 	r->dead = true;
-	if (r->current)
-		finish(r, r->current, ERR_IO);
-	for (struct command *c; (c = r->first);) {
-		r->first = c->next;
-		if (c->once)
-			free(c);
-		else
-			finish(r, c, ERR_IO);
-	}
-	r->last = NULL;
+	finish_all(r, ERR_IO);
 	tell_all(r);
 }
 
@@ -568,7 +574,7 @@ void line_wait_change(struct remote *r, uint64_t until)
 	const struct timespec t = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
 	(void)pthread_cond_timedwait(&r->changed, &r->lock, &t);
 	if (!r->dead && remote_was_stopped(r))
-		line_dead(r, "stopped before the guests ran");
+		finish_all(r, ERR_AGAIN); /* the line lives, so that the VMM can be told to go off */
 }
 
 enum err line_wait(struct remote *r, struct command *c)

@@ -120,7 +120,7 @@ static bool wait_flag(struct remote *r, const bool *flag, uint64_t ns)
 {
 	uint64_t until = session_now_ns() + ns;
 	pthread_mutex_lock(&r->lock);
-	while (!*flag && !r->dead && session_now_ns() < until)
+	while (!*flag && !r->dead && !remote_was_stopped(r) && session_now_ns() < until)
 		line_wait_change(r, until);
 	bool is = *flag;
 	pthread_mutex_unlock(&r->lock);

@@ -431,6 +431,18 @@ void svm_seed_fault(struct vm *vm, enum bundle_fault f)
 	}
 }
 
+/* VMRUN keeps the host's state in memory of the VMM, and #VMEXIT loads it from there. */
+static bool programmed(struct vcpu *v, char *buf, size_t n)
+{
+	uint64_t area = cpu_rdmsr(MSR_VM_HSAVE_PA), efer = cpu_rdmsr(MSR_EFER);
+
+	if (area == (uintptr_t)processor.save && (efer & EFER_SVME))
+		return svm_programmed(v, buf, n);
+	fmt_snprintf(buf, n, "VM_HSAVE_PA is %#llx, and was programmed as %#llx; EFER is %#llx",
+	    (unsigned long long)area, (unsigned long long)(uintptr_t)processor.save, (unsigned long long)efer);
+	return false;
+}
+
 const struct mode_ops mode_metal_svm_ops = {
     .name = "virtualize",
     .engine = "svm",
@@ -452,5 +464,5 @@ const struct mode_ops mode_metal_svm_ops = {
     .kick = svm_kick,
     .mappings = svm_mappings,
     .read_controls = svm_read_controls,
-    .programmed = svm_programmed,
+    .programmed = programmed,
 };

@@ -381,7 +381,7 @@ enum err svm_explain_exit(struct vcpu *v, struct vm_exit *e)
 		task_switch(v, e);
 	else if (is_svm_insn(code))
 		extra(v, e);
-	else if (is_judged(code))
+	else if (is_judged(code) || (code == SVM_EXIT_XSETBV && b->s.cpl > 0)) /* Bochs exits before it checks CPL */
 		judge(v, e);
 	else if (!explain_plain(v, e, code) && !explain_event(v, e, code))
 		return failed(v);
