@@ -319,6 +319,9 @@ struct sf_num sf_add(struct sf *st, const struct sf_num *a, const struct sf_num 
 struct sf_num sf_mul(struct sf *st, const struct sf_num *a, const struct sf_num *b);
 struct sf_num sf_div(struct sf *st, const struct sf_num *a, const struct sf_num *b);
 struct sf_num sf_sqrt(struct sf *st, const struct sf_num *a);
+/* a and b may be anything; raises DE and IE as the comparisons do. */
+enum sf_order sf_compare(struct sf *st, const struct sf_num *a, const struct sf_num *b, bool quiet);
+struct sf_num sf_from_int(int64_t v);
 /* A finite number to an integer of at most 64 bits in magnitude; *inexact and *up say what rounding did. False: too
  * large. */
 bool sf_to_magnitude(const struct sf_num *a, unsigned round, uint64_t *v, bool *inexact, bool *up);
