@@ -231,6 +231,10 @@ SF_INLINE struct sf_packed sf_round(struct sf *st, const struct sf_format *f, co
 		if (tiny && !(st->masks & SF_UE)) {
 			st->flags |= SF_UE;
 			biased = f->adjusts ? biased + SF_BIAS_ADJUST : 1;
+			if (biased <= 0) { /* FSCALE: too small even so */
+				st->flags |= SF_PE;
+				return (struct sf_packed){0, 0, n->sign};
+			}
 		} else if (tiny && st->ftz) {
 			st->flags |= SF_UE | SF_PE;
 			return (struct sf_packed){0, 0, n->sign};
@@ -260,6 +264,11 @@ SF_INLINE struct sf_packed sf_round(struct sf *st, const struct sf_format *f, co
 			return sf_overflow(st, f, n->sign);
 		st->flags |= SF_OE;
 		biased = f->adjusts ? biased - SF_BIAS_ADJUST : 1;
+		if (biased > 2 * f->emax) { /* FSCALE: too large even so */
+			st->flags |= SF_PE;
+			st->c1 = true;
+			return (struct sf_packed){SF_TOP, 2 * f->emax + 1, n->sign};
+		}
 	}
 	return (struct sf_packed){hi, biased, n->sign};
 }

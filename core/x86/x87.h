@@ -116,6 +116,7 @@ struct x87 {
 	struct sf st;
 	unsigned cc;	  /* new C0, C2, C3; C1 is st.c1 */
 	bool stack_fault; /* SF; st.flags has IE, st.c1 tells overflow */
+	bool keep_c1;	  /* C1 stays, unless the stack faults */
 };
 
 /* #NM for every x87 instruction. */
@@ -182,10 +183,12 @@ X86_INLINE enum x86_rc x87_end(struct x87 *x)
 	unsigned flags = x->st.flags, sw = x87_word(c, X87_FSW) & ~X87_CC;
 	unsigned unmasked = flags & ~x->st.masks;
 
+	if (x->keep_c1 && !x->stack_fault)
+		x->st.c1 = x87_word(c, X87_FSW) & X87_C1;
 	if (UNLIKELY(unmasked)) {
 		if (unmasked & SF_PRE) {
 			flags &= SF_PRE;
-			x->st.c1 = x->stack_fault && x->st.c1;
+			x->st.c1 = (x->stack_fault || x->keep_c1) && x->st.c1;
 		}
 		sw |= X87_ES | X87_BUSY;
 		x87_word_set(c, X87_FOP, ((x->i->opcode & 7u) << 8) | x->i->imm2);

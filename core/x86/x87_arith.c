@@ -120,6 +120,8 @@ X86_INLINE enum x86_rc binary(struct x86_cpu *c, const struct x86_insn *i, x87_b
 
 	if (rc != X86_OK)
 		return rc;
+	if (i->id == INSN_FPREM || i->id == INSN_FPREM1)
+		x.cc &= ~X87_C2; /* even if nothing is reduced */
 	v = x87_empty(c, 0) || x87_empty(c, 1) ? x87_stack_fault(&x, false) : fn(&x, x87_get(c, 0), x87_get(c, 1));
 	rc = x87_end(&x);
 	if (x87_writes(&x))
@@ -155,7 +157,9 @@ static struct f80 do_frndint(struct x87 *x, struct f80 a)
 static struct f80 do_fscale(struct x87 *x, struct f80 a, struct f80 b)
 {
 	struct sf_num n = sf_unpack80(a), by = sf_unpack80(b);
+	uint8_t masks = x->st.masks;
 	bool inexact, up;
+	struct f80 r;
 	uint64_t m;
 
 	if (sf_is_nan(&n) || sf_is_nan(&by)) {
@@ -171,8 +175,12 @@ static struct f80 do_fscale(struct x87 *x, struct f80 a, struct f80 b)
 				m = 0x10000;
 			n.exp += by.sign ? -(int)m : (int)m;
 		}
+		if (by.class == SF_ZERO)
+			x->st.masks |= SF_UE; /* as it is */
 	}
-	return sf_pack80(&x->st, &n, 64);
+	r = sf_pack80(&x->st, &n, 64);
+	x->st.masks = masks;
+	return r;
 }
 
 /*
@@ -186,7 +194,6 @@ static struct sf_num remainder_of(struct x87 *x, struct sf_num a, const struct s
 	unsigned n = diff < 64 ? (unsigned)diff : ((unsigned)diff & 31) | 32;
 	uint64_t q, r;
 
-	x->cc = 0;
 	if (diff < -1 || (diff < 0 && (!nearest || a.hi <= b->hi)))
 		return a;
 	if (diff < 0) { /* above one half of b: one more, and the rest is negative; in units of a */
@@ -223,21 +230,27 @@ static struct sf_num remainder_of(struct x87 *x, struct sf_num a, const struct s
 X86_INLINE struct f80 partial_remainder(struct x87 *x, struct f80 a, struct f80 b, bool nearest)
 {
 	struct sf_num n = sf_unpack80(a), d = sf_unpack80(b);
+	uint8_t masks = x->st.masks;
 	struct f80 r;
 	bool c1;
 
-	x->cc = 0;
 	if (sf_is_nan(&n) || sf_is_nan(&d)) {
 		n = sf_propagate_nan(&x->st, &n, &d);
 	} else if (n.class == SF_INF || d.class == SF_ZERO) {
 		n = sf_invalid(&x->st);
 	} else {
 		sf_operands(&x->st, &n, &d);
+		if (!x87_writes(x))
+			return a;
+		x->cc = 0;
 		if (n.class == SF_FINITE && d.class == SF_FINITE)
 			n = remainder_of(x, n, &d, nearest);
 	}
 	c1 = x->st.c1;
+	if (d.class == SF_INF)
+		x->st.masks |= SF_UE; /* the dividend comes back as it is */
 	r = sf_pack80(&x->st, &n, 64);
+	x->st.masks = masks;
 	x->st.c1 = c1; /* a bit of the quotient; the remainder is exact */
 	return r;
 }

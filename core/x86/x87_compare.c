@@ -89,12 +89,11 @@ X86_INLINE enum x86_rc compare_flags(struct x86_cpu *c, const struct x86_insn *i
 	if (rc != X86_OK)
 		return rc;
 	order = registers(&x, i->rm & 7, quiet);
+	x.keep_c1 = true;
 	rc = x87_end(&x);
-	if (x87_writes(&x)) {
-		x86_flags_update(c, FLAGS_STATUS, flags_of[order + 1]);
-		if (pop)
-			x87_pop(c);
-	}
+	x86_flags_update(c, FLAGS_STATUS, flags_of[order + 1]);
+	if (pop && x87_writes(&x))
+		x87_pop(c);
 	return rc;
 }
 
@@ -163,6 +162,7 @@ static enum x86_rc op_fcmov(struct x86_cpu *c, const struct x86_insn *i)
 		v = x87_stack_fault(&x, false);
 	else
 		v = x87_get(c, x86_cond(c, cond) ? i->rm & 7 : 0);
+	x.keep_c1 = true;
 	rc = x87_end(&x);
 	if (x87_writes(&x))
 		x87_set(c, 0, v);

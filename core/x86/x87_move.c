@@ -5,12 +5,12 @@
 
 /* ---- loads ---- */
 
-/* The push of a value whose conversion may have raised flags. */
+/* The push of a value whose conversion may have raised flags. A denormal is loaded even if DE is unmasked. */
 X86_INLINE enum x86_rc push_result(struct x87 *x, struct f80 v)
 {
 	enum x86_rc rc = x87_end(x);
 
-	if (x87_writes(x))
+	if (!(x->st.flags & ~x->st.masks & SF_IE))
 		x87_push(x->c, v);
 	return rc;
 }
@@ -238,7 +238,15 @@ X86_INLINE enum x86_rc store_reg(struct x86_cpu *c, const struct x86_insn *i, bo
 
 	if (rc != X86_OK)
 		return rc;
-	v = x87_empty(c, 0) ? x87_stack_fault(&x, false) : x87_get(c, 0);
+	v = x87_get(c, 0);
+	if (x87_empty(c, 0)) {
+		if (i->opcode == 0xd9) { /* FSTPNCE: no check of emptiness */
+			x87_end(&x);
+			x87_pop(c);
+			return X86_OK;
+		}
+		v = x87_stack_fault(&x, false);
+	}
 	rc = x87_end(&x);
 	if (x87_writes(&x)) {
 		x87_set(c, i->rm & 7, v);
@@ -359,26 +367,30 @@ static enum x86_rc op_fxch(struct x86_cpu *c, const struct x86_insn *i)
 	return rc;
 }
 
-X86_INLINE enum x86_rc stack_op(struct x86_cpu *c, const struct x86_insn *i, unsigned rotate, bool free)
+/* FFREEP frees ST(i) and pops. */
+X86_INLINE enum x86_rc stack_op(struct x86_cpu *c, const struct x86_insn *i, unsigned rotate, bool free, bool keep_c1)
 {
 	struct x87 x;
 	enum x86_rc rc = x87_begin(&x, c, i);
 
 	if (rc != X86_OK)
 		return rc;
+	x.keep_c1 = keep_c1;
 	rc = x87_end(&x);
 	if (free)
 		x87_free(c, i->rm & 7);
+	if (free && rotate)
+		x87_free(c, 0);
 	if (rotate)
 		x87_rotate(c, rotate);
 	return rc;
 }
 
-X86_HANDLER(op_fincstp, stack_op, 1, false)
-X86_HANDLER(op_fdecstp, stack_op, 7, false)
-X86_HANDLER(op_ffree, stack_op, 0, true)
-X86_HANDLER(op_ffreep, stack_op, 1, true)
-X86_HANDLER(op_fnop, stack_op, 0, false)
+X86_HANDLER(op_fincstp, stack_op, 1, false, false)
+X86_HANDLER(op_fdecstp, stack_op, 7, false, false)
+X86_HANDLER(op_ffree, stack_op, 0, true, false)
+X86_HANDLER(op_ffreep, stack_op, 1, true, false)
+X86_HANDLER(op_fnop, stack_op, 0, false, true)
 X86_FAMILY_ONE(fxch, op_fxch)
 X86_FAMILY_ONE(fincstp, op_fincstp)
 X86_FAMILY_ONE(fdecstp, op_fdecstp)
