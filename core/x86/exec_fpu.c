@@ -56,13 +56,6 @@ static enum x86_rc not_executed(struct x86_cpu *c, const struct x86_insn *i, con
 	return X86_STOP;
 }
 
-static enum x86_rc op_x87(struct x86_cpu *c, const struct x86_insn *i)
-{
-	enum x86_rc rc = check_x87(c);
-
-	return rc == X86_OK ? not_executed(c, i, "x87") : rc;
-}
-
 static enum x86_rc op_mmx(struct x86_cpu *c, const struct x86_insn *i)
 {
 	enum x86_rc rc = check_mmx(c);
@@ -181,7 +174,6 @@ static enum x86_rc op_fxrstor(struct x86_cpu *c, const struct x86_insn *i)
 	return X86_OK;
 }
 
-X86_FAMILY_ONE(x87, op_x87)
 X86_FAMILY_ONE(mmx, op_mmx)
 X86_FAMILY_ONE(sse, op_sse)
 X86_FAMILY_ONE(xsave, op_xsave)

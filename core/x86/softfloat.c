@@ -35,7 +35,7 @@ static struct sf_num subtract_magnitudes(const struct sf *st, struct sf_num a, s
 {
 	unsigned __int128 x, y;
 
-	if (a.exp < b.exp || (a.exp == b.exp && a.hi < b.hi)) {
+	if (a.exp < b.exp || (a.exp == b.exp && (a.hi < b.hi || (a.hi == b.hi && a.lo < b.lo)))) {
 		struct sf_num t = a;
 
 		a = b;
