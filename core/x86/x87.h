@@ -230,7 +230,7 @@ X86_INLINE enum x86_rc x87_end(struct x87 *x)
 /* Register and memory forms; memory by operand size. */
 #define X87_FAMILY(fam, reg, m2, m4, m8) const struct x86_family x86_fam_##fam = {{reg, reg, reg, reg, m2, m2, m4, m8}};
 
-/* 10 bytes of memory; a store writes all or nothing. */
+/* 10 bytes of memory. */
 enum x86_rc x87_load80(struct x86_cpu *c, const struct x86_insn *i, struct f80 *v);
 enum x86_rc x87_store80(struct x86_cpu *c, const struct x86_insn *i, struct f80 v);
 /* size bytes in pieces of piece bytes, all or nothing; at most 108. */

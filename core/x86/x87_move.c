@@ -172,13 +172,13 @@ enum x86_rc x87_store_bytes(
 	return X86_OK;
 }
 
+/* Two accesses, as in the processors: when the second faults, the first has been made. */
 enum x86_rc x87_store80(struct x86_cpu *c, const struct x86_insn *i, struct f80 v)
 {
-	uint8_t bytes[10];
+	uint64_t ea = x86_ea(c, i);
+	enum x86_rc rc = x86_store(c, i->seg, ea, 8, v.sig);
 
-	x86_put(bytes, 8, v.sig);
-	x86_put(bytes + 8, 2, v.se);
-	return x87_store_bytes(c, i, bytes, 10, 2);
+	return rc == X86_OK ? x86_store(c, i->seg, x86_addr_mask(i->addrsize, ea + 8), 2, v.se) : rc;
 }
 
 /* The end of a store; the value is written first, for that may fault. */
