@@ -209,7 +209,7 @@ X86_INLINE enum x86_rc one_result(struct x86_cpu *c, const struct x86_insn *i, u
 	struct sf_num s, k;
 	bool write = true;
 	struct x87 x;
-	struct f80 v;
+	struct f80 v = {0};
 	enum x86_rc rc = x87_begin(&x, c, i);
 
 	if (rc != X86_OK)
@@ -234,7 +234,7 @@ X86_INLINE enum x86_rc two_results(struct x86_cpu *c, const struct x86_insn *i, 
 	struct sf_num s, k;
 	bool write = true;
 	struct x87 x;
-	struct f80 v, pushed;
+	struct f80 v = {0}, pushed = {0};
 	enum x86_rc rc = x87_begin(&x, c, i);
 
 	if (rc != X86_OK)

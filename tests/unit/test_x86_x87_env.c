@@ -22,8 +22,8 @@ static uint64_t peek(uint64_t at, unsigned n)
 	return x86_fix_peek(fix, at, n);
 }
 
-/* fninit; fldcw [3000H]; fld1; three nops; fidiv word [3010H] at 600bH: 1/0 with ZE unmasked and an operand in memory, so
- * that all three pointers are written. */
+/* fninit; fldcw [3000H]; fld1; three nops; fidiv word [3010H] at 600bH: 1/0 with ZE unmasked and an operand in memory,
+ * so that all three pointers are written. */
 static void unmasked_division(void)
 {
 	x86_fix_poke(fix, 0x3000, 2, 0x37b);
