@@ -1,0 +1,304 @@
+/*
+ * MXCSR, and saving and restoring of x87 and SSE state: FXSAVE, FXRSTOR, XSAVE, XSAVEOPT, XRSTOR. The state is kept as
+ * the image that FXSAVE64 writes, so saving is copying, with the pointers in the form that the operand size asks for.
+ *
+ * Concept: state components. XCR0 says what the operating system manages, a mask in EDX:EAX what is asked for, and
+ * XSTATE_BV in the header what the image really holds: a component in its initial state need not be there.
+ * [SDM 1 "Managing State Using the XSAVE Feature Set"]
+ */
+#include "core/lib.h"
+#include "core/x86/exec.h"
+#include "core/x86/sse.h"
+
+/* Parts of the legacy area, which is the FXSAVE image; the XSAVE header follows it. */
+enum {
+	FX_FCW = 0,
+	FX_FSW = 2,
+	FX_FTW = 4,
+	FX_FOP = 6,
+	FX_FIP = 8,
+	FX_FDP = 16,
+	FX_MXCSR = SSE_FX_MXCSR,
+	FX_MXCSR_MASK = SSE_FX_MXCSR_MASK,
+	FX_ST = SSE_FX_ST,
+	FX_XMM = SSE_FX_XMM,
+	FX_XMM_8_END = 288,
+	FX_XMM_16_END = 416,
+	FX_SIZE = 512,
+	XS_BV = 512,
+	XS_COMP_BV = 520,
+	XS_SIZE = 576
+};
+#define MXCSR_DEFINED 0xffffu
+#define MXCSR_INIT 0x1f80u
+#define FCW_INIT 0x37fu
+#define X87 1u
+#define SSE_ 2u
+
+/* --- MXCSR ----------------------------------------------------------------------------------------------------- */
+
+static enum x86_rc op_ldmxcsr(struct x86_cpu *c, const struct x86_insn *i)
+{
+	uint64_t v;
+	enum x86_rc rc = x86_sse_check(c);
+
+	if (rc == X86_OK)
+		rc = x86_load(c, i->seg, x86_ea(c, i), 4, &v);
+	if (rc != X86_OK)
+		return rc;
+	if (v & ~(uint64_t)MXCSR_DEFINED)
+		return x86_fault_ec(c, VEC_GP, 0);
+	x86_put(c->s.fxsave + FX_MXCSR, 4, v);
+	return X86_OK;
+}
+
+static enum x86_rc op_stmxcsr(struct x86_cpu *c, const struct x86_insn *i)
+{
+	enum x86_rc rc = x86_sse_check(c);
+
+	return rc == X86_OK ? x86_store(c, i->seg, x86_ea(c, i), 4, x86_get(c->s.fxsave + FX_MXCSR, 4)) : rc;
+}
+
+/* --- The area in memory ---------------------------------------------------------------------------------------- */
+
+/* All checks of the area of size bytes at the operand. #AC, where it is on, does not replace #GP here. */
+static enum x86_rc find_area(
+    struct x86_cpu *c, const struct x86_insn *i, unsigned size, unsigned align, enum x86_access how, gva_t *la)
+{
+	enum x86_rc rc = x86_linear(c, i->seg, x86_ea(c, i), size, how, la);
+
+	if (rc != X86_OK && !(rc == X86_FAULT && c->fault.vector == VEC_AC))
+		return rc;
+	if (*la & (align - 1))
+		return x86_fault_ec(c, VEC_GP, 0);
+	return x86_lin_probe(c, *la, size, c->user, how);
+}
+
+static enum x86_rc area_read(struct x86_cpu *c, gva_t la, uint8_t *image, unsigned from, unsigned to)
+{
+	enum x86_rc rc = X86_OK;
+	uint64_t v;
+
+	for (; from < to && rc == X86_OK; from += 8) {
+		rc = x86_lin_load(c, la + from, 8, c->user, &v);
+		if (rc == X86_OK)
+			x86_put(image + from, 8, v);
+	}
+	return rc;
+}
+
+static enum x86_rc area_write(struct x86_cpu *c, gva_t la, const uint8_t *image, unsigned from, unsigned to)
+{
+	enum x86_rc rc = X86_OK;
+
+	for (; from < to && rc == X86_OK; from += 8)
+		rc = x86_lin_store(c, la + from, 8, c->user, x86_get(image + from, 8));
+	return rc;
+}
+
+/* --- Images ---------------------------------------------------------------------------------------------------- */
+
+/* XMM8-15 exist in 64-bit mode only; elsewhere their places are neither written nor read. */
+static unsigned xmm_end(const struct x86_cpu *c)
+{
+	return c->code_size == 8 ? FX_XMM_16_END : FX_XMM_8_END;
+}
+
+/* The pointers are 64 bits wide with REX.W, else 32 bits and a selector, which newer processors store as 0. */
+static void short_pointers(uint8_t *image)
+{
+	memset(image + FX_FIP + 4, 0, 4);
+	memset(image + FX_FDP + 4, 0, 4);
+}
+
+static void make_image(const struct x86_cpu *c, const struct x86_insn *i, uint8_t *image)
+{
+	memcpy(image, c->s.fxsave, FX_SIZE);
+	x86_put(image + FX_MXCSR_MASK, 4, MXCSR_DEFINED);
+	if (i->opsize != 8)
+		short_pointers(image);
+}
+
+/* x87 state from an image: bits that do not exist are dropped, and the summary bits follow from the exceptions. */
+static void take_x87(struct x86_cpu *c, const struct x86_insn *i, uint8_t *image)
+{
+	uint64_t cw, sw = x86_get(image + FX_FSW, 2) & 0x7f7f;
+
+	cw = (x86_get(image + FX_FCW, 2) & 0x1f3f) | 0x40;
+	if (sw & ~cw & 0x3f)
+		sw |= 0x8080;
+	x86_put(image + FX_FCW, 2, cw);
+	x86_put(image + FX_FSW, 2, sw);
+	image[FX_FTW + 1] = 0;
+	image[FX_FOP + 1] &= 7;
+	if (i->opsize != 8)
+		short_pointers(image);
+	for (unsigned r = 0; r < 8; r++)
+		memset(image + FX_ST + 16 * r + 10, 0, 6);
+	memcpy(c->s.fxsave, image, FX_MXCSR);
+	memcpy(c->s.fxsave + FX_ST, image + FX_ST, FX_XMM - FX_ST);
+}
+
+static void init_x87(struct x86_cpu *c)
+{
+	memset(c->s.fxsave, 0, FX_MXCSR);
+	memset(c->s.fxsave + FX_ST, 0, FX_XMM - FX_ST);
+	x86_put(c->s.fxsave + FX_FCW, 2, FCW_INIT);
+}
+
+static enum x86_rc check_x87(struct x86_cpu *c)
+{
+	return c->s.cr0 & (CR0_EM | CR0_TS) ? x86_fault(c, VEC_NM) : X86_OK;
+}
+
+static enum x86_rc op_fxsave(struct x86_cpu *c, const struct x86_insn *i)
+{
+	uint8_t image[FX_SIZE];
+	enum x86_rc rc = check_x87(c);
+	gva_t la;
+
+	if (rc == X86_OK)
+		rc = find_area(c, i, FX_SIZE, 16, X86_ACCESS_WRITE, &la);
+	if (rc != X86_OK)
+		return rc;
+	make_image(c, i, image);
+	return area_write(c, la, image, 0, xmm_end(c));
+}
+
+static enum x86_rc op_fxrstor(struct x86_cpu *c, const struct x86_insn *i)
+{
+	uint8_t image[FX_SIZE];
+	enum x86_rc rc = check_x87(c);
+	gva_t la;
+
+	if (rc == X86_OK)
+		rc = find_area(c, i, FX_SIZE, 16, X86_ACCESS_READ, &la);
+	if (rc == X86_OK)
+		rc = area_read(c, la, image, 0, xmm_end(c));
+	if (rc != X86_OK)
+		return rc;
+	if (x86_get(image + FX_MXCSR, 4) & ~(uint64_t)MXCSR_DEFINED)
+		return x86_fault_ec(c, VEC_GP, 0);
+	take_x87(c, i, image);
+	memcpy(c->s.fxsave + FX_MXCSR, image + FX_MXCSR, 4);
+	memcpy(c->s.fxsave + FX_XMM, image + FX_XMM, xmm_end(c) - FX_XMM);
+	return X86_OK;
+}
+
+/* --- XSAVE ----------------------------------------------------------------------------------------------------- */
+
+static bool is_zero(const uint8_t *p, unsigned n)
+{
+	for (unsigned k = 0; k < n; k++)
+		if (p[k])
+			return false;
+	return true;
+}
+
+/* XINUSE: the components that are not in their initial state. MXCSR does not count. */
+static unsigned in_use(const struct x86_cpu *c)
+{
+	const uint8_t *f = c->s.fxsave;
+	bool x87_init =
+	    x86_get(f, 2) == FCW_INIT && is_zero(f + FX_FSW, FX_MXCSR - FX_FSW) && is_zero(f + FX_ST, FX_XMM - FX_ST);
+
+	return (x87_init ? 0 : X87) | (is_zero(f + FX_XMM, xmm_end(c) - FX_XMM) ? 0 : SSE_);
+}
+
+static enum x86_rc check_xsave(struct x86_cpu *c)
+{
+	if (!(c->s.cr4 & CR4_OSXSAVE))
+		return x86_fault(c, VEC_UD);
+	return c->s.cr0 & CR0_TS ? x86_fault(c, VEC_NM) : X86_OK;
+}
+
+/* The requested-feature bitmap. */
+static uint64_t requested(const struct x86_cpu *c)
+{
+	return ((uint32_t)c->s.gpr[X86_RAX] | c->s.gpr[X86_RDX] << 32) & c->s.xcr0;
+}
+
+/* optimized: components in their initial state are not written. That a component was not modified since XRSTOR, which
+ * XSAVEOPT may use as well, is not tracked. */
+static enum x86_rc xsave(struct x86_cpu *c, const struct x86_insn *i, bool optimized)
+{
+	uint64_t rfbm = requested(c), used = in_use(c), write, bv;
+	uint8_t image[FX_SIZE];
+	enum x86_rc rc = check_xsave(c);
+	gva_t la;
+
+	if (rc == X86_OK)
+		rc = find_area(c, i, XS_SIZE, 64, X86_ACCESS_WRITE, &la);
+	if (rc == X86_OK)
+		rc = x86_lin_load(c, la + XS_BV, 8, c->user, &bv);
+	if (rc != X86_OK)
+		return rc;
+	make_image(c, i, image);
+	write = optimized ? rfbm & used : rfbm;
+	if (write & X87)
+		rc = area_write(c, la, image, 0, FX_MXCSR);
+	if (rc == X86_OK && (rfbm & SSE_))
+		rc = area_write(c, la, image, FX_MXCSR, FX_ST);
+	if (rc == X86_OK && (write & X87))
+		rc = area_write(c, la, image, FX_ST, FX_XMM);
+	if (rc == X86_OK && (write & SSE_))
+		rc = area_write(c, la, image, FX_XMM, xmm_end(c));
+	return rc == X86_OK ? x86_lin_store(c, la + XS_BV, 8, c->user, (bv & ~rfbm) | (used & rfbm)) : rc;
+}
+
+static enum x86_rc op_xsave(struct x86_cpu *c, const struct x86_insn *i)
+{
+	return xsave(c, i, false);
+}
+
+static enum x86_rc op_xsaveopt(struct x86_cpu *c, const struct x86_insn *i)
+{
+	return xsave(c, i, true);
+}
+
+/* The compacted form is not offered: XCOMP_BV and the sixteen bytes after XSTATE_BV must be 0. */
+static bool header_is_valid(const struct x86_cpu *c, const uint8_t *image)
+{
+	return !(x86_get(image + XS_BV, 8) & ~c->s.xcr0) && is_zero(image + XS_COMP_BV, 16);
+}
+
+static enum x86_rc op_xrstor(struct x86_cpu *c, const struct x86_insn *i)
+{
+	uint64_t rfbm = requested(c), bv;
+	uint8_t image[XS_SIZE];
+	enum x86_rc rc = check_xsave(c);
+	gva_t la;
+
+	if (rc == X86_OK)
+		rc = find_area(c, i, XS_SIZE, 64, X86_ACCESS_READ, &la);
+	if (rc == X86_OK)
+		rc = area_read(c, la, image, 0, XS_SIZE);
+	if (rc != X86_OK)
+		return rc;
+	if (!header_is_valid(c, image))
+		return x86_fault_ec(c, VEC_GP, 0);
+	if ((rfbm & SSE_) && (x86_get(image + FX_MXCSR, 4) & ~(uint64_t)MXCSR_DEFINED))
+		return x86_fault_ec(c, VEC_GP, 0);
+	bv = x86_get(image + XS_BV, 8);
+	if (rfbm & X87) {
+		if (bv & X87)
+			take_x87(c, i, image);
+		else
+			init_x87(c);
+	}
+	if (rfbm & SSE_) { /* MXCSR comes from the image even where the registers are initialized */
+		memcpy(c->s.fxsave + FX_MXCSR, image + FX_MXCSR, 4);
+		if (!(bv & SSE_))
+			memset(image + FX_XMM, 0, FX_XMM_16_END - FX_XMM);
+		memcpy(c->s.fxsave + FX_XMM, image + FX_XMM, xmm_end(c) - FX_XMM);
+	}
+	return X86_OK;
+}
+
+X86_FAMILY_ONE(ldmxcsr, op_ldmxcsr)
+X86_FAMILY_ONE(stmxcsr, op_stmxcsr)
+X86_FAMILY_ONE(fxsave, op_fxsave)
+X86_FAMILY_ONE(fxrstor, op_fxrstor)
+X86_FAMILY_ONE(xsave, op_xsave)
+X86_FAMILY_ONE(xsaveopt, op_xsaveopt)
+X86_FAMILY_ONE(xrstor, op_xrstor)
