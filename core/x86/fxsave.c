@@ -61,38 +61,58 @@ static enum x86_rc op_stmxcsr(struct x86_cpu *c, const struct x86_insn *i)
 
 /* --- The area in memory ---------------------------------------------------------------------------------------- */
 
-/* All checks of the area of size bytes at the operand. #AC, where it is on, does not replace #GP here. */
-static enum x86_rc find_area(
-    struct x86_cpu *c, const struct x86_insn *i, unsigned size, unsigned align, enum x86_access how, gva_t *la)
+/* Linear address of a byte of the area at the operand. Like every address it wraps at the address size. */
+static gva_t area_at(const struct x86_cpu *c, const struct x86_insn *i, unsigned at)
 {
-	enum x86_rc rc = x86_linear(c, i->seg, x86_ea(c, i), size, how, la);
+	gva_t la = c->eff_base[i->seg] + x86_addr_mask(i->addrsize, x86_ea(c, i) + at);
 
-	if (rc != X86_OK && !(rc == X86_FAULT && c->fault.vector == VEC_AC))
-		return rc;
-	if (*la & (align - 1))
-		return x86_fault_ec(c, VEC_GP, 0);
-	return x86_lin_probe(c, *la, size, c->user, how);
+	return c->mode == X86_MODE_LONG64 ? la : (uint32_t)la;
 }
 
-static enum x86_rc area_read(struct x86_cpu *c, gva_t la, uint8_t *image, unsigned from, unsigned to)
+/* Address checks of an area of size bytes. Where alignment is checked, an address that is no multiple of 4 is #AC
+ * before anything else is found, as Intel's processors have it. */
+static enum x86_rc find_area(
+    struct x86_cpu *c, const struct x86_insn *i, unsigned size, unsigned align, enum x86_access how)
+{
+	gva_t la = area_at(c, i, 0);
+	enum x86_rc rc;
+
+	if ((la & 3) && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM))
+		return x86_fault_ec(c, VEC_AC, 0);
+	rc = x86_linear(c, i->seg, x86_ea(c, i), size, how, &la);
+	if (rc != X86_OK && !(rc == X86_FAULT && c->fault.vector == VEC_AC))
+		return rc;
+	return la & (align - 1) ? x86_fault_ec(c, VEC_GP, 0) : X86_OK;
+}
+
+/* Are the pages of a part there? Of a whole area the last byte is asked for first. */
+static enum x86_rc probe(struct x86_cpu *c, const struct x86_insn *i, unsigned from, unsigned to, enum x86_access how)
+{
+	enum x86_rc rc = x86_lin_probe(c, area_at(c, i, from), 1, c->user, how);
+
+	return rc == X86_OK ? x86_lin_probe(c, area_at(c, i, to - 1), 1, c->user, how) : rc;
+}
+
+static enum x86_rc area_read(struct x86_cpu *c, const struct x86_insn *i, uint8_t *image, unsigned from, unsigned to)
 {
 	enum x86_rc rc = X86_OK;
 	uint64_t v;
 
 	for (; from < to && rc == X86_OK; from += 8) {
-		rc = x86_lin_load(c, la + from, 8, c->user, &v);
+		rc = x86_lin_load(c, area_at(c, i, from), 8, c->user, &v);
 		if (rc == X86_OK)
 			x86_put(image + from, 8, v);
 	}
 	return rc;
 }
 
-static enum x86_rc area_write(struct x86_cpu *c, gva_t la, const uint8_t *image, unsigned from, unsigned to)
+static enum x86_rc area_write(
+    struct x86_cpu *c, const struct x86_insn *i, const uint8_t *image, unsigned from, unsigned to)
 {
 	enum x86_rc rc = X86_OK;
 
 	for (; from < to && rc == X86_OK; from += 8)
-		rc = x86_lin_store(c, la + from, 8, c->user, x86_get(image + from, 8));
+		rc = x86_lin_store(c, area_at(c, i, from), 8, c->user, x86_get(image + from, 8));
 	return rc;
 }
 
@@ -151,30 +171,35 @@ static enum x86_rc check_x87(struct x86_cpu *c)
 	return c->s.cr0 & (CR0_EM | CR0_TS) ? x86_fault(c, VEC_NM) : X86_OK;
 }
 
+static enum x86_rc find_image(struct x86_cpu *c, const struct x86_insn *i, enum x86_access how)
+{
+	enum x86_rc rc = check_x87(c);
+
+	if (rc == X86_OK)
+		rc = find_area(c, i, FX_SIZE, 16, how);
+	if (rc == X86_OK)
+		rc = probe(c, i, FX_SIZE - 1, FX_SIZE, how);
+	return rc == X86_OK ? probe(c, i, 0, 1, how) : rc;
+}
+
 static enum x86_rc op_fxsave(struct x86_cpu *c, const struct x86_insn *i)
 {
 	uint8_t image[FX_SIZE];
-	enum x86_rc rc = check_x87(c);
-	gva_t la;
+	enum x86_rc rc = find_image(c, i, X86_ACCESS_WRITE);
 
-	if (rc == X86_OK)
-		rc = find_area(c, i, FX_SIZE, 16, X86_ACCESS_WRITE, &la);
 	if (rc != X86_OK)
 		return rc;
 	make_image(c, i, image);
-	return area_write(c, la, image, 0, xmm_end(c));
+	return area_write(c, i, image, 0, xmm_end(c));
 }
 
 static enum x86_rc op_fxrstor(struct x86_cpu *c, const struct x86_insn *i)
 {
 	uint8_t image[FX_SIZE];
-	enum x86_rc rc = check_x87(c);
-	gva_t la;
+	enum x86_rc rc = find_image(c, i, X86_ACCESS_READ);
 
 	if (rc == X86_OK)
-		rc = find_area(c, i, FX_SIZE, 16, X86_ACCESS_READ, &la);
-	if (rc == X86_OK)
-		rc = area_read(c, la, image, 0, xmm_end(c));
+		rc = area_read(c, i, image, 0, xmm_end(c));
 	if (rc != X86_OK)
 		return rc;
 	if (x86_get(image + FX_MXCSR, 4) & ~(uint64_t)MXCSR_DEFINED)
@@ -218,32 +243,40 @@ static uint64_t requested(const struct x86_cpu *c)
 	return ((uint32_t)c->s.gpr[X86_RAX] | c->s.gpr[X86_RDX] << 32) & c->s.xcr0;
 }
 
+/* One part of an XSAVE area, which is written when all are known to be writable. */
+struct part {
+	bool on;
+	unsigned from, to;
+};
+
 /* optimized: components in their initial state are not written. That a component was not modified since XRSTOR, which
  * XSAVEOPT may use as well, is not tracked. */
 static enum x86_rc xsave(struct x86_cpu *c, const struct x86_insn *i, bool optimized)
 {
-	uint64_t rfbm = requested(c), used = in_use(c), write, bv;
+	uint64_t rfbm = requested(c), used = in_use(c), write = optimized ? rfbm & used : rfbm, bv;
+	const struct part parts[] = {{write & X87, 0, FX_MXCSR}, {rfbm & SSE_, FX_MXCSR, FX_ST},
+	    {write & X87, FX_ST, FX_XMM}, {write & SSE_, FX_XMM, xmm_end(c)}};
 	uint8_t image[FX_SIZE];
 	enum x86_rc rc = check_xsave(c);
-	gva_t la;
 
 	if (rc == X86_OK)
-		rc = find_area(c, i, XS_SIZE, 64, X86_ACCESS_WRITE, &la);
+		rc = find_area(c, i, XS_SIZE, 64, X86_ACCESS_WRITE);
 	if (rc == X86_OK)
-		rc = x86_lin_load(c, la + XS_BV, 8, c->user, &bv);
+		rc = probe(c, i, XS_SIZE - 1, XS_SIZE, X86_ACCESS_WRITE);
+	if (rc == X86_OK)
+		rc = x86_lin_load(c, area_at(c, i, XS_BV), 8, c->user, &bv);
+	for (unsigned k = 0; k < ARRAY_LEN(parts) && rc == X86_OK; k++)
+		if (parts[k].on)
+			rc = probe(c, i, parts[k].from, parts[k].to, X86_ACCESS_WRITE);
 	if (rc != X86_OK)
 		return rc;
 	make_image(c, i, image);
-	write = optimized ? rfbm & used : rfbm;
-	if (write & X87)
-		rc = area_write(c, la, image, 0, FX_MXCSR);
-	if (rc == X86_OK && (rfbm & SSE_))
-		rc = area_write(c, la, image, FX_MXCSR, FX_ST);
-	if (rc == X86_OK && (write & X87))
-		rc = area_write(c, la, image, FX_ST, FX_XMM);
-	if (rc == X86_OK && (write & SSE_))
-		rc = area_write(c, la, image, FX_XMM, xmm_end(c));
-	return rc == X86_OK ? x86_lin_store(c, la + XS_BV, 8, c->user, (bv & ~rfbm) | (used & rfbm)) : rc;
+	for (unsigned k = 0; k < ARRAY_LEN(parts) && rc == X86_OK; k++)
+		if (parts[k].on)
+			rc = area_write(c, i, image, parts[k].from, parts[k].to);
+	if (rc != X86_OK)
+		return rc;
+	return x86_lin_store(c, area_at(c, i, XS_BV), 8, c->user, (bv & ~rfbm) | (used & rfbm));
 }
 
 static enum x86_rc op_xsave(struct x86_cpu *c, const struct x86_insn *i)
@@ -256,10 +289,33 @@ static enum x86_rc op_xsaveopt(struct x86_cpu *c, const struct x86_insn *i)
 	return xsave(c, i, true);
 }
 
-/* The compacted form is not offered: XCOMP_BV and the sixteen bytes after XSTATE_BV must be 0. */
+#define COMPACTED (1ull << 63)
+
+/* The compacted form is not offered: XCOMP_BV and the eight bytes after it must be 0. */
 static bool header_is_valid(const struct x86_cpu *c, const uint8_t *image)
 {
 	return !(x86_get(image + XS_BV, 8) & ~c->s.xcr0) && is_zero(image + XS_COMP_BV, 16);
+}
+
+/* The header is read first; but for the compacted form it is judged after the parts that are asked for have been found
+ * to be there. */
+static enum x86_rc read_xsave_area(struct x86_cpu *c, const struct x86_insn *i, uint64_t rfbm, uint8_t *image)
+{
+	const struct part parts[] = {{true, XS_COMP_BV, XS_SIZE}, {true, XS_BV, XS_COMP_BV}, {rfbm & X87, 0, FX_MXCSR},
+	    {rfbm & SSE_, FX_MXCSR, FX_ST}, {rfbm & X87, FX_ST, FX_XMM}, {rfbm & SSE_, FX_XMM, xmm_end(c)}};
+	enum x86_rc rc = find_area(c, i, XS_SIZE, 64, X86_ACCESS_READ);
+
+	for (unsigned k = 0; k < ARRAY_LEN(parts) && rc == X86_OK; k++) {
+		if (parts[k].on)
+			rc = area_read(c, i, image, parts[k].from, parts[k].to);
+		if (k == 0 && rc == X86_OK && (x86_get(image + XS_COMP_BV, 8) & COMPACTED))
+			rc = x86_fault_ec(c, VEC_GP, 0);
+	}
+	if (rc == X86_OK && !header_is_valid(c, image))
+		rc = x86_fault_ec(c, VEC_GP, 0);
+	if (rc == X86_OK && (rfbm & SSE_) && (x86_get(image + FX_MXCSR, 4) & ~(uint64_t)MXCSR_DEFINED))
+		rc = x86_fault_ec(c, VEC_GP, 0);
+	return rc;
 }
 
 static enum x86_rc op_xrstor(struct x86_cpu *c, const struct x86_insn *i)
@@ -267,25 +323,16 @@ static enum x86_rc op_xrstor(struct x86_cpu *c, const struct x86_insn *i)
 	uint64_t rfbm = requested(c), bv;
 	uint8_t image[XS_SIZE];
 	enum x86_rc rc = check_xsave(c);
-	gva_t la;
 
 	if (rc == X86_OK)
-		rc = find_area(c, i, XS_SIZE, 64, X86_ACCESS_READ, &la);
-	if (rc == X86_OK)
-		rc = area_read(c, la, image, 0, XS_SIZE);
+		rc = read_xsave_area(c, i, rfbm, image);
 	if (rc != X86_OK)
 		return rc;
-	if (!header_is_valid(c, image))
-		return x86_fault_ec(c, VEC_GP, 0);
-	if ((rfbm & SSE_) && (x86_get(image + FX_MXCSR, 4) & ~(uint64_t)MXCSR_DEFINED))
-		return x86_fault_ec(c, VEC_GP, 0);
 	bv = x86_get(image + XS_BV, 8);
-	if (rfbm & X87) {
-		if (bv & X87)
-			take_x87(c, i, image);
-		else
-			init_x87(c);
-	}
+	if ((rfbm & X87) && (bv & X87))
+		take_x87(c, i, image);
+	else if (rfbm & X87)
+		init_x87(c);
 	if (rfbm & SSE_) { /* MXCSR comes from the image even where the registers are initialized */
 		memcpy(c->s.fxsave + FX_MXCSR, image + FX_MXCSR, 4);
 		if (!(bv & SSE_))

@@ -4,8 +4,8 @@
  * One mechanism serves 64 and 128 bits: an operation is a function on two vectors of n bytes, and a handler is the
  * operation between the loads and the store of its form. Registers live in the FXSAVE image of the state, which keeps
  * x87 registers in stack order: MMX register r is the significand of physical register r, which is ST(r - TOP). Each
- * MMX instruction but EMMS sets TOP to 0 and marks all registers valid, so the image is turned once when x87 code is
- * followed by MMX code [SDM 1 "The MMX State and MMX Register Set"].
+ * MMX instruction sets TOP to 0 and (all but EMMS) marks all registers valid, so the image is turned once when x87 code
+ * is followed by MMX code [SDM 1 "The MMX State and MMX Register Set"].
  */
 #ifndef VMSCOPE_CORE_X86_SSE_H
 #define VMSCOPE_CORE_X86_SSE_H
@@ -98,7 +98,7 @@ X86_INLINE uint64_t x86_mmx_get(const struct x86_cpu *c, unsigned r)
 	return x86_get(c->s.fxsave + SSE_FX_ST + 16 * ((r - x86_mmx_top(c)) & 7), 8);
 }
 
-/* What every MMX instruction but EMMS does to the x87 state. Comes last: nothing may fault after it. */
+/* What every MMX instruction but EMMS does to the x87 state, after everything that can fault but #XM. */
 X86_INLINE void x86_mmx_touch(struct x86_cpu *c)
 {
 	if (UNLIKELY(x86_mmx_top(c)))
@@ -225,8 +225,12 @@ X86_INLINE enum x86_rc x86_vec_binary(
 /* Shifts by an immediate: x86_sse_i_PREFIX_ID. */
 #define SSE_SHIFTS(X)                                                                                               \
 	X(NP_PSRLW)                                                                                                 \
-	X(NP_PSRAW) X(NP_PSLLW) X(NP_PSRLD) X(NP_PSRAD) X(NP_PSLLD) X(NP_PSRLQ) X(NP_PSLLQ) X(66_PSRLW) X(66_PSRAW) \
-	    X(66_PSLLW) X(66_PSRLD) X(66_PSRAD) X(66_PSLLD) X(66_PSRLQ) X(66_PSRLDQ) X(66_PSLLQ) X(66_PSLLDQ)
+	X(NP_PSRAW)                                                                                                 \
+	X(NP_PSLLW)                                                                                                 \
+	X(NP_PSRLD)                                                                                                 \
+	X(NP_PSRAD)                                                                                                 \
+	X(NP_PSLLD) X(NP_PSRLQ) X(NP_PSLLQ) X(66_PSRLW) X(66_PSRAW) X(66_PSLLW) X(66_PSRLD) X(66_PSRAD) X(66_PSLLD) \
+	    X(66_PSRLQ) X(66_PSRLDQ) X(66_PSLLQ) X(66_PSLLDQ)
 #define SSE_SHIFT_DECL(name) extern const struct x86_family x86_sse_i_##name;
 SSE_SHIFTS(SSE_SHIFT_DECL)
 

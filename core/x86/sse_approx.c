@@ -21,7 +21,7 @@ static uint32_t pack(uint32_t sign, int32_t exp, uint32_t q)
 		q >>= 1;
 		exp++;
 	}
-	return exp <= 0 ? sign : sign | (uint32_t)exp << 23 | (q & 0xfff) << 11;
+	return sign | (uint32_t)exp << 23 | (q & 0xfff) << 11;
 }
 
 static uint32_t reciprocal(uint32_t a)
@@ -33,6 +33,8 @@ static uint32_t reciprocal(uint32_t a)
 		return a & FRACTION ? a | QUIET_BIT : sign;
 	if (exp == 0)
 		return sign | INFINITY_;
+	if (exp >= 253) /* from 2^126 on, where the result is not above the least normal number */
+		return sign;
 	if (m == HIDDEN)
 		return pack(sign, 254 - exp, 1u << 13);
 	/* 1 < m / 2^23 < 2: the quotient is one binary place lower. */

@@ -142,17 +142,19 @@ static enum x86_rc check_both(struct x86_cpu *c)
 	return rc == X86_OK ? x86_mmx_pending(c) : rc;
 }
 
-/* Two integers to the low half of an XMM register, or to all of it. */
+/* Two integers to the low half of an XMM register, or to all of it. From memory this is no MMX instruction. */
 X86_INLINE enum x86_rc from_mmx(struct x86_cpu *c, const struct x86_insn *i, bool is_double, bool mem)
 {
 	struct sf st = x86_sse_begin(c);
 	union x86_vec d, s;
-	enum x86_rc rc = check_both(c);
+	enum x86_rc rc = mem ? x86_sse_check(c) : check_both(c);
 
 	if (LIKELY(rc == X86_OK))
 		rc = x86_vec_source(c, i, 8, 8, false, mem, &s);
 	if (UNLIKELY(rc != X86_OK))
 		return rc;
+	if (!mem)
+		x86_mmx_touch(c);
 	x86_vec_get(c, 16, i->reg, &d);
 	for (unsigned k = 0; k < 2; k++) {
 		if (is_double)
@@ -161,14 +163,12 @@ X86_INLINE enum x86_rc from_mmx(struct x86_cpu *c, const struct x86_insn *i, boo
 			d.u32[k] = sf_int_to_f32(&st, s.i32[k]);
 	}
 	rc = x86_sse_end(c, &st);
-	if (UNLIKELY(rc != X86_OK))
-		return rc;
-	x86_vec_set(c, 16, i->reg, &d);
-	if (!mem)
-		x86_mmx_touch(c);
-	return X86_OK;
+	if (LIKELY(rc == X86_OK))
+		x86_vec_set(c, 16, i->reg, &d);
+	return rc;
 }
 
+/* The x87 state becomes MMX state before #XM is found, and stays so. */
 X86_INLINE enum x86_rc to_mmx(struct x86_cpu *c, const struct x86_insn *i, bool is_double, bool trunc, bool mem)
 {
 	struct sf state = x86_sse_begin(c), *st = &state;
@@ -179,6 +179,7 @@ X86_INLINE enum x86_rc to_mmx(struct x86_cpu *c, const struct x86_insn *i, bool 
 		rc = x86_vec_source(c, i, 16, is_double ? 16 : 8, true, mem, &s);
 	if (UNLIKELY(rc != X86_OK))
 		return rc;
+	x86_mmx_touch(c);
 	for (unsigned k = 0; k < 2; k++)
 		d.u32[k] = is_double ? TO_INT32(f64, s.u64[k], trunc) : TO_INT32(f32, s.u32[k], trunc);
 	rc = x86_sse_end(c, st);

@@ -136,46 +136,82 @@ FLOAT_LANES(addsub64, u64, k & 1 ? sf_f64_add(st, a, b) : sf_f64_sub(st, a, b))
 SSE_FLOAT(F2_ADDSUBPS, 16, 4, addsub32)
 SSE_FLOAT(66_ADDSUBPD, 16, 2, addsub64)
 
-/* An unmasked exception so far: later steps of the instruction are not reached. */
-static bool stopped(const struct sf *st)
+/*
+ * Dot product: bits 7-4 of the immediate choose the products, bits 3-0 the lanes that get the sum. Products and each
+ * level of sums are rounded. A level is an operation of its own: its flags go to MXCSR, and an unmasked exception keeps
+ * the next from being begun. The order of summands shows when there are two NaNs; it is that of Intel's processors.
+ */
+static enum x86_rc end_level(struct x86_cpu *c, struct sf *st)
 {
-	return st->flags & ~st->masks;
+	enum x86_rc rc = x86_sse_end(c, st);
+
+	st->flags = 0;
+	return rc;
 }
 
-/* Dot product: bits 7-4 choose the products, bits 3-0 the lanes that get the sum. Products and each level of sums are
- * rounded, and a level is not begun when the one before raised an unmasked exception. */
-X86_INLINE void dpps(FLOAT_ARGS)
+static enum x86_rc dpps(struct x86_cpu *c, unsigned imm, union x86_vec *d, const union x86_vec *s)
 {
-	uint32_t p[4], sum[2], v;
+	struct sf st = x86_sse_begin(c);
+	uint32_t p[4], sum[4], v[4];
+	enum x86_rc rc;
 
 	for (unsigned k = 0; k < 4; k++)
-		p[k] = imm >> (4 + k) & 1 ? sf_f32_mul(st, d->u32[k], s->u32[k]) : 0;
-	if (stopped(st))
-		return;
-	sum[0] = sf_f32_add(st, p[0], p[1]);
-	sum[1] = sf_f32_add(st, p[2], p[3]);
-	if (stopped(st))
-		return;
-	v = sf_f32_add(st, sum[0], sum[1]);
+		p[k] = imm >> (4 + k) & 1 ? sf_f32_mul(&st, d->u32[k], s->u32[k]) : 0;
+	rc = end_level(c, &st);
+	if (rc != X86_OK)
+		return rc;
 	for (unsigned k = 0; k < 4; k++)
-		d->u32[k] = imm >> k & 1 ? v : 0;
+		sum[k] = sf_f32_add(&st, p[k ^ 1], p[k]);
+	rc = end_level(c, &st);
+	if (rc != X86_OK)
+		return rc;
+	for (unsigned k = 0; k < 4; k++) {
+		v[k] = sf_f32_add(&st, sum[k], sum[k ^ 2]);
+		d->u32[k] = imm >> k & 1 ? v[k] : 0;
+	}
+	return end_level(c, &st);
 }
 
-X86_INLINE void dppd(FLOAT_ARGS)
+static enum x86_rc dppd(struct x86_cpu *c, unsigned imm, union x86_vec *d, const union x86_vec *s)
 {
+	struct sf st = x86_sse_begin(c);
 	uint64_t p[2], v;
+	enum x86_rc rc;
 
 	for (unsigned k = 0; k < 2; k++)
-		p[k] = imm >> (4 + k) & 1 ? sf_f64_mul(st, d->u64[k], s->u64[k]) : 0;
-	if (stopped(st))
-		return;
-	v = sf_f64_add(st, p[0], p[1]);
-	for (unsigned k = 0; k < 2; k++)
+		p[k] = imm >> (4 + k) & 1 ? sf_f64_mul(&st, d->u64[k], s->u64[k]) : 0;
+	rc = end_level(c, &st);
+	if (rc != X86_OK)
+		return rc;
+	for (unsigned k = 0; k < 2; k++) {
+		v = sf_f64_add(&st, p[k], p[k ^ 1]);
 		d->u64[k] = imm >> k & 1 ? v : 0;
+	}
+	return end_level(c, &st);
 }
 
-SSE_FLOAT(66_DPPS, 16, 4, dpps)
-SSE_FLOAT(66_DPPD, 16, 2, dppd)
+X86_INLINE enum x86_rc dot(struct x86_cpu *c, const struct x86_insn *i, bool is_double, bool mem)
+{
+	union x86_vec d, s;
+	enum x86_rc rc = x86_sse_check(c);
+
+	if (LIKELY(rc == X86_OK))
+		rc = x86_vec_source(c, i, 16, 16, true, mem, &s);
+	if (UNLIKELY(rc != X86_OK))
+		return rc;
+	x86_vec_get(c, 16, i->reg, &d);
+	rc = (is_double ? dppd : dpps)(c, (unsigned)i->imm, &d, &s);
+	if (LIKELY(rc == X86_OK))
+		x86_vec_set(c, 16, i->reg, &d);
+	return rc;
+}
+
+X86_HANDLER(r_dpps, dot, false, false)
+X86_HANDLER(m_dpps, dot, false, true)
+X86_HANDLER(r_dppd, dot, true, false)
+X86_HANDLER(m_dppd, dot, true, true)
+SSE_FAMILY(66_DPPS, r_dpps, m_dpps)
+SSE_FAMILY(66_DPPD, r_dppd, m_dppd)
 
 /* --- To an integral value -------------------------------------------------------------------------------------- */
 

@@ -4,6 +4,16 @@
  */
 #include "core/x86/sse.h"
 
+/* After a store from an MMX register. One that faults has set TOP to 0 but has not marked the registers: so Intel's
+ * processors do, and the manual does not say. */
+X86_INLINE void mmx_stored(struct x86_cpu *c, enum x86_rc rc)
+{
+	if (LIKELY(rc == X86_OK))
+		x86_mmx_touch(c);
+	else if (rc == X86_FAULT)
+		x86_mmx_turn(c);
+}
+
 /* The whole register; a store to a register is a move the other way. */
 X86_INLINE enum x86_rc move(
     struct x86_cpu *c, const struct x86_insn *i, unsigned n, bool aligned, unsigned store_bit, bool mem)
@@ -26,8 +36,8 @@ X86_INLINE enum x86_rc move(
 		return X86_OK;
 	}
 	rc = x86_vec_store(c, i, n, aligned, &v);
-	if (n == 8 && rc == X86_OK)
-		x86_mmx_touch(c);
+	if (n == 8)
+		mmx_stored(c, rc);
 	return rc;
 }
 
@@ -134,8 +144,8 @@ X86_INLINE enum x86_rc movd(struct x86_cpu *c, const struct x86_insn *i, unsigne
 			rc = x86_vec_store(c, i, size, false, &v);
 		else
 			x86_reg_set(c, size, i->rm, v.u64[0]);
-		if (n == 8 && rc == X86_OK)
-			x86_mmx_touch(c);
+		if (n == 8)
+			mmx_stored(c, rc);
 		return rc;
 	}
 	if (mem)
@@ -300,9 +310,11 @@ static enum x86_rc emms(struct x86_cpu *c, const struct x86_insn *i)
 	enum x86_rc rc = x86_mmx_check(c);
 
 	(void)i;
-	if (rc == X86_OK)
-		c->s.fxsave[SSE_FX_FTW] = 0;
-	return rc;
+	if (rc != X86_OK)
+		return rc;
+	x86_mmx_turn(c);
+	c->s.fxsave[SSE_FX_FTW] = 0;
+	return X86_OK;
 }
 
 SSE_FAMILY(F3_MOVQ2DQ, movq2dq, movq2dq)
@@ -323,37 +335,34 @@ void x86_mmx_turn(struct x86_cpu *c)
 
 /* --- Masked stores --------------------------------------------------------------------------------------------- */
 
-/* Bytes whose mask has its sign set, to DS:rDI. All are checked before the first is written. */
+/* Would a store of the quadword be possible? Asked whatever the mask says, as Intel's processors do. */
+static enum x86_rc probe_quad(struct x86_cpu *c, unsigned seg, uint64_t ea, gva_t *la)
+{
+	enum x86_rc rc = x86_linear(c, seg, ea, 8, X86_ACCESS_WRITE, la);
+
+	return rc == X86_OK ? x86_lin_probe(c, *la, 8, c->user, X86_ACCESS_WRITE) : rc;
+}
+
+/* Bytes whose mask has its sign set, to DS:rDI. All is checked before the first is written, the high half first. */
 X86_INLINE enum x86_rc maskmov(struct x86_cpu *c, const struct x86_insn *i, unsigned n)
 {
 	uint64_t ea = x86_addr_mask(i->addrsize, c->s.gpr[X86_RDI]);
 	union x86_vec v, mask;
-	gva_t la[16];
+	gva_t la[2];
 	enum x86_rc rc = x86_vec_check(c, n);
 
 	if (UNLIKELY(rc != X86_OK))
 		return rc;
+	if (n == 8)
+		x86_mmx_touch(c); /* and stays so when the store faults */
+	for (unsigned half = n / 8; half-- > 0 && rc == X86_OK;)
+		rc = probe_quad(c, i->seg, x86_addr_mask(i->addrsize, ea + 8 * half), &la[half]);
 	x86_vec_get(c, n, i->reg, &v);
 	x86_vec_get(c, n, i->rm, &mask);
-	for (unsigned k = 0; k < n; k++) {
-		if (!(mask.u8[k] & 0x80))
-			continue;
-		rc = x86_linear(c, i->seg, x86_addr_mask(i->addrsize, ea + k), 1, X86_ACCESS_WRITE, &la[k]);
-		if (rc == X86_OK)
-			rc = x86_lin_probe(c, la[k], 1, c->user, X86_ACCESS_WRITE);
-		if (rc != X86_OK)
-			return rc;
-	}
-	for (unsigned k = 0; k < n; k++) {
-		if (!(mask.u8[k] & 0x80))
-			continue;
-		rc = x86_lin_store(c, la[k], 1, c->user, v.u8[k]);
-		if (rc != X86_OK)
-			return rc;
-	}
-	if (n == 8)
-		x86_mmx_touch(c);
-	return X86_OK;
+	for (unsigned k = 0; k < n && rc == X86_OK; k++)
+		if (mask.u8[k] & 0x80)
+			rc = x86_lin_store(c, la[k / 8] + k % 8, 1, c->user, v.u8[k]);
+	return rc;
 }
 
 X86_HANDLER(maskmovq, maskmov, 8)
