@@ -347,7 +347,8 @@ static enum x86_decode_rc decode_sse(struct cursor *d, struct x86_insn *i, const
 	return DECODE_OK;
 }
 
-static enum x86_decode_rc decode_x87(struct cursor *d, struct x86_insn *i)
+/* imm2 is the ModRM byte: the last opcode register of the unit keeps it. */
+static enum x86_decode_rc decode_x87(struct cursor *d, struct x86_insn *i, unsigned code_size)
 {
 	uint16_t id;
 
@@ -356,8 +357,9 @@ static enum x86_decode_rc decode_x87(struct cursor *d, struct x86_insn *i)
 	id = x86_x87_id(i->opcode, d->modrm);
 	if (d->rc != DECODE_OK || id == 0 || d->lock)
 		return undefined(d, i);
-	i->opsize = 4;
-	finish(d, i, x86_x87_family(id, i->flags & INSN_MEM), id, 0);
+	i->imm2 = d->modrm;
+	i->opsize = (uint8_t)x86_x87_opsize(id, i->opcode, d->modrm, (code_size == 2) == !d->prefix66 ? 2 : 4);
+	finish(d, i, x86_x87_family(id, i->opcode, i->flags & INSN_MEM), id, 0);
 	return DECODE_OK;
 }
 
@@ -476,7 +478,7 @@ enum x86_decode_rc x86_decode(const uint8_t *p, size_t n, unsigned code_size, en
 		return rc;
 	}
 	if (op >= 0xd8 && op <= 0xdf)
-		return decode_x87(&d, out);
+		return decode_x87(&d, out, code_size);
 	if (op == 0x90 && d.rep == 0xf3)
 		return decode_entry(&d, out, x86_entry_pause(), code_size, false);
 	if (op == 0x90 && !(d.rex & 1))

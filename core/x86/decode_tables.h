@@ -95,6 +95,7 @@ const struct sse_entry *x86_map_sse(unsigned map, unsigned opcode, unsigned pref
 const struct sse_entry *x86_sse_shift(unsigned opcode, unsigned reg, unsigned prefix);
 /* The id of an x87 instruction, 0 if undefined; its handlers. */
 uint16_t x86_x87_id(unsigned opcode, unsigned modrm);
-const struct x86_family *x86_x87_family(uint16_t id, bool mem);
+const struct x86_family *x86_x87_family(uint16_t id, unsigned opcode, bool mem);
+unsigned x86_x87_opsize(uint16_t id, unsigned opcode, unsigned modrm, unsigned opsize);
 
 #endif

@@ -7,17 +7,11 @@
  * [SDM 1 "Managing State Using the XSAVE Feature Set"]
  */
 #include "core/lib.h"
-#include "core/x86/exec.h"
 #include "core/x86/sse.h"
+#include "core/x86/x87.h"
 
 /* Parts of the legacy area, which is the FXSAVE image; the XSAVE header follows it. */
 enum {
-	FX_FCW = 0,
-	FX_FSW = 2,
-	FX_FTW = 4,
-	FX_FOP = 6,
-	FX_FIP = 8,
-	FX_FDP = 16,
 	FX_MXCSR = SSE_FX_MXCSR,
 	FX_MXCSR_MASK = SSE_FX_MXCSR_MASK,
 	FX_ST = SSE_FX_ST,
@@ -30,10 +24,9 @@ enum {
 	XS_SIZE = 576
 };
 #define MXCSR_DEFINED 0xffffu
-#define MXCSR_INIT 0x1f80u
-#define FCW_INIT 0x37fu
-#define X87 1u
-#define SSE_ 2u
+/* State components: bits of XCR0, of the mask and of XSTATE_BV. */
+#define COMP_X87 1u
+#define COMP_SSE 2u
 
 /* --- MXCSR ----------------------------------------------------------------------------------------------------- */
 
@@ -77,7 +70,7 @@ static enum x86_rc find_area(
 	gva_t la = area_at(c, i, 0);
 	enum x86_rc rc;
 
-	if ((la & 3) && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM))
+	if ((la & 3) && x86_canonical(la) && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM))
 		return x86_fault_ec(c, VEC_AC, 0);
 	rc = x86_linear(c, i->seg, x86_ea(c, i), size, how, &la);
 	if (rc != X86_OK && !(rc == X86_FAULT && c->fault.vector == VEC_AC))
@@ -127,8 +120,8 @@ static unsigned xmm_end(const struct x86_cpu *c)
 /* The pointers are 64 bits wide with REX.W, else 32 bits and a selector, which newer processors store as 0. */
 static void short_pointers(uint8_t *image)
 {
-	memset(image + FX_FIP + 4, 0, 4);
-	memset(image + FX_FDP + 4, 0, 4);
+	memset(image + X87_FIP + 4, 0, 4);
+	memset(image + X87_FDP + 4, 0, 4);
 }
 
 static void make_image(const struct x86_cpu *c, const struct x86_insn *i, uint8_t *image)
@@ -142,15 +135,12 @@ static void make_image(const struct x86_cpu *c, const struct x86_insn *i, uint8_
 /* x87 state from an image: bits that do not exist are dropped, and the summary bits follow from the exceptions. */
 static void take_x87(struct x86_cpu *c, const struct x86_insn *i, uint8_t *image)
 {
-	uint64_t cw, sw = x86_get(image + FX_FSW, 2) & 0x7f7f;
+	unsigned cw = ((unsigned)x86_get(image + X87_FCW, 2) & 0x1f3f) | 0x40;
 
-	cw = (x86_get(image + FX_FCW, 2) & 0x1f3f) | 0x40;
-	if (sw & ~cw & 0x3f)
-		sw |= 0x8080;
-	x86_put(image + FX_FCW, 2, cw);
-	x86_put(image + FX_FSW, 2, sw);
-	image[FX_FTW + 1] = 0;
-	image[FX_FOP + 1] &= 7;
+	x86_put(image + X87_FCW, 2, cw);
+	x86_put(image + X87_FSW, 2, x87_summary((unsigned)x86_get(image + X87_FSW, 2), cw));
+	image[X87_FTW + 1] = 0;
+	image[X87_FOP + 1] &= 7;
 	if (i->opsize != 8)
 		short_pointers(image);
 	for (unsigned r = 0; r < 8; r++)
@@ -163,17 +153,12 @@ static void init_x87(struct x86_cpu *c)
 {
 	memset(c->s.fxsave, 0, FX_MXCSR);
 	memset(c->s.fxsave + FX_ST, 0, FX_XMM - FX_ST);
-	x86_put(c->s.fxsave + FX_FCW, 2, FCW_INIT);
-}
-
-static enum x86_rc check_x87(struct x86_cpu *c)
-{
-	return c->s.cr0 & (CR0_EM | CR0_TS) ? x86_fault(c, VEC_NM) : X86_OK;
+	x86_put(c->s.fxsave + X87_FCW, 2, X87_FCW_INIT);
 }
 
 static enum x86_rc find_image(struct x86_cpu *c, const struct x86_insn *i, enum x86_access how)
 {
-	enum x86_rc rc = check_x87(c);
+	enum x86_rc rc = x87_available(c);
 
 	if (rc == X86_OK)
 		rc = find_area(c, i, FX_SIZE, 16, how);
@@ -224,10 +209,10 @@ static bool is_zero(const uint8_t *p, unsigned n)
 static unsigned in_use(const struct x86_cpu *c)
 {
 	const uint8_t *f = c->s.fxsave;
-	bool x87_init =
-	    x86_get(f, 2) == FCW_INIT && is_zero(f + FX_FSW, FX_MXCSR - FX_FSW) && is_zero(f + FX_ST, FX_XMM - FX_ST);
+	bool x87_init = x87_word(c, X87_FCW) == X87_FCW_INIT && is_zero(f + X87_FSW, FX_MXCSR - X87_FSW) &&
+			is_zero(f + FX_ST, FX_XMM - FX_ST);
 
-	return (x87_init ? 0 : X87) | (is_zero(f + FX_XMM, xmm_end(c) - FX_XMM) ? 0 : SSE_);
+	return (x87_init ? 0 : COMP_X87) | (is_zero(f + FX_XMM, xmm_end(c) - FX_XMM) ? 0 : COMP_SSE);
 }
 
 static enum x86_rc check_xsave(struct x86_cpu *c)
@@ -254,8 +239,8 @@ struct part {
 static enum x86_rc xsave(struct x86_cpu *c, const struct x86_insn *i, bool optimized)
 {
 	uint64_t rfbm = requested(c), used = in_use(c), write = optimized ? rfbm & used : rfbm, bv;
-	const struct part parts[] = {{write & X87, 0, FX_MXCSR}, {rfbm & SSE_, FX_MXCSR, FX_ST},
-	    {write & X87, FX_ST, FX_XMM}, {write & SSE_, FX_XMM, xmm_end(c)}};
+	const struct part parts[] = {{write & COMP_X87, 0, FX_MXCSR}, {rfbm & COMP_SSE, FX_MXCSR, FX_ST},
+	    {write & COMP_X87, FX_ST, FX_XMM}, {write & COMP_SSE, FX_XMM, xmm_end(c)}};
 	uint8_t image[FX_SIZE];
 	enum x86_rc rc = check_xsave(c);
 
@@ -301,8 +286,9 @@ static bool header_is_valid(const struct x86_cpu *c, const uint8_t *image)
  * to be there. */
 static enum x86_rc read_xsave_area(struct x86_cpu *c, const struct x86_insn *i, uint64_t rfbm, uint8_t *image)
 {
-	const struct part parts[] = {{true, XS_COMP_BV, XS_SIZE}, {true, XS_BV, XS_COMP_BV}, {rfbm & X87, 0, FX_MXCSR},
-	    {rfbm & SSE_, FX_MXCSR, FX_ST}, {rfbm & X87, FX_ST, FX_XMM}, {rfbm & SSE_, FX_XMM, xmm_end(c)}};
+	const struct part parts[] = {{true, XS_COMP_BV, XS_SIZE}, {true, XS_BV, XS_COMP_BV},
+	    {rfbm & COMP_X87, 0, FX_MXCSR}, {rfbm & COMP_SSE, FX_MXCSR, FX_ST}, {rfbm & COMP_X87, FX_ST, FX_XMM},
+	    {rfbm & COMP_SSE, FX_XMM, xmm_end(c)}};
 	enum x86_rc rc = find_area(c, i, XS_SIZE, 64, X86_ACCESS_READ);
 
 	for (unsigned k = 0; k < ARRAY_LEN(parts) && rc == X86_OK; k++) {
@@ -313,7 +299,7 @@ static enum x86_rc read_xsave_area(struct x86_cpu *c, const struct x86_insn *i, 
 	}
 	if (rc == X86_OK && !header_is_valid(c, image))
 		rc = x86_fault_ec(c, VEC_GP, 0);
-	if (rc == X86_OK && (rfbm & SSE_) && (x86_get(image + FX_MXCSR, 4) & ~(uint64_t)MXCSR_DEFINED))
+	if (rc == X86_OK && (rfbm & COMP_SSE) && (x86_get(image + FX_MXCSR, 4) & ~(uint64_t)MXCSR_DEFINED))
 		rc = x86_fault_ec(c, VEC_GP, 0);
 	return rc;
 }
@@ -329,13 +315,13 @@ static enum x86_rc op_xrstor(struct x86_cpu *c, const struct x86_insn *i)
 	if (rc != X86_OK)
 		return rc;
 	bv = x86_get(image + XS_BV, 8);
-	if ((rfbm & X87) && (bv & X87))
+	if ((rfbm & COMP_X87) && (bv & COMP_X87))
 		take_x87(c, i, image);
-	else if (rfbm & X87)
+	else if (rfbm & COMP_X87)
 		init_x87(c);
-	if (rfbm & SSE_) { /* MXCSR comes from the image even where the registers are initialized */
+	if (rfbm & COMP_SSE) { /* MXCSR comes from the image even where the registers are initialized */
 		memcpy(c->s.fxsave + FX_MXCSR, image + FX_MXCSR, 4);
-		if (!(bv & SSE_))
+		if (!(bv & COMP_SSE))
 			memset(image + FX_XMM, 0, FX_XMM_16_END - FX_XMM);
 		memcpy(c->s.fxsave + FX_XMM, image + FX_XMM, xmm_end(c) - FX_XMM);
 	}

@@ -26,7 +26,7 @@ static enum sf_order order(const struct sf_num *a, const struct sf_num *b)
 	return (enum sf_order)(a->sign ? -m : m);
 }
 
-static enum sf_order compare(struct sf *st, const struct sf_num *a, const struct sf_num *b, bool quiet)
+enum sf_order sf_compare(struct sf *st, const struct sf_num *a, const struct sf_num *b, bool quiet)
 {
 	st->c1 = false;
 	if (UNLIKELY(sf_is_nan(a) || sf_is_nan(b))) {
@@ -42,21 +42,21 @@ enum sf_order sf_f32_compare(struct sf *st, uint32_t a, uint32_t b, bool quiet)
 {
 	struct sf_num x = sf_unpack32(st, a), y = sf_unpack32(st, b);
 
-	return compare(st, &x, &y, quiet);
+	return sf_compare(st, &x, &y, quiet);
 }
 
 enum sf_order sf_f64_compare(struct sf *st, uint64_t a, uint64_t b, bool quiet)
 {
 	struct sf_num x = sf_unpack64(st, a), y = sf_unpack64(st, b);
 
-	return compare(st, &x, &y, quiet);
+	return sf_compare(st, &x, &y, quiet);
 }
 
 enum sf_order sf_f80_compare(struct sf *st, struct f80 a, struct f80 b, bool quiet)
 {
 	struct sf_num x = sf_unpack80(a), y = sf_unpack80(b);
 
-	return compare(st, &x, &y, quiet);
+	return sf_compare(st, &x, &y, quiet);
 }
 
 /* A chosen operand is delivered as it is, a denormal one as 0 under DAZ. */
@@ -147,7 +147,7 @@ int64_t sf_f80_to_int(struct sf *st, struct f80 a, unsigned bits, unsigned round
 	return to_int(st, &x, bits, round);
 }
 
-static struct sf_num from_int(int64_t v)
+struct sf_num sf_from_int(int64_t v)
 {
 	struct sf_num n = {.class = v ? SF_FINITE : SF_ZERO, .sign = v < 0, .exp = 63};
 
@@ -160,14 +160,14 @@ static struct sf_num from_int(int64_t v)
 
 uint32_t sf_int_to_f32(struct sf *st, int64_t v)
 {
-	struct sf_num n = from_int(v);
+	struct sf_num n = sf_from_int(v);
 
 	return sf_pack32(st, &n);
 }
 
 uint64_t sf_int_to_f64(struct sf *st, int64_t v)
 {
-	struct sf_num n = from_int(v);
+	struct sf_num n = sf_from_int(v);
 
 	return sf_pack64(st, &n);
 }
@@ -175,7 +175,7 @@ uint64_t sf_int_to_f64(struct sf *st, int64_t v)
 struct f80 sf_int_to_f80(int64_t v)
 {
 	struct sf n80 = {0};
-	struct sf_num n = from_int(v);
+	struct sf_num n = sf_from_int(v);
 
 	return sf_pack80(&n80, &n, 64);
 }

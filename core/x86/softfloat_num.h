@@ -231,6 +231,10 @@ SF_INLINE struct sf_packed sf_round(struct sf *st, const struct sf_format *f, co
 		if (tiny && !(st->masks & SF_UE)) {
 			st->flags |= SF_UE;
 			biased = f->adjusts ? biased + SF_BIAS_ADJUST : 1;
+			if (biased <= 0) { /* FSCALE: too small even so */
+				st->flags |= SF_PE;
+				return (struct sf_packed){0, 0, n->sign};
+			}
 		} else if (tiny && st->ftz) {
 			st->flags |= SF_UE | SF_PE;
 			return (struct sf_packed){0, 0, n->sign};
@@ -260,6 +264,11 @@ SF_INLINE struct sf_packed sf_round(struct sf *st, const struct sf_format *f, co
 			return sf_overflow(st, f, n->sign);
 		st->flags |= SF_OE;
 		biased = f->adjusts ? biased - SF_BIAS_ADJUST : 1;
+		if (biased > 2 * f->emax) { /* FSCALE: too large even so */
+			st->flags |= SF_PE;
+			st->c1 = true;
+			return (struct sf_packed){SF_TOP, 2 * f->emax + 1, n->sign};
+		}
 	}
 	return (struct sf_packed){hi, biased, n->sign};
 }
@@ -319,6 +328,9 @@ struct sf_num sf_add(struct sf *st, const struct sf_num *a, const struct sf_num 
 struct sf_num sf_mul(struct sf *st, const struct sf_num *a, const struct sf_num *b);
 struct sf_num sf_div(struct sf *st, const struct sf_num *a, const struct sf_num *b);
 struct sf_num sf_sqrt(struct sf *st, const struct sf_num *a);
+/* a and b may be anything; raises DE and IE as the comparisons do. */
+enum sf_order sf_compare(struct sf *st, const struct sf_num *a, const struct sf_num *b, bool quiet);
+struct sf_num sf_from_int(int64_t v);
 /* A finite number to an integer of at most 64 bits in magnitude; *inexact and *up say what rounding did. False: too
  * large. */
 bool sf_to_magnitude(const struct sf_num *a, unsigned round, uint64_t *v, bool *inexact, bool *up);

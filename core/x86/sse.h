@@ -23,7 +23,6 @@ enum {
 	SSE_FX_XMM = 160,
 };
 #define SSE_FSW_ES 0x80u
-#define SSE_FSW_TOP 0x3800u
 
 union x86_vec {
 	uint8_t u8[16];

@@ -3,6 +3,7 @@
  * store have one id and differ in one bit of the opcode, which is each handler's last parameter.
  */
 #include "core/x86/sse.h"
+#include "core/x86/x87.h"
 
 /* After a store from an MMX register. One that faults has set TOP to 0 but has not marked the registers: so Intel's
  * processors do, and the manual does not say. */
@@ -321,16 +322,9 @@ SSE_FAMILY(F3_MOVQ2DQ, movq2dq, movq2dq)
 SSE_FAMILY(F2_MOVDQ2Q, movdq2q, movdq2q)
 SSE_FAMILY(NP_EMMS, emms, emms)
 
-/* Stack order is relative to TOP: with TOP = 0 slot r is physical register r. */
 void x86_mmx_turn(struct x86_cpu *c)
 {
-	uint8_t *st = c->s.fxsave + SSE_FX_ST, old[128];
-	unsigned top = x86_mmx_top(c);
-
-	memcpy(old, st, sizeof(old));
-	for (unsigned r = 0; r < 8; r++)
-		memcpy(st + 16 * r, old + 16 * ((r - top) & 7), 16);
-	c->s.fxsave[SSE_FX_FSW + 1] &= (uint8_t) ~(SSE_FSW_TOP >> 8);
+	x87_set_top(c, 0);
 }
 
 /* --- Masked stores --------------------------------------------------------------------------------------------- */
