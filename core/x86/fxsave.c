@@ -132,6 +132,12 @@ static void make_image(const struct x86_cpu *c, const struct x86_insn *i, uint8_
 		short_pointers(image);
 }
 
+/* The pointers are kept canonical, of 48 bits. */
+static void canonical_pointer(uint8_t *p)
+{
+	x86_put(p, 8, (uint64_t)((int64_t)(x86_get(p, 8) << 16) >> 16));
+}
+
 /* x87 state from an image: bits that do not exist are dropped, and the summary bits follow from the exceptions. */
 static void take_x87(struct x86_cpu *c, const struct x86_insn *i, uint8_t *image)
 {
@@ -143,6 +149,8 @@ static void take_x87(struct x86_cpu *c, const struct x86_insn *i, uint8_t *image
 	image[X87_FOP + 1] &= 7;
 	if (i->opsize != 8)
 		short_pointers(image);
+	canonical_pointer(image + X87_FIP);
+	canonical_pointer(image + X87_FDP);
 	for (unsigned r = 0; r < 8; r++)
 		memset(image + FX_ST + 16 * r + 10, 0, 6);
 	memcpy(c->s.fxsave, image, FX_MXCSR);

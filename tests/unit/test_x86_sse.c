@@ -23,6 +23,7 @@
 
 #include "core/x86/decode_tables.h"
 #include "tests/x86_native.h"
+#include "tests/x86_values.h"
 
 #define ROUNDS 300000u
 #define LINEAR NATIVE_SCRATCH
@@ -30,38 +31,9 @@
 #define FRAME native_frame()
 #define REPORTS 3 /* of each row */
 
-enum {
-	AT_FCW = 0,
-	AT_FSW = 2,
-	AT_FTW = 4,
-	AT_FOP = 6,
-	AT_FIP = 8,
-	AT_FDP = 16,
-	AT_MXCSR = 24,
-	AT_ST = 32,
-	AT_XMM = 160
-};
-
 static unsigned code_size; /* 8: 64-bit mode, 4: compatibility mode */
 static uintptr_t insn_address;
-static uint64_t rng_state;
-
-static uint64_t rng(void)
-{
-	rng_state ^= rng_state << 13;
-	rng_state ^= rng_state >> 7;
-	rng_state ^= rng_state << 17;
-	return rng_state * 0x2545f4914f6cdd1du;
-}
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(rng() >> 33) % n;
-}
-
 /* ---- what is executed ---- */
-
-enum { PLAIN = 0, LENGTHS = 1 };
 
 static const struct row {
 	const char *name;
@@ -91,166 +63,6 @@ struct instance {
 	uint64_t gpr[16], flags;
 	uint8_t fx[512];
 };
-
-/* ---- values ---- */
-
-static uint64_t integer(unsigned bits)
-{
-	uint64_t v;
-
-	switch (below(6)) {
-	case 0:
-		v = below(3);
-		break;
-	case 1:
-		v = 0 - (uint64_t)below(3);
-		break;
-	case 2:
-		v = 1ull << below(bits);
-		break;
-	case 3:
-		v = (1ull << below(bits)) - 1;
-		break;
-	case 4:
-		v = (1ull << (bits - 1)) - below(3);
-		break;
-	default:
-		v = rng();
-		break;
-	}
-	return bits == 64 ? v : v & ((1ull << bits) - 1);
-}
-
-/* A number of a format with the given widths: special, or with an exponent at which something happens. */
-static uint64_t number(unsigned exp_bits, unsigned frac_bits)
-{
-	uint64_t all = (1ull << exp_bits) - 1, bias = all >> 1, frac = rng() & ((1ull << frac_bits) - 1), exp;
-	uint64_t sign = (uint64_t)below(2) << (exp_bits + frac_bits);
-
-	switch (below(12)) {
-	case 0:
-		return sign;
-	case 1:
-		return sign | all << frac_bits;
-	case 2: /* NaNs, quiet or signaling */
-		return sign | all << frac_bits | (frac ? frac : 1);
-	case 3:
-		exp = 0;
-		break;
-	case 4:
-		exp = below(3) + below(2) * frac_bits;
-		break;
-	case 5:
-		exp = all - 1 - below(3);
-		break;
-	case 6:
-		exp = bias / 2 + below(6);
-		break;
-	case 7:
-		exp = bias + bias / 2 + below(6);
-		break;
-	case 8:
-		exp = bias + below(70);
-		break;
-	default:
-		exp = bias - 4 + below(8);
-		break;
-	}
-	switch (below(4)) {
-	case 0:
-		frac = below(4);
-		break;
-	case 1:
-		frac = (1ull << frac_bits) - 1 - below(4);
-		break;
-	case 2: /* few bits: exact results */
-		frac &= ~0ull << (frac_bits - below(frac_bits));
-		break;
-	default:
-		break;
-	}
-	return sign | (exp & all) << frac_bits | (frac & ((1ull << frac_bits) - 1));
-}
-
-static void vector(uint8_t *p)
-{
-	unsigned kind = below(7), size = kind == 0 ? 4 : kind == 1 ? 8 : 1u << below(4);
-
-	if (kind == 6 && below(2)) {
-		memset(p, 0, 16);
-		return;
-	}
-	for (unsigned k = 0; k < 16; k += size) {
-		uint64_t v = kind == 0	 ? number(8, 23)
-			     : kind == 1 ? number(11, 52)
-			     : kind == 2 ? rng()
-			     : kind == 3 ? (uint64_t) "abcab"[below(5)] /* strings */
-					 : integer(8 * size);
-
-		if (kind == 3 && below(16) == 0)
-			v = 0;
-		memcpy(p + k, &v, size);
-	}
-}
-
-static uint32_t mxcsr(void)
-{
-	uint32_t v = (uint32_t)rng() & 0xe07fu; /* FTZ, RC, DAZ, flags */
-
-	if (below(2))
-		v &= ~0x8040u;
-	if (below(2))
-		v &= ~0x3fu;
-	v |= below(3) ? 0x1f80u : (uint32_t)rng() & 0x1f80u;
-	return v;
-}
-
-static void put16(uint8_t *p, unsigned v)
-{
-	p[0] = (uint8_t)v;
-	p[1] = (uint8_t)(v >> 8);
-}
-
-static void random_fx(uint8_t *fx)
-{
-	uint32_t m = mxcsr();
-	uint64_t ip = rng() >> 17;
-
-	memset(fx, 0, 512);
-	put16(fx + AT_FCW, 0x037f);
-	if (below(4) == 0) {
-		put16(fx + AT_FCW, ((unsigned)rng() & 0x0f3f) | 0x40);
-		put16(fx + AT_FSW, (unsigned)rng() & 0x7f7f);
-		/* the summary bits as they follow */
-		if (fx[AT_FSW] & ~fx[AT_FCW] & 0x3f) {
-			if (below(4))
-				fx[AT_FSW] &= 0x40;
-			else
-				put16(fx + AT_FSW, fx[AT_FSW] | fx[AT_FSW + 1] << 8 | 0x8080);
-		}
-	} else if (below(2)) {
-		put16(fx + AT_FSW, below(8) << 11);
-	}
-	fx[AT_FTW] = below(2) ? 0 : (uint8_t)rng();
-	memcpy(fx + AT_MXCSR, &m, 4);
-	put16(fx + AT_FOP, below(2) ? 0 : below(2048));
-	memcpy(fx + AT_FIP, &ip, 8);
-	ip = rng() >> 17;
-	memcpy(fx + AT_FIP + 8, &ip, 8);
-	for (unsigned r = 0; r < 8; r++) {
-		vector(fx + AT_ST + 16 * r);
-		memset(fx + AT_ST + 16 * r + 10, 0, 6);
-	}
-	for (unsigned r = 0; r < 2 * code_size; r++)
-		vector(fx + AT_XMM + 16 * r);
-	if (below(8) == 0)
-		memset(fx + AT_XMM, 0, 256);
-	if (below(8) == 0) {
-		memset(fx, 0, AT_MXCSR);
-		memset(fx + AT_ST, 0, 128);
-		put16(fx, 0x37f);
-	}
-}
 
 /* ---- our side: user mode in long mode, page tables at 4 KiB, scratch pages at 32 KiB ---- */
 
@@ -499,11 +311,12 @@ static void fill_image(const struct instance *t, uint8_t *p)
 	const struct row *w = &rows[t->row];
 	uint64_t header[3] = {below(4), 0, 0};
 
-	random_fx(p);
+	random_fx(2 * code_size, p);
 	if (below(8) == 0)
 		p[AT_MXCSR + 1 + below(3)] = (uint8_t)rng();
 	if (below(8) == 0)
 		p[below(160)] = (uint8_t)rng();
+	p[AT_FIP + 6] = p[AT_FIP + 7] = p[AT_FDP + 6] = p[AT_FDP + 7] = 0; /* canonical whatever the width */
 	if (w->id != INSN_XRSTOR)
 		return;
 	/* Bits that our XCR0 does not have and that of this machine may are left out, and so is the compacted form. */
@@ -526,7 +339,7 @@ static void fill_memory(const struct instance *t)
 	if ((t->i.flags & INSN_MEM) && ea < SCRATCH - 16) {
 		vector(mem + ea);
 		if (rows[t->row].ext == 3) {
-			uint32_t v = mxcsr() | (below(4) ? 0 : 1u << below(32));
+			uint32_t v = random_mxcsr() | (below(4) ? 0 : 1u << below(32));
 
 			memcpy(mem + ea, &v, 4);
 		}
@@ -707,6 +520,7 @@ static void report(const struct instance *t, const char *what, const uint8_t *be
 		    8);
 	}
 	dump("ctl", t->fx, FRAME->fx_out, cpu.s.fxsave, 8);
+	dump("ptrs", t->fx + AT_FIP, FRAME->fx_out + AT_FIP, cpu.s.fxsave + AT_FIP, 16);
 	dump("mxcsr", t->fx + AT_MXCSR, FRAME->fx_out + AT_MXCSR, cpu.s.fxsave + AT_MXCSR, 4);
 	for (unsigned r = 0; r < 8 + 2 * code_size; r++) {
 		unsigned at = AT_ST + 16 * r;
@@ -751,7 +565,7 @@ static void run_one(unsigned row)
 
 	if (!generate(&t))
 		return;
-	random_fx(t.fx);
+	random_fx(2 * code_size, t.fx);
 	fill_memory(&t);
 	memcpy(before, OUR_SCRATCH, SCRATCH);
 	native_side(&t);
@@ -808,7 +622,7 @@ static int compare(void)
 	}
 	insn_address = native_insn_address();
 	our_setup();
-	rng_state = number_from("VMSCOPE_SSE_SEED", 1) * 0x9e3779b97f4a7c15u + code_size;
+	rng_seed(number_from("VMSCOPE_SSE_SEED", 1) * 0x9e3779b97f4a7c15u + code_size);
 	for (unsigned k = 0; k < ARRAY_LEN(rows); k++)
 		if (is_here(k) && is_selected(k))
 			list[n++] = k;
