@@ -5,7 +5,7 @@
  * operation between the loads and the store of its form. Registers live in the FXSAVE image of the state, which keeps
  * x87 registers in stack order: MMX register r is the significand of physical register r, which is ST(r - TOP). Each
  * MMX instruction sets TOP to 0 and (all but EMMS) marks all registers valid, so the image is turned once when x87 code
- * is followed by MMX code [SDM 1 "The MMX State and MMX Register Set"].
+ * is followed by MMX code [SDM 3A "The MMX State and MMX Register Aliasing"].
  */
 #ifndef VMSCOPE_CORE_X86_SSE_H
 #define VMSCOPE_CORE_X86_SSE_H
@@ -228,8 +228,9 @@ X86_INLINE enum x86_rc x86_vec_binary(
 	X(NP_PSLLW)                                                                                                 \
 	X(NP_PSRLD)                                                                                                 \
 	X(NP_PSRAD)                                                                                                 \
-	X(NP_PSLLD) X(NP_PSRLQ) X(NP_PSLLQ) X(66_PSRLW) X(66_PSRAW) X(66_PSLLW) X(66_PSRLD) X(66_PSRAD) X(66_PSLLD) \
-	    X(66_PSRLQ) X(66_PSRLDQ) X(66_PSLLQ) X(66_PSLLDQ)
+	X(NP_PSLLD)                                                                                                 \
+	X(NP_PSRLQ) X(NP_PSLLQ) X(66_PSRLW) X(66_PSRAW) X(66_PSLLW) X(66_PSRLD) X(66_PSRAD) X(66_PSLLD) X(66_PSRLQ) \
+	    X(66_PSRLDQ) X(66_PSLLQ) X(66_PSLLDQ)
 #define SSE_SHIFT_DECL(name) extern const struct x86_family x86_sse_i_##name;
 SSE_SHIFTS(SSE_SHIFT_DECL)
 

@@ -4,7 +4,7 @@
  * Every lane is computed as if all exceptions were masked, with the flags of all lanes together; then either the result
  * is written, or an unmasked exception is raised and nothing is but the flags. Exceptions that are found before the
  * computation (invalid, denormal, divide by zero) and are unmasked in any lane keep the others from being looked for in
- * all of them [SDM 1 "Handling SIMD Floating-Point Exceptions"].
+ * all of them [SDM 1 "Generating SIMD Floating-Point Exceptions"].
  */
 #ifndef VMSCOPE_CORE_X86_SSE_FLOAT_H
 #define VMSCOPE_CORE_X86_SSE_FLOAT_H
