@@ -311,7 +311,7 @@ static void fill_image(const struct instance *t, uint8_t *p)
 	const struct row *w = &rows[t->row];
 	uint64_t header[3] = {below(4), 0, 0};
 
-	random_fx(2 * code_size, p);
+	random_fx(16, p);
 	if (below(8) == 0)
 		p[AT_MXCSR + 1 + below(3)] = (uint8_t)rng();
 	if (below(8) == 0)
@@ -347,7 +347,8 @@ static void fill_memory(const struct instance *t)
 			memcpy(mem + ea, &v, 4);
 		}
 	}
-	if ((rows[t->row].id == INSN_FXRSTOR || rows[t->row].id == INSN_XRSTOR) && ea < SCRATCH - 576)
+	if ((rows[t->row].id == INSN_FXRSTOR && ea <= SCRATCH - 512) ||
+	    (rows[t->row].id == INSN_XRSTOR && ea <= SCRATCH - 576))
 		fill_image(t, mem + ea);
 	if (rows[t->row].ext == 5 && ea < SCRATCH - 576) { /* XSTATE_BV: read and written */
 		uint64_t v = rng();

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <math.h>
+
 #include "tests/x86_fixture.h"
 
 #define AT 0x10000u
@@ -186,6 +188,33 @@ static void mmx_register_n_is_physical_register_n(void **state)
 	assert_int_equal(f->c->s.fxsave[4], 0);
 }
 
+/* The largest relative error of op over [1, 4), against the exact value; two exponents are all that RSQRTSS knows. */
+static double largest_error(const char *code, bool root)
+{
+	double worst = 0;
+
+	for (uint32_t v = 0x3f800000; v < 0x40800000; v += 97) {
+		float in, out;
+		double exact, error;
+
+		x86_put(f->c->s.fxsave + XMM_AT + 16, 4, v);
+		run(code, 4);
+		memcpy(&in, f->c->s.fxsave + XMM_AT + 16, 4);
+		memcpy(&out, f->c->s.fxsave + XMM_AT, 4);
+		exact = root ? 1 / sqrt((double)in) : 1 / (double)in;
+		error = fabs((double)out / exact - 1);
+		worst = error > worst ? error : worst;
+	}
+	return worst;
+}
+
+static void approximations_are_within_their_bound(void **state)
+{
+	(void)state;
+	assert_true(largest_error("\xf3\x0f\x53\xc1", false) <= 1.0 / 8192);
+	assert_true(largest_error("\xf3\x0f\x52\xc1", true) <= 1.0 / 8192);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +225,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(xsave_needs_osxsave, setup, teardown),
 	    cmocka_unit_test_setup_teardown(xcr0_bounds_what_is_saved, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_store_over_a_page_is_all_or_nothing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(approximations_are_within_their_bound, setup, teardown),
 	    cmocka_unit_test_setup_teardown(mmx_register_n_is_physical_register_n, setup, teardown),
 	};
 
