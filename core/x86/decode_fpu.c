@@ -162,6 +162,14 @@ static const struct x86_family *const x87_families[INSN_FNSETPM - INSN_FADD + 1]
     X87(FPREM, fprem),
     X87(FPREM1, fprem1),
     X87(FXTRACT, fxtract),
+    X87(F2XM1, f2xm1),
+    X87(FYL2X, fyl2x),
+    X87(FYL2XP1, fyl2xp1),
+    X87(FPATAN, fpatan),
+    X87(FSIN, fsin),
+    X87(FCOS, fcos),
+    X87(FSINCOS, fsincos),
+    X87(FPTAN, fptan),
     X87(FLD, fld),
     X87(FILD, fild),
     X87(FBLD, fbld),
@@ -215,7 +223,7 @@ const struct x86_family *x86_x87_family(uint16_t id, unsigned opcode, bool mem)
 		return id == INSN_FLD ? &x86_fam_fld_m80 : &x86_fam_fstp_m80;
 	if (!mem && id == INSN_FNSTSW)
 		return &x86_fam_fnstsw_ax;
-	return f ? f : &x86_fam_x87;
+	return f;
 }
 
 /* The size of numbers in memory goes by the opcode (D8 and D9: binary32, ...), but for 64-bit integers in DF; 80-bit

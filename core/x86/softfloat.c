@@ -30,69 +30,65 @@ struct sf_num sf_propagate_nan(struct sf *st, const struct sf_num *a, const stru
 	return n;
 }
 
-/* a + b of different signs, both finite and not 0. */
-static struct sf_num subtract_magnitudes(const struct sf *st, struct sf_num a, struct sf_num b)
+/*
+ * a + b, both finite and not 0, a.exp >= b.exp. Scalars rather than structures from here on: they stay in registers.
+ */
+SF_INLINE struct sf_num add_finite(const struct sf *st, const struct sf_num *a, const struct sf_num *b)
 {
-	unsigned __int128 x, y;
+	uint64_t bhi = b->hi, blo = b->lo;
+	struct sf_num n = {.class = SF_FINITE, .sign = a->sign, .exp = a->exp};
+	unsigned __int128 x = (unsigned __int128)a->hi << 64 | a->lo, y, sum;
 
-	if (a.exp < b.exp || (a.exp == b.exp && a.hi < b.hi)) {
-		struct sf_num t = a;
-
-		a = b;
-		b = t;
+	sf_shift_right_jam(&bhi, &blo, (unsigned)(a->exp - b->exp));
+	y = (unsigned __int128)bhi << 64 | blo;
+	if (a->sign == b->sign) {
+		sum = x + y;
+		if (sum < x) {
+			sum = sum >> 1 | (sum & 1) | (unsigned __int128)1 << 127;
+			n.exp++;
+		}
+		n.hi = (uint64_t)(sum >> 64);
+		n.lo = (uint64_t)sum;
+		return n;
 	}
-	if (a.exp == b.exp && a.hi == b.hi && a.lo == b.lo)
+	if (x == y)
 		return sf_zero(st->round == SF_DOWN);
-	sf_shift_right_jam(&b.hi, &b.lo, (unsigned)(a.exp - b.exp));
-	x = (unsigned __int128)a.hi << 64 | a.lo;
-	y = (unsigned __int128)b.hi << 64 | b.lo;
-	x -= y;
-	a.hi = (uint64_t)(x >> 64);
-	a.lo = (uint64_t)x;
-	sf_normalize(&a);
-	return a;
+	sum = x - y;
+	if (x < y) { /* of the same exponent */
+		sum = y - x;
+		n.sign = b->sign;
+	}
+	n.hi = (uint64_t)(sum >> 64);
+	n.lo = (uint64_t)sum;
+	sf_normalize(&n);
+	return n;
 }
 
-static struct sf_num add_magnitudes(struct sf_num a, struct sf_num b)
-{
-	unsigned __int128 x, sum;
-
-	if (a.exp < b.exp) {
-		struct sf_num t = a;
-
-		a = b;
-		b = t;
-	}
-	sf_shift_right_jam(&b.hi, &b.lo, (unsigned)(a.exp - b.exp));
-	x = (unsigned __int128)a.hi << 64 | a.lo;
-	sum = x + ((unsigned __int128)b.hi << 64 | b.lo);
-	a.hi = (uint64_t)(sum >> 64);
-	a.lo = (uint64_t)sum;
-	if (sum < x) {
-		sf_shift_right_jam(&a.hi, &a.lo, 1);
-		a.hi |= SF_TOP;
-		a.exp++;
-	}
-	return a;
-}
-
-struct sf_num sf_add(struct sf *st, const struct sf_num *a, const struct sf_num *b)
+SF_INLINE struct sf_num add_(struct sf *st, const struct sf_num *a, const struct sf_num *b)
 {
 	if (UNLIKELY(sf_is_nan(a) || sf_is_nan(b)))
 		return sf_propagate_nan(st, a, b);
 	if (UNLIKELY(a->class == SF_INF && b->class == SF_INF && a->sign != b->sign))
 		return sf_invalid(st);
 	sf_operands(st, a, b);
+	if (LIKELY(a->class == SF_FINITE && b->class == SF_FINITE))
+		return a->exp >= b->exp ? add_finite(st, a, b) : add_finite(st, b, a);
 	if (a->class == SF_INF || b->class == SF_INF)
-		return a->class == SF_INF ? *a : *b;
+		return sf_infinity(a->class == SF_INF ? a->sign : b->sign);
 	if (a->class == SF_ZERO && b->class == SF_ZERO)
 		return sf_zero(a->sign == b->sign ? a->sign : st->round == SF_DOWN);
-	if (a->class == SF_ZERO || b->class == SF_ZERO)
-		return a->class == SF_ZERO ? *b : *a;
-	return a->sign == b->sign ? add_magnitudes(*a, *b) : subtract_magnitudes(st, *a, *b);
+	return a->class == SF_ZERO ? *b : *a;
 }
 
-struct sf_num sf_mul(struct sf *st, const struct sf_num *a, const struct sf_num *b)
+SF_INLINE struct sf_num sub_(struct sf *st, const struct sf_num *a, const struct sf_num *b)
+{
+	struct sf_num y = *b;
+
+	y.sign ^= !sf_is_nan(&y);
+	return add_(st, a, &y);
+}
+
+SF_INLINE struct sf_num mul_(struct sf *st, const struct sf_num *a, const struct sf_num *b)
 {
 	struct sf_num n = {.class = SF_FINITE, .sign = a->sign != b->sign, .exp = a->exp + b->exp};
 	unsigned __int128 p;
@@ -116,7 +112,7 @@ struct sf_num sf_mul(struct sf *st, const struct sf_num *a, const struct sf_num 
 	return n;
 }
 
-struct sf_num sf_div(struct sf *st, const struct sf_num *a, const struct sf_num *b)
+SF_INLINE struct sf_num div_(struct sf *st, const struct sf_num *a, const struct sf_num *b)
 {
 	struct sf_num n = {.class = SF_FINITE, .sign = a->sign != b->sign, .exp = a->exp - b->exp};
 	uint64_t rem;
@@ -184,7 +180,7 @@ static uint64_t sqrt128(uint64_t hi, uint64_t lo, unsigned *more)
 	return (uint64_t)root;
 }
 
-struct sf_num sf_sqrt(struct sf *st, const struct sf_num *a)
+SF_INLINE struct sf_num square_root(struct sf *st, const struct sf_num *a)
 {
 	struct sf_num n = *a;
 	unsigned more;
@@ -208,59 +204,64 @@ struct sf_num sf_sqrt(struct sf *st, const struct sf_num *a)
 	return n;
 }
 
-#define BINARY(width, type, op)                                                     \
-	type sf_f##width##_##op(struct sf *st, type a, type b)                      \
+struct sf_num sf_add(struct sf *st, const struct sf_num *a, const struct sf_num *b)
+{
+	return add_(st, a, b);
+}
+
+struct sf_num sf_sub(struct sf *st, const struct sf_num *a, const struct sf_num *b)
+{
+	return sub_(st, a, b);
+}
+
+struct sf_num sf_mul(struct sf *st, const struct sf_num *a, const struct sf_num *b)
+{
+	return mul_(st, a, b);
+}
+
+struct sf_num sf_div(struct sf *st, const struct sf_num *a, const struct sf_num *b)
+{
+	return div_(st, a, b);
+}
+
+#define BINARY(width, type, op)                                                         \
+	type sf_f##width##_##op(struct sf *st, type a, type b)                          \
+	{                                                                               \
+		struct sf_num x = sf_unpack##width(st, a), y = sf_unpack##width(st, b); \
+		struct sf_num r = op##_(st, &x, &y);                                    \
+                                                                                        \
+		return sf_pack##width(st, &r);                                          \
+	}
+#define IEEE(width, type)                                                           \
+	BINARY(width, type, add)                                                    \
+	BINARY(width, type, sub)                                                    \
+	BINARY(width, type, mul)                                                    \
+	BINARY(width, type, div)                                                    \
+	type sf_f##width##_sqrt(struct sf *st, type a)                              \
 	{                                                                           \
-		struct sf_num x = sf_unpack##width(st, a);                          \
-		struct sf_num y = sf_unpack##width(st, b), r = sf_##op(st, &x, &y); \
+		struct sf_num x = sf_unpack##width(st, a), r = square_root(st, &x); \
                                                                                     \
 		return sf_pack##width(st, &r);                                      \
-	}
-#define IEEE(width, type)                                                                  \
-	BINARY(width, type, add)                                                           \
-	BINARY(width, type, mul)                                                           \
-	BINARY(width, type, div)                                                           \
-	type sf_f##width##_sub(struct sf *st, type a, type b)                              \
-	{                                                                                  \
-		struct sf_num x = sf_unpack##width(st, a), y = sf_unpack##width(st, b), r; \
-                                                                                           \
-		y.sign ^= !sf_is_nan(&y);                                                  \
-		r = sf_add(st, &x, &y);                                                    \
-		return sf_pack##width(st, &r);                                             \
-	}                                                                                  \
-	type sf_f##width##_sqrt(struct sf *st, type a)                                     \
-	{                                                                                  \
-		struct sf_num x = sf_unpack##width(st, a), r = sf_sqrt(st, &x);            \
-                                                                                           \
-		return sf_pack##width(st, &r);                                             \
 	}
 
 IEEE(32, uint32_t)
 IEEE(64, uint64_t)
 
-#define BINARY_80(op)                                                                          \
-	struct f80 sf_f80_##op(struct sf *st, struct f80 a, struct f80 b)                      \
-	{                                                                                      \
-		struct sf_num x = sf_unpack80(a), y = sf_unpack80(b), r = sf_##op(st, &x, &y); \
-                                                                                               \
-		return sf_pack80(st, &r, sf_precision(st));                                    \
+#define BINARY_80(op)                                                                        \
+	struct f80 sf_f80_##op(struct sf *st, struct f80 a, struct f80 b)                    \
+	{                                                                                    \
+		struct sf_num x = sf_unpack80(a), y = sf_unpack80(b), r = op##_(st, &x, &y); \
+                                                                                             \
+		return sf_pack80(st, &r, sf_precision(st));                                  \
 	}
 BINARY_80(add)
+BINARY_80(sub)
 BINARY_80(mul)
 BINARY_80(div)
 
-struct f80 sf_f80_sub(struct sf *st, struct f80 a, struct f80 b)
-{
-	struct sf_num x = sf_unpack80(a), y = sf_unpack80(b), r;
-
-	y.sign ^= !sf_is_nan(&y);
-	r = sf_add(st, &x, &y);
-	return sf_pack80(st, &r, sf_precision(st));
-}
-
 struct f80 sf_f80_sqrt(struct sf *st, struct f80 a)
 {
-	struct sf_num x = sf_unpack80(a), r = sf_sqrt(st, &x);
+	struct sf_num x = sf_unpack80(a), r = square_root(st, &x);
 
 	return sf_pack80(st, &r, sf_precision(st));
 }

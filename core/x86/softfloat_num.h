@@ -325,9 +325,9 @@ SF_INLINE uint64_t sf_div128(uint64_t hi, uint64_t lo, uint64_t d, uint64_t *rem
 
 /* On unpacked numbers, unrounded. They raise the flags of their operands. */
 struct sf_num sf_add(struct sf *st, const struct sf_num *a, const struct sf_num *b);
+struct sf_num sf_sub(struct sf *st, const struct sf_num *a, const struct sf_num *b);
 struct sf_num sf_mul(struct sf *st, const struct sf_num *a, const struct sf_num *b);
 struct sf_num sf_div(struct sf *st, const struct sf_num *a, const struct sf_num *b);
-struct sf_num sf_sqrt(struct sf *st, const struct sf_num *a);
 /* a and b may be anything; raises DE and IE as the comparisons do. */
 enum sf_order sf_compare(struct sf *st, const struct sf_num *a, const struct sf_num *b, bool quiet);
 struct sf_num sf_from_int(int64_t v);

@@ -69,37 +69,63 @@ X86_INLINE void x87_free(struct x86_cpu *c, unsigned n)
 	c->s.fxsave[X87_FTW] &= (uint8_t) ~(1u << ((x87_top(c) + n) & 7));
 }
 
-/* Moves TOP by n (1..7): the registers stay, and with them the tags. */
-X86_INLINE void x87_rotate(struct x86_cpu *c, unsigned n)
+/* Halves by themselves: a 16-byte load behind two 8-byte stores would wait for them. */
+X86_INLINE void x87_copy(uint8_t *to, const uint8_t *from)
+{
+	uint64_t lo = x86_get(from, 8), hi = x86_get(from + 8, 8);
+
+	__asm__("" : "+r"(lo), "+r"(hi));
+	x86_put(to, 8, lo);
+	x86_put(to + 8, 8, hi);
+}
+
+X86_INLINE void x87_move_top(struct x86_cpu *c, unsigned n)
 {
 	unsigned sw = x87_word(c, X87_FSW);
-	uint8_t old[128], *st = c->s.fxsave + X87_ST;
 
-	memcpy(old, st, sizeof(old));
-	memcpy(st, old + 16 * n, sizeof(old) - 16 * n);
-	memcpy(st + sizeof(old) - 16 * n, old, 16 * n);
 	x87_word_set(c, X87_FSW, (sw & ~0x3800u) | ((sw + (n << 11)) & 0x3800));
+}
+
+/* Moves TOP up or down by one. The registers stay, and with them the tags: so the image turns. */
+X86_INLINE void x87_top_up(struct x86_cpu *c)
+{
+	uint8_t first[16], *st = c->s.fxsave + X87_ST;
+
+	x87_copy(first, st);
+	for (unsigned k = 0; k < 7; k++)
+		x87_copy(st + 16 * k, st + 16 * k + 16);
+	x87_copy(st + 112, first);
+	x87_move_top(c, 1);
+}
+
+X86_INLINE void x87_top_down(struct x86_cpu *c)
+{
+	uint8_t last[16], *st = c->s.fxsave + X87_ST;
+
+	x87_copy(last, st + 112);
+	for (unsigned k = 7; k; k--)
+		x87_copy(st + 16 * k, st + 16 * k - 16);
+	x87_copy(st, last);
+	x87_move_top(c, 7);
 }
 
 /* What FNINIT, FLDENV and the first MMX instruction do, too. */
 X86_INLINE void x87_set_top(struct x86_cpu *c, unsigned top)
 {
-	unsigned n = (top - x87_top(c)) & 7;
-
-	if (n)
-		x87_rotate(c, n);
+	while (x87_top(c) != top)
+		x87_top_up(c);
 }
 
 X86_INLINE void x87_push(struct x86_cpu *c, struct f80 v)
 {
-	x87_rotate(c, 7);
+	x87_top_down(c);
 	x87_set(c, 0, v);
 }
 
 X86_INLINE void x87_pop(struct x86_cpu *c)
 {
 	x87_free(c, 0);
-	x87_rotate(c, 1);
+	x87_top_up(c);
 }
 
 /* An exception that is both flagged and unmasked makes ES and B, nothing else does. */
@@ -204,7 +230,7 @@ X86_INLINE enum x86_rc x87_end(struct x87 *x)
 /* Register and memory forms; memory by operand size. */
 #define X87_FAMILY(fam, reg, m2, m4, m8) const struct x86_family x86_fam_##fam = {{reg, reg, reg, reg, m2, m2, m4, m8}};
 
-/* 10 bytes of memory; a store writes all or nothing. */
+/* 10 bytes of memory. */
 enum x86_rc x87_load80(struct x86_cpu *c, const struct x86_insn *i, struct f80 *v);
 enum x86_rc x87_store80(struct x86_cpu *c, const struct x86_insn *i, struct f80 v);
 /* size bytes in pieces of piece bytes, all or nothing; at most 108. */

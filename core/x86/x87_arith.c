@@ -5,14 +5,6 @@
 
 typedef struct sf_num (*x87_op)(struct sf *st, const struct sf_num *a, const struct sf_num *b);
 
-static struct sf_num subtract(struct sf *st, const struct sf_num *a, const struct sf_num *b)
-{
-	struct sf_num y = *b;
-
-	y.sign ^= !sf_is_nan(&y);
-	return sf_add(st, a, &y);
-}
-
 X86_INLINE struct f80 calculate(
     struct x87 *x, x87_op op, bool reverse, const struct sf_num *dst, const struct sf_num *src)
 {
@@ -87,8 +79,8 @@ X86_INLINE enum x86_rc arith_mem(
 
 ARITH(fadd, sf_add, false)
 ARITH(fmul, sf_mul, false)
-ARITH(fsub, subtract, false)
-ARITH(fsubr, subtract, true)
+ARITH(fsub, sf_sub, false)
+ARITH(fsubr, sf_sub, true)
 ARITH(fdiv, sf_div, false)
 ARITH(fdivr, sf_div, true)
 

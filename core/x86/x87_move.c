@@ -172,13 +172,13 @@ enum x86_rc x87_store_bytes(
 	return X86_OK;
 }
 
+/* Two accesses, as in the processors: when the second faults, the first has been made. */
 enum x86_rc x87_store80(struct x86_cpu *c, const struct x86_insn *i, struct f80 v)
 {
-	uint8_t bytes[10];
+	uint64_t ea = x86_ea(c, i);
+	enum x86_rc rc = x86_store(c, i->seg, ea, 8, v.sig);
 
-	x86_put(bytes, 8, v.sig);
-	x86_put(bytes + 8, 2, v.se);
-	return x87_store_bytes(c, i, bytes, 10, 2);
+	return rc == X86_OK ? x86_store(c, i->seg, x86_addr_mask(i->addrsize, ea + 8), 2, v.se) : rc;
 }
 
 /* The end of a store; the value is written first, for that may fault. */
@@ -368,7 +368,7 @@ static enum x86_rc op_fxch(struct x86_cpu *c, const struct x86_insn *i)
 }
 
 /* FFREEP frees ST(i) and pops. */
-X86_INLINE enum x86_rc stack_op(struct x86_cpu *c, const struct x86_insn *i, unsigned rotate, bool free, bool keep_c1)
+X86_INLINE enum x86_rc stack_op(struct x86_cpu *c, const struct x86_insn *i, int turn, bool free, bool keep_c1)
 {
 	struct x87 x;
 	enum x86_rc rc = x87_begin(&x, c, i);
@@ -379,15 +379,17 @@ X86_INLINE enum x86_rc stack_op(struct x86_cpu *c, const struct x86_insn *i, uns
 	rc = x87_end(&x);
 	if (free)
 		x87_free(c, i->rm & 7);
-	if (free && rotate)
+	if (free && turn)
 		x87_free(c, 0);
-	if (rotate)
-		x87_rotate(c, rotate);
+	if (turn > 0)
+		x87_top_up(c);
+	else if (turn < 0)
+		x87_top_down(c);
 	return rc;
 }
 
 X86_HANDLER(op_fincstp, stack_op, 1, false, false)
-X86_HANDLER(op_fdecstp, stack_op, 7, false, false)
+X86_HANDLER(op_fdecstp, stack_op, -1, false, false)
 X86_HANDLER(op_ffree, stack_op, 0, true, false)
 X86_HANDLER(op_ffreep, stack_op, 1, true, false)
 X86_HANDLER(op_fnop, stack_op, 0, false, true)

@@ -726,6 +726,8 @@ static void cr0_and_cr4_decide_who_may_compute(void **state)
 
 	(void)state;
 	start_32();
+	assert_int_equal(STEP("\xd8\xc1"), X86_OK);
+	c.s.rip = 0x1000;
 	assert_fault(step_bytes(addps, 3), VEC_UD, 0x1000); /* CR4.OSFXSR clear */
 	c.s.cr4 |= CR4_OSFXSR;
 	assert_int_equal(step_bytes(addps, 3), X86_OK);

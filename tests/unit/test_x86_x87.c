@@ -23,12 +23,14 @@
 #include "core/x86/x87.h"
 #include "tests/x86_fixture.h"
 
-#define ROUNDS 1000000u
+#define ROUNDS 800000u
 #define CODE 0x210000u
 #define DATA 0x220000u
 #define DATA_SIZE 128u
+#define PAGE_END (DATA + 4096)
+#define ULP_LIMIT 1u
 
-static uint64_t rng_state = 0x1234567897f4a7c1ull;
+static uint64_t rng_state = 0x76543210deadbeefull;
 
 static uint64_t rng(void)
 {
@@ -52,6 +54,7 @@ struct context {
 static uint8_t image_in[512] __attribute__((aligned(64))), image_out[512] __attribute__((aligned(64)));
 static struct context native_context;
 static uint8_t *slot;
+static uint32_t operand; /* its address, the same on both sides */
 static uint64_t recover;
 
 static void on_signal(int sig, siginfo_t *si, void *arg)
@@ -82,8 +85,6 @@ static const uint8_t after[] = {0x9c, 0x8f, 0x41, 0x08, /* pushf; pop [rcx + 8] 
 
 static bool native_ready(void)
 {
-	static const int sigs[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS};
-	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
 	uint8_t *code = mmap((void *)(uintptr_t)CODE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	uint8_t *data = mmap((void *)(uintptr_t)DATA, 4096, PROT_READ | PROT_WRITE,
@@ -96,9 +97,17 @@ static bool native_ready(void)
 	memset(slot, 0x90, 16);
 	memcpy(slot + 16, after, sizeof(after));
 	recover = (uintptr_t)slot + 16 + RECOVER_AT;
+	return true;
+}
+
+/* For each test again: cmocka has handlers of its own. */
+static void catch_signals(void)
+{
+	static const int sigs[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS};
+	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+
 	for (size_t k = 0; k < ARRAY_LEN(sigs); k++)
 		sigaction(sigs[k], &sa, NULL);
-	return true;
 }
 
 static void native_run(const uint8_t *insn, unsigned len)
@@ -107,7 +116,7 @@ static void native_run(const uint8_t *insn, unsigned len)
 	memcpy(slot, insn, len);
 	native_context.fault = 0;
 	((void (*)(uint8_t *, uint8_t *, void *, struct context *))(uintptr_t)CODE)(
-	    image_in, image_out, (void *)(uintptr_t)DATA, &native_context);
+	    image_in, image_out, (void *)(uintptr_t)operand, &native_context);
 }
 
 /* ---- random state ---- */
@@ -200,6 +209,26 @@ static void random_state(void)
 	}
 }
 
+/* ST(0) and ST(1) where the function is defined. */
+static void ordinary_operands(unsigned id)
+{
+	uint8_t *st = image_in + X87_ST;
+
+	x86_put(st, 8, rng() | SF_TOP);
+	x86_put(st + 8, 2, 16383 - below(id == INSN_FYL2XP1 ? 20 : 4) + below(2));
+	if (id == INSN_FYL2XP1)
+		x86_put(st + 8, 2, 16383 - 3 - below(20));
+	else if (id == INSN_F2XM1)
+		x86_put(st + 8, 2, 16383 - 1 - below(20));
+	if (id != INSN_FYL2X)
+		st[9] |= (uint8_t)(below(2) << 7);
+	x86_put(st + 16, 8, rng() | SF_TOP);
+	x86_put(st + 24, 2, (below(2) << 15) | (16383 - 4 + below(8)));
+	image_in[X87_FTW] = (uint8_t)rng();
+	image_in[X87_FTW] |= (uint8_t)(1u << (image_in[X87_FSW + 1] >> 3 & 7));
+	image_in[X87_FTW] |= (uint8_t)(1u << (((image_in[X87_FSW + 1] >> 3) + 1) & 7));
+}
+
 /* An operand: binary32, binary64, 80 bits, an integer, decimals or an environment, with something behind it. */
 static void random_memory(uint8_t *m, unsigned opcode)
 {
@@ -260,6 +289,53 @@ static bool same_image(const uint8_t *a, const uint8_t *b)
 	return true;
 }
 
+/* Units in the last place between two results of the same sign, at most INT_MAX. */
+static unsigned ulps(const uint8_t *a, const uint8_t *b)
+{
+	__int128 x = ((__int128)(x86_get(a + 8, 2) & 0x7fff) << 63) + (int64_t)(x86_get(a, 8) & ~SF_TOP);
+	__int128 y = ((__int128)(x86_get(b + 8, 2) & 0x7fff) << 63) + (int64_t)(x86_get(b, 8) & ~SF_TOP);
+	__int128 d = x > y ? x - y : y - x;
+
+	if ((a[9] ^ b[9]) & 0x80 || ((x > y ? x : y) >> 63) == 0x7fff)
+		return d || (a[9] ^ b[9]) & 0x80 ? INT32_MAX : 0;
+	return d < INT32_MAX ? (unsigned)d : INT32_MAX;
+}
+
+static unsigned worst_of[INSN_COUNT], inexact_of[INSN_COUNT];
+
+/* Takes over the native results that are close to ours, with C1, which says how they were rounded. */
+static void forgive(unsigned id, uint8_t *native, const uint8_t *ours)
+{
+	bool differs = false;
+
+	for (unsigned n = 0; n < 8; n++) {
+		unsigned u = ulps(native + X87_ST + 16 * n, ours + X87_ST + 16 * n);
+
+		if (!u || u > ULP_LIMIT)
+			continue;
+		differs = true;
+		if (u > worst_of[id])
+			worst_of[id] = u;
+		memcpy(native + X87_ST + 16 * n, ours + X87_ST + 16 * n, 10);
+	}
+	inexact_of[id] += differs;
+	if (differs || (ours[X87_FSW] & SF_PE))
+		native[X87_FSW + 1] = (uint8_t)((native[X87_FSW + 1] & ~2) | (ours[X87_FSW + 1] & 2));
+}
+
+/* Near the smallest normal number one ulp decides about underflow. */
+static bool at_the_edge(const uint8_t *image)
+{
+	for (unsigned n = 0; n < 2; n++) {
+		uint64_t sig = x86_get(image + X87_ST + 16 * n, 8);
+
+		if (((image[X87_ST + 16 * n + 9] & 0x7f) << 8 | image[X87_ST + 16 * n + 8]) <= 1 &&
+		    sig - (SF_TOP - 2) < 4)
+			return true;
+	}
+	return false;
+}
+
 static bool is_transcendental(unsigned id)
 {
 	switch (id) {
@@ -284,7 +360,7 @@ static enum x86_rc run_ours(const struct x86_insn *i, const struct context *in, 
 
 	memcpy(c->s.fxsave, image_in, sizeof(image_in));
 	c->s.gpr[X86_RAX] = in->rax;
-	c->s.gpr[X86_RBX] = DATA;
+	c->s.gpr[X86_RBX] = operand;
 	x86_flags_write(c, in->flags);
 	c->s.rip = (uint64_t)(uintptr_t)slot + i->len;
 	rc = i->fn(c, i);
@@ -294,9 +370,9 @@ static enum x86_rc run_ours(const struct x86_insn *i, const struct context *in, 
 	return rc;
 }
 
-static void instance(void)
+static void instance(bool transcendental)
 {
-	uint8_t code[8], memory[DATA_SIZE], *native_memory = (uint8_t *)(uintptr_t)DATA;
+	uint8_t code[8], memory[DATA_SIZE], *native_memory = (uint8_t *)(uintptr_t)(PAGE_END - DATA_SIZE);
 	unsigned n = 0, modrm = below(256);
 	struct context in = {rng(), (rng() & FLAGS_STATUS) | FLAG_R1 | FLAG_IF, 0}, ours;
 	struct x86_insn i;
@@ -305,26 +381,36 @@ static void instance(void)
 	if (below(8) == 0)
 		code[n++] = 0x66;
 	code[n++] = (uint8_t)(0xd8 + below(8));
-	if (below(4) == 0) { /* what has one code only comes as often as the rest */
+	if (transcendental) {
+		code[n - 1] = 0xd9;
+		modrm = (uint8_t) "\xf0\xf1\xf2\xf3\xf9\xfb\xfe\xff"[below(8)];
+	} else if (below(4) == 0) { /* what has one code only comes as often as the rest */
 		code[n - 1] = 0xd9;
 		modrm = 0xe0 + below(32);
 	}
 	code[n++] = (uint8_t)(modrm < 0xc0 ? (modrm & 0x38) | 3 : modrm);
-	if (x86_decode(code, n, 8, X86_MODE_LONG64, &i) != DECODE_OK || is_transcendental(i.id))
+	if (x86_decode(code, n, 8, X86_MODE_LONG64, &i) != DECODE_OK || is_transcendental(i.id) != transcendental)
 		return;
 	random_state();
+	if (transcendental && below(4))
+		ordinary_operands(i.id);
 	random_memory(memory, i.opcode);
 	memcpy(native_memory, memory, DATA_SIZE);
-	memcpy(fix->ram + DATA, memory, DATA_SIZE);
+	memcpy(fix->ram + PAGE_END - DATA_SIZE, memory, DATA_SIZE);
+	operand = below(32) ? PAGE_END - DATA_SIZE : PAGE_END - below(DATA_SIZE); /* may cross into the missing page */
 	native_context = in;
 	native_run(code, n);
 	rc = run_ours(&i, &in, &ours);
 	instances_of[i.id]++;
+	if (transcendental)
+		forgive(i.id, image_out, fix->c->s.fxsave);
 	native_context.flags &= FLAGS_STATUS;
 	ours.flags &= FLAGS_STATUS;
 	if (rc != X86_STOP && native_context.fault == ours.fault && native_context.rax == ours.rax &&
 	    native_context.flags == ours.flags && same_image(image_out, fix->c->s.fxsave) &&
-	    memcmp(native_memory, fix->ram + DATA, DATA_SIZE) == 0)
+	    memcmp(native_memory, fix->ram + PAGE_END - DATA_SIZE, DATA_SIZE) == 0)
+		return;
+	if (transcendental && at_the_edge(image_out))
 		return;
 	differences++;
 	if (mismatches_of[i.id]++ >= 2)
@@ -333,12 +419,12 @@ static void instance(void)
 	    rc == X86_STOP ? " not executed" : "");
 	for (unsigned k = 0; k < 16; k++)
 		printf(" %02x", memory[k]);
-	printf("\n  native ");
+	printf("\n  at end - %u native ", PAGE_END - operand);
 	for (unsigned k = 0; k < 32; k++)
 		printf(" %02x", native_memory[k]);
 	printf("\n  ours   ");
 	for (unsigned k = 0; k < 32; k++)
-		printf(" %02x", fix->ram[DATA + k]);
+		printf(" %02x", fix->ram[PAGE_END - DATA_SIZE + k]);
 	puts("");
 	dump("before", image_in, &in);
 	dump("native", image_out, &native_context);
@@ -350,6 +436,10 @@ static int setup(void **state)
 	(void)state;
 	fix = x86_fix_new();
 	x86_fix_long(fix, 3);
+	/* 4 KiB pages around the operand; the one behind it is not present, as on the native side. */
+	x86_fix_poke(fix, 0x102008, 8, 0x110007);
+	for (unsigned n = 0; n < 512; n++)
+		x86_fix_poke(fix, 0x110000 + 8 * n, 8, n == ((DATA >> 12) & 0x1ff) + 1 ? 0 : 0x200067 + 4096 * n);
 	fix->c->s.cr0 |= CR0_NE | CR0_MP;
 	fix->c->s.cr0 &= ~(uint64_t)(CR0_EM | CR0_TS);
 	return 0;
@@ -369,8 +459,9 @@ static void instructions_agree_with_this_processor(void **state)
 		print_message("no executable memory at a fixed address here\n");
 		skip();
 	}
+	catch_signals();
 	for (unsigned n = 0; n < ROUNDS; n++)
-		instance();
+		instance(false);
 	for (unsigned id = 0; id < INSN_COUNT; id++)
 		if (mismatches_of[id])
 			print_message(
@@ -378,10 +469,27 @@ static void instructions_agree_with_this_processor(void **state)
 	assert_int_equal(differences, 0);
 }
 
+static void transcendental_functions_are_close_to_this_processors(void **state)
+{
+	(void)state;
+	if (!slot)
+		skip();
+	catch_signals();
+	for (unsigned n = 0; n < ROUNDS / 4; n++)
+		instance(true);
+	for (unsigned id = 0; id < INSN_COUNT; id++)
+		if (is_transcendental(id))
+			print_message("%s: %u instances, %u with other bits, at most %u ulp; %u differ\n",
+			    x86_insn_name((uint16_t)id), instances_of[id], inexact_of[id], worst_of[id],
+			    mismatches_of[id]);
+	assert_int_equal(differences, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(instructions_agree_with_this_processor),
+	    cmocka_unit_test(transcendental_functions_are_close_to_this_processors),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
