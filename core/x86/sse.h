@@ -222,15 +222,12 @@ X86_INLINE enum x86_rc x86_vec_binary(
 #include "core/x86/sse.def"
 #undef SSE
 /* Shifts by an immediate: x86_sse_i_PREFIX_ID. */
-#define SSE_SHIFTS(X)                                                                                               \
-	X(NP_PSRLW)                                                                                                 \
-	X(NP_PSRAW)                                                                                                 \
-	X(NP_PSLLW)                                                                                                 \
-	X(NP_PSRLD)                                                                                                 \
-	X(NP_PSRAD)                                                                                                 \
-	X(NP_PSLLD)                                                                                                 \
-	X(NP_PSRLQ) X(NP_PSLLQ) X(66_PSRLW) X(66_PSRAW) X(66_PSLLW) X(66_PSRLD) X(66_PSRAD) X(66_PSLLD) X(66_PSRLQ) \
-	    X(66_PSRLDQ) X(66_PSLLQ) X(66_PSLLDQ)
+/* clang-format off */
+#define SSE_SHIFTS(X)                                                                                                  \
+	X(NP_PSRLW) X(NP_PSRAW) X(NP_PSLLW) X(NP_PSRLD) X(NP_PSRAD) X(NP_PSLLD) X(NP_PSRLQ) X(NP_PSLLQ)                \
+	X(66_PSRLW) X(66_PSRAW) X(66_PSLLW) X(66_PSRLD) X(66_PSRAD) X(66_PSLLD) X(66_PSRLQ) X(66_PSLLQ)                \
+	X(66_PSRLDQ) X(66_PSLLDQ)
+/* clang-format on */
 #define SSE_SHIFT_DECL(name) extern const struct x86_family x86_sse_i_##name;
 SSE_SHIFTS(SSE_SHIFT_DECL)
 
