@@ -71,6 +71,17 @@ static unsigned count_of(const struct orc_gen *g)
 	return (unsigned)n & (i->opsize == 8 ? 63 : 31);
 }
 
+/* Selectors that are null on both sides, and 0 for the processor. */
+static uint64_t null_selectors(const struct orc_gen *g, const struct orc_result *ours)
+{
+	uint64_t d = 0;
+
+	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
+		if (g->c->nat.s.sel[n] == 0 && ours->s.sel[n] < 4)
+			d |= ORC_D_SEL(n);
+	return d;
+}
+
 #define IS(x) (g->i.id == INSN_##x)
 #define FAULT(v) (g->c->nat.vector == VEC_##v + 1)
 #define NAT (&g->c->nat)

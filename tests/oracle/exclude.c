@@ -34,6 +34,10 @@ static const char *by_id(const struct orc_gen *g)
 		return "VMCALL, VMMCALL, VMFUNC: the hypervisor's";
 	case INSN_XGETBV:
 		return "XGETBV: XCR0 is the kernel's";
+	case INSN_INVPCID:
+	case INSN_MONITOR:
+	case INSN_MWAIT:
+		return "INVPCID, MONITOR, MWAIT: decoded, but not offered by our CPUID";
 	case INSN_INT_N:
 		return (g->i.imm & 0xff) == 0x80 ? "INT 80H: a system call" : NULL;
 	default:

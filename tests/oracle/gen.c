@@ -184,7 +184,9 @@ static void choose_slot(struct orc_gen *g)
 		off = 0x1000 + orc_below(&g->r, 0xf00);
 	if (off == ORC_CODE_SIZE)
 		off -= c->insn_len;
-	orc_segment(c->in.sel[X86_CS], &cs);
+	/* Not beyond the segment: one cannot jump there. Across its end, one can run. */
+	if (orc_segment(c->in.sel[X86_CS], &cs) && cs.base == ORC_CODE && off > cs.limit)
+		off = cs.limit - orc_below(&g->r, 20);
 	c->slot = ORC_CODE + off;
 	c->in.rip = c->slot - cs.base;
 }
@@ -194,10 +196,14 @@ static void finish_slot(struct orc_gen *g)
 {
 	struct orc_case *c = g->c;
 	unsigned room = ORC_CODE + ORC_CODE_SIZE - c->slot, n = c->insn_len;
+	struct x86_seg cs;
 	bool jumps = g->i.class == INSN_CLASS_BRANCH || g->i.class == INSN_CLASS_SYSTEM;
 
+	if (orc_segment(c->in.sel[X86_CS], &cs) && c->mode != ORC_64 && cs.limit - c->in.rip + 1 < room)
+		room = (unsigned)(cs.limit - c->in.rip + 1);
 	if (!g->valid || jumps || n + 10 > room) {
 		c->ends_by_trap = true;
+		room = ORC_CODE + ORC_CODE_SIZE - c->slot;
 		c->n = (uint8_t)(n < room ? n : room);
 		if (n > 15 && c->n > 15)
 			c->n = 15;

@@ -35,7 +35,7 @@ uint32_t orc_target(struct orc_rng *r)
 #define L(n) ORC_LDT_SEL(n)
 static const uint16_t code32[] = {0x23, 0x23, 0x23, L(0), L(2), L(10), L(22)};
 static const uint16_t code16[] = {L(1), L(1), L(1), L(13), L(14), L(23)};
-static const uint16_t data32[] = {0x2b, L(4), L(5), L(11), L(12), L(16), L(17), L(19), L(7), L(21), L(3), L(2), L(10), 0};
+static const uint16_t data32[] = {0x2b, L(4), L(5), L(11), L(12), L(16), L(17), L(19), L(7), L(21), L(3), L(2), 0};
 static const uint16_t data16[] = {L(3), L(3), L(3), L(18), L(6), L(4), L(17), L(7), L(12), L(1), 0x2b, 0};
 static const uint16_t stack32[] = {0x2b, L(4), L(16), L(17), L(11), L(5), L(12), L(3)};
 static const uint16_t stack16[] = {L(3), L(18), L(6), L(4), 0x2b};
