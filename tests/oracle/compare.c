@@ -82,6 +82,17 @@ static uint64_t null_selectors(const struct orc_gen *g, const struct orc_result 
 	return d;
 }
 
+/* Registers whose lower halves agree. */
+static uint64_t upper_halves(const struct orc_gen *g, const struct orc_result *ours)
+{
+	uint64_t d = 0;
+
+	for (unsigned r = 0; r < 16; r++)
+		if ((uint32_t)g->c->nat.s.gpr[r] == (uint32_t)ours->s.gpr[r])
+			d |= ORC_D_GPR(r);
+	return d;
+}
+
 #define IS(x) (g->i.id == INSN_##x)
 #define FAULT(v) (g->c->nat.vector == VEC_##v + 1)
 #define NAT (&g->c->nat)

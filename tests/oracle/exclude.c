@@ -81,5 +81,7 @@ const char *orc_excluded(const struct orc_gen *g)
 {
 	const char *why = g->valid ? by_id(g) : NULL;
 
+	if (!why && g->valid && orc_locks_bus(g))
+		return "LOCK across a cache line: Linux traps and throttles it (bus lock detection)";
 	return why ? why : by_meaning(g);
 }

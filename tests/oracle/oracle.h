@@ -134,6 +134,7 @@ unsigned orc_code_size(unsigned mode);
 /* --- place.c --- */
 void orc_place_segments(struct orc_gen *g);
 bool orc_place(struct orc_gen *g);
+bool orc_locks_bus(const struct orc_gen *g); /* a locked access across a cache line */
 void orc_place_fx(struct orc_gen *g);
 uint32_t orc_target(struct orc_rng *r);
 uint64_t orc_seg_base(const struct orc_case *c, unsigned seg);

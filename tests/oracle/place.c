@@ -175,6 +175,16 @@ static void patch_disp(struct orc_gen *g, uint64_t off)
 	orc_decode(g);
 }
 
+static bool is_locked(const struct x86_insn *i)
+{
+	return (i->flags & INSN_LOCK) || i->id == INSN_XCHG;
+}
+
+bool orc_locks_bus(const struct orc_gen *g)
+{
+	return (g->i.flags & INSN_MEM) && is_locked(&g->i) && (ea(g) & 63) > 64u - (g->i.id == INSN_CMPXCHG16B ? 16 : 8);
+}
+
 static bool place_operand(struct orc_gen *g)
 {
 	const struct x86_insn *i = &g->i;
@@ -182,7 +192,10 @@ static bool place_operand(struct orc_gen *g)
 
 	if (!(i->flags & INSN_MEM) || chance(g, 200))
 		return true;
-	off = orc_target(&g->r) - orc_seg_base(g->c, i->seg);
+	off = orc_target(&g->r);
+	if (is_locked(i)) /* across a cache line it would lock the bus, which the kernel watches */
+		off = (off & ~63ull) | (off & 48);
+	off -= orc_seg_base(g->c, i->seg);
 	if (i->base == INSN_NO_REG) {
 		if (g->disp_n)
 			patch_disp(g, off);
