@@ -3,7 +3,8 @@
  *
  * The count is first masked to 5 bits (6 with a 64-bit operand). A masked count of 0 changes no flag. Where the manual
  * leaves a flag undefined, we do as Intel's processors do (tests/oracle): OF is what a shift by 1 of the same operand
- * would give, whatever the count is, and AF is 0. Only ROL and ROR by an immediate count other than 1 leave OF alone.
+ * would give, whatever the count is, and AF is 0. Only ROL and ROR of a register by an
+ * immediate count other than 1 leave OF alone.
  */
 #include "core/x86/exec.h"
 
@@ -135,7 +136,7 @@ X86_INLINE enum x86_rc shift_rm(
 		return X86_OK;
 	if (op >= SH_SHL)
 		x86_lazy_cf_of(c, size, s.res, s.cf, s.of);
-	else if (op <= SH_ROR && from == COUNT_IMM && n != 1)
+	else if (op <= SH_ROR && from == COUNT_IMM && !mem && n != 1)
 		x86_flags_set_cf(c, s.cf);
 	else
 		x86_flags_set_cf_of(c, s.cf, s.of);

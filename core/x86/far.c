@@ -110,7 +110,8 @@ static enum x86_rc far_direct(
 	if (rc != X86_OK)
 		return rc;
 	set_cs(c, cs, c->cpl, to.off);
-	x86_set_sp(c, sp);
+	if (call)
+		x86_set_sp(c, sp);
 	return X86_OK;
 }
 
