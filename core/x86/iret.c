@@ -118,7 +118,7 @@ static enum x86_rc iret_prot(struct x86_cpu *c, const struct x86_insn *i, struct
 	struct x86_desc cs = {0};
 	uint64_t flags;
 	bool stack;
-	enum x86_rc rc = x86_check_return_cs(c, &sel, m->rip, &cs);
+	enum x86_rc rc = x86_check_return_cs(c, &sel, &cs);
 
 	if (rc != X86_OK)
 		return rc;
@@ -136,6 +136,9 @@ static enum x86_rc iret_prot(struct x86_cpu *c, const struct x86_insn *i, struct
 		if (rc != X86_OK)
 			return rc;
 	}
+	rc = x86_check_return_target(c, &m->rip, &cs);
+	if (rc != X86_OK)
+		return rc;
 	flags = x86_flags_merge(c, m->flags, i->opsize, old_cpl, true);
 	if (!stack)
 		x86_set_sp(c, m->sp_after);

@@ -102,6 +102,7 @@ struct orc_row {
 extern struct orc_row *orc_rows;
 extern unsigned orc_n_rows;
 void orc_rows_find(void);
+void orc_rows_only(const char *name); /* forgets all others; orc_n_rows may become 0 */
 /* Moves the rows to memory that all workers share. */
 void orc_rows_share(struct orc_row *to);
 

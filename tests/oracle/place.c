@@ -180,11 +180,6 @@ static bool is_locked(const struct x86_insn *i)
 	return (i->flags & INSN_LOCK) || i->id == INSN_XCHG;
 }
 
-bool orc_locks_bus(const struct orc_gen *g)
-{
-	return (g->i.flags & INSN_MEM) && is_locked(&g->i) && (ea(g) & 63) > 64u - (g->i.id == INSN_CMPXCHG16B ? 16 : 8);
-}
-
 static bool place_operand(struct orc_gen *g)
 {
 	const struct x86_insn *i = &g->i;
@@ -344,6 +339,21 @@ static bool bit_by_register(const struct x86_insn *i)
 	return i->map == 1 && i->id >= INSN_BT && i->id <= INSN_BTC && i->opcode != 0xba;
 }
 
+bool orc_locks_bus(const struct orc_gen *g)
+{
+	uint64_t at;
+
+	if (!(g->i.flags & INSN_MEM) || !is_locked(&g->i))
+		return false;
+	at = ea(g);
+	if (bit_by_register(&g->i)) {
+		int64_t n = (int64_t)x86_sext(g->i.opsize, g->c->in.gpr[g->i.reg]) >> 3;
+
+		at = x86_addr_mask(g->i.addrsize, at + (uint64_t)(n & -(int64_t)g->i.opsize));
+	}
+	return (at & 63) > 64u - (g->i.id == INSN_CMPXCHG16B ? 16 : 8);
+}
+
 static void place_near_target(struct orc_gen *g)
 {
 	uint64_t v = code_target(g);
@@ -493,9 +503,10 @@ bool orc_place(struct orc_gen *g)
 	place_registers(g);
 	if (!g->valid)
 		return true;
-	/* Trap flag: not where the trap would be delayed into the code around the instruction. */
+	/* Trap flag: not where the trap would be delayed into the code around the instruction. Not with IRET: Linux on
+	 * a paravirtual host was seen to hang in the trap after one. */
 	orc_segment(c->in.sel[X86_SS], &ss);
-	if (chance(g, 40) && !loads_ss(&g->i) && (ss.attr & SEG_DB) && c->in.sel[X86_SS])
+	if (chance(g, 40) && !loads_ss(&g->i) && g->i.id != INSN_IRET && (ss.attr & SEG_DB) && c->in.sel[X86_SS])
 		c->in.flags |= FLAG_TF;
 	if (g->i.class == INSN_CLASS_STRING || g->i.id == INSN_INS || g->i.id == INSN_OUTS)
 		place_string(g);
