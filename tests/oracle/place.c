@@ -294,7 +294,11 @@ static void place_far_return(struct orc_gen *g)
 	poke(g, sp + n, sel, n);
 	if (g->i.id != INSN_IRET)
 		return;
-	poke(g, sp + k++ * n, flags | (chance(g, 16) ? FLAG_AC : 0), n);
+	/* When IRET loads AC and the stack is not aligned, the processor raises #AC with AC clear in the image, which
+	 * Linux takes for a split lock, ignores and meets again, for ever. */
+	if (chance(g, 16) && !(sp & (n - 1)))
+		flags |= FLAG_AC;
+	poke(g, sp + k++ * n, flags, n);
 	if (g->c->mode != ORC_64)
 		return;
 	poke(g, sp + k++ * n, ORC_SCRATCH + orc_below(&g->r, 4096), n);
@@ -503,10 +507,9 @@ bool orc_place(struct orc_gen *g)
 	place_registers(g);
 	if (!g->valid)
 		return true;
-	/* Trap flag: not where the trap would be delayed into the code around the instruction. Not with IRET: Linux on
-	 * a paravirtual host was seen to hang in the trap after one. */
+	/* Trap flag: not where the trap would be delayed into the code around the instruction. */
 	orc_segment(c->in.sel[X86_SS], &ss);
-	if (chance(g, 40) && !loads_ss(&g->i) && g->i.id != INSN_IRET && (ss.attr & SEG_DB) && c->in.sel[X86_SS])
+	if (chance(g, 40) && !loads_ss(&g->i) && (ss.attr & SEG_DB) && c->in.sel[X86_SS])
 		c->in.flags |= FLAG_TF;
 	if (g->i.class == INSN_CLASS_STRING || g->i.id == INSN_INS || g->i.id == INSN_OUTS)
 		place_string(g);
