@@ -88,7 +88,7 @@ uint64_t orc_rand(struct orc_rng *r);
 unsigned orc_below(struct orc_rng *r, unsigned n);
 uint64_t orc_value(struct orc_rng *r); /* values at which arithmetic is interesting */
 void orc_rng_init(struct orc_rng *r, uint64_t seed, uint64_t index);
-uint64_t orc_hash(const void *p, size_t n); /* n a multiple of 32 */
+uint64_t orc_hash(const uint8_t *p, const uint8_t *base); /* of the data pages: of what differs from base */
 
 /* --- rows.c --- */
 struct orc_row {
