@@ -30,7 +30,7 @@
 #define ORC_CODE 0x10010000u
 #define ORC_CODE_SIZE 0x3000u
 #define ORC_PAD 0x5a5d0000u /* native: the code around an instruction; ours: the same address, unmapped */
-#define ORC_BATCH 256u
+#define ORC_BATCH 512u
 #define ORC_PATCHES 24u
 #define ORC_SLOT 32u /* bytes: an instruction (up to 16) and the jump after it */
 
