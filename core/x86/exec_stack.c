@@ -76,21 +76,20 @@ X86_INLINE enum x86_rc pusha(struct x86_cpu *c, const struct x86_insn *i, unsign
 	return X86_OK;
 }
 
-/* The image of rSP is read and thrown away. */
+/* The image of rSP is read and thrown away. What was popped before a fault stays: executing it again pops it again. */
 X86_INLINE enum x86_rc popa(struct x86_cpu *c, const struct x86_insn *i, unsigned size)
 {
-	uint64_t sp = x86_sp(c), v[8];
+	uint64_t sp = x86_sp(c), v;
 
 	(void)i;
 	for (unsigned r = 8; r-- > 0;) {
-		enum x86_rc rc = x86_pop_tmp(c, &sp, size, &v[r]);
+		enum x86_rc rc = x86_pop_tmp(c, &sp, size, &v);
 
 		if (rc != X86_OK)
 			return rc;
-	}
-	for (unsigned r = 0; r < 8; r++)
 		if (r != X86_RSP)
-			x86_reg_set(c, size, r, v[r]);
+			x86_reg_set(c, size, r, v);
+	}
 	x86_set_sp(c, sp);
 	return X86_OK;
 }
@@ -116,7 +115,8 @@ X86_INLINE enum x86_rc enter(struct x86_cpu *c, const struct x86_insn *i, unsign
 
 	if (rc != X86_OK)
 		return rc;
-	frame = sp;
+	/* The new frame pointer is the stack pointer, in the operand size: above a narrower SP stand RSP's upper bits. */
+	frame = c->stack_size < size ? (c->s.gpr[X86_RSP] & ~x86_mask(c->stack_size)) | sp : sp;
 	for (unsigned k = 1; k < level; k++) {
 		bp -= size;
 		rc = x86_load(c, X86_SS, sp_mask(c, bp), size, &v);
@@ -136,10 +136,7 @@ X86_INLINE enum x86_rc enter(struct x86_cpu *c, const struct x86_insn *i, unsign
 	if (rc != X86_OK)
 		return rc;
 	x86_set_sp(c, sp);
-	if (c->stack_size < size)
-		x86_reg_set(c, c->stack_size, X86_RBP, frame);
-	else
-		x86_reg_set(c, size, X86_RBP, frame);
+	x86_reg_set(c, size, X86_RBP, frame);
 	return X86_OK;
 }
 

@@ -31,15 +31,18 @@ X86_INLINE enum x86_rc str_one(
 	uint64_t a = 0, b = 0;
 	enum x86_rc rc = X86_OK;
 
+	/* CMPS reads its second operand first: that is the one whose fault is seen (tests/oracle). */
+	if (op == STR_CMPS || op == STR_SCAS)
+		rc = x86_load(c, X86_ES, str_off(c, X86_RDI, s), size, &b);
+	if (UNLIKELY(rc != X86_OK))
+		return rc;
 	if (op == STR_MOVS || op == STR_CMPS || op == STR_LODS)
 		rc = x86_load(c, i->seg, str_off(c, X86_RSI, s), size, &a);
 	else
 		a = x86_reg(c, size, X86_RAX);
 	if (UNLIKELY(rc != X86_OK))
 		return rc;
-	if (op == STR_CMPS || op == STR_SCAS)
-		rc = x86_load(c, X86_ES, str_off(c, X86_RDI, s), size, &b);
-	else if (op == STR_MOVS || op == STR_STOS)
+	if (op == STR_MOVS || op == STR_STOS)
 		rc = x86_store(c, X86_ES, str_off(c, X86_RDI, s), size, a);
 	if (UNLIKELY(rc != X86_OK))
 		return rc;
@@ -97,6 +100,11 @@ X86_INLINE void copy_up(uint8_t *to, const uint8_t *from, unsigned size, size_t 
 		x86_put(to + k * size, size, x86_get(from + k * size, size));
 }
 
+X86_INLINE bool alignment_checked(const struct x86_cpu *c, unsigned size)
+{
+	return size > 1 && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM);
+}
+
 /* Upward MOVS and STOS over as many of max elements as one page holds at either end; 0: not possible here. */
 X86_INLINE uint64_t str_run(
     struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum str_op op, const struct str_regs *s, uint64_t max)
@@ -108,7 +116,7 @@ X86_INLINE uint64_t str_run(
 	max = str_before_wrap(di, s->mask, size, max < PAGE_SIZE_4K ? max : PAGE_SIZE_4K);
 	if (op == STR_MOVS)
 		max = str_before_wrap(si, s->mask, size, max);
-	if (max < 2)
+	if (max < 2 || alignment_checked(c, size))
 		return 0;
 	n = (size_t)max;
 	if (op == STR_MOVS) {
@@ -132,8 +140,24 @@ X86_INLINE uint64_t str_run(
 }
 
 /*
+ * With 32-bit addresses in 64-bit mode, Intel's processors clear the upper halves of the counter, and of the addresses of
+ * what moves, before anything else: also when nothing is to be done, and when the first iteration faults.
+ */
+X86_INLINE void clear_upper(struct x86_cpu *c, unsigned addrsize, enum str_op op)
+{
+	if (addrsize != 4)
+		return;
+	c->s.gpr[X86_RCX] = (uint32_t)c->s.gpr[X86_RCX];
+	if (op == STR_MOVS)
+		c->s.gpr[X86_RSI] = (uint32_t)c->s.gpr[X86_RSI];
+	if (op == STR_MOVS || op == STR_STOS)
+		c->s.gpr[X86_RDI] = (uint32_t)c->s.gpr[X86_RDI];
+}
+
+/*
  * The REP loop. done counts iterations completed in this call; the runner accounts for the last one itself when the
- * result is X86_OK.
+ * result is X86_OK. CMPS and SCAS set the flags when they are done: a fault or a trap between two iterations sees those
+ * from before the first [SDM 2B "REP/REPE/REPZ/REPNE/REPNZ"].
  */
 X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum str_op op)
 {
@@ -141,9 +165,12 @@ X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsi
 	uint64_t left = c->s.gpr[X86_RCX] & s.mask, max = c->budget ? c->budget : 1, done = 0;
 	bool compares = op == STR_CMPS || op == STR_SCAS, stop = false, block_end = c->block_end;
 	uint32_t devices = c->mmio_count;
+	uint64_t rflags = c->s.rflags;
+	struct x86_lazy lazy = c->lazy;
 	enum x86_rc rc = X86_OK;
 
-	if (left == 0) /* no register changes; some processors clear the upper half of rCX when ECX is the counter */
+	clear_upper(c, i->addrsize, op);
+	if (left == 0)
 		return X86_OK;
 	c->block_end = false; /* set again by a store that hits code: perhaps this very instruction */
 	while (left && !stop && done < max) {
@@ -165,6 +192,10 @@ X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsi
 			break;
 	}
 	c->block_end |= block_end;
+	if (compares && (rc != X86_OK || (left && !stop))) {
+		c->s.rflags = rflags;
+		c->lazy = lazy;
+	}
 	if (rc == X86_OK) {
 		if (left && !stop)
 			c->s.rip = x86_insn_rip(c, i);
