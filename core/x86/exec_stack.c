@@ -116,7 +116,8 @@ X86_INLINE enum x86_rc enter(struct x86_cpu *c, const struct x86_insn *i, unsign
 
 	if (rc != X86_OK)
 		return rc;
-	frame = sp;
+	/* All of ESP counts, whatever a 16-bit stack segment uses of it. */
+	frame = c->stack_size == 2 ? (c->s.gpr[X86_RSP] & ~0xffffull) | sp : sp;
 	for (unsigned k = 1; k < level; k++) {
 		bp -= size;
 		rc = x86_load(c, X86_SS, sp_mask(c, bp), size, &v);
@@ -136,10 +137,7 @@ X86_INLINE enum x86_rc enter(struct x86_cpu *c, const struct x86_insn *i, unsign
 	if (rc != X86_OK)
 		return rc;
 	x86_set_sp(c, sp);
-	if (c->stack_size < size)
-		x86_reg_set(c, c->stack_size, X86_RBP, frame);
-	else
-		x86_reg_set(c, size, X86_RBP, frame);
+	x86_reg_set(c, size, X86_RBP, frame);
 	return X86_OK;
 }
 

@@ -377,27 +377,28 @@ enum x86_rc x86_op_verw(struct x86_cpu *c, const struct x86_insn *i)
 	return rc;
 }
 
+/* The destination is written only when its RPL rises: a read-only one is fine until then, as on the processor. */
 enum x86_rc x86_op_arpl(struct x86_cpu *c, const struct x86_insn *i)
 {
 	uint64_t dst, src = x86_reg(c, 2, i->reg) & 3;
-	struct x86_rmw m;
-	bool raise;
 	enum x86_rc rc = X86_OK;
+	bool raise;
 
 	if (c->mode < X86_MODE_PROT)
 		return x86_fault(c, VEC_UD);
 	if (i->flags & INSN_MEM)
-		rc = x86_rmw_load(c, i->seg, x86_ea(c, i), 2, &dst, &m);
+		rc = x86_load(c, i->seg, x86_ea(c, i), 2, &dst);
 	else
 		dst = x86_reg(c, 2, i->rm);
 	if (rc != X86_OK)
 		return rc;
 	raise = (dst & 3) < src;
-	dst = raise ? (dst & 0xfffc) | src : dst;
-	if (i->flags & INSN_MEM)
-		x86_rmw_store(c, &m, dst);
-	else
+	dst = (dst & 0xfffc) | src;
+	if (raise && i->flags & INSN_MEM)
+		rc = x86_store(c, i->seg, x86_ea(c, i), 2, dst);
+	else if (raise)
 		x86_reg_set(c, 2, i->rm, dst);
-	set_zf(c, raise);
-	return X86_OK;
+	if (rc == X86_OK)
+		set_zf(c, raise);
+	return rc;
 }
