@@ -23,6 +23,8 @@ WERROR ?= 1
 PREFIX ?= /usr/local
 DESTDIR ?=
 JOBS ?= 2
+N    ?= 20000000
+SEED ?= 1
 
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
@@ -67,15 +69,17 @@ PROG_LIBS := $(filter-out $(call lib,testlib) $(call lib,metal),$(ALL_LIBS))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
 TOOL_SRC  := $(wildcard tests/programs/*.c)
+ORACLE_SRC := $(wildcard tests/oracle/*.c)
 UNIT  := $(UNIT_SRC:%.c=$(O)/%)
 TOOLS := $(TOOL_SRC:%.c=$(O)/%)
 BENCH := $(BENCH_SRC:%.c=$(O)/%)
+ORACLE := $(O)/tests/oracle/oracle
 E2E   := $(filter-out tests/e2e/lib.sh,$(wildcard tests/e2e/*.sh))
 # The nested machine is an interpreter of its own: a sanitized program under it takes too long to mean anything.
 E2E_ASAN := $(filter-out tests/e2e/nested_%,$(E2E))
 LONG  := $(wildcard tests/long/*.sh)
-C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC) $(TOOL_SRC))
-HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h metal/*.h tracer/*.h session/*.h cli/*.h tests/*.h))
+C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC) $(TOOL_SRC) $(ORACLE_SRC))
+HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h metal/*.h tracer/*.h session/*.h cli/*.h tests/*.h tests/oracle/*.h))
 
 ALL_EXTRA :=
 all: program ## build the program (build/vmscope) and the bundled guests
@@ -115,6 +119,9 @@ $(filter-out $(UNIT_CLI),$(UNIT)): $(O)/%: $(O)/%.o $(UNIT_LIBS)
 $(BENCH) $(TOOLS): $(O)/%: $(O)/%.o $(ALL_LIBS)
 	$(call say,LD,$@)$(call link,$<,$(ALL_LIBS))
 
+$(ORACLE): $(ORACLE_SRC:%.c=$(O)/%.o) $(UNIT_LIBS)
+	$(call say,LD,$@)$(call link,$(ORACLE_SRC:%.c=$(O)/%.o),$(UNIT_LIBS))
+
 program: $(O)/vmscope compile_commands.json
 	@ln -sfn $(patsubst build/%,%,$(O))/vmscope build/vmscope
 
@@ -139,7 +146,7 @@ demo: ## install what is missing, build, and compare every backend on one guest
 unit: $(UNIT) $(ALL_EXTRA) ## build and run the unit tests
 	@tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT)
 
-tests: all $(UNIT) $(BENCH) $(TOOLS)
+tests: all $(UNIT) $(BENCH) $(TOOLS) $(ORACLE)
 
 check: ## install what is missing, build, and run every test
 	@tools/setup --tests
@@ -155,6 +162,9 @@ asan: ## the unit and end-to-end tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=asan tests
 	@VMSCOPE=build/asan/vmscope ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
 	  tools/run-tests -t 1200 -j $(JOBS) -o build/asan/logs $(UNIT_SRC:%.c=build/asan/%) $(E2E_ASAN)
+
+oracle: $(ORACLE) ## random instructions, our CPU against the processor of this machine: make oracle N=20000000 SEED=1
+	@$(ORACLE) --n $(N) --seed $(SEED) --jobs $(JOBS)
 
 bench: all $(BENCH) ## speed, as ratios measured in one run
 	@VMSCOPE=$(O)/vmscope tools/bench $(BENCH)
@@ -206,5 +216,5 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(filter Makefile %.mk,$(MAKEFILE_LIST))
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
-.PHONY: all program setup setup-tests demo unit tests check check-long asan bench sizes lint lint-layers lint-format \
+.PHONY: all program setup setup-tests demo unit tests check check-long asan oracle bench sizes lint lint-layers lint-format \
         lint-headers lint-titles lint-shell lint-lua lint-cppcheck lint-tidy lint-analyze install clean help FORCE

@@ -23,7 +23,8 @@ static bool inside_limit(const struct x86_seg *s, uint64_t off, unsigned size)
 
 		return off > s->limit && off + size - 1 <= top;
 	}
-	return off + size - 1 <= s->limit;
+	/* With a limit of 4 GiB - 1 an access may wrap: processors may check that or not, Intel's do not. */
+	return off + size - 1 <= s->limit || s->limit == UINT32_MAX;
 }
 
 static bool type_permits(const struct x86_seg *s, unsigned how)

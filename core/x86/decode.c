@@ -192,6 +192,8 @@ static uint8_t operand_size(const struct cursor *d, unsigned code_size, uint32_t
 	} else {
 		size = attr & A_D64 ? 8 : 4;
 	}
+	if ((attr & A_MIN4) && size == 2)
+		return 4;
 	return (uint8_t)((attr & A_MAX4) && size == 8 ? 4 : size);
 }
 

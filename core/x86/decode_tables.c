@@ -145,7 +145,7 @@ const struct decode_entry x86_map_0f[256] = {
 	[0xb4] = SEG(LFS, X86_FS, 0), SEG(LGS, X86_GS, 0), E(movzx1, MOVZX, M, A_RM8), E(movzx2, MOVZX, M, 0),
 	[0xb8] = E(popcnt, POPCNT, M, A_F3), E(ud, UD1, M, A_END), GRP(group8, 0), E(btc_r, BTC, M, A_LOCK),
 	[0xbc] = E(bsf, BSF, M, 0), E(bsr, BSR, M, 0), E(movsx1, MOVSX, M, A_RM8), E(movsx2, MOVSX, M, 0),
-	[0xc0] = E(xadd, XADD, M, A_BYTE | A_LOCK), E(xadd, XADD, M, A_LOCK), [0xc3] = E(mov_rm_r, MOVNTI, M, A_MEM | A_NP),
+	[0xc0] = E(xadd, XADD, M, A_BYTE | A_LOCK), E(xadd, XADD, M, A_LOCK), [0xc3] = E(mov_rm_r, MOVNTI, M, A_MEM | A_NP | A_MIN4),
 	EIGHT(0xc8, E(bswap, BSWAP, NONE, A_OREG)),
 	[0xff] = E(ud, UD0, M, A_END),
 };
@@ -174,7 +174,7 @@ static const struct decode_entry group15_mem[8] = {
 static const struct decode_entry group15_reg[8] = {
 	[5] = E(nop, LFENCE, M, A_NP), E(nop, MFENCE, M, A_NP), E(nop, SFENCE, M, A_NP)};
 static const struct decode_entry group15_f3[8] = {
-	S(rdfsbase, RDFSBASE, M, A_ONLY64), S(rdgsbase, RDGSBASE, M, A_ONLY64), S(wrfsbase, WRFSBASE, M, A_ONLY64), S(wrgsbase, WRGSBASE, M, A_ONLY64)};
+	S(rdfsbase, RDFSBASE, M, A_ONLY64 | A_MIN4), S(rdgsbase, RDGSBASE, M, A_ONLY64 | A_MIN4), S(wrfsbase, WRFSBASE, M, A_ONLY64 | A_MIN4), S(wrgsbase, WRGSBASE, M, A_ONLY64 | A_MIN4)};
 
 const struct decode_entry *x86_map_0fae(unsigned modrm, unsigned prefix)
 {

@@ -52,6 +52,7 @@ enum decode_enc {
 #define A_DR (1u << 23)
 #define A_TO_SREG (1u << 24) /* ModRM.reg is a segment register, not CS */
 #define A_FROM_SREG (1u << 25)
+#define A_MIN4 (1u << 26) /* 66 does not make it 2 */
 
 struct decode_entry {
 	const struct x86_family *fam; /* NULL and no group: undefined */

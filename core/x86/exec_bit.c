@@ -73,7 +73,10 @@ X86_INLINE enum x86_rc source(struct x86_cpu *c, const struct x86_insn *i, unsig
 	return X86_OK;
 }
 
-/* A source of 0 sets ZF and leaves the destination as it was (undefined for Intel, defined so by AMD, done by both). */
+/*
+ * A source of 0 sets ZF and leaves the destination as it was (undefined for Intel, defined so by AMD, done by both). The
+ * other flags are undefined; Intel's processors clear them, but for PF, which is the result's (tests/oracle).
+ */
 X86_INLINE enum x86_rc bit_scan(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem, bool reverse)
 {
 	uint64_t v;
@@ -81,9 +84,14 @@ X86_INLINE enum x86_rc bit_scan(struct x86_cpu *c, const struct x86_insn *i, uns
 
 	if (UNLIKELY(rc != X86_OK))
 		return rc;
-	x86_flags_update(c, FLAG_ZF, v ? 0 : FLAG_ZF);
-	if (v)
-		x86_reg_set(c, size, i->reg, (uint64_t)(reverse ? 63 - __builtin_clzll(v) : __builtin_ctzll(v)));
+	if (v) {
+		uint64_t n = (uint64_t)(reverse ? 63 - __builtin_clzll(v) : __builtin_ctzll(v));
+
+		x86_reg_set(c, size, i->reg, n);
+		x86_lazy_logic(c, 8, n | 0x100); /* not zero, even for bit 0 */
+	} else {
+		x86_lazy_logic(c, 8, 0);
+	}
 	return X86_OK;
 }
 

@@ -1,6 +1,7 @@
 /*
- * Near control flow. A handler here overwrites s.rip, which the runner has set to the next instruction. The target is
- * checked before anything is pushed. [SDM 2A "CALL", "JMP", "LOOP/LOOPcc"; SDM 2B "RET"]
+ * Near control flow. A handler here overwrites s.rip, which the runner has set to the next instruction. A call
+ * pushes before it checks its target, as Intel's processors do: a bad target leaves the return address below the stack
+ * pointer. [SDM 2A "CALL", "JMP", "LOOP/LOOPcc"; SDM 2B "RET"]
  */
 #include "core/x86/exec.h"
 
@@ -55,17 +56,16 @@ X86_INLINE enum x86_rc jmp_rm(struct x86_cpu *c, const struct x86_insn *i, unsig
 	return rc == X86_OK ? x86_branch(c, t) : rc;
 }
 
-/* The return address is the next instruction, which s.rip is; when the push faults s.rip must still be that. */
+/* The return address is the next instruction, which s.rip is. */
 X86_INLINE enum x86_rc call(struct x86_cpu *c, unsigned size, uint64_t target)
 {
-	uint64_t ret = c->s.rip;
-	enum x86_rc rc = x86_branch(c, target);
+	uint64_t sp = x86_sp(c);
+	enum x86_rc rc = x86_push_tmp(c, &sp, size, c->s.rip & x86_mask(size));
 
-	if (UNLIKELY(rc != X86_OK))
-		return rc;
-	rc = x86_push(c, size, ret & x86_mask(size));
-	if (UNLIKELY(rc != X86_OK))
-		c->s.rip = ret;
+	if (LIKELY(rc == X86_OK))
+		rc = x86_branch(c, target);
+	if (LIKELY(rc == X86_OK))
+		x86_set_sp(c, sp);
 	return rc;
 }
 

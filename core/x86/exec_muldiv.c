@@ -37,6 +37,16 @@ X86_INLINE void wide_set(struct x86_cpu *c, unsigned size, uint64_t lo, uint64_t
 	}
 }
 
+/* CF = OF = the upper half counts. The manual leaves the others undefined; Intel's processors set SF and PF by the lower
+ * half and clear ZF and AF (tests/oracle). ZF is made of a whole result, so a result of 0 becomes another one that has
+ * the same sign and low byte. */
+X86_INLINE void product_flags(struct x86_cpu *c, unsigned size, uint64_t lo, bool over)
+{
+	uint64_t res = x86_sext(size, lo);
+
+	x86_lazy_cf_of(c, 8, res ? res : 0x100, over, over);
+}
+
 X86_INLINE enum x86_rc mul(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem, bool is_signed)
 {
 	uint64_t a = x86_reg(c, size, X86_RAX), b;
@@ -57,7 +67,7 @@ X86_INLINE enum x86_rc mul(struct x86_cpu *c, const struct x86_insn *i, unsigned
 	else
 		over = (p.hi & x86_mask(size)) != 0;
 	wide_set(c, size, p.lo, p.hi);
-	x86_lazy_cf_of(c, size, p.lo, over, over);
+	product_flags(c, size, p.lo, over);
 	return X86_OK;
 }
 
@@ -79,7 +89,7 @@ X86_INLINE enum x86_rc imul_r(struct x86_cpu *c, const struct x86_insn *i, unsig
 	wide = x86_sext(size, p.lo);
 	over = wide != p.lo || p.hi != (wide >> 63 ? ~0ull : 0);
 	x86_reg_set(c, size, i->reg, p.lo);
-	x86_lazy_cf_of(c, size, p.lo, over, over);
+	product_flags(c, size, p.lo, over);
 	return X86_OK;
 }
 
@@ -265,10 +275,10 @@ static enum x86_rc op_aam(struct x86_cpu *c, const struct x86_insn *i)
 static enum x86_rc op_aad(struct x86_cpu *c, const struct x86_insn *i)
 {
 	uint64_t ax = x86_reg(c, 2, X86_RAX);
-	uint64_t al = (ax + (ax >> 8) * (i->imm & 0xff)) & 0xff;
+	uint64_t tens = (ax >> 8) * (i->imm & 0xff) & 0xff, al = (ax + tens) & 0xff;
 
 	x86_reg_set(c, 2, X86_RAX, al);
-	x86_lazy_logic(c, 1, al);
+	x86_lazy_add(c, 1, ax & 0xff, tens, al); /* CF, OF, AF: undefined; the addition's on Intel's processors */
 	return X86_OK;
 }
 

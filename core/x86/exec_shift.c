@@ -2,7 +2,9 @@
  * Shifts and rotates [SDM 2B "SAL/SAR/SHL/SHR", "RCL/RCR/ROL/ROR", SDM 2B "SHLD", "SHRD"].
  *
  * The count is first masked to 5 bits (6 with a 64-bit operand). A masked count of 0 changes no flag. Where the manual
- * leaves a flag undefined (OF for counts other than 1, AF), the formula for a count of 1 is used for all counts.
+ * leaves a flag undefined, we do as Intel's processors do (tests/oracle): OF is what a shift by 1 of the same operand
+ * would give, whatever the count is, and AF is 0. Only ROL and ROR of a register by an
+ * immediate count other than 1 leave OF alone.
  */
 #include "core/x86/exec.h"
 
@@ -32,13 +34,8 @@ X86_INLINE struct shift_result rotate(unsigned size, uint64_t a, unsigned n, boo
 	l = a << k;
 	r = k ? a >> (bits - k) : 0;
 	s.res = (l | r) & x86_mask(size);
-	if (left) {
-		s.cf = s.res & 1;
-		s.of = (s.res >> (bits - 1) & 1) != s.cf;
-	} else {
-		s.cf = s.res >> (bits - 1) & 1;
-		s.of = (s.res >> (bits - 2) & 1) != s.cf;
-	}
+	s.cf = left ? s.res & 1 : s.res >> (bits - 1) & 1;
+	s.of = ((a >> (bits - 1)) ^ (left ? a >> (bits - 2) : a)) & 1;
 	return s;
 }
 
@@ -56,10 +53,7 @@ X86_INLINE struct shift_result rotate_carry(unsigned size, uint64_t a, unsigned 
 		s.cf = a >> (n - 1) & 1;
 	}
 	s.res &= x86_mask(size);
-	if (left)
-		s.of = (s.res >> (bits - 1) & 1) != s.cf;
-	else
-		s.of = ((s.res >> (bits - 1)) ^ (s.res >> (bits - 2))) & 1;
+	s.of = ((a >> (bits - 1)) ^ (left ? a >> (bits - 2) : cf)) & 1;
 	return s;
 }
 
@@ -72,11 +66,11 @@ X86_INLINE struct shift_result shift(unsigned size, uint64_t a, unsigned n, enum
 	if (op == SH_SHL) {
 		s.res = (a << n) & x86_mask(size);
 		s.cf = n <= bits && (a >> (bits - n) & 1);
-		s.of = (s.res >> (bits - 1) & 1) != s.cf;
+		s.of = ((a >> (bits - 1)) ^ (a >> (bits - 2))) & 1;
 	} else if (op == SH_SHR) {
 		s.res = a >> n;
 		s.cf = a >> (n - 1) & 1;
-		s.of = s.res >> (bits - 2) & 1;
+		s.of = a >> (bits - 1) & 1;
 	} else {
 		int64_t v = (int64_t)x86_sext(size, a);
 
@@ -142,6 +136,8 @@ X86_INLINE enum x86_rc shift_rm(
 		return X86_OK;
 	if (op >= SH_SHL)
 		x86_lazy_cf_of(c, size, s.res, s.cf, s.of);
+	else if (op <= SH_ROR && from == COUNT_IMM && !mem && n != 1)
+		x86_flags_set_cf(c, s.cf);
 	else
 		x86_flags_set_cf_of(c, s.cf, s.of);
 	return X86_OK;
@@ -181,7 +177,7 @@ X86_INLINE struct shift_result shift_double(unsigned size, uint64_t a, uint64_t 
 		s.res = (a >> n | b << (bits - n)) & x86_mask(size);
 		s.cf = a >> (n - 1) & 1;
 	}
-	s.of = ((s.res ^ a) >> (bits - 1)) & 1;
+	s.of = ((a >> (bits - 1)) ^ (left ? a >> (bits - 2) : b)) & 1;
 	return s;
 }
 

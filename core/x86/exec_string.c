@@ -31,15 +31,18 @@ X86_INLINE enum x86_rc str_one(
 	uint64_t a = 0, b = 0;
 	enum x86_rc rc = X86_OK;
 
+	/* CMPS reads its second operand first: that is the one whose fault is seen (tests/oracle). */
+	if (op == STR_CMPS || op == STR_SCAS)
+		rc = x86_load(c, X86_ES, str_off(c, X86_RDI, s), size, &b);
+	if (UNLIKELY(rc != X86_OK))
+		return rc;
 	if (op == STR_MOVS || op == STR_CMPS || op == STR_LODS)
 		rc = x86_load(c, i->seg, str_off(c, X86_RSI, s), size, &a);
 	else
 		a = x86_reg(c, size, X86_RAX);
 	if (UNLIKELY(rc != X86_OK))
 		return rc;
-	if (op == STR_CMPS || op == STR_SCAS)
-		rc = x86_load(c, X86_ES, str_off(c, X86_RDI, s), size, &b);
-	else if (op == STR_MOVS || op == STR_STOS)
+	if (op == STR_MOVS || op == STR_STOS)
 		rc = x86_store(c, X86_ES, str_off(c, X86_RDI, s), size, a);
 	if (UNLIKELY(rc != X86_OK))
 		return rc;
@@ -97,6 +100,11 @@ X86_INLINE void copy_up(uint8_t *to, const uint8_t *from, unsigned size, size_t 
 		x86_put(to + k * size, size, x86_get(from + k * size, size));
 }
 
+X86_INLINE bool alignment_checked(const struct x86_cpu *c, unsigned size)
+{
+	return size > 1 && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM);
+}
+
 /* Upward MOVS and STOS over as many of max elements as one page holds at either end; 0: not possible here. */
 X86_INLINE uint64_t str_run(
     struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum str_op op, const struct str_regs *s, uint64_t max)
@@ -108,7 +116,7 @@ X86_INLINE uint64_t str_run(
 	max = str_before_wrap(di, s->mask, size, max < PAGE_SIZE_4K ? max : PAGE_SIZE_4K);
 	if (op == STR_MOVS)
 		max = str_before_wrap(si, s->mask, size, max);
-	if (max < 2)
+	if (max < 2 || alignment_checked(c, size))
 		return 0;
 	n = (size_t)max;
 	if (op == STR_MOVS) {
@@ -131,9 +139,23 @@ X86_INLINE uint64_t str_run(
 	return n;
 }
 
+/* Not even one iteration. With 32-bit addresses in 64-bit mode, Intel's processors clear the upper halves even so. */
+X86_INLINE enum x86_rc nothing_to_do(struct x86_cpu *c, const struct x86_insn *i, enum str_op op)
+{
+	if (i->addrsize != 4)
+		return X86_OK;
+	x86_reg_set(c, 4, X86_RCX, 0);
+	if (op == STR_MOVS)
+		str_move(c, X86_RSI, 4, 0);
+	if (op == STR_MOVS || op == STR_STOS)
+		str_move(c, X86_RDI, 4, 0);
+	return X86_OK;
+}
+
 /*
  * The REP loop. done counts iterations completed in this call; the runner accounts for the last one itself when the
- * result is X86_OK.
+ * result is X86_OK. CMPS and SCAS set the flags when they are done: a fault or a trap between two iterations sees those
+ * from before the first [SDM 2B "REP/REPE/REPZ/REPNE/REPNZ"].
  */
 X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum str_op op)
 {
@@ -141,10 +163,12 @@ X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsi
 	uint64_t left = c->s.gpr[X86_RCX] & s.mask, max = c->budget ? c->budget : 1, done = 0;
 	bool compares = op == STR_CMPS || op == STR_SCAS, stop = false, block_end = c->block_end;
 	uint32_t devices = c->mmio_count;
+	uint64_t rflags = c->s.rflags;
+	struct x86_lazy lazy = c->lazy;
 	enum x86_rc rc = X86_OK;
 
-	if (left == 0) /* no register changes; some processors clear the upper half of rCX when ECX is the counter */
-		return X86_OK;
+	if (left == 0)
+		return nothing_to_do(c, i, op);
 	c->block_end = false; /* set again by a store that hits code: perhaps this very instruction */
 	while (left && !stop && done < max) {
 		uint64_t n = 0;
@@ -165,6 +189,10 @@ X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsi
 			break;
 	}
 	c->block_end |= block_end;
+	if (compares && (rc != X86_OK || (left && !stop))) {
+		c->s.rflags = rflags;
+		c->lazy = lazy;
+	}
 	if (rc == X86_OK) {
 		if (left && !stop)
 			c->s.rip = x86_insn_rip(c, i);

@@ -65,6 +65,27 @@ static enum x86_rc far_real(struct x86_cpu *c, const struct x86_insn *i, struct 
 	return X86_OK;
 }
 
+/*
+ * The pushes of a far call come after the new code segment has decided on the mode: between compatibility and 64-bit
+ * mode they are made by the new mode's rules for SS, and before the offset is checked (tests/oracle).
+ */
+static enum x86_rc push_in_new_mode(struct x86_cpu *c, const struct x86_desc *cs, unsigned size, uint64_t *sp)
+{
+	struct x86_seg old = c->s.seg[X86_CS];
+	uint16_t sel = pushed_cs(c);
+	enum x86_rc rc;
+
+	c->s.seg[X86_CS] = x86_desc_seg(cs, (uint16_t)((cs->sel & 0xfffc) | c->cpl));
+	x86_mode_changed(c);
+	*sp = x86_sp(c);
+	rc = x86_push_tmp(c, sp, size, sel);
+	if (rc == X86_OK)
+		rc = x86_push_tmp(c, sp, size, c->s.rip);
+	c->s.seg[X86_CS] = old;
+	x86_mode_changed(c);
+	return rc;
+}
+
 /* JMP and CALL straight to a code segment: never a change of ring. */
 static enum x86_rc far_direct(
     struct x86_cpu *c, const struct x86_insn *i, struct far_target to, bool call, struct x86_desc *cs)
@@ -81,15 +102,16 @@ static enum x86_rc far_direct(
 		return x86_fault_sel(c, VEC_GP, to.sel);
 	if (!(cs->attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, to.sel);
-	if (!target_valid(c, cs, to.off))
-		return x86_fault_ec(c, VEC_GP, 0);
 	rc = x86_desc_accessed(c, cs);
 	if (rc == X86_OK && call)
-		rc = push_return(c, i->opsize, &sp);
+		rc = push_in_new_mode(c, cs, i->opsize, &sp);
+	if (rc == X86_OK && !target_valid(c, cs, to.off))
+		rc = x86_fault_ec(c, VEC_GP, 0);
 	if (rc != X86_OK)
 		return rc;
-	x86_set_sp(c, sp);
 	set_cs(c, cs, c->cpl, to.off);
+	if (call)
+		x86_set_sp(c, sp);
 	return X86_OK;
 }
 
@@ -356,13 +378,13 @@ static enum x86_rc ret_outer(
 
 enum x86_rc x86_op_ret_far(struct x86_cpu *c, const struct x86_insn *i)
 {
-	uint64_t sp = x86_sp(c), off, sel64;
+	uint64_t at = x86_sp(c), sp = x86_sp_add(c, at, i->opsize), off, sel64;
 	struct x86_desc cs = {0};
 	uint16_t sel;
-	enum x86_rc rc = x86_pop_tmp(c, &sp, i->opsize, &off);
+	enum x86_rc rc = x86_pop_tmp(c, &sp, i->opsize, &sel64); /* the selector first: see x86_op_iret() */
 
 	if (rc == X86_OK)
-		rc = x86_pop_tmp(c, &sp, i->opsize, &sel64);
+		rc = x86_load(c, X86_SS, at, i->opsize, &off);
 	if (rc != X86_OK)
 		return rc;
 	sel = (uint16_t)sel64;

@@ -69,7 +69,7 @@ enum x86_rc x86_step(struct x86_cpu *c)
 {
 	bool special = x86_debug_active(c);
 	struct x86_insn i;
-	uint64_t budget;
+	uint64_t budget, start = c->s.rip;
 	enum x86_rc rc;
 
 	if (special) {
@@ -89,5 +89,10 @@ enum x86_rc x86_step(struct x86_cpu *c)
 	c->budget = 1;
 	rc = run_one(c, &i);
 	c->budget = rc == X86_OK && budget ? budget - 1 : budget;
+	/* Between iterations a trap or an interrupt sees RF set [SDM 3B "Instruction-Breakpoint Exception Condition"]. */
+	if (rc == X86_OK && c->s.rip == start && (i.class == INSN_CLASS_STRING || i.class == INSN_CLASS_IO)) {
+		c->s.rflags |= FLAG_RF;
+		c->dbg.keep_rf = true;
+	}
 	return rc == X86_OK ? x86_debug_after(c) : rc;
 }

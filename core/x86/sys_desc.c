@@ -59,9 +59,19 @@ enum x86_rc x86_op_mov_from_sreg(struct x86_cpu *c, const struct x86_insn *i)
 	return X86_OK;
 }
 
+/* With an operand of 32 bits SP moves by 4, but Intel's processors write only the selector's 16 bits. [SDM 2B "PUSH"] */
 enum x86_rc x86_op_push_sreg(struct x86_cpu *c, const struct x86_insn *i)
 {
-	return x86_push(c, i->opsize, visible_selector(c, i->reg));
+	uint64_t sel = visible_selector(c, i->reg), sp;
+	enum x86_rc rc;
+
+	if (i->opsize != 4)
+		return x86_push(c, i->opsize, sel);
+	sp = x86_sp_add(c, x86_sp(c), -4);
+	rc = x86_store(c, X86_SS, sp, 2, sel);
+	if (rc == X86_OK)
+		x86_set_sp(c, sp);
+	return rc;
 }
 
 enum x86_rc x86_op_pop_sreg(struct x86_cpu *c, const struct x86_insn *i)
@@ -377,12 +387,11 @@ enum x86_rc x86_op_verw(struct x86_cpu *c, const struct x86_insn *i)
 	return rc;
 }
 
-/* The destination is written only when its RPL rises: a read-only one is fine until then, as on the processor. */
 enum x86_rc x86_op_arpl(struct x86_cpu *c, const struct x86_insn *i)
 {
 	uint64_t dst, src = x86_reg(c, 2, i->reg) & 3;
-	enum x86_rc rc = X86_OK;
 	bool raise;
+	enum x86_rc rc = X86_OK;
 
 	if (c->mode < X86_MODE_PROT)
 		return x86_fault(c, VEC_UD);
@@ -394,11 +403,13 @@ enum x86_rc x86_op_arpl(struct x86_cpu *c, const struct x86_insn *i)
 		return rc;
 	raise = (dst & 3) < src;
 	dst = (dst & 0xfffc) | src;
-	if (raise && i->flags & INSN_MEM)
+	/* Memory is written, and must be writable, only when it changes. */
+	if (raise && (i->flags & INSN_MEM))
 		rc = x86_store(c, i->seg, x86_ea(c, i), 2, dst);
 	else if (raise)
 		x86_reg_set(c, 2, i->rm, dst);
-	if (rc == X86_OK)
-		set_zf(c, raise);
-	return rc;
+	if (rc != X86_OK)
+		return rc;
+	set_zf(c, raise);
+	return X86_OK;
 }

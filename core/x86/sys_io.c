@@ -171,11 +171,11 @@ enum x86_rc x86_op_ins(struct x86_cpu *c, const struct x86_insn *i)
 	gva_t la;
 	enum x86_rc rc;
 
-	if (is_rep(i) && counter(c, i) == 0)
-		return X86_OK;
-	rc = io_permitted(c, port, i->opsize);
+	rc = io_permitted(c, port, i->opsize); /* also when nothing is to be moved */
 	if (rc != X86_OK)
 		return rc;
+	if (is_rep(i) && counter(c, i) == 0)
+		return X86_OK;
 	if (io_exits(c, port, i->opsize))
 		return string_exit(c, i, port, true, X86_ES, off);
 	rc = x86_linear(c, X86_ES, off, i->opsize, X86_ACCESS_WRITE, &la);
@@ -197,11 +197,11 @@ enum x86_rc x86_op_outs(struct x86_cpu *c, const struct x86_insn *i)
 	uint64_t off = x86_addr_mask(i->addrsize, c->s.gpr[X86_RSI]), v;
 	enum x86_rc rc;
 
-	if (is_rep(i) && counter(c, i) == 0)
-		return X86_OK;
-	rc = io_permitted(c, port, i->opsize);
+	rc = io_permitted(c, port, i->opsize); /* also when nothing is to be moved */
 	if (rc != X86_OK)
 		return rc;
+	if (is_rep(i) && counter(c, i) == 0)
+		return X86_OK;
 	if (io_exits(c, port, i->opsize))
 		return string_exit(c, i, port, false, i->seg, off);
 	rc = x86_load(c, i->seg, off, i->opsize, &v);

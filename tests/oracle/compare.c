@@ -1,0 +1,241 @@
+/*
+ * What differs, and which differences are right. A difference is a set of bits (ORC_D_*); a rule of explained.def
+ * takes away the bits that it explains. What is left is a bug: ours, or the oracle's.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "tests/oracle/oracle.h"
+
+#define FLAGS_COMPARED                                                                                                 \
+	(FLAGS_STATUS | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_RF | FLAG_AC | FLAG_VIF | FLAG_VIP | FLAG_ID)
+
+static uint64_t compare_fx(const uint8_t *a, const uint8_t *b)
+{
+	uint64_t d = 0;
+
+	d |= memcmp(a, b, 2) ? ORC_D_FCW : 0;
+	d |= memcmp(a + 2, b + 2, 2) ? ORC_D_FSW : 0;
+	d |= a[4] != b[4] ? ORC_D_FTW : 0;
+	d |= memcmp(a + 6, b + 6, 18) ? ORC_D_FPTR : 0;
+	d |= memcmp(a + 24, b + 24, 4) ? ORC_D_MXCSR : 0;
+	for (unsigned k = 0; k < 8; k++)
+		d |= memcmp(a + 32 + 16 * k, b + 32 + 16 * k, 10) ? ORC_D_ST : 0;
+	d |= memcmp(a + 160, b + 160, 256) ? ORC_D_XMM : 0;
+	return d;
+}
+
+uint64_t orc_compare(const struct orc_gen *g, const struct orc_result *ours)
+{
+	const struct orc_case *c = g->c;
+	const struct orc_state *a = &c->nat.s, *b = &ours->s;
+	uint64_t d = 0, mask = c->mode == ORC_64 ? ~0ull : 0xffffffff;
+	unsigned vector = c->nat.vector;
+
+	if (c->nat.status != ours->status)
+		return ORC_D_STATUS;
+	d |= vector != ours->vector ? ORC_D_VECTOR : 0;
+	d |= c->nat.error != ours->error ? ORC_D_ERROR : 0;
+	d |= vector == VEC_PF + 1 && c->nat.cr2 != ours->cr2 ? ORC_D_CR2 : 0;
+	/* Outside 64-bit mode the upper halves and R8 to R15 are out of the instruction's reach. A far transfer may
+	 * have changed the mode: then what is above is undefined. */
+	for (unsigned r = 0; r < (c->mode == ORC_64 ? 16u : 8u); r++)
+		d |= (a->gpr[r] ^ b->gpr[r]) & mask ? ORC_D_GPR(r) : 0;
+	d |= a->rip != b->rip ? ORC_D_RIP : 0;
+	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
+		d |= a->sel[n] != b->sel[n] ? ORC_D_SEL(n) : 0;
+	d |= a->fs_base != b->fs_base ? ORC_D_FSBASE : 0;
+	d |= a->gs_base != b->gs_base ? ORC_D_GSBASE : 0;
+	d |= ORC_D_FLAG((a->flags ^ b->flags) & FLAGS_COMPARED);
+	d |= c->nat.mem_hash != ours->mem_hash ? ORC_D_MEM : 0;
+	if (c->use_fx)
+		d |= compare_fx(a->fx, b->fx);
+	return d;
+}
+
+/* --- the rules --- */
+
+static unsigned op_bits(const struct orc_gen *g)
+{
+	return 8u * g->i.opsize;
+}
+
+/* The masked count of a shift or rotate. */
+static unsigned count_of(const struct orc_gen *g)
+{
+	const struct x86_insn *i = &g->i;
+	bool by_cl = i->map == 0 ? i->opcode == 0xd2 || i->opcode == 0xd3 : i->opcode == 0xa5 || i->opcode == 0xad;
+	bool by_one = i->map == 0 && (i->opcode == 0xd0 || i->opcode == 0xd1);
+	uint64_t n = by_one ? 1 : by_cl ? g->c->in.gpr[X86_RCX] : i->imm;
+
+	return (unsigned)n & (i->opsize == 8 ? 63 : 31);
+}
+
+/* Selectors that are null on both sides, and 0 for the processor. */
+static uint64_t null_selectors(const struct orc_gen *g, const struct orc_result *ours)
+{
+	uint64_t d = 0;
+
+	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
+		if (g->c->nat.s.sel[n] == 0 && ours->s.sel[n] < 4)
+			d |= ORC_D_SEL(n);
+	return d;
+}
+
+/* Registers whose lower halves agree. */
+static uint64_t upper_halves(const struct orc_gen *g, const struct orc_result *ours)
+{
+	uint64_t d = 0;
+
+	for (unsigned r = 0; r < 16; r++)
+		if ((uint32_t)g->c->nat.s.gpr[r] == (uint32_t)ours->s.gpr[r])
+			d |= ORC_D_GPR(r);
+	return d;
+}
+
+#define IS(x) (g->i.id == INSN_##x)
+#define FAULT(v) (g->c->nat.vector == VEC_##v + 1)
+#define NAT (&g->c->nat)
+#define F_(x) ORC_D_FLAG(FLAG_##x)
+
+enum {
+#define EXPLAINED(name, condition, bits, sentence) RULE_##name,
+#include "tests/oracle/explained.def"
+#undef EXPLAINED
+	RULES
+};
+
+static const char *const rule_name[] = {
+#define EXPLAINED(name, condition, bits, sentence) #name,
+#include "tests/oracle/explained.def"
+#undef EXPLAINED
+    NULL};
+
+static const char *const rule_sentence[] = {
+#define EXPLAINED(name, condition, bits, sentence) sentence,
+#include "tests/oracle/explained.def"
+#undef EXPLAINED
+    NULL};
+
+uint64_t *orc_explained_count;
+
+size_t orc_explained_size(void)
+{
+	return (RULES + 1) * sizeof(uint64_t);
+}
+
+static uint64_t apply(uint64_t diff, unsigned rule, bool condition, uint64_t bits)
+{
+	if (!condition || !(diff & bits))
+		return diff;
+	__atomic_fetch_add(&orc_explained_count[rule], 1, __ATOMIC_RELAXED);
+	return diff & ~bits;
+}
+
+uint64_t orc_explain(const struct orc_gen *g, const struct orc_result *ours, uint64_t diff)
+{
+	(void)g;
+	(void)ours;
+	(void)op_bits;
+	(void)count_of;
+	(void)apply;
+#define EXPLAINED(name, condition, bits, sentence) diff = apply(diff, RULE_##name, (condition), (bits));
+#include "tests/oracle/explained.def"
+#undef EXPLAINED
+	return diff;
+}
+
+void orc_explained_report(FILE *f)
+{
+	for (unsigned k = 0; k < RULES; k++)
+		fprintf(f, "  %-28s %9" PRIu64 "  %s\n", rule_name[k], orc_explained_count[k], rule_sentence[k]);
+}
+
+/* --- for people --- */
+
+void orc_print_diff(FILE *f, uint64_t diff)
+{
+	static const char *const names[64] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10",
+	    "r11", "r12", "r13", "r14", "r15", "rip", "vector", "error", "cr2", "memory", "es", "cs", "ss", "ds", "fs",
+	    "gs", "fsbase", "gsbase", [32] = "cf", [34] = "pf", [36] = "af", [38] = "zf", [39] = "sf", [40] = "tf",
+	    [41] = "if", [42] = "df", [43] = "of", [44] = "iopl", [45] = "iopl", [46] = "nt", [48] = "rf", [49] = "vm",
+	    [50] = "ac", [51] = "vif", [52] = "vip", [53] = "id", [54] = "fcw", [55] = "fsw", [56] = "ftw",
+	    [57] = "fptr", [58] = "st", [59] = "xmm", [60] = "mxcsr", [61] = "status"};
+
+	for (unsigned k = 0; k < 64; k++)
+		if (diff >> k & 1)
+			fprintf(f, " %s", names[k] ? names[k] : "?");
+}
+
+static void print_fx(FILE *f, const char *who, const uint8_t *x)
+{
+	fprintf(f, "  %s fcw %02x%02x fsw %02x%02x ftw %02x fop %02x%02x mxcsr %02x%02x\n", who, x[1], x[0], x[3], x[2],
+	    x[4], x[7], x[6], x[25], x[24]);
+}
+
+static void print_bytes(FILE *f, const char *what, unsigned n, const uint8_t *p, unsigned len)
+{
+	fprintf(f, "    %s%u ", what, n);
+	while (len-- > 0)
+		fprintf(f, "%02x", p[len]);
+	fprintf(f, "\n");
+}
+
+static void print_fx_regs(FILE *f, const uint8_t *in, const uint8_t *a, const uint8_t *b)
+{
+	print_fx(f, "before", in);
+	print_fx(f, "native", a);
+	print_fx(f, "ours  ", b);
+	if (memcmp(a + 8, b + 8, 16) != 0) {
+		print_bytes(f, "native fip fdp", 0, a + 8, 16);
+		print_bytes(f, "ours   fip fdp", 0, b + 8, 16);
+	}
+	for (unsigned k = 0; k < 8; k++) {
+		if (memcmp(a + 32 + 16 * k, b + 32 + 16 * k, 10) == 0)
+			continue;
+		print_bytes(f, "before st", k, in + 32 + 16 * k, 10);
+		print_bytes(f, "native st", k, a + 32 + 16 * k, 10);
+		print_bytes(f, "ours   st", k, b + 32 + 16 * k, 10);
+	}
+	for (unsigned k = 0; k < 16; k++) {
+		if (memcmp(a + 160 + 16 * k, b + 160 + 16 * k, 16) == 0)
+			continue;
+		print_bytes(f, "before xmm", k, in + 160 + 16 * k, 16);
+		print_bytes(f, "native xmm", k, a + 160 + 16 * k, 16);
+		print_bytes(f, "ours   xmm", k, b + 160 + 16 * k, 16);
+	}
+}
+
+void orc_print_case(FILE *f, const struct orc_gen *g, const struct orc_result *ours, uint64_t diff, bool brief)
+{
+	static const char *const mode[] = {"64", "32", "16"};
+	const struct orc_case *c = g->c;
+	const struct orc_state *in = &c->in, *a = &c->nat.s, *b = &ours->s;
+
+	fprintf(f, "case %" PRIu64 ": %s-bit %s:", c->index, mode[c->mode], g->valid ? x86_insn_name(g->i.id) : "(bad)");
+	for (unsigned k = 0; k < c->insn_len; k++)
+		fprintf(f, " %02x", c->code[k]);
+	fprintf(f, " differs:");
+	orc_print_diff(f, diff);
+	if (brief) {
+		fprintf(f, " vector %d %d\n", c->nat.vector - 1, ours->vector - 1);
+		return;
+	}
+	fprintf(f, "\n  vector native %d ours %d, error %x %x, cr2 %" PRIx64 " %" PRIx64 ", status %u %u\n",
+	    c->nat.vector - 1, ours->vector - 1, c->nat.error, ours->error, c->nat.cr2, ours->cr2, c->nat.status,
+	    ours->status);
+	fprintf(f, "  rip  %016" PRIx64 " native %016" PRIx64 " ours %016" PRIx64 "\n", in->rip, a->rip, b->rip);
+	fprintf(f, "  flag %016" PRIx64 " native %016" PRIx64 " ours %016" PRIx64 "\n", in->flags, a->flags, b->flags);
+	for (unsigned r = 0; r < 16; r++)
+		fprintf(f, "  r%-3u %016" PRIx64 " native %016" PRIx64 " ours %016" PRIx64 "%s\n", r, in->gpr[r],
+		    a->gpr[r], b->gpr[r], diff >> r & 1 ? " <<" : "");
+	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
+		fprintf(f, "  %cs %04x %04x %04x", "ecsdfg"[n], in->sel[n], a->sel[n], b->sel[n]);
+	fprintf(f, "\n  fsbase %" PRIx64 " %" PRIx64 " %" PRIx64 " gsbase %" PRIx64 " %" PRIx64 " %" PRIx64 "\n",
+	    in->fs_base, a->fs_base, b->fs_base, in->gs_base, a->gs_base, b->gs_base);
+	for (unsigned k = 0; k < c->n_patch; k++)
+		fprintf(f, "  memory %x: %0*" PRIx64 "\n", ORC_SCRATCH + (c->patch[k].off & 0xffff),
+		    (int)(c->patch[k].off >> 16) * 2, c->patch[k].v);
+	if (c->use_fx)
+		print_fx_regs(f, in->fx, a->fx, b->fx);
+}

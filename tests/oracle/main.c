@@ -1,0 +1,399 @@
+/*
+ * The oracle's program: oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG] [--rows] [--only INSN]
+ *
+ * Exit status: 0 no unexplained difference, 1 differences, 2 usage, 77 cannot run here (the reason is printed).
+ */
+#include <cpuid.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/oracle/oracle.h"
+
+#define MAX_NAMES 64u
+
+static struct {
+	uint64_t n, seed, at;
+	unsigned jobs, show; /* show: differences printed, of each worker */
+	bool one, rows, verbose, brief;
+	const char *broken, *only;
+} opt = {.n = 1000000, .seed = 1, .jobs = 1, .show = 20};
+
+/* Shared by all workers. */
+struct totals {
+	uint64_t done, faults, excluded, nothing, not_ours, disturbed, differences, unexplained, lost;
+	uint64_t by_mode[ORC_MODES];
+	uint64_t by_id[INSN_COUNT], stopped_by_id[INSN_COUNT];
+	char excluded_name[MAX_NAMES][96];
+	uint64_t excluded_count[MAX_NAMES];
+};
+static struct totals *total;
+
+static void *share(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED) {
+		perror("mmap");
+		exit(2);
+	}
+	return p;
+}
+
+static void add(uint64_t *p, uint64_t n)
+{
+	__atomic_fetch_add(p, n, __ATOMIC_RELAXED);
+}
+
+static void fill_base(struct orc_shared *sh, uint64_t number)
+{
+	struct orc_rng r;
+
+	orc_rng_init(&r, ~opt.seed, number);
+	for (unsigned k = 0; k < ORC_SCRATCH_SIZE; k += 8) {
+		uint64_t v = orc_value(&r);
+
+		memcpy(sh->base + k, &v, 8);
+	}
+}
+
+static void count_excluded(struct orc_row *row, const char *why)
+{
+	add(&total->excluded, 1);
+	if (row)
+		add(&row->excluded, 1);
+	for (unsigned k = 0; k < MAX_NAMES; k++) {
+		if (!total->excluded_name[k][0])
+			snprintf(total->excluded_name[k], sizeof(total->excluded_name[k]), "%s", why);
+		if (strncmp(total->excluded_name[k], why, sizeof(total->excluded_name[k]) - 1) != 0)
+			continue;
+		add(&total->excluded_count[k], 1);
+		return;
+	}
+}
+
+struct work {
+	struct orc_gen g[ORC_BATCH];
+	struct orc_result ours[ORC_BATCH];
+	unsigned n;
+};
+static struct work work;
+
+/* The cases of batch number; those that our CPU cannot do are left out. */
+static void prepare(struct orc_shared *sh, struct work *w, uint64_t number)
+{
+	fill_base(sh, number);
+	w->n = 0;
+	for (uint64_t k = 0; k < ORC_BATCH; k++) {
+		struct orc_gen *g = &w->g[w->n];
+		struct orc_case *c = &sh->c[w->n];
+		const char *why;
+
+		if (opt.one && number * ORC_BATCH + k != opt.at)
+			continue;
+		if (!orc_generate(g, c, opt.seed, number * ORC_BATCH + k, &why)) {
+			if (why)
+				count_excluded(g->row, why);
+			else
+				add(&total->nothing, 1);
+			continue;
+		}
+		if (opt.only && (!g->valid || strcmp(x86_insn_name(g->i.id), opt.only) != 0))
+			continue;
+		orc_ours_run(c, sh->base, &w->ours[w->n]);
+		if (w->ours[w->n].status == ORC_NOT_OURS) {
+			add(&total->not_ours, 1);
+			add(&total->stopped_by_id[g->i.id], 1);
+			if (g->row)
+				add(&g->row->stopped, 1);
+			continue;
+		}
+		w->n++;
+	}
+	sh->n = w->n;
+}
+
+/* A difference is believed when it comes again. Runs case k alone: afterwards sh->dump is its memory. */
+static bool again(struct orc_shared *sh, const struct work *w, unsigned k, uint64_t *diff)
+{
+	static struct orc_case saved[ORC_BATCH];
+	uint64_t d;
+	bool alive;
+
+	memcpy(saved, sh->c, sizeof(saved));
+	sh->c[0] = saved[k];
+	sh->n = 1;
+	orc_native_go();
+	alive = orc_native_wait();
+	saved[k].nat = sh->c[0].nat;
+	saved[k].disturbed = true;
+	memcpy(sh->c, saved, sizeof(saved));
+	sh->n = w->n;
+	if (!alive)
+		return true;
+	d = orc_compare(&w->g[k], &w->ours[k]);
+	*diff = d;
+	return d != 0;
+}
+
+static void print_memory(struct orc_shared *sh, const struct orc_case *c)
+{
+	struct orc_result r;
+	unsigned shown = 0;
+
+	orc_ours_run(c, sh->base, &r);
+	for (unsigned k = 0; k < ORC_SCRATCH_SIZE && shown < 32; k++) {
+		if (sh->dump[k] == orc_ours_memory()[k])
+			continue;
+		printf("  memory %x: native %02x ours %02x\n", ORC_SCRATCH + k, sh->dump[k], orc_ours_memory()[k]);
+		shown++;
+	}
+}
+
+static void judge(struct orc_shared *sh, struct work *w, unsigned k)
+{
+	static unsigned shown;
+	struct orc_gen *g = &w->g[k];
+	struct orc_case *c = &sh->c[k];
+	uint64_t diff = orc_compare(g, &w->ours[k]), left;
+
+	add(&total->done, 1);
+	add(&total->by_mode[c->mode], 1);
+	add(&total->by_id[g->valid ? g->i.id : INSN_UD_INVALID], 1);
+	if (g->row) {
+		add(&g->row->count[c->mode], 1);
+		if (c->nat.vector && c->nat.vector != VEC_BP + 1)
+			add(&g->row->faults, 1);
+	}
+	if (c->nat.vector)
+		add(&total->faults, 1);
+	if (c->disturbed)
+		add(&total->disturbed, 1);
+	if (!diff && !opt.one)
+		return;
+	left = diff ? orc_explain(g, &w->ours[k], diff) : 0;
+	if (left) {
+		for (unsigned t = 0; t < 3 && again(sh, w, k, &diff);)
+			t++;
+		left = diff ? orc_explain(g, &w->ours[k], diff) : 0;
+		if (!diff)
+			add(&total->disturbed, 1);
+	}
+	if (diff)
+		add(&total->differences, 1);
+	if (!left && !opt.one)
+		return;
+	if (left)
+		add(&total->unexplained, 1);
+	if (shown++ >= opt.show)
+		return;
+	flockfile(stdout);
+	orc_print_case(stdout, g, &w->ours[k], left ? left : diff, opt.brief);
+	if ((diff & ORC_D_MEM) && !opt.brief)
+		print_memory(sh, c);
+	fflush(stdout);
+	funlockfile(stdout);
+}
+
+static void lose(struct orc_shared *sh, struct work *w)
+{
+	unsigned k = sh->progress;
+
+	add(&total->lost, 1);
+	printf("the child died or hung in this case:\n");
+	orc_print_case(stdout, &w->g[k], &w->ours[k], 0, false);
+	fflush(stdout);
+	/* The rest of the batch, without it. */
+	for (unsigned j = k; j + 1 < w->n; j++) {
+		w->g[j] = w->g[j + 1];
+		w->ours[j] = w->ours[j + 1];
+		sh->c[j] = sh->c[j + 1];
+		w->g[j].c = &sh->c[j];
+	}
+	sh->n = --w->n;
+}
+
+/* Worker w of opt.jobs: every opt.jobs-th batch. */
+static void worker(unsigned me)
+{
+	uint64_t batches = (opt.n + ORC_BATCH - 1) / ORC_BATCH;
+	struct orc_shared *sh = share(sizeof(struct orc_shared));
+	const char *why = orc_native_start(sh);
+
+	if (why) {
+		printf("%s\n", why);
+		exit(77);
+	}
+	orc_ours_setup();
+	if (opt.broken && !orc_ours_break(opt.broken))
+		exit(2);
+	for (uint64_t b = opt.one ? opt.at / ORC_BATCH : me; b < batches || opt.one; b += opt.jobs) {
+		prepare(sh, &work, b);
+		for (;;) {
+			orc_native_go();
+			if (orc_native_wait())
+				break;
+			lose(sh, &work);
+		}
+		for (unsigned k = 0; k < work.n; k++)
+			judge(sh, &work, k);
+		if (opt.one)
+			break;
+	}
+	orc_native_stop();
+	exit(0);
+}
+
+static void report_rows(void)
+{
+	unsigned hit = 0, never = 0;
+
+	for (unsigned k = 0; k < orc_n_rows; k++) {
+		const struct orc_row *r = &orc_rows[k];
+		uint64_t n = r->count[0] + r->count[1] + r->count[2];
+		const char *why = r->excluded ? "excluded" : r->stopped ? "not executed by our CPU" : "no case";
+
+		hit += n != 0;
+		never += n == 0;
+		if (opt.rows)
+			printf("row map %u opcode %02x prefix %02x reg %d rm %d %s %-12s 64: %" PRIu64 " 32: %" PRIu64
+			       " 16: %" PRIu64 " faults: %" PRIu64 "\n",
+			    r->map, r->opcode, r->prefix, r->reg, r->rm, r->mem ? "mem" : "reg", x86_insn_name(r->id),
+			    r->count[0], r->count[1], r->count[2], r->faults);
+		if (n == 0 && opt.verbose)
+			printf("never: map %u opcode %02x prefix %02x reg %d rm %d %s %s: %s\n", r->map, r->opcode,
+			    r->prefix, r->reg, r->rm, r->mem ? "mem" : "reg", x86_insn_name(r->id), why);
+	}
+	printf("%u of %u rows run, %u never\n", hit, orc_n_rows, never);
+}
+
+static void report(double seconds)
+{
+	unsigned ids = 0;
+
+	printf("excluded by name:\n");
+	for (unsigned k = 0; k < MAX_NAMES && total->excluded_name[k][0]; k++)
+		printf("  %9" PRIu64 "  %s\n", total->excluded_count[k], total->excluded_name[k]);
+	printf("explained differences:\n");
+	orc_explained_report(stdout);
+	for (unsigned id = 0; id < INSN_COUNT; id++) {
+		ids += total->by_id[id] != 0;
+		if (total->stopped_by_id[id] && (opt.verbose || !total->by_id[id]))
+			printf("stopped in ours: %s %" PRIu64 "\n", x86_insn_name((uint16_t)id), total->stopped_by_id[id]);
+	}
+	report_rows();
+	printf("%u of %u instructions\n", ids, (unsigned)INSN_COUNT);
+	printf("%" PRIu64 " instances (64-bit %" PRIu64 ", 32-bit %" PRIu64 ", 16-bit %" PRIu64 "), %" PRIu64
+	       " ended by an exception, %" PRIu64 " disturbed and repeated, %" PRIu64 " lost, %" PRIu64
+	       " not executed by ours; %" PRIu64 " differences, %" PRIu64 " unexplained; %.0f a second\n",
+	    total->done, total->by_mode[0], total->by_mode[1], total->by_mode[2], total->faults, total->disturbed,
+	    total->lost, total->not_ours, total->differences, total->unexplained, (double)total->done / seconds);
+}
+
+static bool options(int argc, char **argv)
+{
+	static const struct option long_opts[] = {{"n", 1, NULL, 'n'}, {"seed", 1, NULL, 's'}, {"jobs", 1, NULL, 'j'},
+	    {"at", 1, NULL, 'a'}, {"break", 1, NULL, 'b'}, {"rows", 0, NULL, 'r'}, {"only", 1, NULL, 'o'},
+	    {"verbose", 0, NULL, 'v'}, {"show", 1, NULL, 'S'}, {"brief", 0, NULL, 'B'}, {0}};
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", long_opts, NULL)) != -1) {
+		switch (o) {
+		case 'n':
+			opt.n = strtoull(optarg, NULL, 0);
+			break;
+		case 's':
+			opt.seed = strtoull(optarg, NULL, 0);
+			break;
+		case 'j':
+			opt.jobs = (unsigned)strtoul(optarg, NULL, 0);
+			break;
+		case 'a':
+			opt.one = true;
+			opt.at = strtoull(optarg, NULL, 0);
+			break;
+		case 'b':
+			opt.broken = optarg;
+			break;
+		case 'o':
+			opt.only = optarg;
+			break;
+		case 'S':
+			opt.show = (unsigned)strtoul(optarg, NULL, 0);
+			break;
+		case 'B':
+			opt.brief = true;
+			break;
+		case 'r':
+			opt.rows = true;
+			break;
+		case 'v':
+			opt.verbose = true;
+			break;
+		default:
+			return false;
+		}
+	}
+	if (opt.one)
+		opt.jobs = 1;
+	return opt.jobs >= 1 && opt.jobs <= 64 && optind == argc;
+}
+
+/* What this processor does where the manual says nothing is known for these only. */
+static const char *processor(void)
+{
+	unsigned a, b, c, d, family;
+
+	if (!__get_cpuid(0, &a, &b, &c, &d))
+		return "a processor without CPUID";
+	if (b != signature_INTEL_ebx || c != signature_INTEL_ecx || d != signature_INTEL_edx)
+		return "the oracle knows Intel's family 6; this processor is of another vendor";
+	__get_cpuid(1, &a, &b, &c, &d);
+	family = a >> 8 & 15;
+	if (family != 6)
+		return "the oracle knows Intel's family 6; this is another family";
+	if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_FSGSBASE))
+		return "this processor has no FSGSBASE";
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	struct timespec t0, t1;
+	int status, worst = 0;
+	const char *why = processor();
+	struct orc_row *rows;
+
+	if (!options(argc, argv)) {
+		fprintf(stderr, "oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG] [--rows]\n");
+		return 2;
+	}
+	if (why) {
+		printf("%s\n", why);
+		return 77;
+	}
+	total = share(sizeof(*total));
+	orc_explained_count = share(orc_explained_size());
+	orc_rows_find();
+	rows = share(orc_n_rows * sizeof(*rows));
+	orc_rows_share(rows);
+	fflush(stdout);
+	clock_gettime(CLOCK_MONOTONIC, &t0);
+	for (unsigned k = 0; k < opt.jobs; k++)
+		if (fork() == 0)
+			worker(k);
+	while (wait(&status) > 0)
+		if (!WIFEXITED(status) || WEXITSTATUS(status) > worst)
+			worst = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+	clock_gettime(CLOCK_MONOTONIC, &t1);
+	if (worst)
+		return worst;
+	if (!opt.one)
+		report((double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) * 1e-9);
+	return total->unexplained || total->lost ? 1 : 0;
+}
