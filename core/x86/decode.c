@@ -334,9 +334,10 @@ static enum x86_decode_rc decode_sse(struct cursor *d, struct x86_insn *i, const
 		immediate(d, i, ENC_IBU);
 	if (((e->attr & SSE_MEM) && !mem) || ((e->attr & SSE_REG) && mem))
 		return undefined(d, i);
-	if (e->attr & SSE_GROUP)
-		id = x86_sse_shift_id(i->opcode, i->reg & 7, prefix);
-	else if ((e->attr & SSE_W) && (d->rex & 8))
+	if (e->attr & SSE_GROUP) {
+		e = x86_sse_shift(i->opcode, i->reg & 7, prefix);
+		id = e->id;
+	} else if ((e->attr & SSE_W) && (d->rex & 8))
 		id++;
 	else if (!mem && id == INSN_MOVLPS)
 		id = INSN_MOVHLPS;
@@ -344,14 +345,12 @@ static enum x86_decode_rc decode_sse(struct cursor *d, struct x86_insn *i, const
 		id = INSN_MOVLHPS;
 	if (id == 0 || d->rc != DECODE_OK)
 		return undefined(d, i);
-	if (id == INSN_EMMS)
-		finish(d, i, &x86_fam_emms, id, 0);
-	else
-		finish(d, i, e->attr & SSE_MMX ? &x86_fam_mmx : &x86_fam_sse, id, 0);
+	finish(d, i, e->fam, id, 0);
 	return DECODE_OK;
 }
 
-static enum x86_decode_rc decode_x87(struct cursor *d, struct x86_insn *i)
+/* imm2 is the ModRM byte: the last opcode register of the unit keeps it. */
+static enum x86_decode_rc decode_x87(struct cursor *d, struct x86_insn *i, unsigned code_size)
 {
 	uint16_t id;
 
@@ -360,8 +359,9 @@ static enum x86_decode_rc decode_x87(struct cursor *d, struct x86_insn *i)
 	id = x86_x87_id(i->opcode, d->modrm);
 	if (d->rc != DECODE_OK || id == 0 || d->lock)
 		return undefined(d, i);
-	i->opsize = 4;
-	finish(d, i, x86_x87_family(id, i->flags & INSN_MEM), id, 0);
+	i->imm2 = d->modrm;
+	i->opsize = (uint8_t)x86_x87_opsize(id, i->opcode, d->modrm, (code_size == 2) == !d->prefix66 ? 2 : 4);
+	finish(d, i, x86_x87_family(id, i->opcode, i->flags & INSN_MEM), id, 0);
 	return DECODE_OK;
 }
 
@@ -480,7 +480,7 @@ enum x86_decode_rc x86_decode(const uint8_t *p, size_t n, unsigned code_size, en
 		return rc;
 	}
 	if (op >= 0xd8 && op <= 0xdf)
-		return decode_x87(&d, out);
+		return decode_x87(&d, out, code_size);
 	if (op == 0x90 && d.rep == 0xf3)
 		return decode_entry(&d, out, x86_entry_pause(), code_size, false);
 	if (op == 0x90 && !(d.rex & 1))

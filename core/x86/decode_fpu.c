@@ -3,8 +3,10 @@
  */
 #include "core/x86/decode_tables.h"
 
+#include "core/x86/sse.h"
+
 static const struct sse_entry sse_map[3][4][256] = {
-#define SSE(map, prefix, op, id, attr) [(map)-1][SSE_##prefix][op] = {INSN_##id, attr},
+#define SSE(map, prefix, op, id, attr) [(map)-1][SSE_##prefix][op] = {INSN_##id, attr, &x86_sse_##prefix##_##id},
 #include "core/x86/sse.def"
 #undef SSE
 };
@@ -17,16 +19,22 @@ const struct sse_entry *x86_map_sse(unsigned map, unsigned opcode, unsigned pref
 	return &t[prefix][opcode];
 }
 
-uint16_t x86_sse_shift_id(unsigned opcode, unsigned reg, unsigned prefix)
-{
-	static const uint16_t ids[3][8] = {
-	    {[2] = INSN_PSRLW, [4] = INSN_PSRAW, [6] = INSN_PSLLW},
-	    {[2] = INSN_PSRLD, [4] = INSN_PSRAD, [6] = INSN_PSLLD},
-	    {[2] = INSN_PSRLQ, [3] = INSN_PSRLDQ, [6] = INSN_PSLLQ, [7] = INSN_PSLLDQ},
-	};
-	uint16_t id = ids[opcode - 0x71][reg];
+#define SHIFT(prefix, id) [SSE_##prefix] = {INSN_##id, 0, &x86_sse_i_##prefix##_##id}
+#define SHIFTS(id)                           \
+	{                                    \
+		SHIFT(NP, id), SHIFT(66, id) \
+	}
 
-	return (reg & 1) && prefix != SSE_66 ? 0 : id;
+/* [opcode - 71][ModRM.reg][prefix] */
+static const struct sse_entry sse_shifts[3][8][4] = {
+    {[2] = SHIFTS(PSRLW), [4] = SHIFTS(PSRAW), [6] = SHIFTS(PSLLW)},
+    {[2] = SHIFTS(PSRLD), [4] = SHIFTS(PSRAD), [6] = SHIFTS(PSLLD)},
+    {[2] = SHIFTS(PSRLQ), [3] = {SHIFT(66, PSRLDQ)}, [6] = SHIFTS(PSLLQ), [7] = {SHIFT(66, PSLLDQ)}},
+};
+
+const struct sse_entry *x86_sse_shift(unsigned opcode, unsigned reg, unsigned prefix)
+{
+	return &sse_shifts[opcode - 0x71][reg][prefix];
 }
 
 /* With a memory operand: [opcode - D8][ModRM.reg]. */
@@ -111,24 +119,129 @@ uint16_t x86_x87_id(unsigned opcode, unsigned modrm)
 	return 0;
 }
 
-const struct x86_family *x86_x87_family(uint16_t id, bool mem)
+/* Every x87 instruction is an id from FADD to FNSETPM. */
+#define X87(id, family) [INSN_##id - INSN_FADD] = &x86_fam_##family
+static const struct x86_family *const x87_families[INSN_FNSETPM - INSN_FADD + 1] = {
+    X87(FADD, fadd),
+    X87(FADDP, fadd),
+    X87(FIADD, ifadd),
+    X87(FMUL, fmul),
+    X87(FMULP, fmul),
+    X87(FIMUL, ifmul),
+    X87(FSUB, fsub),
+    X87(FSUBP, fsub),
+    X87(FISUB, ifsub),
+    X87(FSUBR, fsubr),
+    X87(FSUBRP, fsubr),
+    X87(FISUBR, ifsubr),
+    X87(FDIV, fdiv),
+    X87(FDIVP, fdiv),
+    X87(FIDIV, ifdiv),
+    X87(FDIVR, fdivr),
+    X87(FDIVRP, fdivr),
+    X87(FIDIVR, ifdivr),
+    X87(FCOM, fcom),
+    X87(FCOMP, fcomp),
+    X87(FICOM, ifcom),
+    X87(FICOMP, ifcomp),
+    X87(FCOMPP, fcompp),
+    X87(FUCOM, fucom),
+    X87(FUCOMP, fucomp),
+    X87(FUCOMPP, fucompp),
+    X87(FCOMI, fcomi),
+    X87(FCOMIP, fcomip),
+    X87(FUCOMI, fucomi),
+    X87(FUCOMIP, fucomip),
+    X87(FTST, ftst),
+    X87(FXAM, fxam),
+    X87(FCHS, fchs),
+    X87(FABS, fabs),
+    X87(FSQRT, fsqrt),
+    X87(FRNDINT, frndint),
+    X87(FSCALE, fscale),
+    X87(FPREM, fprem),
+    X87(FPREM1, fprem1),
+    X87(FXTRACT, fxtract),
+    X87(F2XM1, f2xm1),
+    X87(FYL2X, fyl2x),
+    X87(FYL2XP1, fyl2xp1),
+    X87(FPATAN, fpatan),
+    X87(FSIN, fsin),
+    X87(FCOS, fcos),
+    X87(FSINCOS, fsincos),
+    X87(FPTAN, fptan),
+    X87(FLD, fld),
+    X87(FILD, fild),
+    X87(FBLD, fbld),
+    X87(FST, fst),
+    X87(FSTP, fstp),
+    X87(FIST, fist),
+    X87(FISTP, fistp),
+    X87(FISTTP, fisttp),
+    X87(FBSTP, fbstp),
+    X87(FXCH, fxch),
+    X87(FINCSTP, fincstp),
+    X87(FDECSTP, fdecstp),
+    X87(FFREE, ffree),
+    X87(FFREEP, ffreep),
+    X87(FNOP, fnop),
+    X87(FNSTENV, fnstenv),
+    X87(FLDENV, fldenv),
+    X87(FNSAVE, fnsave),
+    X87(FRSTOR, frstor),
+    X87(FNINIT, fninit),
+    X87(FNCLEX, fnclex),
+    X87(FNSTCW, fnstcw),
+    X87(FLDCW, fldcw),
+    X87(FNSTSW, fnstsw),
+    X87(FCMOVB, fcmov),
+    X87(FCMOVE, fcmov),
+    X87(FCMOVBE, fcmov),
+    X87(FCMOVU, fcmov),
+    X87(FCMOVNB, fcmov),
+    X87(FCMOVNE, fcmov),
+    X87(FCMOVNBE, fcmov),
+    X87(FCMOVNU, fcmov),
+    X87(FLD1, fld_constant),
+    X87(FLDL2T, fld_constant),
+    X87(FLDL2E, fld_constant),
+    X87(FLDPI, fld_constant),
+    X87(FLDLG2, fld_constant),
+    X87(FLDLN2, fld_constant),
+    X87(FLDZ, fld_constant),
+    X87(FNENI, fpu_nop),
+    X87(FNDISI, fpu_nop),
+    X87(FNSETPM, fpu_nop),
+};
+#undef X87
+
+const struct x86_family *x86_x87_family(uint16_t id, unsigned opcode, bool mem)
 {
+	const struct x86_family *f = x87_families[id - INSN_FADD];
+
+	if (mem && opcode == 0xdb && (id == INSN_FLD || id == INSN_FSTP))
+		return id == INSN_FLD ? &x86_fam_fld_m80 : &x86_fam_fstp_m80;
+	if (!mem && id == INSN_FNSTSW)
+		return &x86_fam_fnstsw_ax;
+	return f;
+}
+
+/* The size of numbers in memory goes by the opcode (D8 and D9: binary32, ...), but for 64-bit integers in DF; 80-bit
+ * operands have handlers of their own. */
+unsigned x86_x87_opsize(uint16_t id, unsigned opcode, unsigned modrm, unsigned opsize)
+{
+	static const uint8_t sizes[8] = {4, 4, 4, 4, 8, 8, 2, 2};
+
 	switch (id) {
-	case INSN_FNINIT:
-		return &x86_fam_fninit;
-	case INSN_FNCLEX:
-		return &x86_fam_fnclex;
-	case INSN_FNSTCW:
-		return &x86_fam_fnstcw;
-	case INSN_FLDCW:
-		return &x86_fam_fldcw;
-	case INSN_FNSTSW:
-		return mem ? &x86_fam_fnstsw : &x86_fam_fnstsw_ax;
-	case INSN_FNENI:
-	case INSN_FNDISI:
-	case INSN_FNSETPM:
-		return &x86_fam_fpu_nop;
+	case INSN_FNSTENV:
+	case INSN_FLDENV:
+	case INSN_FNSAVE:
+	case INSN_FRSTOR:
+		return opsize;
+	case INSN_FILD:
+	case INSN_FISTP:
+		return opcode == 0xdf && (modrm >> 3 & 7) >= 5 ? 8 : sizes[opcode - 0xd8];
 	default:
-		return &x86_fam_x87;
+		return modrm < 0xc0 ? sizes[opcode - 0xd8] : 4;
 	}
 }

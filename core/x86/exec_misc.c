@@ -90,13 +90,13 @@ X86_INLINE enum x86_rc bound(struct x86_cpu *c, const struct x86_insn *i, unsign
 	int64_t v = (int64_t)x86_sext(size, c->s.gpr[i->reg]);
 	enum x86_rc rc = x86_load(c, i->seg, ea, size, &lo);
 
+	if (rc == X86_OK && v < (int64_t)x86_sext(size, lo)) /* the upper bound is not even read */
+		return x86_fault(c, VEC_BR);
 	if (rc == X86_OK)
 		rc = x86_load(c, i->seg, x86_addr_mask(i->addrsize, ea + size), size, &hi);
-	if (rc != X86_OK)
-		return rc;
-	if (v < (int64_t)x86_sext(size, lo) || v > (int64_t)x86_sext(size, hi))
+	if (rc == X86_OK && v > (int64_t)x86_sext(size, hi))
 		return x86_fault(c, VEC_BR);
-	return X86_OK;
+	return rc;
 }
 
 X86_FAMILY_ONE(clc, op_clc)

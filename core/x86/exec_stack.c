@@ -76,21 +76,20 @@ X86_INLINE enum x86_rc pusha(struct x86_cpu *c, const struct x86_insn *i, unsign
 	return X86_OK;
 }
 
-/* The image of rSP is read and thrown away. */
+/* The image of rSP is read and thrown away. What was popped before a fault stays: executing it again pops it again. */
 X86_INLINE enum x86_rc popa(struct x86_cpu *c, const struct x86_insn *i, unsigned size)
 {
-	uint64_t sp = x86_sp(c), v[8];
+	uint64_t sp = x86_sp(c), v;
 
 	(void)i;
 	for (unsigned r = 8; r-- > 0;) {
-		enum x86_rc rc = x86_pop_tmp(c, &sp, size, &v[r]);
+		enum x86_rc rc = x86_pop_tmp(c, &sp, size, &v);
 
 		if (rc != X86_OK)
 			return rc;
-	}
-	for (unsigned r = 0; r < 8; r++)
 		if (r != X86_RSP)
-			x86_reg_set(c, size, r, v[r]);
+			x86_reg_set(c, size, r, v);
+	}
 	x86_set_sp(c, sp);
 	return X86_OK;
 }

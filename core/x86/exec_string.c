@@ -139,17 +139,19 @@ X86_INLINE uint64_t str_run(
 	return n;
 }
 
-/* Not even one iteration. With 32-bit addresses in 64-bit mode, Intel's processors clear the upper halves even so. */
-X86_INLINE enum x86_rc nothing_to_do(struct x86_cpu *c, const struct x86_insn *i, enum str_op op)
+/*
+ * With 32-bit addresses in 64-bit mode, Intel's processors clear the upper halves of the counter, and of the addresses of
+ * what moves, before anything else: also when nothing is to be done, and when the first iteration faults.
+ */
+X86_INLINE void clear_upper(struct x86_cpu *c, unsigned addrsize, enum str_op op)
 {
-	if (i->addrsize != 4)
-		return X86_OK;
-	x86_reg_set(c, 4, X86_RCX, 0);
+	if (addrsize != 4)
+		return;
+	c->s.gpr[X86_RCX] = (uint32_t)c->s.gpr[X86_RCX];
 	if (op == STR_MOVS)
-		str_move(c, X86_RSI, 4, 0);
+		c->s.gpr[X86_RSI] = (uint32_t)c->s.gpr[X86_RSI];
 	if (op == STR_MOVS || op == STR_STOS)
-		str_move(c, X86_RDI, 4, 0);
-	return X86_OK;
+		c->s.gpr[X86_RDI] = (uint32_t)c->s.gpr[X86_RDI];
 }
 
 /*
@@ -167,8 +169,9 @@ X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsi
 	struct x86_lazy lazy = c->lazy;
 	enum x86_rc rc = X86_OK;
 
+	clear_upper(c, i->addrsize, op);
 	if (left == 0)
-		return nothing_to_do(c, i, op);
+		return X86_OK;
 	c->block_end = false; /* set again by a store that hits code: perhaps this very instruction */
 	while (left && !stop && done < max) {
 		uint64_t n = 0;

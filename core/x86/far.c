@@ -16,9 +16,13 @@ struct far_target {
 	uint64_t off;
 };
 
-static bool target_valid(const struct x86_cpu *c, const struct x86_desc *cs, uint64_t rip)
+/* Into a 16- or 32-bit segment only the lower half of an offset counts. False: not within the segment. */
+static bool target_valid(const struct x86_cpu *c, const struct x86_desc *cs, uint64_t *rip)
 {
-	return x86_lma(c) && (cs->attr & SEG_L) ? x86_canonical(rip) : rip <= cs->limit;
+	if (x86_lma(c) && (cs->attr & SEG_L))
+		return x86_canonical(*rip);
+	*rip = (uint32_t)*rip;
+	return *rip <= cs->limit;
 }
 
 /* IA-32e mode: L and D together mean nothing. */
@@ -105,7 +109,7 @@ static enum x86_rc far_direct(
 	rc = x86_desc_accessed(c, cs);
 	if (rc == X86_OK && call)
 		rc = push_in_new_mode(c, cs, i->opsize, &sp);
-	if (rc == X86_OK && !target_valid(c, cs, to.off))
+	if (rc == X86_OK && !target_valid(c, cs, &to.off))
 		rc = x86_fault_ec(c, VEC_GP, 0);
 	if (rc != X86_OK)
 		return rc;
@@ -186,7 +190,7 @@ static enum x86_rc far_call_gate(struct x86_cpu *c, const struct x86_desc *g, bo
 		return x86_fault_sel(c, VEC_GP, g->gate_sel);
 	if (!(cs.attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, g->gate_sel);
-	if (!target_valid(c, &cs, target))
+	if (!target_valid(c, &cs, &target))
 		return x86_fault_ec(c, VEC_GP, 0);
 	if (call && !x86_is_conforming(cs.attr) && x86_dpl(cs.attr) < c->cpl)
 		return call_inner(c, g, &cs, size, target);
@@ -303,7 +307,7 @@ enum x86_rc x86_op_jmp_far_mem(struct x86_cpu *c, const struct x86_insn *i)
 
 /* --- RET ------------------------------------------------------------------------------------------------------- */
 
-enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, uint64_t off, struct x86_desc *cs)
+enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, struct x86_desc *cs)
 {
 	unsigned rpl;
 	enum x86_rc rc;
@@ -324,6 +328,12 @@ enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, uint64_t off, 
 		return x86_fault_sel(c, VEC_GP, *sel);
 	if (!(cs->attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, *sel);
+	return X86_OK;
+}
+
+/* The last check of a return, after those of SS. */
+enum x86_rc x86_check_return_target(struct x86_cpu *c, uint64_t *off, struct x86_desc *cs)
+{
 	if (!target_valid(c, cs, off))
 		return x86_fault_ec(c, VEC_GP, 0);
 	return x86_desc_accessed(c, cs);
@@ -365,6 +375,8 @@ static enum x86_rc ret_outer(
 		rc = x86_pop_tmp(c, &sp, i->opsize, &new_ss);
 	if (rc == X86_OK)
 		rc = x86_check_return_ss(c, (uint16_t)new_ss, cpl, cs, &ss);
+	if (rc == X86_OK)
+		rc = x86_check_return_target(c, &off, cs);
 	if (rc != X86_OK)
 		return rc;
 	c->s.seg[X86_SS] = ss;
@@ -378,10 +390,11 @@ static enum x86_rc ret_outer(
 
 enum x86_rc x86_op_ret_far(struct x86_cpu *c, const struct x86_insn *i)
 {
-	uint64_t at = x86_sp(c), sp = x86_sp_add(c, at, i->opsize), off, sel64;
+	uint64_t at = x86_sp(c), sp = x86_sp_add(c, at, 2 * i->opsize), off, sel64;
 	struct x86_desc cs = {0};
 	uint16_t sel;
-	enum x86_rc rc = x86_pop_tmp(c, &sp, i->opsize, &sel64); /* the selector first: see x86_op_iret() */
+	/* The selector first, and of it only two bytes: what a fault reports (tests/oracle). */
+	enum x86_rc rc = x86_load(c, X86_SS, x86_sp_add(c, at, i->opsize), 2, &sel64);
 
 	if (rc == X86_OK)
 		rc = x86_load(c, X86_SS, at, i->opsize, &off);
@@ -390,12 +403,17 @@ enum x86_rc x86_op_ret_far(struct x86_cpu *c, const struct x86_insn *i)
 	sel = (uint16_t)sel64;
 	if (c->mode < X86_MODE_PROT)
 		return ret_real(c, sel, off, x86_sp_add(c, sp, (int64_t)(uint16_t)i->imm));
-	rc = x86_check_return_cs(c, &sel, off, &cs);
+	rc = x86_check_return_cs(c, &sel, &cs);
 	if (rc != X86_OK)
 		return rc;
 	if ((sel & 3) > c->cpl)
 		return ret_outer(c, i, &cs, off, sp, sel);
-	x86_set_sp(c, x86_sp_add(c, sp, (int64_t)(uint16_t)i->imm));
+	rc = x86_check_return_target(c, &off, &cs);
+	if (rc != X86_OK)
+		return rc;
+	/* The parameters are dropped in the mode that is returned to. */
+	x86_set_sp(c, sp);
 	set_cs(c, &cs, c->cpl, off);
+	x86_set_sp(c, x86_sp_add(c, x86_sp(c), (int64_t)(uint16_t)i->imm));
 	return X86_OK;
 }

@@ -8,7 +8,8 @@
 
 /* CS of a return: checks *sel (whose RPL becomes the new CPL) and the offset in it. Under trap-and-emulate *sel comes
  * back with the virtual CPL. */
-enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, uint64_t off, struct x86_desc *cs);
+enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, struct x86_desc *cs);
+enum x86_rc x86_check_return_target(struct x86_cpu *c, uint64_t *off, struct x86_desc *cs);
 enum x86_rc x86_check_return_ss(
     struct x86_cpu *c, uint16_t sel, unsigned cpl, const struct x86_desc *cs, struct x86_seg *ss);
 

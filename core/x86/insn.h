@@ -46,7 +46,7 @@ struct x86_insn {
 	int32_t disp;
 	uint16_t id; /* enum x86_insn_id */
 	uint16_t flags;
-	uint16_t imm2;
+	uint16_t imm2; /* x87: the ModRM byte */
 	uint8_t len;
 	uint8_t opsize;	  /* 1, 2, 4, 8 */
 	uint8_t addrsize; /* 2, 4, 8 */

@@ -63,9 +63,12 @@ struct image {
 
 static enum x86_rc pop_stack(struct x86_cpu *c, unsigned size, struct image *m)
 {
-	enum x86_rc rc = x86_pop_tmp(c, &m->sp_after, size, &m->rsp);
+	enum x86_rc rc = x86_load(c, X86_SS, x86_sp_add(c, m->sp_after, size), size, &m->ss);
 
-	return rc == X86_OK ? x86_pop_tmp(c, &m->sp_after, size, &m->ss) : rc;
+	if (rc == X86_OK)
+		rc = x86_load(c, X86_SS, m->sp_after, size, &m->rsp);
+	m->sp_after = x86_sp_add(c, m->sp_after, 2 * size);
+	return rc;
 }
 
 static enum x86_rc iret_real(struct x86_cpu *c, const struct x86_insn *i, struct image *m)
@@ -118,7 +121,7 @@ static enum x86_rc iret_prot(struct x86_cpu *c, const struct x86_insn *i, struct
 	struct x86_desc cs = {0};
 	uint64_t flags;
 	bool stack;
-	enum x86_rc rc = x86_check_return_cs(c, &sel, m->rip, &cs);
+	enum x86_rc rc = x86_check_return_cs(c, &sel, &cs);
 
 	if (rc != X86_OK)
 		return rc;
@@ -136,6 +139,9 @@ static enum x86_rc iret_prot(struct x86_cpu *c, const struct x86_insn *i, struct
 		if (rc != X86_OK)
 			return rc;
 	}
+	rc = x86_check_return_target(c, &m->rip, &cs);
+	if (rc != X86_OK)
+		return rc;
 	flags = x86_flags_merge(c, m->flags, i->opsize, old_cpl, true);
 	if (!stack)
 		x86_set_sp(c, m->sp_after);

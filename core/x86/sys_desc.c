@@ -76,8 +76,8 @@ enum x86_rc x86_op_push_sreg(struct x86_cpu *c, const struct x86_insn *i)
 
 enum x86_rc x86_op_pop_sreg(struct x86_cpu *c, const struct x86_insn *i)
 {
-	uint64_t sp = x86_sp(c), sel;
-	enum x86_rc rc = x86_pop_tmp(c, &sp, i->opsize, &sel);
+	uint64_t at = x86_sp(c), sp = x86_sp_add(c, at, i->opsize), sel;
+	enum x86_rc rc = x86_load(c, X86_SS, at, 2, &sel); /* whatever the operand size is */
 
 	if (rc != X86_OK)
 		return rc;

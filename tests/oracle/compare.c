@@ -93,6 +93,12 @@ static uint64_t upper_halves(const struct orc_gen *g, const struct orc_result *o
 	return d;
 }
 
+/* RSP, when its low 16 bits agree. */
+static uint64_t same_sp(const struct orc_gen *g, const struct orc_result *ours)
+{
+	return (uint16_t)g->c->nat.s.gpr[X86_RSP] == (uint16_t)ours->s.gpr[X86_RSP] ? ORC_D_GPR(X86_RSP) : 0;
+}
+
 #define IS(x) (g->i.id == INSN_##x)
 #define FAULT(v) (g->c->nat.vector == VEC_##v + 1)
 #define NAT (&g->c->nat)

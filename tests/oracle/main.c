@@ -103,8 +103,6 @@ static void prepare(struct orc_shared *sh, struct work *w, uint64_t number)
 				add(&total->nothing, 1);
 			continue;
 		}
-		if (opt.only && (!g->valid || strcmp(x86_insn_name(g->i.id), opt.only) != 0))
-			continue;
 		orc_ours_run(c, sh->base, &w->ours[w->n]);
 		if (w->ours[w->n].status == ORC_NOT_OURS) {
 			add(&total->not_ours, 1);
@@ -380,6 +378,12 @@ int main(int argc, char **argv)
 	total = share(sizeof(*total));
 	orc_explained_count = share(orc_explained_size());
 	orc_rows_find();
+	if (opt.only)
+		orc_rows_only(opt.only);
+	if (!orc_n_rows) {
+		fprintf(stderr, "no instruction is called %s\n", opt.only);
+		return 2;
+	}
 	rows = share(orc_n_rows * sizeof(*rows));
 	orc_rows_share(rows);
 	fflush(stdout);

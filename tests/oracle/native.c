@@ -292,7 +292,7 @@ static void run_case(struct orc_case *c)
 	c->nat.error = (uint32_t)f->error;
 	c->nat.cr2 = f->cr2;
 	c->nat.status = f->frame_fault ? ORC_FRAME_FAULT : ORC_DONE;
-	c->nat.mem_hash = orc_hash((void *)(uintptr_t)ORC_SCRATCH, ORC_SCRATCH_SIZE);
+	c->nat.mem_hash = orc_hash((const uint8_t *)(uintptr_t)ORC_SCRATCH, shared->base);
 }
 
 static void child(int in, int out)

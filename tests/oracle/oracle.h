@@ -30,7 +30,7 @@
 #define ORC_CODE 0x10010000u
 #define ORC_CODE_SIZE 0x3000u
 #define ORC_PAD 0x5a5d0000u /* native: the code around an instruction; ours: the same address, unmapped */
-#define ORC_BATCH 256u
+#define ORC_BATCH 512u
 #define ORC_PATCHES 24u
 #define ORC_SLOT 32u /* bytes: an instruction (up to 16) and the jump after it */
 
@@ -88,7 +88,7 @@ uint64_t orc_rand(struct orc_rng *r);
 unsigned orc_below(struct orc_rng *r, unsigned n);
 uint64_t orc_value(struct orc_rng *r); /* values at which arithmetic is interesting */
 void orc_rng_init(struct orc_rng *r, uint64_t seed, uint64_t index);
-uint64_t orc_hash(const void *p, size_t n); /* n a multiple of 32 */
+uint64_t orc_hash(const uint8_t *p, const uint8_t *base); /* of the data pages: of what differs from base */
 
 /* --- rows.c --- */
 struct orc_row {
@@ -102,6 +102,7 @@ struct orc_row {
 extern struct orc_row *orc_rows;
 extern unsigned orc_n_rows;
 void orc_rows_find(void);
+void orc_rows_only(const char *name); /* forgets all others; orc_n_rows may become 0 */
 /* Moves the rows to memory that all workers share. */
 void orc_rows_share(struct orc_row *to);
 

@@ -180,11 +180,6 @@ static bool is_locked(const struct x86_insn *i)
 	return (i->flags & INSN_LOCK) || i->id == INSN_XCHG;
 }
 
-bool orc_locks_bus(const struct orc_gen *g)
-{
-	return (g->i.flags & INSN_MEM) && is_locked(&g->i) && (ea(g) & 63) > 64u - (g->i.id == INSN_CMPXCHG16B ? 16 : 8);
-}
-
 static bool place_operand(struct orc_gen *g)
 {
 	const struct x86_insn *i = &g->i;
@@ -299,7 +294,11 @@ static void place_far_return(struct orc_gen *g)
 	poke(g, sp + n, sel, n);
 	if (g->i.id != INSN_IRET)
 		return;
-	poke(g, sp + k++ * n, flags | (chance(g, 16) ? FLAG_AC : 0), n);
+	/* When IRET loads AC and the stack is not aligned, the processor raises #AC with AC clear in the image, which
+	 * Linux takes for a split lock, ignores and meets again, for ever. */
+	if (chance(g, 16) && !(sp & (n - 1)))
+		flags |= FLAG_AC;
+	poke(g, sp + k++ * n, flags, n);
 	if (g->c->mode != ORC_64)
 		return;
 	poke(g, sp + k++ * n, ORC_SCRATCH + orc_below(&g->r, 4096), n);
@@ -342,6 +341,21 @@ static void place_cmpxchg(struct orc_gen *g)
 static bool bit_by_register(const struct x86_insn *i)
 {
 	return i->map == 1 && i->id >= INSN_BT && i->id <= INSN_BTC && i->opcode != 0xba;
+}
+
+bool orc_locks_bus(const struct orc_gen *g)
+{
+	uint64_t at;
+
+	if (!(g->i.flags & INSN_MEM) || !is_locked(&g->i))
+		return false;
+	at = ea(g);
+	if (bit_by_register(&g->i)) {
+		int64_t n = (int64_t)x86_sext(g->i.opsize, g->c->in.gpr[g->i.reg]) >> 3;
+
+		at = x86_addr_mask(g->i.addrsize, at + (uint64_t)(n & -(int64_t)g->i.opsize));
+	}
+	return (at & 63) > 64u - (g->i.id == INSN_CMPXCHG16B ? 16 : 8);
 }
 
 static void place_near_target(struct orc_gen *g)

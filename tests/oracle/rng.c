@@ -3,6 +3,8 @@
 
 #include "tests/oracle/oracle.h"
 
+#define HASH_BLOCK 512u
+
 static uint64_t mix(uint64_t z)
 {
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -51,12 +53,11 @@ uint64_t orc_value(struct orc_rng *r)
 	}
 }
 
-uint64_t orc_hash(const void *p, size_t n)
+static uint64_t hash_block(const uint8_t *b, uint64_t seed)
 {
-	const uint8_t *b = p;
-	uint64_t h[4] = {1, 2, 3, 4};
+	uint64_t h[4] = {seed, seed + 1, seed + 2, seed + 3};
 
-	for (size_t k = 0; k < n; k += 32) {
+	for (size_t k = 0; k < HASH_BLOCK; k += 32) {
 		uint64_t v[4];
 
 		memcpy(v, b + k, 32);
@@ -66,4 +67,14 @@ uint64_t orc_hash(const void *p, size_t n)
 		}
 	}
 	return mix(h[0]) ^ mix(h[1] + 1) ^ mix(h[2] + 2) ^ mix(h[3] + 3);
+}
+
+uint64_t orc_hash(const uint8_t *p, const uint8_t *base)
+{
+	uint64_t h = 0;
+
+	for (unsigned k = 0; k < ORC_SCRATCH_SIZE; k += HASH_BLOCK)
+		if (memcmp(p + k, base + k, HASH_BLOCK) != 0)
+			h += hash_block(p + k, k);
+	return h;
 }

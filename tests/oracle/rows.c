@@ -139,3 +139,13 @@ void orc_rows_share(struct orc_row *to)
 	memcpy(to, found, orc_n_rows * sizeof(*to));
 	orc_rows = to;
 }
+
+void orc_rows_only(const char *name)
+{
+	unsigned n = 0;
+
+	for (unsigned k = 0; k < orc_n_rows; k++)
+		if (strcmp(x86_insn_name(found[k].id), name) == 0)
+			found[n++] = found[k];
+	orc_n_rows = n;
+}
