@@ -304,6 +304,28 @@ static void enter_copies_the_display(void **state)
 	assert_int_equal(c.s.gpr[X86_RBP], 0x9000);
 }
 
+/* Compared with an Intel processor: with a 16-bit stack, a 32-bit ENTER saves and loads all 32 bits of ESP. */
+static void enter_on_a_16_bit_stack_keeps_the_upper_half(void **state)
+{
+	(void)state;
+	start_32();
+	set_seg(X86_SS, 0x10000, 0xffff, 0x93);
+	x86_state_changed(&c);
+	c.s.gpr[X86_RSP] = 0x5555a000;
+	c.s.gpr[X86_RBP] = 0x1234b000;
+	assert_int_equal(STEP("\xc8\x10\x00\x01"), X86_OK); /* enter 16, 1 */
+	assert_int_equal(peek(0x19ffc, 4), 0x1234b000);
+	assert_int_equal(peek(0x19ff8, 4), 0x55559ffc);
+	assert_int_equal(c.s.gpr[X86_RBP], 0x55559ffc);
+	assert_int_equal(c.s.gpr[X86_RSP], 0x55559fe8);
+	c.s.gpr[X86_RSP] = 0x5555a000;
+	c.s.gpr[X86_RBP] = 0x1234b000;
+	assert_int_equal(STEP("\x66\xc8\x10\x00\x01"), X86_OK);
+	assert_int_equal(peek(0x19ffc, 4), 0xb0009ffe);
+	assert_int_equal(c.s.gpr[X86_RBP], 0x12349ffe);
+	assert_int_equal(c.s.gpr[X86_RSP], 0x55559fec);
+}
+
 /* ---- branches ---- */
 
 static void a_call_pushes_the_next_instruction_and_ret_n_drops_arguments(void **state)
@@ -813,6 +835,7 @@ int main(void)
 	    cmocka_unit_test(pop_to_memory_addresses_with_the_incremented_pointer),
 	    cmocka_unit_test(pop_to_memory_restarts_when_the_store_faults),
 	    cmocka_unit_test(enter_copies_the_display),
+	    cmocka_unit_test(enter_on_a_16_bit_stack_keeps_the_upper_half),
 	    cmocka_unit_test(a_call_pushes_the_next_instruction_and_ret_n_drops_arguments),
 	    cmocka_unit_test(a_jump_beyond_the_limit_is_gp_at_the_jump),
 	    cmocka_unit_test(a_call_whose_push_faults_does_not_move_rip),

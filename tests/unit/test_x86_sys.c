@@ -284,6 +284,25 @@ static void arpl_raises_the_rpl_and_says_so(void **state)
 	assert_false(f->c->s.rflags & FLAG_ZF);
 }
 
+static void arpl_writes_only_when_the_rpl_rises(void **state)
+{
+	struct x86_fix *f = *state;
+
+	x86_fix_prot(f, 4, 0);
+	f->c->s.seg[X86_DS].attr = 0xc091; /* read-only */
+	x86_state_changed(f->c);
+	x86_fix_poke(f, 0x5000, 2, 0x1233);
+	f->c->s.gpr[X86_RAX] = 0x5000;
+	f->c->s.gpr[X86_RCX] = 2;
+	assert_int_equal(STEP(f, 0x63, 0x08), X86_OK); /* arpl %cx,(%eax) */
+	x86_fix_poke(f, 0x5000, 2, 0x1231);
+	assert_fault(f, STEP(f, 0x63, 0x08), VEC_GP, 0);
+	f->c->s.seg[X86_DS].attr = 0xc093;
+	x86_state_changed(f->c);
+	assert_int_equal(STEP(f, 0x63, 0x08), X86_OK);
+	assert_int_equal(x86_fix_peek(f, 0x5000, 2), 0x1232);
+}
+
 static void ltr_marks_the_task_busy_once(void **state)
 {
 	struct x86_fix *f = *state;
@@ -399,7 +418,7 @@ int main(void)
 	    T(popf_without_privilege_changes_neither_if_nor_iopl_and_says_nothing), T(cli_and_sti_obey_iopl),
 	    T(virtual_8086_mode_traps_its_flags_instructions_below_iopl_3),
 	    T(smap_opens_user_pages_to_the_kernel_only_with_ac), T(lar_lsl_verr_and_verw_answer_by_zf),
-	    T(arpl_raises_the_rpl_and_says_so), T(ltr_marks_the_task_busy_once),
+	    T(arpl_raises_the_rpl_and_says_so), T(arpl_writes_only_when_the_rpl_rises), T(ltr_marks_the_task_busy_once),
 	    T(table_registers_store_what_was_loaded_by_operand_size), T(sensitive_instructions_leak_the_real_machine),
 	    T(privileged_instructions_and_int_reach_the_vmm_first),
 	    T(real_mode_under_trap_and_emulate_runs_as_virtual_8086)};
