@@ -9,7 +9,7 @@
 
 struct vm;
 
-#define ACPI_TABLES_MAX 1024u
+#define ACPI_TABLES_MAX 2048u
 #define ACPI_POINTERS_MAX 16u
 #define ACPI_HEADERS_MAX 6u
 #define ACPI_RSDP_SIZE 36u

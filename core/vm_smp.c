@@ -15,8 +15,9 @@
 #include "core/irq.h"
 
 /* Short enough that a CPU that spins for another one does not spin for long, long enough that the switch, an exit of
- * the preemption timer, is a small part of it. */
-#define TURN_INSNS 2000u
+ * the preemption timer, is a small part of it. A prime: a loop that gives a lock back for one instruction of its round
+ * must not be stopped at the same instruction each time, with the lock taken (SeaBIOS waits for its CPUs like that). */
+#define TURN_INSNS 1999u
 
 bool vcpu_wakes(struct vcpu *v)
 {
