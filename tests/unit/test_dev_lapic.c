@@ -12,6 +12,7 @@
 #include "core/dev/lapic.h"
 #include "core/env.h"
 #include "core/irq.h"
+#include "core/snapshot.h"
 #include "core/vm.h"
 
 #define PAGE 0xfee00000u
@@ -629,6 +630,98 @@ static void init_keeps_the_id_and_the_mode(void **state)
 	assert_int_equal(take(1), -1);
 }
 
+/* --- Anything, in any order ------------------------------------------------------------------------------------------
+ */
+
+static uint32_t next_random(uint32_t *seed)
+{
+	*seed = *seed * 1664525u + 1013904223u;
+	return *seed >> 4;
+}
+
+/* One step of a guest that knows nothing: any register of any CPU by page or MSR, the IOAPIC, lines, time. */
+static void random_step(uint32_t *seed)
+{
+	static const uint8_t free_lines[] = {2, 3, 5, 6, 7, 10, 11, 12, 14, 15, 16, 20, 23, 24}; /* of no device */
+	static const uint32_t modes[] = {PAGE, PAGE | 0x800, PAGE | 0xc00, PAGE | 0x400};
+	uint32_t r = next_random(seed), v = next_random(seed) << 16 ^ next_random(seed);
+	unsigned n = r % CPUS;
+
+	switch (r >> 8 & 15) {
+	case 0:
+		(void)put_msr(n, BASE, modes[v % 4]);
+		break;
+	case 1:
+	case 2:
+		pass(v % 5000);
+		break;
+	case 3:
+		irq_set_line(vm, free_lines[v % ARRAY_LEN(free_lines)], v >> 8 & 1);
+		break;
+	case 4:
+		bus_mmio_write(&vm->bus, 0xfec00000, 4, v % 0x42);
+		bus_mmio_write(&vm->bus, 0xfec00010, 1u << (v >> 10 & 3), v);
+		break;
+	case 5:
+		(void)take(n);
+		break;
+	case 6:
+	case 7:
+	case 8:
+		(void)put_msr(n, 0x800 + (v & 0xff), next_random(seed) & 0x707ff);
+		break;
+	case 9:
+		(void)put_msr(n, v & 1 ? DEADLINE : TSC, next_random(seed) * 1000ull);
+		break;
+	case 10:
+		set(n, SVR, 0x1ff);
+		break;
+	case 11:
+		lapic_init_taken(cpu(n));
+		break;
+	default:
+		vcpu_mmio_write(cpu(n), PAGE + (v & 0xfff & ~(v >> 20 & 15)), 1u << (v >> 12 & 3), next_random(seed));
+		(void)vcpu_mmio_read(cpu(n), PAGE + (r >> 12 & 0xfff), 1u << (r >> 24 & 3));
+	}
+	(void)irq_vcpu_pending(cpu(n));
+}
+
+static void save(uint8_t *to, size_t max, size_t *n)
+{
+	struct errmsg why = {""};
+
+	assert_true(snapshot_size(vm) <= max);
+	assert_int_equal(snapshot_save(vm, to, max, n, &why), ERR_OK);
+}
+
+/* And a copy made at any moment goes on like the original. */
+static void a_copy_of_any_state_goes_on_like_the_original(void **state)
+{
+	static uint8_t middle[1 << 20], whole[1 << 20], copy[1 << 20];
+	size_t n, whole_n, copy_n;
+
+	for (uint32_t run = 0; run < 40; run++) {
+		uint32_t seed = run, at_middle;
+		struct errmsg why = {""};
+
+		for (unsigned i = 0; i < 400 + run; i++)
+			random_step(&seed);
+		save(middle, sizeof(middle), &n);
+		at_middle = seed;
+		for (unsigned i = 0; i < 400; i++)
+			random_step(&seed);
+		save(whole, sizeof(whole), &whole_n);
+		teardown(state);
+		setup(state);
+		assert_int_equal(snapshot_restore(vm, middle, n, &why), ERR_OK);
+		for (unsigned i = 0; i < 400; i++)
+			random_step(&at_middle);
+		save(copy, sizeof(copy), &copy_n);
+		assert_int_equal(whole_n, copy_n);
+		assert_memory_equal(whole, copy, whole_n);
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -656,6 +749,7 @@ int main(void)
 	    TEST(the_page_moves_and_goes),
 	    TEST(x2apic_has_msrs_with_rules),
 	    TEST(init_keeps_the_id_and_the_mode),
+	    TEST(a_copy_of_any_state_goes_on_like_the_original),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
