@@ -57,7 +57,7 @@ enum option_key {
 /* The guest and the machine. */
 #define GUEST_OPTIONS                                                                                                 \
 	OPT("mem", OPT_MEM, "SIZE", "guest memory: a number with K, M or G (64M)"),                                   \
-	    OPT("cpus", OPT_CPUS, "N", "virtual CPUs (1)"),                                                           \
+	    OPT("cpus", OPT_CPUS, "N", "virtual CPUs (1; up to 8 in emulate II)"),                                    \
 	    OPT("kernel", OPT_KERNEL, "FILE", "boot this kernel: multiboot, PVH or Linux"),                           \
 	    OPT("initrd", OPT_INITRD, "\"FILE[ ARGS],...\"", "initial RAM disk, or multiboot modules"),               \
 	    OPT("append", OPT_APPEND, "TEXT", "command line of the kernel or guest"),                                 \
@@ -128,8 +128,13 @@ const struct argp_option options_audit[] = {
 
 void options_init(struct run_options *o)
 {
-	*o = (struct run_options){
-	    .mode = MODE_EMULATE, .type = VMM_TYPE_II, .mem = 64ull * MIB, .timeout_ms = 0, .dominant = 0.9, .seed = 1};
+	*o = (struct run_options){.mode = MODE_EMULATE,
+	    .type = VMM_TYPE_II,
+	    .mem = 64ull * MIB,
+	    .timeout_ms = 0,
+	    .dominant = 0.9,
+	    .seed = 1,
+	    .cpus = 1};
 }
 
 /* A number with an optional K, M or G. */
@@ -247,12 +252,13 @@ static int set_lockstep(const char *arg, struct run_options *o)
 	return cli_usage("--lockstep %s: use exit or insn", arg);
 }
 
-static int set_cpus(const char *arg)
+static int set_cpus(const char *arg, struct run_options *o)
 {
 	uint64_t n = 0;
 	int bad = set_count("cpus", arg, &n);
-	if (!bad && n != 1)
-		return cli_usage("--cpus %s: more than one CPU comes with a later version: use --cpus 1", arg);
+	if (!bad && (n == 0 || n > VM_VCPUS_MAX))
+		return cli_usage("--cpus %s: give 1 to %d", arg, VM_VCPUS_MAX);
+	o->cpus = (unsigned)n;
 	return bad;
 }
 
@@ -341,7 +347,7 @@ int options_parse(int key, char *arg, struct argp_state *state)
 	case OPT_MEM:
 		return set_mem(o, arg);
 	case OPT_CPUS:
-		return set_cpus(arg);
+		return set_cpus(arg, o);
 	case OPT_CLOCK:
 		return set_clock(o, arg);
 	case OPT_CONTROLS:

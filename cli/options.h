@@ -24,7 +24,8 @@ struct run_options {
 	uint64_t max_exits, max_insns;
 	uint64_t timeout_ms; /* wall time; 0: none */
 	double dominant;     /* the share that efficiency asks for */
-	bool lockstep_insn;  /* compare: single-step both sides */
+	unsigned cpus;
+	bool lockstep_insn; /* compare: single-step both sides */
 	uint64_t seed;
 	const char *also[OPTIONS_ALSO_MAX]; /* type I: more guests under the same VMM */
 	unsigned n_also;

@@ -81,6 +81,10 @@ enum err runner_check(const struct run_options *o, const struct mode_ops *ops, c
 		return err_set(why, ERR_UNSUPPORTED,
 		    "--seed-fault: %s/%s programs no hardware that a hole could be in: use --mode virtualize --type 1",
 		    mode, type);
+	if (o->cpus > 1 && (!(ops->caps & MODE_CAP_SMP) || *clock != CLOCK_VIRTUAL))
+		return err_set(why, ERR_UNSUPPORTED,
+		    "--cpus %u: %s/%s on %s time takes one CPU in this version: use emulate/II on virtual time",
+		    o->cpus, mode, type, *clock == CLOCK_VIRTUAL ? "virtual" : "the host's");
 	if (o->max_insns && !(ops->caps & MODE_CAP_COUNTS_INSNS))
 		return err_set(why, ERR_UNSUPPORTED,
 		    "--max-insns: %s/%s does not count instructions: use --max-exits or --timeout", mode, type);
@@ -117,7 +121,7 @@ static enum err create(struct run *run)
 	    .model = model ? run->guest.model : NULL,
 	    .cmdline = o->append,
 	    .mem_size = o->mem,
-	    .n_vcpus = 1,
+	    .n_vcpus = o->cpus,
 	    .clock = r->clock,
 	    .seed = o->seed,
 	    .max_exits = o->max_exits,

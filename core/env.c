@@ -4,6 +4,7 @@
  */
 #include "core/env.h"
 
+#include "core/dev/lapic.h"
 #include "core/lib.h"
 
 #define MSR_TSC 0x10u
@@ -12,6 +13,9 @@ static uint8_t *env_page(void *arg, gpa_t gpa, bool write)
 {
 	struct vcpu *v = arg;
 
+	/* The page of the local APIC hides what is under it. */
+	if (UNLIKELY(lapic_is_at(v, gpa)))
+		return NULL;
 	return mem_page(&v->vm->mem, gpa, write);
 }
 
@@ -29,6 +33,8 @@ uint64_t vcpu_mmio_read(struct vcpu *v, gpa_t gpa, unsigned n)
 		value = vcpu_mmio_read(v, gpa, n / 2);
 		return value | vcpu_mmio_read(v, gpa + n / 2, n / 2) << (4 * n);
 	}
+	if (lapic_is_at(v, gpa))
+		return lapic_mmio_read(v, gpa, n);
 	int i = mem_find(m, gpa);
 	if (i < 0)
 		return bus_mmio_read(&v->vm->bus, gpa, n);
@@ -48,6 +54,10 @@ void vcpu_mmio_write(struct vcpu *v, gpa_t gpa, unsigned n, uint64_t value)
 	if (!in_one_page(gpa, n)) {
 		vcpu_mmio_write(v, gpa, n / 2, value);
 		vcpu_mmio_write(v, gpa + n / 2, n / 2, value >> (4 * n));
+		return;
+	}
+	if (lapic_is_at(v, gpa)) {
+		lapic_mmio_write(v, gpa, n, value);
 		return;
 	}
 	int i = mem_find(m, gpa);
@@ -107,6 +117,8 @@ bool vcpu_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)
 		*value = vcpu_tsc(v);
 		return true;
 	}
+	if (lapic_has_msr(msr))
+		return v->vm->machine && lapic_rdmsr(v, msr, value);
 	if (x86_rdmsr(&v->cpu, msr, value))
 		return true;
 	v->counts.unknown_msr++;
@@ -117,8 +129,11 @@ bool vcpu_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	if (msr == MSR_TSC) {
 		v->cpu.s.tsc_offset = value - clock_tsc(&v->vm->clock);
+		lapic_tsc_set(v);
 		return true;
 	}
+	if (lapic_has_msr(msr))
+		return v->vm->machine && lapic_wrmsr(v, msr, value);
 	if (x86_wrmsr(&v->cpu, msr, value))
 		return true;
 	uint64_t old;

@@ -166,6 +166,9 @@ static enum verdict handle_msr_write(struct vcpu *v, struct vm_exit *e)
 	return vcpu_wrmsr(v, e->msr.index, e->msr.value) ? VERDICT_NEXT : msr_fault(v, e);
 }
 
+#define DR7_GD (1u << 13)
+#define DR6_BD (1u << 13)
+
 enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 
 static enum verdict write_cr(struct vcpu *v, struct vm_exit *e)
@@ -236,6 +239,12 @@ static enum verdict handle_dr(struct vcpu *v, struct vm_exit *e)
 	e->dr.gpr = e->qual >> QUAL_DR_GPR_SHIFT & 15;
 	if (v->cpu.cpl != 0) /* this exit comes before the privilege check, so the check is ours */
 		return vcpu_reflect(v, VEC_GP);
+	if (s->dr7 & DR7_GD && !((e->dr.dr & ~1u) == 4 && s->cr4 & CR4_DE)) {
+		/* So is general detect, and what the processor does when it delivers it [SDM 3B "Debug Registers"]. */
+		s->dr7 &= ~(uint64_t)DR7_GD;
+		v->reflect = (struct x86_event){.vector = VEC_DB, .type = INTR_TYPE_HW_EXCEPTION, .dr6 = DR6_BD};
+		return VERDICT_REFLECT;
+	}
 	if (!e->dr.read) {
 		if (!vcpu_completes(v))
 			e->dr.value = gpr_get(v, e->dr.gpr);
@@ -438,6 +447,7 @@ static const exit_handler handlers[EXIT_SDM_COUNT] = {
     [EXIT_EXTERNAL_INTERRUPT] = handle_event,
     [EXIT_TRIPLE_FAULT] = handle_triple_fault,
     [EXIT_INTERRUPT_WINDOW] = handle_event,
+    [EXIT_NMI_WINDOW] = handle_event,
     [EXIT_TASK_SWITCH] = handle_execute,
     [EXIT_CPUID] = handle_cpuid,
     [EXIT_GETSEC] = handle_undefined,
@@ -466,6 +476,7 @@ static const exit_handler handlers[EXIT_SDM_COUNT] = {
     [EXIT_MONITOR_TRAP_FLAG] = handle_event,
     [EXIT_MONITOR_INSTRUCTION] = handle_monitor,
     [EXIT_PAUSE_INSTRUCTION] = handle_nothing_to_do,
+    [EXIT_TPR_BELOW_THRESHOLD] = handle_event,
     [EXIT_GDTR_IDTR] = handle_execute,
     [EXIT_LDTR_TR] = handle_execute,
     [EXIT_EPT_VIOLATION] = handle_ept_violation,

@@ -1,6 +1,6 @@
 /*
- * Interrupt lines of the machine and the one question the loop asks: is an interrupt waiting, and which vector is it?
- * Backed by the i8259 pair (the local APIC and IOAPIC come with the CPU issue and plug in here).
+ * Interrupt lines of the machine, and the question that the loop asks for each CPU: is an interrupt waiting, and which
+ * vector is it? A line goes to the PIC pair and to the IOAPIC at once; the local APIC of each CPU says what reaches it.
  */
 #ifndef VMSCOPE_CORE_IRQ_H
 #define VMSCOPE_CORE_IRQ_H
@@ -8,9 +8,16 @@
 #include "core/types.h"
 
 struct vm;
+struct vcpu;
 
-void irq_set_line(struct vm *vm, unsigned irq, bool level); /* 0..15; edge or level as the PIC is programmed */
-bool irq_pending(const struct vm *vm);			    /* INTR is asserted */
-uint8_t irq_ack(struct vm *vm);				    /* INTA cycle: vector, moves IRR to ISR */
+/* 0..15: the ISA lines, to both controllers (0 is pin 2 of the IOAPIC); 16..23: pins of the IOAPIC alone. Edge or level
+ * as the controllers are programmed. */
+void irq_set_line(struct vm *vm, unsigned irq, bool level);
+/* The PIC by itself: INTR is asserted; INTA cycle. */
+bool irq_pending(const struct vm *vm);
+uint8_t irq_ack(struct vm *vm);
+/* What this CPU would take if RFLAGS.IF let it. irq_vcpu_ack(): fetches the vector and moves it into service. */
+bool irq_vcpu_pending(struct vcpu *v);
+uint8_t irq_vcpu_ack(struct vcpu *v);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "core/loader_priv.h"
 
+#include "core/acpi.h"
 #include "core/lib.h"
 
 #define FLAT16_MAX 0x10000u
@@ -75,6 +76,9 @@ enum err image_load(struct vm *vm, const struct load_request *r, struct errmsg *
 		return e;
 	if (r->n_modules > BOOT_MODS_MAX)
 		return err_set(why, ERR_RANGE, "%s: %zu modules; at most %u", im.name, r->n_modules, BOOT_MODS_MAX);
+	e = loader_acpi(vm, why);
+	if (e != ERR_OK)
+		return e;
 	switch (kind) {
 	case IMAGE_MULTIBOOT:
 		return load_multiboot(vm, &im, r, why);
@@ -156,6 +160,17 @@ enum err loader_zero(struct vm *vm, uint64_t gpa, uint64_t n, const char *what, 
 		n -= k;
 	}
 	return e;
+}
+
+enum err loader_acpi(struct vm *vm, struct errmsg *why)
+{
+	uint8_t rsdp[ACPI_RSDP_SIZE];
+	struct acpi_tables t;
+
+	acpi_build(vm, BOOT_ACPI, &t);
+	acpi_build_rsdp(&t, BOOT_ACPI, rsdp);
+	enum err e = loader_put(vm, BOOT_ACPI_RSDP, rsdp, sizeof(rsdp), "ACPI tables", why);
+	return e == ERR_OK ? loader_put(vm, BOOT_ACPI, t.byte, t.len, "ACPI tables", why) : e;
 }
 
 static const char *base_name(const char *path)

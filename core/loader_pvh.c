@@ -51,6 +51,7 @@ static enum err put_start_info(struct vm *vm, const struct load_request *r, stru
 	put_le(info + 12, 4, r->n_modules);
 	put_le(info + 16, 8, r->n_modules ? BOOT_MODS : 0);
 	put_le(info + 24, 8, BOOT_CMDLINE);
+	put_le(info + 32, 8, BOOT_ACPI_RSDP);
 	put_le(info + 40, 8, BOOT_MAP);
 	put_le(info + 48, 4, n);
 	return loader_put(vm, BOOT_INFO, info, sizeof(info), "PVH start information", why);

@@ -40,6 +40,8 @@ struct machine_row {
 
 static const struct machine_row table[DEV_COUNT] = {
     [DEV_I8259] = {&i8259_ops, .pio = {{0x20, 2}, {0xa0, 2}, {0x4d0, 2}}},
+    [DEV_LAPIC] = {.ops = &lapic_ops}, /* its page belongs to the CPU: core/env.c */
+    [DEV_IOAPIC] = {&ioapic_ops, .mmio = {0xfec00000, 0x1000}},
     [DEV_I8254] = {&i8254_ops, .pio = {{0x40, 4}, {0x61, 1}}},
     [DEV_MC146818] = {&mc146818_ops, .pio = {{0x70, 2}}},
     [DEV_UART16550] = {&uart16550_ops, .pio = {{0x3f8, 8}}},
@@ -52,6 +54,8 @@ static const struct machine_row table[DEV_COUNT] = {
     [DEV_LS612] = {&ls612_ops, .pio = {{0x80, 16}, {0xed, 1}}},
     [DEV_DEBUG_EXIT] = {&debug_exit_ops, .pio = {{0xf4, 4}}},
     [DEV_DEBUGCON] = {&debugcon_ops, .pio = {{0xe9, 1}, {0x402, 1}}},
+    [DEV_PC_TESTDEV] = {&pc_testdev_ops, .pio = {{0xe0, 4}, {0xe4, 4}, {0xe8, 1}, {0x2000, 24}},
+	.mmio = {0xff000000, 0x10000}},
 };
 
 enum err dev_add_timer(struct device *d, void (*fire)(void *, uint64_t), struct errmsg *why)

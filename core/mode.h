@@ -27,6 +27,7 @@ enum vmm_type { VMM_TYPE_I = 1, VMM_TYPE_II = 2 };
 #define MODE_CAP_MODEL (1u << 6)	/* no guest bytes: no rip, no instruction to execute */
 #define MODE_CAP_STATE_LIVE (1u << 7)	/* the engine works in v->cpu.s itself: it is never stale */
 
+#define MODE_CAP_SMP (1u << 9)	  /* several vCPUs, on virtual time */
 #define MODE_CAP_REMOTE (1u << 8) /* loop, handlers and devices are on another machine: next() instead of run() */
 
 /* How far one run() may go. */
@@ -34,7 +35,12 @@ struct run_bounds {
 	uint64_t max_insns; /* stop with EXIT_PREEMPTION_TIMER (or VMM_TIMER, by controls) after so many; UINT64_MAX: no
 			       bound */
 	uint64_t deadline_ns; /* host time backends: the same in guest ns; CLOCK_NEVER: none */
-	bool irq_window;  /* exit with INTERRUPT_WINDOW (or VMM_IRQ_WINDOW) as soon as an interrupt could be taken */
+	bool irq_window; /* exit with INTERRUPT_WINDOW (or VMM_IRQ_WINDOW) as soon as an interrupt could be taken */
+	/* Exit with NMI_WINDOW (or VMM_IRQ_WINDOW) as soon as an NMI could be taken: it waits. A mode may ignore it. */
+	bool nmi_window;
+	/* Not 0: exit with TPR_BELOW_THRESHOLD (or VMM_SET_TPR) when CR8 is below: an interrupt waits for that. Only
+	 * where a load of CR8 does not exit by itself; a mode may ignore it. */
+	unsigned tpr_threshold;
 	bool single_step; /* one instruction, then EXIT_VMM_DEBUG (unless it exited for another reason) */
 };
 

@@ -14,12 +14,12 @@ static enum err local_run(struct session *s)
 
 static enum err local_step_exit(struct session *s)
 {
-	return vm_step_exit(s->vm, &s->vm->vcpus[0]);
+	return vm_step_exit(s->vm, NULL);
 }
 
 static enum err local_step_insn(struct session *s)
 {
-	return vm_step_insn(s->vm, &s->vm->vcpus[0]);
+	return vm_step_insn(s->vm, NULL);
 }
 
 static void local_stop(struct session *s)

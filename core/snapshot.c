@@ -11,7 +11,7 @@
 #include "core/vm.h"
 
 #define MAGIC 0x50414e53434d5601ull /* 01 "VMCSNAP" */
-#define FORMAT_VERSION 1u
+#define FORMAT_VERSION 2u
 
 struct header {
 	uint64_t magic;
@@ -32,7 +32,7 @@ struct section {
 struct vcpu_extra {
 	struct vcpu_counts counts;
 	uint64_t insns, halt_ns;
-	uint64_t halted;
+	uint64_t halted, wait_startup;
 };
 
 struct vcpu_section {
@@ -48,6 +48,7 @@ struct clock_section {
 struct counters_section {
 	uint64_t ram_size, n_vcpus;
 	uint64_t dropped_writes, hole_reads, unclaimed_pio, unclaimed_mmio;
+	uint64_t turn, turn_end;
 };
 
 static size_t pad8(size_t n)
@@ -128,7 +129,7 @@ static enum err save_vcpu(struct writer *w, struct vcpu *v)
 		return ERR_IO;
 	memset(&out, 0, sizeof(out));
 	out.state = *s;
-	out.extra = (struct vcpu_extra){v->counts, v->cpu.insns, v->halt_ns, v->halted};
+	out.extra = (struct vcpu_extra){v->counts, v->cpu.insns, v->halt_ns, v->halted, v->wait_startup};
 	memcpy(put_section(w, "vcpu", X86_STATE_VERSION, v->id, "", sizeof(out)), &out, sizeof(out));
 	return ERR_OK;
 }
@@ -145,7 +146,7 @@ static void save_clock(struct writer *w, const struct clock *c)
 static void save_counters(struct writer *w, const struct vm *vm)
 {
 	const struct counters_section out = {vm->mem.ram_size, vm->n_vcpus, vm->mem.dropped_writes, vm->mem.hole_reads,
-	    vm->bus.unclaimed_pio, vm->bus.unclaimed_mmio};
+	    vm->bus.unclaimed_pio, vm->bus.unclaimed_mmio, vm->turn, vm->turn_end};
 
 	memcpy(put_section(w, "machine", 1, 0, "", sizeof(out)), &out, sizeof(out));
 }
@@ -249,7 +250,7 @@ static bool machine_fits(const struct vm *vm, const struct section *s, const uin
 	if (s->len != sizeof(c))
 		return false;
 	memcpy(&c, data, sizeof(c));
-	return c.ram_size == vm->mem.ram_size && c.n_vcpus == vm->n_vcpus;
+	return c.ram_size == vm->mem.ram_size && c.n_vcpus == vm->n_vcpus && c.turn < vm->n_vcpus;
 }
 
 static bool clock_fits(const struct vm *vm, const struct section *s, const uint8_t *data)
@@ -335,6 +336,7 @@ static void restore_vcpu(struct vcpu *v, const uint8_t *data)
 	v->counts = in.extra.counts;
 	v->halt_ns = in.extra.halt_ns;
 	v->halted = in.extra.halted != 0;
+	v->wait_startup = in.extra.wait_startup != 0;
 	v->left_host_ns = 0;
 	v->state_valid = true;
 	v->dirty = DIRTY_ALL;
@@ -365,6 +367,8 @@ static void restore_counters(struct vm *vm, const uint8_t *data)
 	vm->mem.hole_reads = in.hole_reads;
 	vm->bus.unclaimed_pio = in.unclaimed_pio;
 	vm->bus.unclaimed_mmio = in.unclaimed_mmio;
+	vm->turn = (unsigned)in.turn;
+	vm->turn_end = in.turn_end;
 }
 
 static void restore_ram(struct vm *vm, const uint8_t *map)

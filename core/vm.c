@@ -7,11 +7,13 @@
  */
 #include "core/vm.h"
 
+#include "core/dev/lapic.h"
 #include "core/handlers.h"
 #include "core/irq.h"
 #include "core/lib.h"
 #include "core/machine.h"
 #include "core/remote.h"
+#include "core/vm_smp.h"
 #include "core/x86/event.h"
 
 /* Guest time after which a halted guest that only hears timers is given up (virtual time; an hour takes a moment). */
@@ -164,13 +166,34 @@ static void inject_or_kill(struct vcpu *v, const struct x86_event *ev)
 /* An interrupt waits: the guest gets it now, or the mode is told to come back as soon as it could. */
 static void offer_interrupt(struct vm *vm, struct vcpu *v, struct run_bounds *b)
 {
-	if (v->id != 0 || !irq_pending(vm))
+	if (!irq_vcpu_pending(v)) {
+		b->tpr_threshold = vm->machine ? lapic_tpr_threshold(v) : 0;
 		return;
+	}
 	if (!vm->cfg.mode->interruptible(v)) {
 		b->irq_window = true;
 		return;
 	}
-	const struct x86_event ev = {.vector = irq_ack(vm), .type = INTR_TYPE_EXTERNAL};
+	const struct x86_event ev = {.vector = irq_vcpu_ack(v), .type = INTR_TYPE_EXTERNAL};
+	inject_or_kill(v, &ev);
+}
+
+/* The same for an NMI, which RFLAGS.IF does not hold back but an NMI in progress does. It comes before interrupts. */
+static void offer_nmi(struct vm *vm, struct vcpu *v, struct run_bounds *b)
+{
+	static const uint32_t blocking = INTR_SHADOW_STI | INTR_SHADOW_MOVSS | INTR_SHADOW_NMI;
+	const struct x86_event ev = {.vector = VEC_NMI, .type = INTR_TYPE_NMI};
+
+	if (LIKELY(!vm->machine || !lapic_signals(v).nmi))
+		return;
+	const struct x86_state *s = vcpu_state(v);
+	if (!s)
+		return;
+	if (s->intr_shadow & blocking || s->pending_event || s->pending_dbg) {
+		b->nmi_window = true;
+		return;
+	}
+	lapic_nmi_taken(v);
 	inject_or_kill(v, &ev);
 }
 
@@ -315,6 +338,7 @@ static void before_entry(struct vm *vm, struct vcpu *v, struct run_bounds *b)
 		v->entered_ns = clock_now_ns(c);
 		b->max_insns = min_u64(b->max_insns, clock_insns_until_deadline(c));
 		b->max_insns = min_u64(b->max_insns, VM_CONTROL_INTERVAL_NS / CLOCK_NS_PER_INSN);
+		b->max_insns = min_u64(b->max_insns, vm_turn_left(vm));
 	} else {
 		v->entered_ns = c->host->now_ns();
 		settle_cost(v, v->entered_ns);
@@ -376,7 +400,7 @@ static void after_exit(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 
 /* --- The loop ---------------------------------------------------------------------------------------------------- */
 
-static bool may_go_on(struct vm *vm, const struct vcpu *v)
+static bool may_go_on(struct vm *vm)
 {
 	const struct vm_config *cfg = &vm->cfg;
 
@@ -384,7 +408,7 @@ static bool may_go_on(struct vm *vm, const struct vcpu *v)
 		enum end_kind kind = (enum end_kind)vm->stop;
 		vm->stop = 0;
 		vm_kill(vm, kind, 0, kind == END_TIMEOUT ? "the time limit was reached" : "stopped by the user");
-	} else if (cfg->max_exits && v->counts.exits >= cfg->max_exits) {
+	} else if (cfg->max_exits && vm_total_exits(vm) >= cfg->max_exits) {
 		vm_kill(
 		    vm, END_LIMIT_EXITS, 0, "the limit of %llu exits was reached", (unsigned long long)cfg->max_exits);
 	} else if (cfg->max_insns && vm->clock.insns >= cfg->max_insns) {
@@ -394,15 +418,20 @@ static bool may_go_on(struct vm *vm, const struct vcpu *v)
 	return !vm->ended;
 }
 
-/* A halted vCPU: an interrupt wakes it; otherwise guest time goes on to the next timer. True when it is awake. */
+/* A vCPU that sleeps: an interrupt wakes it; otherwise, when all sleep, guest time goes on to the next timer. True when
+ * it is awake. */
 static bool wake(struct vm *vm, struct vcpu *v)
 {
 	if (vm->clock.kind == CLOCK_HOST)
 		settle_cost(v, vm->clock.host->now_ns());
-	if (!vm->cfg.mode->interruptible(v)) {
-		vm_kill(vm, END_HALT, 0, "HLT with interrupts off: nothing can wake it");
-	} else if (irq_pending(vm)) {
+	if (vcpu_wakes(v)) {
 		v->halted = false;
+	} else if (vm_any_runs(vm)) {
+		return false;
+	} else if (!vm_any_listens(vm)) {
+		vm_kill(vm, END_HALT, 0,
+		    vm->n_vcpus == 1 ? "HLT with interrupts off: nothing can wake it"
+				     : "every CPU is halted with interrupts off or was never started");
 	} else if (vm->slice_end_ns != CLOCK_NEVER && vm->clock.kind == CLOCK_HOST &&
 		   clock_next_deadline(&vm->clock) != CLOCK_NEVER) {
 		vm->idle = true; /* others may use the CPU until then */
@@ -411,7 +440,7 @@ static bool wake(struct vm *vm, struct vcpu *v)
 	} else if (vm->clock.kind == CLOCK_VIRTUAL && clock_now_ns(&vm->clock) - v->halt_ns > HALT_PATIENCE_NS) {
 		vm_kill(vm, END_HALT, 0, "HLT, and no interrupt came in an hour of guest time");
 	}
-	return !v->halted;
+	return vcpu_runs(v);
 }
 
 static bool wants_user(const struct vm *vm, uint32_t reason)
@@ -448,13 +477,15 @@ static bool turn(struct vm *vm, struct vcpu *v)
 
 	if (UNLIKELY(mode_has(vm, MODE_CAP_REMOTE)))
 		return vm_remote_turn(vm, v);
-	if (!may_go_on(vm, v))
+	if (!may_go_on(vm))
 		return false;
 	clock_run_due(&vm->clock);
 	if (vm->want_reset)
 		vm_reset(vm);
-	if (v->halted && !wake(vm, v))
+	vcpu_take_signals(v);
+	if (!vcpu_runs(v) && !wake(vm, v))
 		return false;
+	offer_nmi(vm, v, &bounds);
 	offer_interrupt(vm, v, &bounds);
 	if (!flush_state(v) || vm->ended)
 		return false;
@@ -500,8 +531,7 @@ enum err vm_run(struct vm *vm)
 	if (!resume(vm))
 		return ERR_OK;
 	while (!vm->ended)
-		(void)turn(
-		    vm, &vm->vcpus[0]); /* the other CPUs wait for a start-up message, which needs a local APIC */
+		(void)turn(vm, vm_whose_turn(vm));
 	return ERR_OK;
 }
 
@@ -514,7 +544,7 @@ enum slice_result vm_run_slice(struct vm *vm, uint64_t until_ns)
 	vm->slice_end_ns = until_ns;
 	vm->idle = false;
 	while (!vm->ended && !vm->idle && host->now_ns() < until_ns)
-		(void)turn(vm, &vm->vcpus[0]);
+		(void)turn(vm, vm_whose_turn(vm));
 	vm->slice_end_ns = CLOCK_NEVER;
 	return vm->ended ? SLICE_ENDED : vm->idle ? SLICE_IDLE : SLICE_OVER;
 }
@@ -523,7 +553,7 @@ enum err vm_step_exit(struct vm *vm, struct vcpu *v)
 {
 	if (!resume(vm))
 		return ERR_OK;
-	while (!vm->ended && !turn(vm, v))
+	while (!vm->ended && !turn(vm, v ? v : vm_whose_turn(vm)))
 		;
 	return ERR_OK;
 }

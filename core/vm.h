@@ -66,6 +66,7 @@ struct vcpu {
 	uint32_t dirty;
 	struct x86_event reflect; /* for VERDICT_REFLECT */
 	bool halted;
+	bool wait_startup;   /* no bootstrap processor, and no start-up message came yet */
 	struct vm_exit exit; /* the current or last one */
 	struct vm_exit history[VM_HISTORY];
 	struct vcpu_counts counts;
@@ -132,6 +133,8 @@ struct vm {
 	struct machine *machine;
 	struct vcpu *vcpus; /* n_vcpus, owned */
 	unsigned n_vcpus;
+	unsigned turn;		      /* several vCPUs: whose turn it is, */
+	uint64_t turn_end;	      /* up to this count of instructions (clock.insns) */
 	const exit_handler *handlers; /* EXIT_SDM_COUNT, core/handlers.c */
 	/* Set by an engine that caches decoded code: guest code on this page was written by the VMM or by the guest. */
 	void (*code_written)(struct vcpu *v, gpa_t gpa, unsigned n);
@@ -163,9 +166,10 @@ enum err vm_run(struct vm *vm);
  * for it yet. */
 enum slice_result { SLICE_OVER, SLICE_IDLE, SLICE_ENDED };
 enum slice_result vm_run_slice(struct vm *vm, uint64_t until_ns);
-/* One exit: run, handle, apply, up to the lockstep point. ERR_OK also when the VM ended by it (vm->ended). */
+/* One exit: run, handle, apply, up to the lockstep point. ERR_OK also when the VM ended by it (vm->ended). v NULL: of
+ * the vCPU whose turn it is. */
 enum err vm_step_exit(struct vm *vm, struct vcpu *v);
-/* One guest instruction (MODE_CAP_STEP_INSN), or the exit it caused. */
+/* One guest instruction (MODE_CAP_STEP_INSN), or the exit it caused. v as above. */
 enum err vm_step_insn(struct vm *vm, struct vcpu *v);
 /* A stop, a timeout and a limit are pauses: whoever calls vm_run() again goes on. */
 bool vm_may_resume(const struct vm *vm);

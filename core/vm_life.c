@@ -4,6 +4,7 @@
  */
 #include "core/vm.h"
 
+#include "core/dev/lapic.h"
 #include "core/env.h"
 #include "core/handlers.h"
 #include "core/lib.h"
@@ -94,6 +95,8 @@ void vm_fail_stop(struct vm *vm, struct vcpu *v, const struct vm_exit *e)
 static void vcpu_reset(struct vcpu *v)
 {
 	x86_reset(&v->cpu);
+	v->cpu.apic_id = v->id;
+	v->cpu.n_cpus = v->vm->n_vcpus;
 	v->cpu.env = &vcpu_env_ops;
 	v->cpu.env_arg = v;
 	v->cpu.exit = &v->exit;
@@ -103,6 +106,9 @@ static void vcpu_reset(struct vcpu *v)
 	v->state_valid = true;
 	v->dirty = DIRTY_ALL;
 	v->halted = false;
+	v->wait_startup = v->id != 0;
+	if (v->id != 0)
+		v->cpu.s.apic_base &= ~APIC_BASE_BSP;
 	v->redelivered = false;
 }
 
@@ -114,9 +120,11 @@ void vm_reset(struct vm *vm)
 		vm_kill(vm, END_KILLED, 0, "the guest reset the machine, and there is no firmware to start again from");
 		return;
 	}
-	machine_reset(vm);
 	for (unsigned i = 0; i < vm->n_vcpus; i++)
 		vcpu_reset(&vm->vcpus[i]);
+	machine_reset(vm);
+	vm->turn = 0;
+	vm->turn_end = 0;
 }
 
 /* --- Create and destroy ------------------------------------------------------------------------------------------ */
@@ -140,10 +148,13 @@ static enum err check_config(const struct vm_config *cfg, struct errmsg *why)
 		    (unsigned long long)cfg->mem_size);
 	if (cfg->n_vcpus == 0 || cfg->n_vcpus > VM_VCPUS_MAX)
 		return err_set(why, ERR_RANGE, "%u CPUs: give 1 to %u", cfg->n_vcpus, VM_VCPUS_MAX);
-	if (cfg->n_vcpus > 1)
+	if (cfg->n_vcpus > 1 && !(mode->caps & MODE_CAP_SMP))
 		return err_set(why, ERR_UNSUPPORTED,
-		    "%u CPUs: a second one is started through the local APIC, which is not built yet; use 1",
-		    cfg->n_vcpus);
+		    "%u CPUs: %s type %s takes one CPU in this version; emulate type II takes 8", cfg->n_vcpus,
+		    mode_name(mode->mode), mode->type == VMM_TYPE_I ? "I" : "II");
+	if (cfg->n_vcpus > 1 && cfg->clock != CLOCK_VIRTUAL)
+		return err_set(
+		    why, ERR_UNSUPPORTED, "%u CPUs take turns by virtual time: use the virtual clock", cfg->n_vcpus);
 	if (cfg->clock == CLOCK_VIRTUAL && !(mode->caps & MODE_CAP_VIRTUAL_TIME))
 		return err_set(why, ERR_UNSUPPORTED,
 		    "%s runs on host time only: the CPU does not count instructions for us", mode->name);

@@ -53,6 +53,8 @@ uint8_t i8259_ack(struct device *d);
 /* uart16550.c, i8042.c: false when there is no room for the byte. */
 bool uart16550_type(struct device *d, uint8_t byte);
 bool i8042_type(struct device *d, uint8_t byte);
+/* piix4pm.c: where its I/O block is, or would be without an owner. */
+unsigned piix4pm_base(const struct device *d);
 /* vga.c */
 bool vga_screen(const struct device *d, char lines[25][81]);
 

@@ -5,6 +5,7 @@
  *
  * The traditional interface only: the id says so, and there is no DMA interface at 514. Items are read-only.
  */
+#include "core/acpi.h"
 #include "core/dev/dev.h"
 
 enum {
@@ -23,7 +24,7 @@ enum {
 
 #define ID_TRADITIONAL 1u
 #define E820_RAM 1u
-#define ITEM_MAX 256u
+#define ITEM_MAX 4096u
 #define FILE_NAME_SIZE 56u
 
 enum { REGION_SELECTOR_DATA };
@@ -41,7 +42,7 @@ struct item {
 
 static void put(struct item *it, uint64_t v, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n && it->len < ITEM_MAX; i++)
 		it->byte[it->len++] = (uint8_t)(v >> (8 * i));
 }
 
@@ -71,6 +72,97 @@ static void put_e820(struct item *it, const struct vm *vm)
 	put(it, E820_RAM, 4);
 }
 
+/*
+ * The ACPI tables, and what the firmware has to do with them when it has chosen their place: commands of 128 bytes,
+ * each a number, then its operands.
+ */
+#define FILE_RSDP "etc/acpi/rsdp"
+#define FILE_TABLES "etc/acpi/tables"
+#define LOADER_COMMAND 128u
+
+enum { LOADER_ALLOCATE = 1, LOADER_ADD_POINTER, LOADER_ADD_CHECKSUM };
+enum { ZONE_HIGH = 1, ZONE_F_SEGMENT };
+
+static void put_name(struct item *it, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (unsigned c = 0; c < FILE_NAME_SIZE; c++)
+		put(it, c < n ? (uint8_t)name[c] : 0, 1);
+}
+
+static void end_command(struct item *it)
+{
+	while (it->len % LOADER_COMMAND)
+		put(it, 0, 1);
+}
+
+static void put_allocate(struct item *it, const char *file, unsigned align, unsigned zone)
+{
+	put(it, LOADER_ALLOCATE, 4);
+	put_name(it, file);
+	put(it, align, 4);
+	put(it, zone, 1);
+	end_command(it);
+}
+
+static void put_add_pointer(struct item *it, const char *file, unsigned at, unsigned size)
+{
+	put(it, LOADER_ADD_POINTER, 4);
+	put_name(it, file);
+	put_name(it, FILE_TABLES);
+	put(it, at, 4);
+	put(it, size, 1);
+	end_command(it);
+}
+
+static void put_add_checksum(struct item *it, const char *file, unsigned at, unsigned start, unsigned len)
+{
+	put(it, LOADER_ADD_CHECKSUM, 4);
+	put_name(it, file);
+	put(it, at, 4);
+	put(it, start, 4);
+	put(it, len, 4);
+	end_command(it);
+}
+
+static void put_table_loader(struct item *it, const struct vm *vm)
+{
+	struct acpi_tables t;
+
+	acpi_build(vm, 0, &t);
+	put_allocate(it, FILE_RSDP, 16, ZONE_F_SEGMENT);
+	put_allocate(it, FILE_TABLES, 64, ZONE_HIGH);
+	for (unsigned i = 0; i < t.n_pointers; i++)
+		put_add_pointer(it, FILE_TABLES, t.pointer[i].at, t.pointer[i].size);
+	for (unsigned i = 0; i < t.n_tables; i++)
+		put_add_checksum(it, FILE_TABLES, t.table[i].at + ACPI_CHECKSUM, t.table[i].at, t.table[i].len);
+	put_add_pointer(it, FILE_RSDP, ACPI_RSDP_RSDT, 4);
+	put_add_pointer(it, FILE_RSDP, ACPI_RSDP_XSDT, 8);
+	put_add_checksum(it, FILE_RSDP, 8, 0, 20);
+	put_add_checksum(it, FILE_RSDP, 32, 0, ACPI_RSDP_SIZE);
+}
+
+static void put_acpi_tables(struct item *it, const struct vm *vm)
+{
+	struct acpi_tables t;
+
+	acpi_build(vm, 0, &t);
+	for (unsigned i = 0; i < t.len; i++)
+		put(it, t.byte[i], 1);
+}
+
+static void put_acpi_rsdp(struct item *it, const struct vm *vm)
+{
+	uint8_t rsdp[ACPI_RSDP_SIZE];
+	struct acpi_tables t;
+
+	acpi_build(vm, 0, &t);
+	acpi_build_rsdp(&t, 0, rsdp);
+	for (unsigned i = 0; i < ACPI_RSDP_SIZE; i++)
+		put(it, rsdp[i], 1);
+}
+
 /* How long to wait before the next try when nothing can be booted: for ever, instead of a reset after a minute. */
 static void put_boot_fail_wait(struct item *it, const struct vm *vm)
 {
@@ -83,6 +175,9 @@ static const struct {
 	void (*put)(struct item *it, const struct vm *vm);
 } files[] = {
     {"etc/e820", put_e820},
+    {FILE_RSDP, put_acpi_rsdp},
+    {FILE_TABLES, put_acpi_tables},
+    {"etc/table-loader", put_table_loader},
     {"etc/boot-fail-wait", put_boot_fail_wait},
 };
 
@@ -90,14 +185,14 @@ static void put_directory(struct item *it, const struct vm *vm)
 {
 	put_be(it, ARRAY_LEN(files), 4);
 	for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
-		struct item content = {.len = 0};
+		struct item content;
 
+		content.len = 0;
 		files[i].put(&content, vm);
 		put_be(it, content.len, 4);
 		put_be(it, KEY_FILES + i, 2);
 		put_be(it, 0, 2);
-		for (unsigned c = 0; c < FILE_NAME_SIZE; c++)
-			put(it, (uint8_t)files[i].name[c], 1);
+		put_name(it, files[i].name);
 	}
 }
 

@@ -13,6 +13,7 @@
  * Only the 8086 vector mode exists; ICW4's uPM bit is not looked at.
  */
 #include "core/dev/dev.h"
+#include "core/dev/lapic.h"
 
 #define ICW1_INIT 0x10u
 #define ICW1_SINGLE 0x02u
@@ -104,14 +105,16 @@ static void chip_refresh(struct i8259_chip *c)
 	c->irr |= c->line & c->elcr;
 }
 
-static void update(struct i8259_state *s)
+static void update(struct device *d)
 {
+	struct i8259_state *s = d->state;
 	struct i8259_chip *m = &s->chip[CHIP_MASTER], *sl = &s->chip[CHIP_SLAVE];
 
 	chip_refresh(sl);
 	chip_set_line(m, CASCADE_LINE, chip_request(sl, false) >= 0);
 	chip_refresh(m);
 	s->intr = chip_request(m, true) >= 0;
+	lapic_lint0(d->vm, s->intr);
 }
 
 /* The INTA cycle inside one chip. */
@@ -143,7 +146,7 @@ uint8_t i8259_ack(struct device *d)
 		vector = (uint8_t)(sl->base | (sub >= 0 ? (unsigned)sub : SPURIOUS_LEVEL));
 		chip_set_line(m, CASCADE_LINE, false); /* a slave drops INT during INTA: its next request is an edge */
 	}
-	update(s);
+	update(d);
 	return vector;
 }
 
@@ -161,7 +164,7 @@ void i8259_set_line(struct device *d, unsigned irq, bool level)
 	if (irq > 15 || irq == CASCADE_LINE)
 		return;
 	chip_set_line(&s->chip[irq >> 3], irq & 7u, level);
-	update(s);
+	update(d);
 }
 
 static void chip_icw1(struct i8259_chip *c, uint8_t v)
@@ -271,7 +274,7 @@ static uint64_t i8259_read(struct device *d, unsigned region, uint32_t off, unsi
 	if (region == REGION_ELCR)
 		return s->chip[off].elcr;
 	v = chip_read(s, region, off);
-	update(s);
+	update(d);
 	return v;
 }
 
@@ -297,7 +300,7 @@ static void i8259_write(struct device *d, unsigned region, uint32_t off, unsigne
 		else
 			chip_ocw2(c, v);
 	}
-	update(s);
+	update(d);
 }
 
 const struct device_ops i8259_ops = {

@@ -68,6 +68,14 @@ static void place(struct device *d)
 	bus_move_pio(&d->vm->bus, d, REGION_PM, (c[CFG_PMREGMISC] & 1u) && base ? base : BUS_NOWHERE);
 }
 
+unsigned piix4pm_base(const struct device *d)
+{
+	const uint8_t *c = ((const struct piix4pm_state *)d->state)->config.byte;
+	unsigned base = (unsigned)(c[CFG_PMBASE + 1] << 8 | (c[CFG_PMBASE] & 0xc0u));
+
+	return base ? base : PMBASE_DEFAULT;
+}
+
 static void config_written(struct device *d, unsigned offset)
 {
 	if (offset == CFG_PMBASE || offset == CFG_PMBASE + 1 || offset == CFG_PMREGMISC)

@@ -104,6 +104,7 @@ struct x86_cpu {
 	struct x86_event vectoring;
 	uint32_t mmio_count; /* device accesses of the current instruction when ctl == NULL */
 	struct exit_mmio mmio_last;
+	uint32_t apic_id, n_cpus; /* number of this CPU, and how many there are (0: 1): for CPUID */
 	void (*on_insn)(void *arg, const struct x86_insn *i); /* audit; NULL normally. arg is env_arg */
 	struct x86_tlb tlb;
 };

@@ -273,7 +273,9 @@ static enum x86_rc deliver_once(struct x86_cpu *c, const struct x86_event *ev, u
 		c->s.intr_shadow &= ~(INTR_SHADOW_STI | INTR_SHADOW_MOVSS);
 		if (ev->type == INTR_TYPE_NMI)
 			c->s.intr_shadow |= INTR_SHADOW_NMI;
-		c->s.pending_dbg = 0;
+		/* What MOV SS held back comes before the first instruction of the handler of INT n or INT3. */
+		if (ev->type != INTR_TYPE_SW_INT && ev->type != INTR_TYPE_SW_EXCEPTION)
+			c->s.pending_dbg = 0;
 		c->dbg.no_trap = true;
 		x86_mode_changed(c);
 	}

@@ -101,7 +101,7 @@ enum x86_rc x86_set_cr8(struct x86_cpu *c, uint64_t v)
 	if (v & ~0xfull)
 		return gp(c);
 	c->s.cr8 = v;
-	c->irq_check = true;
+	c->irq_check = c->block_end = true;
 	return X86_OK;
 }
 

@@ -28,11 +28,11 @@ enum err emulate_complete(struct vcpu *v, struct vm_exit *e);
 void emulate_kick(struct vcpu *v);
 size_t emulate_mappings(struct vm *vm, struct mode_mapping *out, size_t max);
 
-/* Everything of the row but the type. */
-#define EMULATE_OPS                                                                                                    \
+/* Everything of the row but the type; more: capabilities of one type only. */
+#define EMULATE_OPS(more)                                                                                              \
 	.name = "emulate", .engine = "interpreter", .mode = MODE_EMULATE,                                              \
 	.caps = MODE_CAP_VIRTUAL_TIME | MODE_CAP_HOST_TIME | MODE_CAP_STEP_INSN | MODE_CAP_INSN_PROBE |                \
-		MODE_CAP_COUNTS_INSNS | MODE_CAP_STATE_LIVE,                                                           \
+		MODE_CAP_COUNTS_INSNS | MODE_CAP_STATE_LIVE | (more),                                                  \
 	.profiles = PROFILE_EMULATE, .default_profile = "vtx-ept", .probe = emulate_probe, .vm_init = emulate_vm_init, \
 	.vm_fini = emulate_vm_fini, .map = emulate_map, .get_state = emulate_get_state,                                \
 	.set_state = emulate_set_state, .interruptible = emulate_interruptible, .inject = emulate_inject,              \

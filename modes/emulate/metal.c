@@ -3,4 +3,4 @@
  */
 #include "modes/emulate/emulate.h"
 
-const struct mode_ops mode_metal_emulate_ops = {.type = VMM_TYPE_I, EMULATE_OPS};
+const struct mode_ops mode_metal_emulate_ops = {.type = VMM_TYPE_I, EMULATE_OPS(0)};

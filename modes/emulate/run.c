@@ -192,6 +192,10 @@ static enum x86_rc check_bounds(struct run *r)
 	if (r->b->irq_window && (r->c->s.rflags & FLAG_IF) &&
 	    !(r->c->s.intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS)))
 		return finish(r, EXIT_INTERRUPT_WINDOW, EXIT_VMM_IRQ_WINDOW);
+	if (r->b->nmi_window && !(r->c->s.intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS | INTR_SHADOW_NMI)))
+		return finish(r, EXIT_NMI_WINDOW, EXIT_VMM_IRQ_WINDOW);
+	if (r->c->s.cr8 < r->b->tpr_threshold)
+		return finish(r, EXIT_TPR_BELOW_THRESHOLD, EXIT_VMM_SET_TPR);
 	if (r->c->insns >= r->end || (clock->kind == CLOCK_HOST && clock_now_ns(clock) >= r->b->deadline_ns))
 		return finish(r, EXIT_PREEMPTION_TIMER, EXIT_VMM_TIMER);
 	return X86_OK;
@@ -249,7 +253,8 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 	if (em->mem_generation != v->vm->mem.generation) {
 		blocks_flush(&em->blocks);
 		forget_code_marks(v->vm);
-		x86_tlb_flush(r.c);
+		for (unsigned k = 0; k < v->vm->n_vcpus; k++)
+			x86_tlb_flush(&v->vm->vcpus[k].cpu);
 		em->mem_generation = v->vm->mem.generation;
 	}
 	if (r.c->s.pending_event)

@@ -4,4 +4,4 @@
 #include "modes/emulate/emulate.h"
 #include "modes/modes.h"
 
-const struct mode_ops mode_emulate_type2_ops = {.type = VMM_TYPE_II, EMULATE_OPS};
+const struct mode_ops mode_emulate_type2_ops = {.type = VMM_TYPE_II, EMULATE_OPS(MODE_CAP_SMP)};

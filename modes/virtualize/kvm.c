@@ -384,6 +384,14 @@ static void cpuid_without_xsave(uint32_t leaf, uint32_t out[4])
 		memset(out, 0, 4 * sizeof out[0]);
 }
 
+/* The local APIC is the core's here, and KVM without its own has no x2APIC MSRs; a TSC deadline would be of the host's
+ * TSC, which runs at another rate than guest time. */
+static void cpuid_without_kernel_apic(uint32_t leaf, uint32_t out[4])
+{
+	if (leaf == 1)
+		out[2] &= ~(1u << 21 | 1u << 24); /* x2APIC, TSC deadline */
+}
+
 /* The project's one CPUID model. KVM itself then follows CR4 (OSXSAVE) and XCR0 (leaf 0xd), as the model does. */
 static enum err kvm_cpuid_set(struct vcpu *v, struct errmsg *why)
 {
@@ -399,6 +407,7 @@ static enum err kvm_cpuid_set(struct vcpu *v, struct errmsg *why)
 		x86_cpuid(&v->cpu, leaves[i][0], leaves[i][1], out);
 		if (!kvm_of(v->vm)->has_xcrs)
 			cpuid_without_xsave(leaves[i][0], out);
+		cpuid_without_kernel_apic(leaves[i][0], out);
 		c->function = leaves[i][0];
 		c->index = leaves[i][1];
 		c->flags = kvm_leaf_indexed(c->function) ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0;

@@ -344,6 +344,7 @@ void kvm_sync_in(struct vcpu *v)
 		kv->sregs_seen = r->sregs;
 	}
 	s->cr8 = kv->run->cr8;
+	s->apic_base = kv->run->apic_base;
 	v->cpu.lazy.op = 0;
 	/* Derived fields follow only when what they rest on moved: this is on the path of every exit. */
 	key = (s->cr0 << 32) ^ (s->cr4 << 8) ^ (s->efer << 44) ^ s->seg[X86_CS].attr ^

@@ -27,7 +27,8 @@ one_line "--timeout that is no number" 2 "$VMSCOPE" run hello --timeout soon
 one_line "--keys with a wrong escape" 2 "$VMSCOPE" run hello --keys 'ab\xZZ'
 says "the line says where the escape is" 'at character 3'
 one_line "--keys with half an escape" 2 "$VMSCOPE" run hello --keys '\x4'
-one_line "more than one CPU" 2 "$VMSCOPE" run hello --cpus 2
+one_line "takes one CPU" 2 "$VMSCOPE" run hello --mode simulate --cpus 2
+one_line "give 1 to 8" 2 "$VMSCOPE" run hello --cpus 9
 one_line "--disk comes later" 2 "$VMSCOPE" run hello --disk x.img
 one_line "--cdrom comes later" 2 "$VMSCOPE" run hello --cdrom x.iso
 one_line "--floppy comes later" 2 "$VMSCOPE" run hello --floppy x.img

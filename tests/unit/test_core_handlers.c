@@ -536,10 +536,10 @@ static void codes_that_end_the_machine_say_why(void **state)
 /* Fail-stop is a decision, not an oversight: these reasons cannot happen under the controls that we program. */
 static void every_reason_has_a_handler_or_is_known_to_have_none(void **state)
 {
-	static const uint32_t none[] = {EXIT_INIT_SIGNAL, EXIT_SIPI, EXIT_IO_SMI, EXIT_OTHER_SMI, EXIT_NMI_WINDOW,
-	    EXIT_INVALID_STATE, EXIT_MSR_LOAD_FAIL, EXIT_MCE_DURING_VMENTRY, EXIT_TPR_BELOW_THRESHOLD, EXIT_APIC_ACCESS,
-	    EXIT_EOI_INDUCED, EXIT_EPT_MISCONFIG, EXIT_APIC_WRITE, EXIT_PML_FULL, EXIT_SPP_EVENT, EXIT_ENQCMD_PASID,
-	    EXIT_ENQCMDS_PASID, EXIT_BUS_LOCK, EXIT_NOTIFY};
+	static const uint32_t none[] = {EXIT_INIT_SIGNAL, EXIT_SIPI, EXIT_IO_SMI, EXIT_OTHER_SMI, EXIT_INVALID_STATE,
+	    EXIT_MSR_LOAD_FAIL, EXIT_MCE_DURING_VMENTRY, EXIT_APIC_ACCESS, EXIT_EOI_INDUCED, EXIT_EPT_MISCONFIG,
+	    EXIT_APIC_WRITE, EXIT_PML_FULL, EXIT_SPP_EVENT, EXIT_ENQCMD_PASID, EXIT_ENQCMDS_PASID, EXIT_BUS_LOCK,
+	    EXIT_NOTIFY};
 
 	(void)state;
 	for (uint32_t r = 0; r < EXIT_SDM_COUNT; r++) {

@@ -921,7 +921,7 @@ static void a_configuration_that_cannot_be_is_refused_with_a_line(void **state)
 	cfg.n_vcpus = 0;
 	refused(ERR_RANGE, "CPU");
 	cfg.n_vcpus = 2;
-	refused(ERR_UNSUPPORTED, "local APIC");
+	refused(ERR_UNSUPPORTED, "takes one CPU");
 	cfg.controls = "nonsense";
 	refused(ERR_NOENT, "vtx-ept");
 	fake_mode_ops.profiles = PROFILE_KVM;
