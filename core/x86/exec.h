@@ -16,6 +16,17 @@
  *  - i->flags & INSN_ENDS_BLOCK marks everything after which s.rip, the mode or the code may be something else than the
  *    next instruction in line, statically; c->block_end says it dynamically.
  *
+ * BLOCKS. A runner of decoded blocks has an instruction's successor at hand: i[1]. So that it need not come back after
+ * each one, an instruction has a second handler, i->go, which executes it and then goes on with i[1].go, to the end of
+ * the block; a compiler makes a jump of that call. Between two of them:
+ *
+ *  - s.rip is the address of the block's FIRST instruction all the time, and i->ahead says how far it is from there to
+ *    the next instruction. Handlers that look at s.rip are called through x86_go_any() or x86_go_last(), which make it
+ *    what the convention above demands; the block has added i->ahead to the displacement of a RIP-relative operand of
+ *    the others. The last handler of a block leaves s.rip at the instruction that comes next.
+ *  - A go handler that does not return X86_OK has set c->at to its instruction; s.rip is the runner's to put back.
+ *  - c->insns does not move.
+ *
  * Byte registers are numbered by the decoder so that no handler has to look at REX: 0-15 are the low bytes (AL .. R15B,
  * with SPL BPL SIL DIL), 16-19 are AH CH DH BH. This holds for i->reg and i->rm where the operand is a byte.
  */
@@ -26,40 +37,84 @@
 #include "core/x86/flags.h"
 #include "core/x86/insn.h"
 
-/* The handlers of one instruction by operand form: [log2(opsize)] with a register, [4 + log2(opsize)] with memory. */
+#define X86_GO 8 /* the go handlers follow the plain ones */
+
+/* The handlers of one instruction by operand form: [log2(opsize)] with a register, [4 + log2(opsize)] with memory; then
+ * the go handlers in the same order, or NULL. */
 struct x86_family {
-	x86_handler fn[8];
+	x86_handler fn[X86_GO + 8];
 };
+
+/* What blocks are made of beside the instructions' own go handlers. _any: any instruction that is not the last; _last:
+ * the last one; _end: after the last one, where the block does not end by a branch; _stop: before an instruction that
+ * the runner executes by itself; _gone: the code was changed, look it up again (X86_RETRY). */
+enum x86_rc x86_go_any(struct x86_cpu *c, const struct x86_insn *i);
+enum x86_rc x86_go_last(struct x86_cpu *c, const struct x86_insn *i);
+enum x86_rc x86_go_end(struct x86_cpu *c, const struct x86_insn *i);
+enum x86_rc x86_go_stop(struct x86_cpu *c, const struct x86_insn *i);
+enum x86_rc x86_go_gone(struct x86_cpu *c, const struct x86_insn *i);
 
 /*
  * Instantiates body(c, i, size, mem, ...) for every size and for register and memory forms, as x86_fam_NAME. size and
- * mem are constants there, so each of the eight functions contains only its own case.
+ * mem are constants there, so each of the eight functions contains only its own case. X86_FAMILY_GO: with go handlers;
+ * for bodies that never look at s.rip but by x86_ea(). X86_FAMILY_END: for branches.
  */
 #define X86_HANDLER(name, body, ...)                                         \
 	static enum x86_rc name(struct x86_cpu *c, const struct x86_insn *i) \
 	{                                                                    \
 		return body(c, i, __VA_ARGS__);                              \
 	}
-#define X86_FAMILY_P(p, fam, body, ...)                                                                           \
-	X86_HANDLER(p##_##fam##_r1, body, 1, false, ##__VA_ARGS__)                                                \
-	X86_HANDLER(p##_##fam##_r2, body, 2, false, ##__VA_ARGS__)                                                \
-	X86_HANDLER(p##_##fam##_r4, body, 4, false, ##__VA_ARGS__)                                                \
-	X86_HANDLER(p##_##fam##_r8, body, 8, false, ##__VA_ARGS__)                                                \
-	X86_HANDLER(p##_##fam##_m1, body, 1, true, ##__VA_ARGS__)                                                 \
-	X86_HANDLER(p##_##fam##_m2, body, 2, true, ##__VA_ARGS__)                                                 \
-	X86_HANDLER(p##_##fam##_m4, body, 4, true, ##__VA_ARGS__)                                                 \
-	X86_HANDLER(p##_##fam##_m8, body, 8, true, ##__VA_ARGS__)                                                 \
-	const struct x86_family x86_fam_##fam = {{p##_##fam##_r1, p##_##fam##_r2, p##_##fam##_r4, p##_##fam##_r8, \
-	    p##_##fam##_m1, p##_##fam##_m2, p##_##fam##_m4, p##_##fam##_m8}};
+#define X86_HANDLER_GO(name, body, ...)                                      \
+	static enum x86_rc name(struct x86_cpu *c, const struct x86_insn *i) \
+	{                                                                    \
+		enum x86_rc rc = body(c, i, __VA_ARGS__);                    \
+                                                                             \
+		if (UNLIKELY(rc != X86_OK)) {                                \
+			c->at = i;                                           \
+			return rc;                                           \
+		}                                                            \
+		return i[1].go(c, i + 1);                                    \
+	}
+#define X86_HANDLER_END(name, body, ...)                                     \
+	static enum x86_rc name(struct x86_cpu *c, const struct x86_insn *i) \
+	{                                                                    \
+		c->s.rip = (c->s.rip + i->ahead) & c->ip_mask;               \
+		enum x86_rc rc = body(c, i, __VA_ARGS__);                    \
+                                                                             \
+		if (UNLIKELY(rc != X86_OK))                                  \
+			c->at = i;                                           \
+		return rc;                                                   \
+	}
+#define X86_FORMS(make, p, body, ...)                                                                 \
+	make(p##_r1, body, 1, false, ##__VA_ARGS__) make(p##_r2, body, 2, false, ##__VA_ARGS__)       \
+	    make(p##_r4, body, 4, false, ##__VA_ARGS__) make(p##_r8, body, 8, false, ##__VA_ARGS__)   \
+		make(p##_m1, body, 1, true, ##__VA_ARGS__) make(p##_m2, body, 2, true, ##__VA_ARGS__) \
+		    make(p##_m4, body, 4, true, ##__VA_ARGS__) make(p##_m8, body, 8, true, ##__VA_ARGS__)
+#define X86_FORM_LIST(p) p##_r1, p##_r2, p##_r4, p##_r8, p##_m1, p##_m2, p##_m4, p##_m8
+#define X86_FAMILY_P(p, fam, body, ...)                        \
+	X86_FORMS(X86_HANDLER, p##_##fam, body, ##__VA_ARGS__) \
+	const struct x86_family x86_fam_##fam = {{X86_FORM_LIST(p##_##fam)}};
 #define X86_FAMILY(fam, body, ...) X86_FAMILY_P(op, fam, body, ##__VA_ARGS__)
+#define X86_FAMILY_PLUS(make, fam, body, ...)                 \
+	X86_FORMS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__) \
+	X86_FORMS(make, go_##fam, body, ##__VA_ARGS__)        \
+	const struct x86_family x86_fam_##fam = {{X86_FORM_LIST(op_##fam), X86_FORM_LIST(go_##fam)}};
+#define X86_FAMILY_GO(fam, body, ...) X86_FAMILY_PLUS(X86_HANDLER_GO, fam, body, ##__VA_ARGS__)
+#define X86_FAMILY_END(fam, body, ...) X86_FAMILY_PLUS(X86_HANDLER_END, fam, body, ##__VA_ARGS__)
 /* The same without memory forms: sizes only. */
-#define X86_FAMILY_REG(fam, body, ...)                                                                    \
-	X86_HANDLER(op_##fam##_1, body, 1, ##__VA_ARGS__)                                                 \
-	X86_HANDLER(op_##fam##_2, body, 2, ##__VA_ARGS__)                                                 \
-	X86_HANDLER(op_##fam##_4, body, 4, ##__VA_ARGS__)                                                 \
-	X86_HANDLER(op_##fam##_8, body, 8, ##__VA_ARGS__)                                                 \
-	const struct x86_family x86_fam_##fam = {{op_##fam##_1, op_##fam##_2, op_##fam##_4, op_##fam##_8, \
-	    op_##fam##_1, op_##fam##_2, op_##fam##_4, op_##fam##_8}};
+#define X86_SIZES(make, p, body, ...)                                                                               \
+	make(p##_1, body, 1, ##__VA_ARGS__) make(p##_2, body, 2, ##__VA_ARGS__) make(p##_4, body, 4, ##__VA_ARGS__) \
+	    make(p##_8, body, 8, ##__VA_ARGS__)
+#define X86_SIZE_LIST(p) p##_1, p##_2, p##_4, p##_8, p##_1, p##_2, p##_4, p##_8
+#define X86_FAMILY_REG(fam, body, ...)                        \
+	X86_SIZES(X86_HANDLER, op_##fam, body, ##__VA_ARGS__) \
+	const struct x86_family x86_fam_##fam = {{X86_SIZE_LIST(op_##fam)}};
+#define X86_FAMILY_REG_PLUS(make, fam, body, ...)             \
+	X86_SIZES(X86_HANDLER, op_##fam, body, ##__VA_ARGS__) \
+	X86_SIZES(make, go_##fam, body, ##__VA_ARGS__)        \
+	const struct x86_family x86_fam_##fam = {{X86_SIZE_LIST(op_##fam), X86_SIZE_LIST(go_##fam)}};
+#define X86_FAMILY_REG_GO(fam, body, ...) X86_FAMILY_REG_PLUS(X86_HANDLER_GO, fam, body, ##__VA_ARGS__)
+#define X86_FAMILY_REG_END(fam, body, ...) X86_FAMILY_REG_PLUS(X86_HANDLER_END, fam, body, ##__VA_ARGS__)
 /* One handler for every form. */
 #define X86_FAMILY_ONE(fam, fn_) const struct x86_family x86_fam_##fam = {{fn_, fn_, fn_, fn_, fn_, fn_, fn_, fn_}};
 

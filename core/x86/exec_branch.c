@@ -17,22 +17,22 @@ X86_INLINE enum x86_rc jcc(struct x86_cpu *c, const struct x86_insn *i, unsigned
 	return x86_branch(c, rel_target(c, i, size));
 }
 
-X86_FAMILY_REG(jo, jcc, 0)
-X86_FAMILY_REG(jno, jcc, 1)
-X86_FAMILY_REG(jb, jcc, 2)
-X86_FAMILY_REG(jnb, jcc, 3)
-X86_FAMILY_REG(jz, jcc, 4)
-X86_FAMILY_REG(jnz, jcc, 5)
-X86_FAMILY_REG(jbe, jcc, 6)
-X86_FAMILY_REG(jnbe, jcc, 7)
-X86_FAMILY_REG(js, jcc, 8)
-X86_FAMILY_REG(jns, jcc, 9)
-X86_FAMILY_REG(jp, jcc, 10)
-X86_FAMILY_REG(jnp, jcc, 11)
-X86_FAMILY_REG(jl, jcc, 12)
-X86_FAMILY_REG(jnl, jcc, 13)
-X86_FAMILY_REG(jle, jcc, 14)
-X86_FAMILY_REG(jnle, jcc, 15)
+X86_FAMILY_REG_END(jo, jcc, 0)
+X86_FAMILY_REG_END(jno, jcc, 1)
+X86_FAMILY_REG_END(jb, jcc, 2)
+X86_FAMILY_REG_END(jnb, jcc, 3)
+X86_FAMILY_REG_END(jz, jcc, 4)
+X86_FAMILY_REG_END(jnz, jcc, 5)
+X86_FAMILY_REG_END(jbe, jcc, 6)
+X86_FAMILY_REG_END(jnbe, jcc, 7)
+X86_FAMILY_REG_END(js, jcc, 8)
+X86_FAMILY_REG_END(jns, jcc, 9)
+X86_FAMILY_REG_END(jp, jcc, 10)
+X86_FAMILY_REG_END(jnp, jcc, 11)
+X86_FAMILY_REG_END(jl, jcc, 12)
+X86_FAMILY_REG_END(jnl, jcc, 13)
+X86_FAMILY_REG_END(jle, jcc, 14)
+X86_FAMILY_REG_END(jnle, jcc, 15)
 
 X86_INLINE enum x86_rc jmp_rel(struct x86_cpu *c, const struct x86_insn *i, unsigned size)
 {
@@ -95,11 +95,11 @@ X86_INLINE enum x86_rc ret(struct x86_cpu *c, const struct x86_insn *i, unsigned
 	return rc;
 }
 
-X86_FAMILY_REG(jmp_rel, jmp_rel)
-X86_FAMILY(jmp_rm, jmp_rm)
-X86_FAMILY_REG(call_rel, call_rel)
-X86_FAMILY(call_rm, call_rm)
-X86_FAMILY_REG(ret, ret)
+X86_FAMILY_REG_END(jmp_rel, jmp_rel)
+X86_FAMILY_END(jmp_rm, jmp_rm)
+X86_FAMILY_REG_END(call_rel, call_rel)
+X86_FAMILY_END(call_rm, call_rm)
+X86_FAMILY_REG_END(ret, ret)
 
 /* JCXZ, LOOPcc: the counter is as wide as the address size, the target as the operand size. */
 X86_INLINE enum x86_rc jcxz(struct x86_cpu *c, const struct x86_insn *i, unsigned size)
@@ -126,7 +126,7 @@ X86_INLINE enum x86_rc loop(struct x86_cpu *c, const struct x86_insn *i, unsigne
 	return X86_OK;
 }
 
-X86_FAMILY_REG(jcxz, jcxz)
-X86_FAMILY_REG(loop, loop, LOOP_ALWAYS)
-X86_FAMILY_REG(loopz, loop, LOOP_ZF)
-X86_FAMILY_REG(loopnz, loop, LOOP_NOT_ZF)
+X86_FAMILY_REG_END(jcxz, jcxz)
+X86_FAMILY_REG_END(loop, loop, LOOP_ALWAYS)
+X86_FAMILY_REG_END(loopz, loop, LOOP_ZF)
+X86_FAMILY_REG_END(loopnz, loop, LOOP_NOT_ZF)

@@ -63,18 +63,23 @@ static struct block *build_block(struct run *r, gpa_t gpa, const uint8_t *page)
 	return b;
 }
 
-/* The block at cs:rip, or NULL: then the slow path finds out why (fault, device memory, page-crossing instruction). */
-static struct block *find_block(struct run *r)
+/* The guest-physical address of cs:rip, and its page in the host. False: the slow path finds out why. */
+static bool code_at(struct x86_cpu *c, gva_t ip, gpa_t *gpa, const uint8_t **page)
+{
+	const struct x86_tlb_entry *e = &c->tlb.fetch[c->user][(ip >> PAGE_SHIFT_4K) & (X86_TLB_ENTRIES - 1)];
+
+	if (LIKELY(e->tag == (ip >> PAGE_SHIFT_4K | c->tlb.gen_tag))) {
+		*gpa = e->gpa | (ip & (PAGE_SIZE_4K - 1));
+		*page = e->host;
+		return true;
+	}
+	return x86_fetch_page(c, ip, page, gpa) == X86_OK && *page;
+}
+
+/* The block at gpa, which is cs:rip; NULL: one that crosses its page, for the slow path. */
+static struct block *block_at(struct run *r, gpa_t gpa, const uint8_t *page)
 {
 	struct x86_cpu *c = r->c;
-	gpa_t gpa;
-	const uint8_t *page;
-
-	gva_t ip = x86_linear_ip(c);
-
-	if (x86_fetch_page(c, ip, &page, &gpa) != X86_OK || !page)
-		return NULL;
-	gpa |= ip & (PAGE_SIZE_4K - 1);
 	struct block *b = blocks_find(&r->em->blocks, gpa, blocks_key(c->code_size, c->mode));
 
 	return LIKELY(b != NULL) ? b : build_block(r, gpa, page);
@@ -86,39 +91,56 @@ static bool inside_limit(const struct x86_cpu *c, const struct block *b)
 	return c->mode == X86_MODE_LONG64 || c->s.rip + b->bytes - 1 <= c->s.seg[X86_CS].limit;
 }
 
+/* An instruction of the block that began at start did not return X86_OK: back to it, and count those before it. */
+static void back_to_failed(struct x86_cpu *c, const struct block *b, uint64_t start)
+{
+	unsigned k = (unsigned)(c->at - b->insns);
+
+	c->s.rip = (start + c->at->ahead - c->at->len) & c->ip_mask;
+	c->insns += k;
+}
+
 /*
- * Runs one block from its first instruction. Retired instructions are counted before the last one executes, because the
- * last one alone may look at the counter (exits, RDTSC, REP).
+ * The last instruction of a block, if it is one that may look at the counter (exits, RDTSC, REP): everything before it
+ * is counted first.
  */
-static enum x86_rc run_block(struct run *r, const struct block *b)
+static enum x86_rc run_last(struct run *r, const struct block *b)
 {
 	struct x86_cpu *c = r->c;
-	const struct x86_insn *i = b->insns, *last = i + b->n - 1;
-	uint64_t mask = c->ip_mask;
+	const struct x86_insn *i = &b->insns[b->n - 1];
 	enum x86_rc rc;
 
-	for (; i < last; i++) {
-		c->s.rip = (c->s.rip + i->len) & mask;
-		rc = i->fn(c, i);
-		if (UNLIKELY(rc != X86_OK)) {
-			c->s.rip = (c->s.rip - i->len) & mask;
-			c->insns += (uint64_t)(i - b->insns);
-			return rc;
-		}
-	}
-	c->insns += b->n - 1u;
-	if (!b->last_plain) {
-		r->v->vm->clock.insns = c->insns;
-		c->budget = r->end - c->insns;
-	}
-	c->s.rip = (c->s.rip + i->len) & mask;
+	if (UNLIKELY(b->gpa == BLOCK_GONE))
+		return X86_RETRY;
+	r->v->vm->clock.insns = c->insns;
+	c->budget = r->end - c->insns;
+	c->s.rip = (c->s.rip + i->len) & c->ip_mask;
 	rc = i->fn(c, i);
 	if (UNLIKELY(rc != X86_OK)) {
-		c->s.rip = (c->s.rip - i->len) & mask;
+		c->s.rip = (c->s.rip - i->len) & c->ip_mask;
 		return rc;
 	}
 	c->insns++;
 	return X86_OK;
+}
+
+/* Runs one block from its first instruction. */
+static inline enum x86_rc run_block(struct run *r, const struct block *b)
+{
+	struct x86_cpu *c = r->c;
+	uint64_t start = c->s.rip;
+	enum x86_rc rc = b->insns->go(c, b->insns);
+
+	if (UNLIKELY(rc != X86_OK)) {
+		back_to_failed(c, b, start);
+		return rc;
+	}
+	if (LIKELY(b->last_plain)) {
+		c->insns += b->n;
+		return X86_OK;
+	}
+	c->insns += b->n - 1u;
+	return run_last(r, b);
 }
 
 /* One instruction by the slow path, with everything that a guest's debug state asks for. */
@@ -131,35 +153,43 @@ static enum x86_rc run_step(struct run *r)
 	return x86_step(c);
 }
 
-/* Runs blocks, following links, until one faults or exits, a rare case comes up, or the time slice is nearly over. */
+/*
+ * Runs blocks, following links, until one faults or exits, a rare case comes up, or the time slice is nearly over.
+ * While execution stays in one linear page it stays in one physical page, too: nothing is looked up there.
+ */
 static enum x86_rc run_blocks(struct run *r)
 {
 	struct x86_cpu *c = r->c;
-	struct block *b = find_block(r), *next;
 	uint64_t slice = c->insns + KICK_CHECK_INSNS < r->end ? c->insns + KICK_CHECK_INSNS : r->end;
-	gva_t lin_page = x86_linear_ip(c) >> PAGE_SHIFT_4K;
-	gpa_t gpa;
+	gva_t ip = x86_linear_ip(c), lin_page = ip >> PAGE_SHIFT_4K;
+	struct block *b, *next;
 	const uint8_t *page;
+	gpa_t gpa;
 	enum x86_rc rc;
 
-	if (!b)
+	if (!code_at(c, ip, &gpa, &page))
 		return run_step(r);
-	for (;;) {
-		gpa_t page_gpa = b->gpa & ~(gpa_t)(PAGE_SIZE_4K - 1), fall_through = b->gpa + b->bytes;
+	b = block_at(r, gpa, page);
+	while (LIKELY(b != NULL)) {
+		gpa_t page_gpa = gpa & ~(gpa_t)(PAGE_SIZE_4K - 1), fall_through = gpa + b->bytes;
 
-		if (UNLIKELY(c->insns + b->n > r->end || !inside_limit(c, b)))
-			return run_step(r);
+		if (UNLIKELY(c->insns + b->n > slice)) {
+			if (c->insns >= slice)
+				return X86_OK;
+			if (c->insns + b->n > r->end)
+				break;
+		}
+		if (UNLIKELY(!inside_limit(c, b)))
+			break;
 		rc = run_block(r, b);
-		if (UNLIKELY(rc != X86_OK || c->block_end || c->insns >= slice))
+		if (UNLIKELY(rc != X86_OK || c->block_end))
 			return rc;
-		gva_t ip = x86_linear_ip(c);
-
+		ip = x86_linear_ip(c);
 		if (LIKELY(ip >> PAGE_SHIFT_4K == lin_page)) {
 			gpa = page_gpa | (ip & (PAGE_SIZE_4K - 1));
 		} else {
-			if (x86_fetch_page(c, ip, &page, &gpa) != X86_OK || !page)
-				return run_step(r);
-			gpa |= ip & (PAGE_SIZE_4K - 1);
+			if (!code_at(c, ip, &gpa, &page))
+				break;
 			lin_page = ip >> PAGE_SHIFT_4K;
 		}
 		unsigned taken = gpa != fall_through;
@@ -171,13 +201,12 @@ static enum x86_rc run_blocks(struct run *r)
 		}
 		uint64_t flushes = r->em->blocks.flushes;
 
-		next = find_block(r);
-		if (!next)
-			return run_step(r);
-		if (b->gpa != BLOCK_GONE && flushes == r->em->blocks.flushes)
+		next = block_at(r, gpa, page);
+		if (next && b->gpa != BLOCK_GONE && flushes == r->em->blocks.flushes)
 			b->link[taken] = next;
 		b = next;
 	}
+	return run_step(r);
 }
 
 /* Why the run must stop before the next instruction; X86_OK when it need not. */

@@ -1,0 +1,50 @@
+/*
+ * What a block of decoded instructions is made of beside the go handlers of the instructions themselves: the general
+ * case, and how a block ends. Read first: exec.h ("BLOCKS").
+ */
+#include "core/x86/exec.h"
+
+/* A handler that may look at s.rip, or the handlers of instructions that are too rare to have two. */
+enum x86_rc x86_go_any(struct x86_cpu *c, const struct x86_insn *i)
+{
+	uint64_t start = c->s.rip;
+	enum x86_rc rc;
+
+	c->s.rip = (start + i->ahead) & c->ip_mask;
+	rc = i->fn(c, i);
+	if (UNLIKELY(rc != X86_OK)) {
+		c->at = i;
+		return rc;
+	}
+	c->s.rip = start;
+	return i[1].go(c, i + 1);
+}
+
+enum x86_rc x86_go_last(struct x86_cpu *c, const struct x86_insn *i)
+{
+	enum x86_rc rc;
+
+	c->s.rip = (c->s.rip + i->ahead) & c->ip_mask;
+	rc = i->fn(c, i);
+	if (UNLIKELY(rc != X86_OK))
+		c->at = i;
+	return rc;
+}
+
+enum x86_rc x86_go_end(struct x86_cpu *c, const struct x86_insn *i)
+{
+	c->s.rip = (c->s.rip + i->ahead) & c->ip_mask;
+	return X86_OK;
+}
+
+enum x86_rc x86_go_stop(struct x86_cpu *c, const struct x86_insn *i)
+{
+	c->s.rip = (c->s.rip + i->ahead - i->len) & c->ip_mask;
+	return X86_OK;
+}
+
+enum x86_rc x86_go_gone(struct x86_cpu *c, const struct x86_insn *i)
+{
+	c->at = i;
+	return X86_RETRY;
+}
