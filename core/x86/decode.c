@@ -269,7 +269,7 @@ static void finish(const struct cursor *d, struct x86_insn *i, const struct x86_
 	i->class = insn_class[id];
 	i->len = (uint8_t)d->pos;
 	i->fn = fam->fn[form];
-	i->go = fam->fn[X86_GO + form];
+	i->forms = &fam->fn[form];
 	if (attr & A_END)
 		i->flags |= INSN_ENDS_BLOCK;
 }

@@ -37,12 +37,13 @@
 #include "core/x86/flags.h"
 #include "core/x86/insn.h"
 
-#define X86_GO 8 /* the go handlers follow the plain ones */
-
-/* The handlers of one instruction by operand form: [log2(opsize)] with a register, [4 + log2(opsize)] with memory; then
- * the go handlers in the same order, or NULL. */
+/* The handlers of one instruction by operand form: [log2(opsize)] with a register, [4 + log2(opsize)] with memory. From
+ * a plain handler it is so far to the go handler of the same form; NULL where there is none. */
+#define X86_GO 8     /* always right */
+#define X86_FLAT 16  /* what x86_assume_flat() says is true */
+#define X86_BASED 20 /* and the operand is [base + disp]; from memory forms only */
 struct x86_family {
-	x86_handler fn[X86_GO + 8];
+	x86_handler fn[28];
 };
 
 /* What blocks are made of beside the instructions' own go handlers. _any: any instruction that is not the last; _last:
@@ -54,19 +55,26 @@ enum x86_rc x86_go_end(struct x86_cpu *c, const struct x86_insn *i);
 enum x86_rc x86_go_stop(struct x86_cpu *c, const struct x86_insn *i);
 enum x86_rc x86_go_gone(struct x86_cpu *c, const struct x86_insn *i);
 
-/*
- * Instantiates body(c, i, size, mem, ...) for every size and for register and memory forms, as x86_fam_NAME. size and
- * mem are constants there, so each of the eight functions contains only its own case. X86_FAMILY_GO: with go handlers;
- * for bodies that never look at s.rip but by x86_ea(). X86_FAMILY_END: for branches.
+/* --- Making families ---------------------------------------------------------------------------------------------
+ *
+ * A body is written once and instantiated, as x86_fam_NAME, for every size and for register and memory forms: size and
+ * mem are constants in it, so that each function contains only its own case. The kinds:
+ *
+ *   X86_FAMILY        plain handlers only: body(c, i, size, mem, ...)
+ *   X86_FAMILY_GO     with go handlers; for bodies that never look at s.rip but by x86_ea()
+ *   X86_FAMILY_STACK  the same, and the register forms use the stack
+ *   X86_FAMILY_END    for branches
+ *   X86_FAMILY_REG..  without memory forms: body(c, i, size, ...)
  */
 #define X86_HANDLER(name, body, ...)                                         \
 	static enum x86_rc name(struct x86_cpu *c, const struct x86_insn *i) \
 	{                                                                    \
 		return body(c, i, __VA_ARGS__);                              \
 	}
-#define X86_HANDLER_GO(name, body, ...)                                      \
+#define X86_HANDLER_GO_(name, assume, body, ...)                             \
 	static enum x86_rc name(struct x86_cpu *c, const struct x86_insn *i) \
 	{                                                                    \
+		assume;                                                      \
 		enum x86_rc rc = body(c, i, __VA_ARGS__);                    \
                                                                              \
 		if (UNLIKELY(rc != X86_OK)) {                                \
@@ -75,9 +83,10 @@ enum x86_rc x86_go_gone(struct x86_cpu *c, const struct x86_insn *i);
 		}                                                            \
 		return i[1].go(c, i + 1);                                    \
 	}
-#define X86_HANDLER_END(name, body, ...)                                     \
+#define X86_HANDLER_END_(name, assume, body, ...)                            \
 	static enum x86_rc name(struct x86_cpu *c, const struct x86_insn *i) \
 	{                                                                    \
+		assume;                                                      \
 		c->s.rip = (c->s.rip + i->ahead) & c->ip_mask;               \
 		enum x86_rc rc = body(c, i, __VA_ARGS__);                    \
                                                                              \
@@ -85,36 +94,73 @@ enum x86_rc x86_go_gone(struct x86_cpu *c, const struct x86_insn *i);
 			c->at = i;                                           \
 		return rc;                                                   \
 	}
-#define X86_FORMS(make, p, body, ...)                                                                 \
-	make(p##_r1, body, 1, false, ##__VA_ARGS__) make(p##_r2, body, 2, false, ##__VA_ARGS__)       \
-	    make(p##_r4, body, 4, false, ##__VA_ARGS__) make(p##_r8, body, 8, false, ##__VA_ARGS__)   \
-		make(p##_m1, body, 1, true, ##__VA_ARGS__) make(p##_m2, body, 2, true, ##__VA_ARGS__) \
-		    make(p##_m4, body, 4, true, ##__VA_ARGS__) make(p##_m8, body, 8, true, ##__VA_ARGS__)
-#define X86_FORM_LIST(p) p##_r1, p##_r2, p##_r4, p##_r8, p##_m1, p##_m2, p##_m4, p##_m8
-#define X86_FAMILY_P(p, fam, body, ...)                        \
-	X86_FORMS(X86_HANDLER, p##_##fam, body, ##__VA_ARGS__) \
-	const struct x86_family x86_fam_##fam = {{X86_FORM_LIST(p##_##fam)}};
-#define X86_FAMILY(fam, body, ...) X86_FAMILY_P(op, fam, body, ##__VA_ARGS__)
-#define X86_FAMILY_PLUS(make, fam, body, ...)                 \
-	X86_FORMS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__) \
-	X86_FORMS(make, go_##fam, body, ##__VA_ARGS__)        \
-	const struct x86_family x86_fam_##fam = {{X86_FORM_LIST(op_##fam), X86_FORM_LIST(go_##fam)}};
-#define X86_FAMILY_GO(fam, body, ...) X86_FAMILY_PLUS(X86_HANDLER_GO, fam, body, ##__VA_ARGS__)
-#define X86_FAMILY_END(fam, body, ...) X86_FAMILY_PLUS(X86_HANDLER_END, fam, body, ##__VA_ARGS__)
-/* The same without memory forms: sizes only. */
+#define X86_HANDLER_GO(name, ...) X86_HANDLER_GO_(name, (void)0, __VA_ARGS__)
+#define X86_HANDLER_GO_F(name, ...) X86_HANDLER_GO_(name, x86_assume_flat(c), __VA_ARGS__)
+#define X86_HANDLER_GO_FM(name, ...) X86_HANDLER_GO_(name, x86_assume_flat_operand(c, i), __VA_ARGS__)
+#define X86_HANDLER_GO_B(name, ...) X86_HANDLER_GO_(name, x86_assume_based(c, i), __VA_ARGS__)
+#define X86_HANDLER_END(name, ...) X86_HANDLER_END_(name, (void)0, __VA_ARGS__)
+#define X86_HANDLER_END_F(name, ...) X86_HANDLER_END_(name, x86_assume_flat(c), __VA_ARGS__)
+#define X86_HANDLER_END_FM(name, ...) X86_HANDLER_END_(name, x86_assume_flat_operand(c, i), __VA_ARGS__)
+#define X86_HANDLER_END_B(name, ...) X86_HANDLER_END_(name, x86_assume_based(c, i), __VA_ARGS__)
+
+#define X86_REGS(make, p, body, ...)                                                            \
+	make(p##_r1, body, 1, false, ##__VA_ARGS__) make(p##_r2, body, 2, false, ##__VA_ARGS__) \
+	    make(p##_r4, body, 4, false, ##__VA_ARGS__) make(p##_r8, body, 8, false, ##__VA_ARGS__)
+#define X86_MEMS(make, p, body, ...)                                                          \
+	make(p##_m1, body, 1, true, ##__VA_ARGS__) make(p##_m2, body, 2, true, ##__VA_ARGS__) \
+	    make(p##_m4, body, 4, true, ##__VA_ARGS__) make(p##_m8, body, 8, true, ##__VA_ARGS__)
 #define X86_SIZES(make, p, body, ...)                                                                               \
 	make(p##_1, body, 1, ##__VA_ARGS__) make(p##_2, body, 2, ##__VA_ARGS__) make(p##_4, body, 4, ##__VA_ARGS__) \
 	    make(p##_8, body, 8, ##__VA_ARGS__)
-#define X86_SIZE_LIST(p) p##_1, p##_2, p##_4, p##_8, p##_1, p##_2, p##_4, p##_8
+#define X86_REG_LIST(p) p##_r1, p##_r2, p##_r4, p##_r8
+#define X86_MEM_LIST(p) p##_m1, p##_m2, p##_m4, p##_m8
+#define X86_SIZE_LIST(p) p##_1, p##_2, p##_4, p##_8
+
+#define X86_FAMILY_P(p, fam, body, ...)                       \
+	X86_REGS(X86_HANDLER, p##_##fam, body, ##__VA_ARGS__) \
+	X86_MEMS(X86_HANDLER, p##_##fam, body, ##__VA_ARGS__) \
+	const struct x86_family x86_fam_##fam = {{X86_REG_LIST(p##_##fam), X86_MEM_LIST(p##_##fam)}};
+#define X86_FAMILY(fam, body, ...) X86_FAMILY_P(op, fam, body, ##__VA_ARGS__)
+#define X86_FAMILY_GO(fam, body, ...)                                                                        \
+	X86_REGS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                                 \
+	X86_MEMS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                                 \
+	X86_REGS(X86_HANDLER_GO, go_##fam, body, ##__VA_ARGS__)                                              \
+	X86_MEMS(X86_HANDLER_GO, go_##fam, body, ##__VA_ARGS__)                                              \
+	X86_MEMS(X86_HANDLER_GO_FM, flat_##fam, body, ##__VA_ARGS__)                                         \
+	X86_MEMS(X86_HANDLER_GO_B, based_##fam, body, ##__VA_ARGS__)                                         \
+	const struct x86_family x86_fam_##fam = {                                                            \
+	    {X86_REG_LIST(op_##fam), X86_MEM_LIST(op_##fam), X86_REG_LIST(go_##fam), X86_MEM_LIST(go_##fam), \
+		X86_REG_LIST(go_##fam), X86_MEM_LIST(flat_##fam), X86_MEM_LIST(based_##fam)}};
+#define X86_FAMILY_WITH_(go, fam, body, ...)                                                                 \
+	X86_REGS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                                 \
+	X86_MEMS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                                 \
+	X86_REGS(X86_HANDLER_##go, go_##fam, body, ##__VA_ARGS__)                                            \
+	X86_MEMS(X86_HANDLER_##go, go_##fam, body, ##__VA_ARGS__)                                            \
+	X86_REGS(X86_HANDLER_##go##_F, flat_##fam, body, ##__VA_ARGS__)                                      \
+	X86_MEMS(X86_HANDLER_##go##_FM, flat_##fam, body, ##__VA_ARGS__)                                     \
+	X86_MEMS(X86_HANDLER_##go##_B, based_##fam, body, ##__VA_ARGS__)                                     \
+	const struct x86_family x86_fam_##fam = {                                                            \
+	    {X86_REG_LIST(op_##fam), X86_MEM_LIST(op_##fam), X86_REG_LIST(go_##fam), X86_MEM_LIST(go_##fam), \
+		X86_REG_LIST(flat_##fam), X86_MEM_LIST(flat_##fam), X86_MEM_LIST(based_##fam)}};
+#define X86_FAMILY_STACK(fam, body, ...) X86_FAMILY_WITH_(GO, fam, body, ##__VA_ARGS__)
+#define X86_FAMILY_END(fam, body, ...) X86_FAMILY_WITH_(END, fam, body, ##__VA_ARGS__)
+
 #define X86_FAMILY_REG(fam, body, ...)                        \
 	X86_SIZES(X86_HANDLER, op_##fam, body, ##__VA_ARGS__) \
-	const struct x86_family x86_fam_##fam = {{X86_SIZE_LIST(op_##fam)}};
-#define X86_FAMILY_REG_PLUS(make, fam, body, ...)             \
-	X86_SIZES(X86_HANDLER, op_##fam, body, ##__VA_ARGS__) \
-	X86_SIZES(make, go_##fam, body, ##__VA_ARGS__)        \
-	const struct x86_family x86_fam_##fam = {{X86_SIZE_LIST(op_##fam), X86_SIZE_LIST(go_##fam)}};
-#define X86_FAMILY_REG_GO(fam, body, ...) X86_FAMILY_REG_PLUS(X86_HANDLER_GO, fam, body, ##__VA_ARGS__)
-#define X86_FAMILY_REG_END(fam, body, ...) X86_FAMILY_REG_PLUS(X86_HANDLER_END, fam, body, ##__VA_ARGS__)
+	const struct x86_family x86_fam_##fam = {{X86_SIZE_LIST(op_##fam), X86_SIZE_LIST(op_##fam)}};
+#define X86_FAMILY_REG_GO(fam, body, ...)                        \
+	X86_SIZES(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)    \
+	X86_SIZES(X86_HANDLER_GO, go_##fam, body, ##__VA_ARGS__) \
+	const struct x86_family x86_fam_##fam = {                \
+	    {X86_SIZE_LIST(op_##fam), X86_SIZE_LIST(op_##fam), X86_SIZE_LIST(go_##fam), X86_SIZE_LIST(go_##fam)}};
+#define X86_FAMILY_REG_WITH_(go, fam, body, ...)                                                    \
+	X86_SIZES(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                       \
+	X86_SIZES(X86_HANDLER_##go, go_##fam, body, ##__VA_ARGS__)                                  \
+	X86_SIZES(X86_HANDLER_##go##_F, flat_##fam, body, ##__VA_ARGS__)                            \
+	const struct x86_family x86_fam_##fam = {{X86_SIZE_LIST(op_##fam), X86_SIZE_LIST(op_##fam), \
+	    X86_SIZE_LIST(go_##fam), X86_SIZE_LIST(go_##fam), X86_SIZE_LIST(flat_##fam), X86_SIZE_LIST(flat_##fam)}};
+#define X86_FAMILY_REG_STACK(fam, body, ...) X86_FAMILY_REG_WITH_(GO, fam, body, ##__VA_ARGS__)
+#define X86_FAMILY_REG_END(fam, body, ...) X86_FAMILY_REG_WITH_(END, fam, body, ##__VA_ARGS__)
 /* One handler for every form. */
 #define X86_FAMILY_ONE(fam, fn_) const struct x86_family x86_fam_##fam = {{fn_, fn_, fn_, fn_, fn_, fn_, fn_, fn_}};
 
@@ -180,6 +226,51 @@ X86_INLINE uint64_t x86_ea(const struct x86_cpu *c, const struct x86_insn *i)
 	if (i->index != INSN_NO_REG)
 		a += c->s.gpr[i->index] << i->scale;
 	return x86_addr_mask(i->addrsize, a);
+}
+
+/*
+ * What is known of a block whose key says "flat": 64-bit mode, no alignment checks. The compiler drops what the handler
+ * would otherwise ask; where it does not, nothing is lost but time. In the sanitizer build each of these is checked.
+ */
+#define X86_ASSUME(fact)                         \
+	do {                                     \
+		if (!(fact))                     \
+			__builtin_unreachable(); \
+	} while (0)
+
+X86_INLINE void x86_assume_flat(const struct x86_cpu *c)
+{
+	X86_ASSUME(c->mode == X86_MODE_LONG64);
+	X86_ASSUME(c->code_size == 8);
+	X86_ASSUME(c->stack_size == 8);
+	X86_ASSUME(c->ip_mask == UINT64_MAX);
+	X86_ASSUME(x86_flat_read(c, X86_SS));
+	X86_ASSUME(x86_flat_write(c, X86_SS));
+	X86_ASSUME(c->eff_base[X86_SS] == 0);
+}
+
+/* And the operand's segment is not FS or GS, its address 64 bits wide. */
+X86_INLINE void x86_assume_flat_operand(const struct x86_cpu *c, const struct x86_insn *i)
+{
+	x86_assume_flat(c);
+	X86_ASSUME(i->addrsize == 8);
+	X86_ASSUME(x86_flat_read(c, i->seg));
+	X86_ASSUME(x86_flat_write(c, i->seg));
+	X86_ASSUME(c->eff_base[i->seg] == 0);
+}
+
+/* And it is [base + disp]. */
+X86_INLINE void x86_assume_based(const struct x86_cpu *c, const struct x86_insn *i)
+{
+	x86_assume_flat_operand(c, i);
+	X86_ASSUME(i->base != INSN_NO_REG);
+	X86_ASSUME(i->index == INSN_NO_REG);
+}
+
+/* Every access through ES, CS, SS or DS may take the fast path. */
+X86_INLINE bool x86_is_flat(const struct x86_cpu *c)
+{
+	return c->mode == X86_MODE_LONG64 && (c->flat_read & c->flat_write & 15) == 15;
 }
 
 /* A near jump: #GP(0) when the target is outside CS or not canonical. target is already cut to the operand size. */

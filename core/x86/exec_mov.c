@@ -65,7 +65,12 @@ X86_INLINE enum x86_rc lea(struct x86_cpu *c, const struct x86_insn *i, unsigned
 	return X86_OK;
 }
 
-X86_FAMILY_REG_GO(lea, lea)
+X86_SIZES(X86_HANDLER, op_lea, lea)
+X86_SIZES(X86_HANDLER_GO, go_lea, lea)
+X86_SIZES(X86_HANDLER_GO_FM, flat_lea, lea)
+X86_SIZES(X86_HANDLER_GO_B, based_lea, lea)
+const struct x86_family x86_fam_lea = {{X86_SIZE_LIST(op_lea), X86_SIZE_LIST(op_lea), X86_SIZE_LIST(go_lea),
+    X86_SIZE_LIST(go_lea), X86_SIZE_LIST(flat_lea), X86_SIZE_LIST(flat_lea), X86_SIZE_LIST(based_lea)}};
 
 X86_INLINE enum x86_rc xchg(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem)
 {

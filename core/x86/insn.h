@@ -42,8 +42,11 @@ enum x86_insn_class {
 
 struct x86_insn {
 	x86_handler fn;
-	x86_handler go; /* for block runners: executes this and the rest of its block, see exec.h; NULL: has none */
-	uint64_t imm;	/* sign-extended as the instruction needs; far pointers: offset, selector in imm2 */
+	union {
+		const x86_handler *forms; /* as decoded: where fn stands in its struct x86_family (exec.h) */
+		x86_handler go;		  /* in a block: executes this instruction and the rest of the block */
+	};
+	uint64_t imm; /* sign-extended as the instruction needs; far pointers: offset, selector in imm2 */
 	int32_t disp;
 	uint16_t id; /* enum x86_insn_id */
 	uint16_t flags;

@@ -221,28 +221,45 @@ static bool relocate(struct x86_insn *i)
 	return true;
 }
 
+/* The handler by which an instruction goes on; NULL: it has none. */
+static x86_handler go_handler(const struct x86_insn *i, bool flat)
+{
+	bool mem = i->flags & INSN_MEM;
+
+	if (flat && (!mem || (i->addrsize == 8 && i->seg <= X86_DS))) {
+		if (mem && i->base != INSN_NO_REG && i->index == INSN_NO_REG && i->forms[X86_BASED])
+			return i->forms[X86_BASED];
+		if (i->forms[X86_FLAT])
+			return i->forms[X86_FLAT];
+	}
+	return i->forms[X86_GO];
+}
+
 /* Makes a run of n instructions one chain; insns has room for one more. */
-static void chain(struct x86_insn *insns, unsigned n, unsigned bytes)
+static void chain(struct x86_insn *insns, unsigned n, unsigned bytes, bool flat)
 {
 	struct x86_insn *last = &insns[n - 1];
 	bool ends = last->flags & INSN_ENDS_BLOCK, plain = class_is_plain(last->class);
+	x86_handler go;
 
-	for (struct x86_insn *i = insns; i < last; i++)
-		if (!i->go || !relocate(i))
-			i->go = x86_go_any;
+	for (struct x86_insn *i = insns; i < last; i++) {
+		go = go_handler(i, flat);
+		i->go = go && relocate(i) ? go : x86_go_any;
+	}
+	go = go_handler(last, flat);
 	if (!plain)
 		last->go = x86_go_stop;
-	else if (ends)
-		last->go = last->go && !(last->flags & INSN_RIP_REL) ? last->go : x86_go_last;
-	else if (!last->go || !relocate(last))
-		last->go = x86_go_any;
+	else if (ends) /* a handler for branches computes with the next instruction's address */
+		last->go = go && !(last->flags & INSN_RIP_REL) ? go : x86_go_last;
+	else
+		last->go = go && relocate(last) ? go : x86_go_any;
 	last[1] = (struct x86_insn){.fn = x86_go_end, .go = x86_go_end, .ahead = (uint8_t)bytes};
 }
 
-struct block *blocks_build(
-    struct block_cache *bc, gpa_t gpa, const uint8_t *page, unsigned code_size, enum x86_mode mode)
+struct block *blocks_build(struct block_cache *bc, gpa_t gpa, const uint8_t *page, uint32_t key)
 {
-	unsigned bytes;
+	unsigned code_size = key & 0xff, bytes;
+	enum x86_mode mode = (enum x86_mode)(key >> 8 & 0xff);
 
 	if (gpa >> PAGE_SHIFT_4K >= bc->n_pages)
 		return NULL;
@@ -257,9 +274,9 @@ struct block *blocks_build(
 		return NULL;
 	struct code_page *p = make_page(bc, gpa);
 
-	chain(insns, n, bytes);
+	chain(insns, n, bytes, key & BLOCK_FLAT);
 	*b = (struct block){.gpa = gpa,
-	    .key = blocks_key(code_size, mode),
+	    .key = key,
 	    .n = (uint16_t)n,
 	    .bytes = (uint16_t)bytes,
 	    .page_next = p->head,
@@ -269,7 +286,7 @@ struct block *blocks_build(
 	p->idle_writes = 0;
 	p->granules |= granules_of(PAGE_OFF(gpa), bytes);
 	bc->n_insns += n + 1;
-	bc->hash[hash_of(gpa, b->key)] = b;
+	bc->hash[hash_of(gpa, key)] = b;
 	bc->built++;
 	return b;
 }

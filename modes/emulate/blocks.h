@@ -31,7 +31,7 @@
 
 struct block {
 	gpa_t gpa;	    /* of the first byte; BLOCK_GONE after it was dropped */
-	uint32_t key;	    /* code size and mode: what the decoder was told */
+	uint32_t key;	    /* blocks_key(): what the decoder was told and the handlers assume */
 	uint16_t n;	    /* instructions */
 	uint16_t bytes;	    /* of guest code */
 	uint32_t page_next; /* next block of the same page: index + 1 into the pool; 0 ends */
@@ -81,8 +81,9 @@ bool blocks_in_page(const struct block_cache *bc, gpa_t gpa);
 struct block *blocks_find(struct block_cache *bc, gpa_t gpa, uint32_t key);
 /* Decodes from page (the host copy of the page of gpa), and makes it a code page. NULL when the first instruction
  * crosses the page or is too long: the caller executes it by x86_step(). May flush everything first. */
-struct block *blocks_build(
-    struct block_cache *bc, gpa_t gpa, const uint8_t *page, unsigned code_size, enum x86_mode mode);
+struct block *blocks_build(struct block_cache *bc, gpa_t gpa, const uint8_t *page, uint32_t key);
+
+#define BLOCK_FLAT (1u << 16) /* in a key: x86_is_flat() */
 
 static inline uint32_t blocks_key(unsigned code_size, unsigned mode)
 {

@@ -45,13 +45,18 @@ static void forget_code_marks(struct vm *vm)
 		memset(vm->vcpus[k].cpu.tlb.code, 0, sizeof(vm->vcpus[k].cpu.tlb.code));
 }
 
+static uint32_t key_now(const struct x86_cpu *c)
+{
+	return blocks_key(c->code_size, c->mode) | (x86_is_flat(c) ? BLOCK_FLAT : 0);
+}
+
 static struct block *build_block(struct run *r, gpa_t gpa, const uint8_t *page)
 {
 	struct block_cache *bc = &r->em->blocks;
 	struct vm *vm = r->v->vm;
 	uint64_t flushes = bc->flushes;
 	bool marked = blocks_in_page(bc, gpa);
-	struct block *b = blocks_build(bc, gpa, page, r->c->code_size, (enum x86_mode)r->c->mode);
+	struct block *b = blocks_build(bc, gpa, page, key_now(r->c));
 
 	if (flushes != bc->flushes) {
 		forget_code_marks(vm);
@@ -79,8 +84,7 @@ static bool code_at(struct x86_cpu *c, gva_t ip, gpa_t *gpa, const uint8_t **pag
 /* The block at gpa, which is cs:rip; NULL: one that crosses its page, for the slow path. */
 static struct block *block_at(struct run *r, gpa_t gpa, const uint8_t *page)
 {
-	struct x86_cpu *c = r->c;
-	struct block *b = blocks_find(&r->em->blocks, gpa, blocks_key(c->code_size, c->mode));
+	struct block *b = blocks_find(&r->em->blocks, gpa, key_now(r->c));
 
 	return LIKELY(b != NULL) ? b : build_block(r, gpa, page);
 }
@@ -195,7 +199,7 @@ static enum x86_rc run_blocks(struct run *r)
 		unsigned taken = gpa != fall_through;
 
 		next = b->link[taken];
-		if (LIKELY(next && next->gpa == gpa && next->key == b->key)) {
+		if (LIKELY(next && next->gpa == gpa)) {
 			b = next;
 			continue;
 		}
