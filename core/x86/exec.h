@@ -62,6 +62,8 @@ enum x86_rc x86_go_gone(struct x86_cpu *c, const struct x86_insn *i);
  *
  *   X86_FAMILY        plain handlers only: body(c, i, size, mem, ...)
  *   X86_FAMILY_GO     with go handlers; for bodies that never look at s.rip but by x86_ea()
+ *   X86_FAMILY_LOAD   the same, and all that the memory forms do to memory is one load from the operand
+ *   X86_FAMILY_STORE  or one store, or a read-modify-write
  *   X86_FAMILY_STACK  the same, and the register forms use the stack
  *   X86_FAMILY_END    for branches
  *   X86_FAMILY_REG..  without memory forms: body(c, i, size, ...)
@@ -121,16 +123,40 @@ enum x86_rc x86_go_gone(struct x86_cpu *c, const struct x86_insn *i);
 	X86_MEMS(X86_HANDLER, p##_##fam, body, ##__VA_ARGS__) \
 	const struct x86_family x86_fam_##fam = {{X86_REG_LIST(p##_##fam), X86_MEM_LIST(p##_##fam)}};
 #define X86_FAMILY(fam, body, ...) X86_FAMILY_P(op, fam, body, ##__VA_ARGS__)
-#define X86_FAMILY_GO(fam, body, ...)                                                                        \
+#define X86_FAMILY_GO_(flat_mems, fam, body, ...)                                                            \
 	X86_REGS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                                 \
 	X86_MEMS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                                 \
 	X86_REGS(X86_HANDLER_GO, go_##fam, body, ##__VA_ARGS__)                                              \
 	X86_MEMS(X86_HANDLER_GO, go_##fam, body, ##__VA_ARGS__)                                              \
-	X86_MEMS(X86_HANDLER_GO_FM, flat_##fam, body, ##__VA_ARGS__)                                         \
-	X86_MEMS(X86_HANDLER_GO_B, based_##fam, body, ##__VA_ARGS__)                                         \
-	const struct x86_family x86_fam_##fam = {                                                            \
+	flat_mems const struct x86_family x86_fam_##fam = {                                                  \
 	    {X86_REG_LIST(op_##fam), X86_MEM_LIST(op_##fam), X86_REG_LIST(go_##fam), X86_MEM_LIST(go_##fam), \
 		X86_REG_LIST(go_##fam), X86_MEM_LIST(flat_##fam), X86_MEM_LIST(based_##fam)}};
+#define X86_FAMILY_GO(fam, body, ...)                                                    \
+	X86_FAMILY_GO_(X86_MEMS(X86_HANDLER_GO_FM, flat_##fam, body, ##__VA_ARGS__)      \
+			   X86_MEMS(X86_HANDLER_GO_B, based_##fam, body, ##__VA_ARGS__), \
+	    fam, body, ##__VA_ARGS__)
+/* Families that access bytes of memory (0: the operand size), in the read or the write array of the TLB: whoever does
+ * not find them there is not flat. What remains has no way out and needs no stack. */
+#define X86_FAMILY_TLB_(array, bytes, fam, body, ...)                                                                  \
+	X86_FAMILY_GO_(X86_MEMS_TLB_(X86_HANDLER_TLB_FM, flat_##fam, go_##fam, array, bytes, body, ##__VA_ARGS__)      \
+			   X86_MEMS_TLB_(X86_HANDLER_TLB_B, based_##fam, go_##fam, array, bytes, body, ##__VA_ARGS__), \
+	    fam, body, ##__VA_ARGS__)
+#define X86_MEMS_TLB_(make, p, slow, array, bytes, body, ...)                                       \
+	make(p##_m1, slow##_m1, array, (bytes) ? (bytes) : 1, body, 1, true, ##__VA_ARGS__)         \
+	    make(p##_m2, slow##_m2, array, (bytes) ? (bytes) : 2, body, 2, true, ##__VA_ARGS__)     \
+		make(p##_m4, slow##_m4, array, (bytes) ? (bytes) : 4, body, 4, true, ##__VA_ARGS__) \
+		    make(p##_m8, slow##_m8, array, (bytes) ? (bytes) : 8, body, 8, true, ##__VA_ARGS__)
+#define X86_OR_SLOW(slow, array, la, bytes)                              \
+	if (UNLIKELY(!x86_tlb_hit(c, c->tlb.array[c->user], la, bytes))) \
+	return slow(c, i)
+#define X86_HANDLER_TLB_FM(name, slow, array, bytes, ...)    \
+	X86_HANDLER_GO_(name, x86_assume_flat_operand(c, i); \
+			X86_OR_SLOW(slow, array, x86_seg_base(c, i->seg) + x86_ea(c, i), bytes), __VA_ARGS__)
+#define X86_HANDLER_TLB_B(name, slow, array, bytes, ...) \
+	X86_HANDLER_GO_(name, x86_assume_based(c, i);    \
+			X86_OR_SLOW(slow, array, x86_seg_base(c, i->seg) + x86_ea(c, i), bytes), __VA_ARGS__)
+#define X86_FAMILY_LOAD(bytes, fam, body, ...) X86_FAMILY_TLB_(read, bytes, fam, body, ##__VA_ARGS__)
+#define X86_FAMILY_STORE(fam, body, ...) X86_FAMILY_TLB_(write, 0, fam, body, ##__VA_ARGS__)
 #define X86_FAMILY_WITH_(go, fam, body, ...)                                                                 \
 	X86_REGS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                                 \
 	X86_MEMS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                                 \
@@ -246,7 +272,7 @@ X86_INLINE void x86_assume_flat(const struct x86_cpu *c)
 	X86_ASSUME(c->ip_mask == UINT64_MAX);
 	X86_ASSUME(x86_flat_read(c, X86_SS));
 	X86_ASSUME(x86_flat_write(c, X86_SS));
-	X86_ASSUME(c->eff_base[X86_SS] == 0);
+	X86_ASSUME(x86_seg_base(c, X86_SS) == 0);
 }
 
 /* And the operand's segment is not FS or GS, its address 64 bits wide. */
@@ -256,7 +282,7 @@ X86_INLINE void x86_assume_flat_operand(const struct x86_cpu *c, const struct x8
 	X86_ASSUME(i->addrsize == 8);
 	X86_ASSUME(x86_flat_read(c, i->seg));
 	X86_ASSUME(x86_flat_write(c, i->seg));
-	X86_ASSUME(c->eff_base[i->seg] == 0);
+	X86_ASSUME(x86_seg_base(c, i->seg) == 0);
 }
 
 /* And it is [base + disp]. */

@@ -13,8 +13,8 @@ X86_INLINE enum x86_rc mov_rm(struct x86_cpu *c, const struct x86_insn *i, unsig
 	return X86_OK;
 }
 
-X86_FAMILY_GO(mov_rm_r, mov_rm, false)
-X86_FAMILY_GO(mov_rm_i, mov_rm, true)
+X86_FAMILY_STORE(mov_rm_r, mov_rm, false)
+X86_FAMILY_STORE(mov_rm_i, mov_rm, true)
 
 /* MOV, MOVZX, MOVSX, MOVSXD reg, r/m: from is the size of the source (0: the same). */
 X86_INLINE enum x86_rc mov_r(
@@ -35,12 +35,12 @@ X86_INLINE enum x86_rc mov_r(
 	return X86_OK;
 }
 
-X86_FAMILY_GO(mov_r_rm, mov_r, 0, false)
-X86_FAMILY_GO(movzx1, mov_r, 1, false)
-X86_FAMILY_GO(movzx2, mov_r, 2, false)
-X86_FAMILY_GO(movsx1, mov_r, 1, true)
-X86_FAMILY_GO(movsx2, mov_r, 2, true)
-X86_FAMILY_GO(movsxd, mov_r, 4, true)
+X86_FAMILY_LOAD(0, mov_r_rm, mov_r, 0, false)
+X86_FAMILY_LOAD(1, movzx1, mov_r, 1, false)
+X86_FAMILY_LOAD(2, movzx2, mov_r, 2, false)
+X86_FAMILY_LOAD(1, movsx1, mov_r, 1, true)
+X86_FAMILY_LOAD(2, movsx2, mov_r, 2, true)
+X86_FAMILY_LOAD(4, movsxd, mov_r, 4, true)
 
 /* Accumulator and an absolute offset (moffs), which is up to 64 bits wide and therefore in imm. */
 X86_INLINE enum x86_rc mov_moffs(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool store)
@@ -91,7 +91,7 @@ X86_INLINE enum x86_rc xchg(struct x86_cpu *c, const struct x86_insn *i, unsigne
 	return X86_OK;
 }
 
-X86_FAMILY_GO(xchg, xchg)
+X86_FAMILY_STORE(xchg, xchg)
 
 /* The destination is written in either case, with its own value when the comparison fails. */
 X86_INLINE enum x86_rc cmpxchg(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem)
@@ -117,7 +117,7 @@ X86_INLINE enum x86_rc cmpxchg(struct x86_cpu *c, const struct x86_insn *i, unsi
 	return X86_OK;
 }
 
-X86_FAMILY_GO(cmpxchg, cmpxchg)
+X86_FAMILY_STORE(cmpxchg, cmpxchg)
 
 X86_INLINE enum x86_rc xadd(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem)
 {
@@ -140,7 +140,7 @@ X86_INLINE enum x86_rc xadd(struct x86_cpu *c, const struct x86_insn *i, unsigne
 	return X86_OK;
 }
 
-X86_FAMILY_GO(xadd, xadd)
+X86_FAMILY_STORE(xadd, xadd)
 
 static void zf_set(struct x86_cpu *c, bool zf)
 {
@@ -249,7 +249,7 @@ X86_INLINE enum x86_rc cmov(struct x86_cpu *c, const struct x86_insn *i, unsigne
 	return X86_OK;
 }
 
-X86_FAMILY_GO(cmov, cmov)
+X86_FAMILY_LOAD(0, cmov, cmov)
 
 X86_INLINE enum x86_rc setcc(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem)
 {

@@ -61,8 +61,8 @@ X86_INLINE enum x86_rc mul(struct x86_cpu *c, const struct x86_insn *i, unsigned
 	return X86_OK;
 }
 
-X86_FAMILY_GO(mul, mul, false)
-X86_FAMILY_GO(imul1, mul, true)
+X86_FAMILY_LOAD(0, mul, mul, false)
+X86_FAMILY_LOAD(0, imul1, mul, true)
 
 /* IMUL reg, r/m and IMUL reg, r/m, imm: the product is cut; CF = OF = something was lost. */
 X86_INLINE enum x86_rc imul_r(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem, bool imm)
@@ -83,8 +83,8 @@ X86_INLINE enum x86_rc imul_r(struct x86_cpu *c, const struct x86_insn *i, unsig
 	return X86_OK;
 }
 
-X86_FAMILY_GO(imul2, imul_r, false)
-X86_FAMILY_GO(imul3, imul_r, true)
+X86_FAMILY_LOAD(0, imul2, imul_r, false)
+X86_FAMILY_LOAD(0, imul3, imul_r, true)
 
 /* hi:lo / d for hi < d. The compiler has no such operation that needs no library; the processor has. */
 X86_INLINE void div_wide(uint64_t hi, uint64_t lo, uint64_t d, uint64_t *q, uint64_t *r)

@@ -147,10 +147,10 @@ X86_INLINE enum x86_rc shift_rm(
 	return X86_OK;
 }
 
-#define SHIFT(name, OP)                                  \
-	X86_FAMILY_GO(name##_1, shift_rm, OP, COUNT_1)   \
-	X86_FAMILY_GO(name##_cl, shift_rm, OP, COUNT_CL) \
-	X86_FAMILY_GO(name##_i, shift_rm, OP, COUNT_IMM)
+#define SHIFT(name, OP)                                     \
+	X86_FAMILY_STORE(name##_1, shift_rm, OP, COUNT_1)   \
+	X86_FAMILY_STORE(name##_cl, shift_rm, OP, COUNT_CL) \
+	X86_FAMILY_STORE(name##_i, shift_rm, OP, COUNT_IMM)
 
 SHIFT(rol, SH_ROL)
 SHIFT(ror, SH_ROR)
