@@ -23,9 +23,11 @@
  *  - s.rip is the address of the block's FIRST instruction all the time, and i->ahead says how far it is from there to
  *    the next instruction. Handlers that look at s.rip are called through x86_go_any() or x86_go_last(), which make it
  *    what the convention above demands; the block has added i->ahead to the displacement of a RIP-relative operand of
- *    the others. The last handler of a block leaves s.rip at the instruction that comes next.
- *  - A go handler that does not return X86_OK has set c->at to its instruction; s.rip is the runner's to put back.
- *  - c->insns does not move.
+ *    the others.
+ *  - The last one leaves s.rip at the instruction that comes next and adds the block's instructions to c->insns. Where
+ *    it can it hops to the block that it went to the last time, x86_hop(), and so on. c->block is always the block in
+ *    execution.
+ *  - One that does not return X86_OK has set c->at to its instruction and left s.rip at the block's first one.
  *
  * Byte registers are numbered by the decoder so that no handler has to look at REX: 0-15 are the low bytes (AL .. R15B,
  * with SPL BPL SIL DIL), 16-19 are AH CH DH BH. This holds for i->reg and i->rm where the operand is a byte.
@@ -46,14 +48,55 @@ struct x86_family {
 	x86_handler fn[28];
 };
 
+/* A block of decoded instructions, as handlers see it. */
+struct x86_block {
+	const struct x86_insn *insns; /* n, and x86_go_end() after them */
+	/* Where execution went from here within the page: [0] fell through, [1] jumped; never NULL, see x86_no_block.
+	 */
+	const struct x86_block *link[2];
+	uint16_t n;
+	uint16_t page_off; /* of its first byte */
+};
+extern const struct x86_block x86_no_block; /* begins nowhere */
+
 /* What blocks are made of beside the instructions' own go handlers. _any: any instruction that is not the last; _last:
- * the last one; _end: after the last one, where the block does not end by a branch; _stop: before an instruction that
- * the runner executes by itself; _gone: the code was changed, look it up again (X86_RETRY). */
+ * the last one; _end: after the last one, where the block does not end by a branch (_hop: in a flat block); _stop:
+ * before an instruction that the runner executes by itself; _gone: the code was changed, look it up again (X86_RETRY).
+ */
 enum x86_rc x86_go_any(struct x86_cpu *c, const struct x86_insn *i);
 enum x86_rc x86_go_last(struct x86_cpu *c, const struct x86_insn *i);
 enum x86_rc x86_go_end(struct x86_cpu *c, const struct x86_insn *i);
+enum x86_rc x86_go_end_hop(struct x86_cpu *c, const struct x86_insn *i);
 enum x86_rc x86_go_stop(struct x86_cpu *c, const struct x86_insn *i);
 enum x86_rc x86_go_gone(struct x86_cpu *c, const struct x86_insn *i);
+
+/* The block's last instruction is done, or not. */
+X86_INLINE enum x86_rc x86_ended(struct x86_cpu *c, const struct x86_insn *i, uint64_t start, enum x86_rc rc)
+{
+	if (UNLIKELY(rc != X86_OK)) {
+		c->at = i;
+		c->s.rip = start;
+		return rc;
+	}
+	c->insns += c->block->n;
+	return X86_OK;
+}
+
+/*
+ * The end of a flat block that began at start; s.rip is where to go. Within a linear page the physical page is the same
+ * one, so the link holds if it begins at the right offset; a block that was dropped since says so itself (x86_go_gone).
+ */
+X86_INLINE enum x86_rc x86_hop(struct x86_cpu *c, uint64_t start, unsigned taken)
+{
+	const struct x86_block *next = c->block->link[taken];
+
+	c->insns += c->block->n;
+	if (UNLIKELY(c->insns > c->hop_limit || (c->s.rip ^ start) >> PAGE_SHIFT_4K ||
+		     next->page_off != (c->s.rip & (PAGE_SIZE_4K - 1))))
+		return X86_OK;
+	c->block = next;
+	return next->insns->go(c, next->insns);
+}
 
 /* --- Making families ---------------------------------------------------------------------------------------------
  *
@@ -85,25 +128,18 @@ enum x86_rc x86_go_gone(struct x86_cpu *c, const struct x86_insn *i);
 		}                                                            \
 		return i[1].go(c, i + 1);                                    \
 	}
-#define X86_HANDLER_END_(name, assume, body, ...)                            \
+#define X86_HANDLER_END(name, body, ...)                                     \
 	static enum x86_rc name(struct x86_cpu *c, const struct x86_insn *i) \
 	{                                                                    \
-		assume;                                                      \
-		c->s.rip = (c->s.rip + i->ahead) & c->ip_mask;               \
-		enum x86_rc rc = body(c, i, __VA_ARGS__);                    \
+		uint64_t start = c->s.rip;                                   \
                                                                              \
-		if (UNLIKELY(rc != X86_OK))                                  \
-			c->at = i;                                           \
-		return rc;                                                   \
+		c->s.rip = (start + i->ahead) & c->ip_mask;                  \
+		return x86_ended(c, i, start, body(c, i, __VA_ARGS__));      \
 	}
 #define X86_HANDLER_GO(name, ...) X86_HANDLER_GO_(name, (void)0, __VA_ARGS__)
 #define X86_HANDLER_GO_F(name, ...) X86_HANDLER_GO_(name, x86_assume_flat(c), __VA_ARGS__)
 #define X86_HANDLER_GO_FM(name, ...) X86_HANDLER_GO_(name, x86_assume_flat_operand(c, i), __VA_ARGS__)
 #define X86_HANDLER_GO_B(name, ...) X86_HANDLER_GO_(name, x86_assume_based(c, i), __VA_ARGS__)
-#define X86_HANDLER_END(name, ...) X86_HANDLER_END_(name, (void)0, __VA_ARGS__)
-#define X86_HANDLER_END_F(name, ...) X86_HANDLER_END_(name, x86_assume_flat(c), __VA_ARGS__)
-#define X86_HANDLER_END_FM(name, ...) X86_HANDLER_END_(name, x86_assume_flat_operand(c, i), __VA_ARGS__)
-#define X86_HANDLER_END_B(name, ...) X86_HANDLER_END_(name, x86_assume_based(c, i), __VA_ARGS__)
 
 #define X86_REGS(make, p, body, ...)                                                            \
 	make(p##_r1, body, 1, false, ##__VA_ARGS__) make(p##_r2, body, 2, false, ##__VA_ARGS__) \
@@ -157,19 +193,25 @@ enum x86_rc x86_go_gone(struct x86_cpu *c, const struct x86_insn *i);
 			X86_OR_SLOW(slow, array, x86_seg_base(c, i->seg) + x86_ea(c, i), bytes), __VA_ARGS__)
 #define X86_FAMILY_LOAD(bytes, fam, body, ...) X86_FAMILY_TLB_(read, bytes, fam, body, ##__VA_ARGS__)
 #define X86_FAMILY_STORE(fam, body, ...) X86_FAMILY_TLB_(write, 0, fam, body, ##__VA_ARGS__)
-#define X86_FAMILY_WITH_(go, fam, body, ...)                                                                 \
+#define X86_FAMILY_STACK(fam, body, ...)                                                                     \
 	X86_REGS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                                 \
 	X86_MEMS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                                 \
-	X86_REGS(X86_HANDLER_##go, go_##fam, body, ##__VA_ARGS__)                                            \
-	X86_MEMS(X86_HANDLER_##go, go_##fam, body, ##__VA_ARGS__)                                            \
-	X86_REGS(X86_HANDLER_##go##_F, flat_##fam, body, ##__VA_ARGS__)                                      \
-	X86_MEMS(X86_HANDLER_##go##_FM, flat_##fam, body, ##__VA_ARGS__)                                     \
-	X86_MEMS(X86_HANDLER_##go##_B, based_##fam, body, ##__VA_ARGS__)                                     \
+	X86_REGS(X86_HANDLER_GO, go_##fam, body, ##__VA_ARGS__)                                              \
+	X86_MEMS(X86_HANDLER_GO, go_##fam, body, ##__VA_ARGS__)                                              \
+	X86_REGS(X86_HANDLER_GO_F, flat_##fam, body, ##__VA_ARGS__)                                          \
+	X86_MEMS(X86_HANDLER_GO_FM, flat_##fam, body, ##__VA_ARGS__)                                         \
+	X86_MEMS(X86_HANDLER_GO_B, based_##fam, body, ##__VA_ARGS__)                                         \
 	const struct x86_family x86_fam_##fam = {                                                            \
 	    {X86_REG_LIST(op_##fam), X86_MEM_LIST(op_##fam), X86_REG_LIST(go_##fam), X86_MEM_LIST(go_##fam), \
 		X86_REG_LIST(flat_##fam), X86_MEM_LIST(flat_##fam), X86_MEM_LIST(based_##fam)}};
-#define X86_FAMILY_STACK(fam, body, ...) X86_FAMILY_WITH_(GO, fam, body, ##__VA_ARGS__)
-#define X86_FAMILY_END(fam, body, ...) X86_FAMILY_WITH_(END, fam, body, ##__VA_ARGS__)
+/* flat: the one for 64-bit code, where near branches have one size. */
+#define X86_FAMILY_END(fam, flat_r, flat_m, body, ...)                                            \
+	X86_REGS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                      \
+	X86_MEMS(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                      \
+	X86_REGS(X86_HANDLER_END, go_##fam, body, ##__VA_ARGS__)                                  \
+	X86_MEMS(X86_HANDLER_END, go_##fam, body, ##__VA_ARGS__)                                  \
+	const struct x86_family x86_fam_##fam = {{X86_REG_LIST(op_##fam), X86_MEM_LIST(op_##fam), \
+	    X86_REG_LIST(go_##fam), X86_MEM_LIST(go_##fam), NULL, NULL, NULL, flat_r, NULL, NULL, NULL, flat_m}};
 
 #define X86_FAMILY_REG(fam, body, ...)                        \
 	X86_SIZES(X86_HANDLER, op_##fam, body, ##__VA_ARGS__) \
@@ -179,14 +221,17 @@ enum x86_rc x86_go_gone(struct x86_cpu *c, const struct x86_insn *i);
 	X86_SIZES(X86_HANDLER_GO, go_##fam, body, ##__VA_ARGS__) \
 	const struct x86_family x86_fam_##fam = {                \
 	    {X86_SIZE_LIST(op_##fam), X86_SIZE_LIST(op_##fam), X86_SIZE_LIST(go_##fam), X86_SIZE_LIST(go_##fam)}};
-#define X86_FAMILY_REG_WITH_(go, fam, body, ...)                                                    \
+#define X86_FAMILY_REG_STACK(fam, body, ...)                                                        \
 	X86_SIZES(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                       \
-	X86_SIZES(X86_HANDLER_##go, go_##fam, body, ##__VA_ARGS__)                                  \
-	X86_SIZES(X86_HANDLER_##go##_F, flat_##fam, body, ##__VA_ARGS__)                            \
+	X86_SIZES(X86_HANDLER_GO, go_##fam, body, ##__VA_ARGS__)                                    \
+	X86_SIZES(X86_HANDLER_GO_F, flat_##fam, body, ##__VA_ARGS__)                                \
 	const struct x86_family x86_fam_##fam = {{X86_SIZE_LIST(op_##fam), X86_SIZE_LIST(op_##fam), \
 	    X86_SIZE_LIST(go_##fam), X86_SIZE_LIST(go_##fam), X86_SIZE_LIST(flat_##fam), X86_SIZE_LIST(flat_##fam)}};
-#define X86_FAMILY_REG_STACK(fam, body, ...) X86_FAMILY_REG_WITH_(GO, fam, body, ##__VA_ARGS__)
-#define X86_FAMILY_REG_END(fam, body, ...) X86_FAMILY_REG_WITH_(END, fam, body, ##__VA_ARGS__)
+#define X86_FAMILY_REG_END(fam, flat, body, ...)                                                    \
+	X86_SIZES(X86_HANDLER, op_##fam, body, ##__VA_ARGS__)                                       \
+	X86_SIZES(X86_HANDLER_END, go_##fam, body, ##__VA_ARGS__)                                   \
+	const struct x86_family x86_fam_##fam = {{X86_SIZE_LIST(op_##fam), X86_SIZE_LIST(op_##fam), \
+	    X86_SIZE_LIST(go_##fam), X86_SIZE_LIST(go_##fam), NULL, NULL, NULL, flat}};
 /* One handler for every form. */
 #define X86_FAMILY_ONE(fam, fn_) const struct x86_family x86_fam_##fam = {{fn_, fn_, fn_, fn_, fn_, fn_, fn_, fn_}};
 

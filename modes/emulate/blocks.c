@@ -4,7 +4,6 @@
 #include "modes/emulate/blocks.h"
 
 #include "core/lib.h"
-#include "core/x86/exec.h"
 
 #define POOL_BLOCKS 32768u
 #define POOL_INSNS (POOL_BLOCKS * 7u)
@@ -59,8 +58,10 @@ static void kill_block(struct block_cache *bc, struct block *b)
 		*h = NULL;
 	b->gpa = BLOCK_GONE;
 	/* The runner may be in the middle of it. */
-	for (unsigned k = 0; k < b->n; k++)
-		b->insns[k].fn = b->insns[k].go = x86_go_gone;
+	struct x86_insn *insns = bc->insns + (b->x.insns - bc->insns);
+
+	for (unsigned k = 0; k < b->x.n; k++)
+		insns[k].fn = insns[k].go = x86_go_gone;
 	bc->dropped++;
 }
 
@@ -253,7 +254,7 @@ static void chain(struct x86_insn *insns, unsigned n, unsigned bytes, bool flat)
 		last->go = go && !(last->flags & INSN_RIP_REL) ? go : x86_go_last;
 	else
 		last->go = go && relocate(last) ? go : x86_go_any;
-	last[1] = (struct x86_insn){.fn = x86_go_end, .go = x86_go_end, .ahead = (uint8_t)bytes};
+	last[1] = (struct x86_insn){.go = flat ? x86_go_end_hop : x86_go_end, .ahead = (uint8_t)bytes};
 }
 
 struct block *blocks_build(struct block_cache *bc, gpa_t gpa, const uint8_t *page, uint32_t key)
@@ -276,12 +277,14 @@ struct block *blocks_build(struct block_cache *bc, gpa_t gpa, const uint8_t *pag
 
 	chain(insns, n, bytes, key & BLOCK_FLAT);
 	*b = (struct block){.gpa = gpa,
+	    .x = {.insns = insns,
+		.link = {&x86_no_block, &x86_no_block},
+		.n = (uint16_t)n,
+		.page_off = (uint16_t)PAGE_OFF(gpa)},
 	    .key = key,
-	    .n = (uint16_t)n,
 	    .bytes = (uint16_t)bytes,
 	    .page_next = p->head,
-	    .last_plain = class_is_plain(insns[n - 1].class),
-	    .insns = insns};
+	    .last_plain = class_is_plain(insns[n - 1].class)};
 	p->head = ++bc->n_blocks;
 	p->idle_writes = 0;
 	p->granules |= granules_of(PAGE_OFF(gpa), bytes);

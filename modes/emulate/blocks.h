@@ -11,8 +11,8 @@
  * until many writes in a row have found it without a block: code that is written anew again and again would otherwise
  * pay for the change of every TLB each time.
  *
- * In a block, instructions are chained by their go handlers (core/x86/exec.h): to run it is one call of
- * b->insns->go(cpu, b->insns).
+ * In a block, instructions are chained by their go handlers, and blocks by their links (core/x86/exec.h): to run them
+ * is one call of b->x.insns->go(cpu, b->x.insns).
  *
  * Memory is one pool, allocated at start; when it is full everything is dropped at once. Nothing is allocated while the
  * guest runs. One engine thread; not shared.
@@ -21,7 +21,7 @@
 #define VMSCOPE_MODES_EMULATE_BLOCKS_H
 
 #include "core/host.h"
-#include "core/x86/insn.h"
+#include "core/x86/exec.h"
 
 #define BLOCK_INSNS_MAX 32u
 #define BLOCK_HASH 32768u
@@ -30,15 +30,13 @@
 #define BLOCK_GRANULE_SHIFT 6 /* 64 granules in a page */
 
 struct block {
+	struct x86_block x; /* first: what handlers see of it (core/x86/exec.h), and links within the page */
 	gpa_t gpa;	    /* of the first byte; BLOCK_GONE after it was dropped */
 	uint32_t key;	    /* blocks_key(): what the decoder was told and the handlers assume */
-	uint16_t n;	    /* instructions */
-	uint16_t bytes;	    /* of guest code */
 	uint32_t page_next; /* next block of the same page: index + 1 into the pool; 0 ends */
+	uint16_t bytes;	    /* of guest code */
 	bool last_plain;    /* the last instruction neither reads time nor exits nor repeats */
-	struct block
-	    *link[2]; /* where execution went from here: [0] fell through, [1] jumped. A hint: check gpa and key */
-	struct x86_insn *insns; /* n, and one more that ends the run: x86_go_end() */
+	struct block *far;  /* where execution went from here to another page. A hint: check gpa */
 };
 
 /* A page of guest memory that has blocks, or had some. */

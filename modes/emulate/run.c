@@ -16,6 +16,8 @@
 #include "core/x86/exec.h"
 
 #define KICK_CHECK_INSNS 65536u /* a stop request waits for at most so many instructions */
+#define HOP_INSNS \
+	4096u /* blocks go on by themselves for so long: where a compiler calls instead of jumping, the stack */
 
 struct run {
 	struct vcpu *v;
@@ -95,27 +97,16 @@ static bool inside_limit(const struct x86_cpu *c, const struct block *b)
 	return c->mode == X86_MODE_LONG64 || c->s.rip + b->bytes - 1 <= c->s.seg[X86_CS].limit;
 }
 
-/* An instruction of the block that began at start did not return X86_OK: back to it, and count those before it. */
-static void back_to_failed(struct x86_cpu *c, const struct block *b, uint64_t start)
-{
-	unsigned k = (unsigned)(c->at - b->insns);
-
-	c->s.rip = (start + c->at->ahead - c->at->len) & c->ip_mask;
-	c->insns += k;
-}
-
 /*
  * The last instruction of a block, if it is one that may look at the counter (exits, RDTSC, REP): everything before it
- * is counted first.
+ * has been counted.
  */
 static enum x86_rc run_last(struct run *r, const struct block *b)
 {
 	struct x86_cpu *c = r->c;
-	const struct x86_insn *i = &b->insns[b->n - 1];
+	const struct x86_insn *i = &b->x.insns[b->x.n - 1];
 	enum x86_rc rc;
 
-	if (UNLIKELY(b->gpa == BLOCK_GONE))
-		return X86_RETRY;
 	r->v->vm->clock.insns = c->insns;
 	c->budget = r->end - c->insns;
 	c->s.rip = (c->s.rip + i->len) & c->ip_mask;
@@ -128,23 +119,21 @@ static enum x86_rc run_last(struct run *r, const struct block *b)
 	return X86_OK;
 }
 
-/* Runs one block from its first instruction. */
-static inline enum x86_rc run_block(struct run *r, const struct block *b)
+/* Runs a block, and those that it hops to. *b is the last one of them then. */
+static inline enum x86_rc run_chain(struct run *r, struct block **b)
 {
 	struct x86_cpu *c = r->c;
-	uint64_t start = c->s.rip;
-	enum x86_rc rc = b->insns->go(c, b->insns);
+	enum x86_rc rc;
 
-	if (UNLIKELY(rc != X86_OK)) {
-		back_to_failed(c, b, start);
+	c->block = &(*b)->x;
+	rc = (*b)->x.insns->go(c, (*b)->x.insns);
+	*b = r->em->blocks.blocks + ((const struct block *)(const void *)c->block - r->em->blocks.blocks);
+	if (UNLIKELY(rc != X86_OK)) { /* back to the instruction, and count those before it */
+		c->s.rip = (c->s.rip + c->at->ahead - c->at->len) & c->ip_mask;
+		c->insns += (uint64_t)(c->at - c->block->insns);
 		return rc;
 	}
-	if (LIKELY(b->last_plain)) {
-		c->insns += b->n;
-		return X86_OK;
-	}
-	c->insns += b->n - 1u;
-	return run_last(r, b);
+	return LIKELY((*b)->last_plain) ? X86_OK : run_last(r, *b);
 }
 
 /* One instruction by the slow path, with everything that a guest's debug state asks for. */
@@ -157,60 +146,63 @@ static enum x86_rc run_step(struct run *r)
 	return x86_step(c);
 }
 
+/* Where to look for the successor of b, and where to note it: a link within the page, or the far one. */
+static struct block *linked(const struct block *b, gpa_t gpa)
+{
+	return LIKELY(b->far && b->far->gpa == gpa) ? b->far : NULL;
+}
+
+static void link_to(struct block *b, struct block *next)
+{
+	if ((b->gpa ^ next->gpa) >> PAGE_SHIFT_4K)
+		b->far = next;
+	else
+		b->x.link[next->gpa != b->gpa + b->bytes] = &next->x;
+}
+
+/* May b begin? False with *rc X86_STOP: by the slow path. */
+static bool may_begin(struct run *r, const struct block *b, uint64_t slice, enum x86_rc *rc)
+{
+	struct x86_cpu *c = r->c;
+
+	*rc = c->insns >= slice ? X86_OK : X86_STOP;
+	return c->insns < slice && c->insns + b->x.n <= r->end && inside_limit(c, b);
+}
+
 /*
  * Runs blocks, following links, until one faults or exits, a rare case comes up, or the time slice is nearly over.
- * While execution stays in one linear page it stays in one physical page, too: nothing is looked up there.
  */
 static enum x86_rc run_blocks(struct run *r)
 {
 	struct x86_cpu *c = r->c;
 	uint64_t slice = c->insns + KICK_CHECK_INSNS < r->end ? c->insns + KICK_CHECK_INSNS : r->end;
-	gva_t ip = x86_linear_ip(c), lin_page = ip >> PAGE_SHIFT_4K;
-	struct block *b, *next;
+	struct block *b = NULL, *next;
 	const uint8_t *page;
 	gpa_t gpa;
 	enum x86_rc rc;
 
-	if (!code_at(c, ip, &gpa, &page))
-		return run_step(r);
-	b = block_at(r, gpa, page);
-	while (LIKELY(b != NULL)) {
-		gpa_t page_gpa = gpa & ~(gpa_t)(PAGE_SIZE_4K - 1), fall_through = gpa + b->bytes;
+	for (;;) {
+		if (!code_at(c, x86_linear_ip(c), &gpa, &page))
+			return run_step(r);
+		next = b ? linked(b, gpa) : NULL;
+		if (!next) {
+			uint64_t flushes = r->em->blocks.flushes;
 
-		if (UNLIKELY(c->insns + b->n > slice)) {
-			if (c->insns >= slice)
-				return X86_OK;
-			if (c->insns + b->n > r->end)
-				break;
+			next = block_at(r, gpa, page);
+			if (!next)
+				return run_step(r);
+			if (b && b->gpa != BLOCK_GONE && flushes == r->em->blocks.flushes)
+				link_to(b, next);
 		}
-		if (UNLIKELY(!inside_limit(c, b)))
-			break;
-		rc = run_block(r, b);
+		b = next;
+		if (UNLIKELY(!may_begin(r, b, slice, &rc)))
+			return rc == X86_OK ? X86_OK : run_step(r);
+		c->hop_limit = c->insns + HOP_INSNS < slice ? c->insns + HOP_INSNS : slice;
+		c->hop_limit = c->hop_limit > BLOCK_INSNS_MAX ? c->hop_limit - BLOCK_INSNS_MAX : 0;
+		rc = run_chain(r, &b);
 		if (UNLIKELY(rc != X86_OK || c->block_end))
 			return rc;
-		ip = x86_linear_ip(c);
-		if (LIKELY(ip >> PAGE_SHIFT_4K == lin_page)) {
-			gpa = page_gpa | (ip & (PAGE_SIZE_4K - 1));
-		} else {
-			if (!code_at(c, ip, &gpa, &page))
-				break;
-			lin_page = ip >> PAGE_SHIFT_4K;
-		}
-		unsigned taken = gpa != fall_through;
-
-		next = b->link[taken];
-		if (LIKELY(next && next->gpa == gpa)) {
-			b = next;
-			continue;
-		}
-		uint64_t flushes = r->em->blocks.flushes;
-
-		next = block_at(r, gpa, page);
-		if (next && b->gpa != BLOCK_GONE && flushes == r->em->blocks.flushes)
-			b->link[taken] = next;
-		b = next;
 	}
-	return run_step(r);
 }
 
 /* Why the run must stop before the next instruction; X86_OK when it need not. */

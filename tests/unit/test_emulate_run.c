@@ -153,7 +153,7 @@ static void a_write_drops_exactly_the_blocks_it_touches(void **state)
 	struct block *b = blocks_build(bc, 0x5018, page, blocks_key(2, X86_MODE_REAL));
 	struct block *c = blocks_build(bc, 0x5028, page, blocks_key(4, X86_MODE_PROT));
 
-	assert_int_equal(a->n, 9);
+	assert_int_equal(a->x.n, 9);
 	assert_int_equal(a->bytes, 9);
 	assert_ptr_equal(blocks_find(bc, 0x5018, blocks_key(2, X86_MODE_REAL)), b);
 	assert_null(blocks_find(bc, 0x5018, blocks_key(4, X86_MODE_PROT)));
@@ -179,7 +179,7 @@ static void an_instruction_that_crosses_the_page_is_in_no_block(void **state)
 	page[0xffe] = 0xb8; /* mov ax, imm16: one byte is on the next page */
 	struct block *b = blocks_build(bc, 0x5ffc, page, blocks_key(2, X86_MODE_REAL));
 
-	assert_int_equal(b->n, 2);
+	assert_int_equal(b->x.n, 2);
 	assert_null(blocks_build(bc, 0x5ffe, page, blocks_key(2, X86_MODE_REAL)));
 	blocks_fini(bc);
 	host_posix_ops.page_free(bc, sizeof(*bc));
