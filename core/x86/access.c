@@ -122,7 +122,6 @@ static void place_write(struct x86_cpu *c, const struct x86_place *p, const uint
 			memcpy(p->host[k], buf, p->len[k]);
 			if (p->code && x86_tlb_is_code(c, p->gpa[k])) {
 				c->env->code_written(c->env_arg, p->gpa[k], p->len[k]);
-				c->block_end = true;
 			}
 			continue;
 		}

@@ -67,6 +67,23 @@ static inline void x86_put(uint8_t *p, unsigned size, uint64_t v)
 enum x86_rc x86_load_slow(struct x86_cpu *c, unsigned seg, uint64_t off, unsigned size, uint64_t *v);
 enum x86_rc x86_store_slow(struct x86_cpu *c, unsigned seg, uint64_t off, unsigned size, uint64_t v);
 
+/* No check is needed for an access through this segment. */
+static inline bool x86_flat_read(const struct x86_cpu *c, unsigned seg)
+{
+	return (c->flat_read >> seg) & 1;
+}
+
+static inline bool x86_flat_write(const struct x86_cpu *c, unsigned seg)
+{
+	return (c->flat_write >> seg) & 1;
+}
+
+/* Base of a segment, 0 where it does not count. */
+static inline uint64_t x86_seg_base(const struct x86_cpu *c, unsigned seg)
+{
+	return c->eff_base[seg];
+}
+
 static inline uint8_t *x86_tlb_hit(const struct x86_cpu *c, const struct x86_tlb_entry *array, gva_t la, unsigned size)
 {
 	const struct x86_tlb_entry *e = &array[(la >> PAGE_SHIFT_4K) & (X86_TLB_ENTRIES - 1)];
@@ -79,8 +96,8 @@ static inline uint8_t *x86_tlb_hit(const struct x86_cpu *c, const struct x86_tlb
 
 static inline enum x86_rc x86_load(struct x86_cpu *c, unsigned seg, uint64_t off, unsigned size, uint64_t *v)
 {
-	if (LIKELY((c->flat_read >> seg) & 1)) {
-		const uint8_t *p = x86_tlb_hit(c, c->tlb.read[c->user], c->eff_base[seg] + off, size);
+	if (LIKELY(x86_flat_read(c, seg))) {
+		const uint8_t *p = x86_tlb_hit(c, c->tlb.read[c->user], x86_seg_base(c, seg) + off, size);
 
 		if (LIKELY(p != NULL)) {
 			*v = x86_get(p, size);
@@ -92,8 +109,8 @@ static inline enum x86_rc x86_load(struct x86_cpu *c, unsigned seg, uint64_t off
 
 static inline enum x86_rc x86_store(struct x86_cpu *c, unsigned seg, uint64_t off, unsigned size, uint64_t v)
 {
-	if (LIKELY((c->flat_write >> seg) & 1)) {
-		uint8_t *p = x86_tlb_hit(c, c->tlb.write[c->user], c->eff_base[seg] + off, size);
+	if (LIKELY(x86_flat_write(c, seg))) {
+		uint8_t *p = x86_tlb_hit(c, c->tlb.write[c->user], x86_seg_base(c, seg) + off, size);
 
 		if (LIKELY(p != NULL)) {
 			x86_put(p, size, v);
@@ -128,8 +145,8 @@ void x86_rmw_store_slow(struct x86_cpu *c, const struct x86_rmw *m, uint64_t v);
 static inline enum x86_rc x86_rmw_load(
     struct x86_cpu *c, unsigned seg, uint64_t off, unsigned size, uint64_t *v, struct x86_rmw *m)
 {
-	if (LIKELY((c->flat_write >> seg) & 1)) {
-		m->host = x86_tlb_hit(c, c->tlb.write[c->user], c->eff_base[seg] + off, size);
+	if (LIKELY(x86_flat_write(c, seg))) {
+		m->host = x86_tlb_hit(c, c->tlb.write[c->user], x86_seg_base(c, seg) + off, size);
 		if (LIKELY(m->host != NULL)) {
 			m->size = (uint8_t)size;
 			*v = x86_get(m->host, size);

@@ -16,6 +16,7 @@
 
 struct vm_controls;
 struct x86_insn;
+struct x86_block;
 struct x86_cpu;
 
 enum x86_rc {
@@ -90,6 +91,11 @@ struct x86_cpu {
 	char stop_reason[96];	/* filled on X86_STOP */
 	uint64_t insns;		/* retired instructions; a REP iteration counts one */
 	uint64_t budget; /* instructions that may still retire in this run: REP loops stop (X86_OK, rip unmoved) at 0 */
+	/* Of a block runner (exec.h, "BLOCKS"): the block in execution; the instruction of it that did not return
+	 * X86_OK; the value of insns beyond which a block comes back to its runner instead of going on to the next. */
+	const struct x86_block *block;
+	const struct x86_insn *at;
+	uint64_t hop_limit;
 	bool block_end;	 /* set by handlers after which a block must not go on: mode, paging, segment or code changed */
 	bool irq_check;	 /* set when interrupts may have become deliverable (STI, POPF, IRET, MOV CR8) */
 	struct {	 /* what x86_debug_before() saw, for x86_debug_after() */

@@ -265,12 +265,13 @@ const char *x86_insn_name(uint16_t id)
 
 static void finish(const struct cursor *d, struct x86_insn *i, const struct x86_family *fam, uint16_t id, uint32_t attr)
 {
-	unsigned size = i->opsize == 8 ? 3 : i->opsize >> 1;
+	unsigned form = (i->flags & INSN_MEM ? 4 : 0) + (i->opsize == 8 ? 3 : i->opsize >> 1);
 
 	i->id = id;
 	i->class = insn_class[id];
 	i->len = (uint8_t)d->pos;
-	i->fn = fam->fn[(i->flags & INSN_MEM ? 4 : 0) + size];
+	i->fn = fam->fn[form];
+	i->forms = &fam->fn[form];
 	if (attr & A_END)
 		i->flags |= INSN_ENDS_BLOCK;
 }
@@ -467,7 +468,6 @@ enum x86_decode_rc x86_decode(const uint8_t *p, size_t n, unsigned code_size, en
 	out->seg = d.seg == INSN_NO_REG ? X86_DS : d.seg;
 	out->opcode = op;
 	out->cond = op & 15;
-	out->bytes_used = (uint8_t)(d.pos - 1);
 	out->opsize = 4;
 	out->addrsize = (uint8_t)(code_size == 8 ? 8 >> d.prefix67 : (code_size == 2) == !d.prefix67 ? 2 : 4);
 	out->flags = (uint16_t)((d.lock ? INSN_LOCK : 0) | (d.rep == 0xf3 ? INSN_REP : 0) |

@@ -115,10 +115,10 @@ X86_INLINE enum x86_rc alu_r(struct x86_cpu *c, const struct x86_insn *i, unsign
 	return X86_OK;
 }
 
-#define ALU(name, OP)                                \
-	X86_FAMILY(name##_rm_r, alu_rm, OP, SRC_REG) \
-	X86_FAMILY(name##_rm_i, alu_rm, OP, SRC_IMM) \
-	X86_FAMILY(name##_r_rm, alu_r, OP)
+#define ALU(name, OP)                                      \
+	X86_FAMILY_STORE(name##_rm_r, alu_rm, OP, SRC_REG) \
+	X86_FAMILY_STORE(name##_rm_i, alu_rm, OP, SRC_IMM) \
+	X86_FAMILY_LOAD(0, name##_r_rm, alu_r, OP)
 
 ALU(add, ALU_ADD)
 ALU(or, ALU_OR)
@@ -127,9 +127,11 @@ ALU(sbb, ALU_SBB)
 ALU(and, ALU_AND)
 ALU(sub, ALU_SUB)
 ALU(xor, ALU_XOR)
-ALU(cmp, ALU_CMP)
-X86_FAMILY(test_rm_r, alu_rm, ALU_TEST, SRC_REG)
-X86_FAMILY(test_rm_i, alu_rm, ALU_TEST, SRC_IMM)
+X86_FAMILY_LOAD(0, cmp_rm_r, alu_rm, ALU_CMP, SRC_REG)
+X86_FAMILY_LOAD(0, cmp_rm_i, alu_rm, ALU_CMP, SRC_IMM)
+X86_FAMILY_LOAD(0, cmp_r_rm, alu_r, ALU_CMP)
+X86_FAMILY_LOAD(0, test_rm_r, alu_rm, ALU_TEST, SRC_REG)
+X86_FAMILY_LOAD(0, test_rm_i, alu_rm, ALU_TEST, SRC_IMM)
 
 enum unary_op { UNARY_INC, UNARY_DEC, UNARY_NEG, UNARY_NOT };
 
@@ -190,7 +192,7 @@ X86_INLINE enum x86_rc unary(struct x86_cpu *c, const struct x86_insn *i, unsign
 	return X86_OK;
 }
 
-X86_FAMILY(inc, unary, UNARY_INC)
-X86_FAMILY(dec, unary, UNARY_DEC)
-X86_FAMILY(neg, unary, UNARY_NEG)
-X86_FAMILY(not, unary, UNARY_NOT)
+X86_FAMILY_STORE(inc, unary, UNARY_INC)
+X86_FAMILY_STORE(dec, unary, UNARY_DEC)
+X86_FAMILY_STORE(neg, unary, UNARY_NEG)
+X86_FAMILY_STORE(not, unary, UNARY_NOT)

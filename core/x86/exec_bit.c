@@ -56,9 +56,9 @@ X86_INLINE enum x86_rc bit_rm(
 	return X86_OK;
 }
 
-#define BIT(name, OP)                           \
-	X86_FAMILY(name##_r, bit_rm, OP, false) \
-	X86_FAMILY(name##_i, bit_rm, OP, true)
+#define BIT(name, OP)                              \
+	X86_FAMILY_GO(name##_r, bit_rm, OP, false) \
+	X86_FAMILY_GO(name##_i, bit_rm, OP, true)
 
 BIT(bt, BIT_TEST)
 BIT(bts, BIT_SET)
@@ -95,8 +95,8 @@ X86_INLINE enum x86_rc bit_scan(struct x86_cpu *c, const struct x86_insn *i, uns
 	return X86_OK;
 }
 
-X86_FAMILY(bsf, bit_scan, false)
-X86_FAMILY(bsr, bit_scan, true)
+X86_FAMILY_GO(bsf, bit_scan, false)
+X86_FAMILY_GO(bsr, bit_scan, true)
 
 /* Written out: the compiler's built-in would need the library or POPCNT itself. */
 X86_INLINE uint64_t count_bits(uint64_t v)
@@ -119,7 +119,7 @@ X86_INLINE enum x86_rc popcnt(struct x86_cpu *c, const struct x86_insn *i, unsig
 	return X86_OK;
 }
 
-X86_FAMILY(popcnt, popcnt)
+X86_FAMILY_GO(popcnt, popcnt)
 
 /* CRC-32C (polynomial 1EDC6F41h), bits reflected, no inversion at either end. */
 X86_INLINE uint32_t crc32c(uint32_t crc, uint64_t v, unsigned size)
@@ -144,4 +144,4 @@ X86_INLINE enum x86_rc crc32(struct x86_cpu *c, const struct x86_insn *i, unsign
 	return X86_OK;
 }
 
-X86_FAMILY(crc32, crc32)
+X86_FAMILY_GO(crc32, crc32)

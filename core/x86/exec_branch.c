@@ -18,22 +18,46 @@ X86_INLINE enum x86_rc jcc(struct x86_cpu *c, const struct x86_insn *i, unsigned
 	return x86_branch(c, rel_target(c, i, size));
 }
 
-X86_FAMILY_REG(jo, jcc, 0)
-X86_FAMILY_REG(jno, jcc, 1)
-X86_FAMILY_REG(jb, jcc, 2)
-X86_FAMILY_REG(jnb, jcc, 3)
-X86_FAMILY_REG(jz, jcc, 4)
-X86_FAMILY_REG(jnz, jcc, 5)
-X86_FAMILY_REG(jbe, jcc, 6)
-X86_FAMILY_REG(jnbe, jcc, 7)
-X86_FAMILY_REG(js, jcc, 8)
-X86_FAMILY_REG(jns, jcc, 9)
-X86_FAMILY_REG(jp, jcc, 10)
-X86_FAMILY_REG(jnp, jcc, 11)
-X86_FAMILY_REG(jl, jcc, 12)
-X86_FAMILY_REG(jnl, jcc, 13)
-X86_FAMILY_REG(jle, jcc, 14)
-X86_FAMILY_REG(jnle, jcc, 15)
+/* In flat blocks: what cannot fault, and hops. Everything else is left to x86_go_last(). */
+X86_INLINE enum x86_rc flat_to(struct x86_cpu *c, const struct x86_insn *i, uint64_t target)
+{
+	uint64_t start = c->s.rip;
+
+	if (UNLIKELY(!x86_canonical(target)))
+		return x86_go_last(c, i);
+	c->s.rip = target;
+	return x86_hop(c, start, 1);
+}
+
+X86_INLINE enum x86_rc flat_jcc(struct x86_cpu *c, const struct x86_insn *i, unsigned cond)
+{
+	uint64_t start = c->s.rip, next = start + i->ahead;
+
+	if (x86_cond(c, cond))
+		return flat_to(c, i, next + i->imm);
+	c->s.rip = next;
+	return x86_hop(c, start, 0);
+}
+
+#define JCC(name, cond)                          \
+	X86_HANDLER(flat_##name, flat_jcc, cond) \
+	X86_FAMILY_REG_END(name, flat_##name, jcc, cond)
+JCC(jo, 0)
+JCC(jno, 1)
+JCC(jb, 2)
+JCC(jnb, 3)
+JCC(jz, 4)
+JCC(jnz, 5)
+JCC(jbe, 6)
+JCC(jnbe, 7)
+JCC(js, 8)
+JCC(jns, 9)
+JCC(jp, 10)
+JCC(jnp, 11)
+JCC(jl, 12)
+JCC(jnl, 13)
+JCC(jle, 14)
+JCC(jnle, 15)
 
 X86_INLINE enum x86_rc jmp_rel(struct x86_cpu *c, const struct x86_insn *i, unsigned size)
 {
@@ -95,11 +119,66 @@ X86_INLINE enum x86_rc ret(struct x86_cpu *c, const struct x86_insn *i, unsigned
 	return rc;
 }
 
-X86_FAMILY_REG(jmp_rel, jmp_rel)
-X86_FAMILY(jmp_rm, jmp_rm)
-X86_FAMILY_REG(call_rel, call_rel)
-X86_FAMILY(call_rm, call_rm)
-X86_FAMILY_REG(ret, ret)
+static enum x86_rc flat_jmp_rel(struct x86_cpu *c, const struct x86_insn *i)
+{
+	return flat_to(c, i, c->s.rip + i->ahead + i->imm);
+}
+
+X86_INLINE enum x86_rc flat_call(struct x86_cpu *c, const struct x86_insn *i, uint64_t target)
+{
+	uint64_t sp = c->s.gpr[X86_RSP] - 8;
+	uint8_t *p = x86_tlb_hit(c, c->tlb.write[c->user], sp, 8);
+
+	if (UNLIKELY(!p || !x86_canonical(target)))
+		return x86_go_last(c, i);
+	x86_put(p, 8, c->s.rip + i->ahead);
+	c->s.gpr[X86_RSP] = sp;
+	return flat_to(c, i, target);
+}
+
+static enum x86_rc flat_call_rel(struct x86_cpu *c, const struct x86_insn *i)
+{
+	return flat_call(c, i, c->s.rip + i->ahead + i->imm);
+}
+
+static enum x86_rc flat_ret(struct x86_cpu *c, const struct x86_insn *i)
+{
+	const uint8_t *p = x86_tlb_hit(c, c->tlb.read[c->user], c->s.gpr[X86_RSP], 8);
+	uint64_t target = p ? x86_get(p, 8) : 0;
+
+	if (UNLIKELY(!p || !x86_canonical(target)))
+		return x86_go_last(c, i);
+	c->s.gpr[X86_RSP] += 8 + i->imm;
+	return flat_to(c, i, target);
+}
+
+/* JMP and CALL through a register or memory. */
+X86_INLINE enum x86_rc flat_rm(struct x86_cpu *c, const struct x86_insn *i, bool mem, bool is_call)
+{
+	uint64_t target;
+
+	if (mem) {
+		const uint8_t *p = x86_tlb_hit(c, c->tlb.read[c->user], x86_ea(c, i), 8);
+
+		if (UNLIKELY(!p))
+			return x86_go_last(c, i);
+		target = x86_get(p, 8);
+	} else {
+		target = c->s.gpr[i->rm];
+	}
+	return is_call ? flat_call(c, i, target) : flat_to(c, i, target);
+}
+
+X86_HANDLER(flat_jmp_r, flat_rm, false, false)
+X86_HANDLER(flat_jmp_m, flat_rm, true, false)
+X86_HANDLER(flat_call_r, flat_rm, false, true)
+X86_HANDLER(flat_call_m, flat_rm, true, true)
+
+X86_FAMILY_REG_END(jmp_rel, flat_jmp_rel, jmp_rel)
+X86_FAMILY_END(jmp_rm, flat_jmp_r, flat_jmp_m, jmp_rm)
+X86_FAMILY_REG_END(call_rel, flat_call_rel, call_rel)
+X86_FAMILY_END(call_rm, flat_call_r, flat_call_m, call_rm)
+X86_FAMILY_REG_END(ret, flat_ret, ret)
 
 /* JCXZ, LOOPcc: the counter is as wide as the address size, the target as the operand size. */
 X86_INLINE enum x86_rc jcxz(struct x86_cpu *c, const struct x86_insn *i, unsigned size)
@@ -126,7 +205,7 @@ X86_INLINE enum x86_rc loop(struct x86_cpu *c, const struct x86_insn *i, unsigne
 	return X86_OK;
 }
 
-X86_FAMILY_REG(jcxz, jcxz)
-X86_FAMILY_REG(loop, loop, LOOP_ALWAYS)
-X86_FAMILY_REG(loopz, loop, LOOP_ZF)
-X86_FAMILY_REG(loopnz, loop, LOOP_NOT_ZF)
+X86_FAMILY_REG_END(jcxz, NULL, jcxz)
+X86_FAMILY_REG_END(loop, NULL, loop, LOOP_ALWAYS)
+X86_FAMILY_REG_END(loopz, NULL, loop, LOOP_ZF)
+X86_FAMILY_REG_END(loopnz, NULL, loop, LOOP_NOT_ZF)

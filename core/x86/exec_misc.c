@@ -107,7 +107,13 @@ X86_FAMILY_ONE(std, op_std)
 X86_FAMILY_ONE(lahf, op_lahf)
 X86_FAMILY_ONE(sahf, op_sahf)
 X86_FAMILY_ONE(salc, op_salc)
-X86_FAMILY_ONE(nop, op_nop)
+static enum x86_rc go_nop(struct x86_cpu *c, const struct x86_insn *i)
+{
+	return i[1].go(c, i + 1);
+}
+
+const struct x86_family x86_fam_nop = {{op_nop, op_nop, op_nop, op_nop, op_nop, op_nop, op_nop, op_nop, go_nop, go_nop,
+    go_nop, go_nop, go_nop, go_nop, go_nop, go_nop}};
 X86_FAMILY_ONE(ud, op_ud)
 X86_FAMILY_ONE(clflush, op_clflush)
 X86_FAMILY_REG(bound, bound)

@@ -13,8 +13,8 @@ X86_INLINE enum x86_rc mov_rm(struct x86_cpu *c, const struct x86_insn *i, unsig
 	return X86_OK;
 }
 
-X86_FAMILY(mov_rm_r, mov_rm, false)
-X86_FAMILY(mov_rm_i, mov_rm, true)
+X86_FAMILY_STORE(mov_rm_r, mov_rm, false)
+X86_FAMILY_STORE(mov_rm_i, mov_rm, true)
 
 /* MOV, MOVZX, MOVSX, MOVSXD reg, r/m: from is the size of the source (0: the same). */
 X86_INLINE enum x86_rc mov_r(
@@ -35,12 +35,12 @@ X86_INLINE enum x86_rc mov_r(
 	return X86_OK;
 }
 
-X86_FAMILY(mov_r_rm, mov_r, 0, false)
-X86_FAMILY(movzx1, mov_r, 1, false)
-X86_FAMILY(movzx2, mov_r, 2, false)
-X86_FAMILY(movsx1, mov_r, 1, true)
-X86_FAMILY(movsx2, mov_r, 2, true)
-X86_FAMILY(movsxd, mov_r, 4, true)
+X86_FAMILY_LOAD(0, mov_r_rm, mov_r, 0, false)
+X86_FAMILY_LOAD(1, movzx1, mov_r, 1, false)
+X86_FAMILY_LOAD(2, movzx2, mov_r, 2, false)
+X86_FAMILY_LOAD(1, movsx1, mov_r, 1, true)
+X86_FAMILY_LOAD(2, movsx2, mov_r, 2, true)
+X86_FAMILY_LOAD(4, movsxd, mov_r, 4, true)
 
 /* Accumulator and an absolute offset (moffs), which is up to 64 bits wide and therefore in imm. */
 X86_INLINE enum x86_rc mov_moffs(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool store)
@@ -56,8 +56,8 @@ X86_INLINE enum x86_rc mov_moffs(struct x86_cpu *c, const struct x86_insn *i, un
 	return rc;
 }
 
-X86_FAMILY_REG(mov_acc_moffs, mov_moffs, false)
-X86_FAMILY_REG(mov_moffs_acc, mov_moffs, true)
+X86_FAMILY_REG_GO(mov_acc_moffs, mov_moffs, false)
+X86_FAMILY_REG_GO(mov_moffs_acc, mov_moffs, true)
 
 X86_INLINE enum x86_rc lea(struct x86_cpu *c, const struct x86_insn *i, unsigned size)
 {
@@ -65,7 +65,12 @@ X86_INLINE enum x86_rc lea(struct x86_cpu *c, const struct x86_insn *i, unsigned
 	return X86_OK;
 }
 
-X86_FAMILY_REG(lea, lea)
+X86_SIZES(X86_HANDLER, op_lea, lea)
+X86_SIZES(X86_HANDLER_GO, go_lea, lea)
+X86_SIZES(X86_HANDLER_GO_FM, flat_lea, lea)
+X86_SIZES(X86_HANDLER_GO_B, based_lea, lea)
+const struct x86_family x86_fam_lea = {{X86_SIZE_LIST(op_lea), X86_SIZE_LIST(op_lea), X86_SIZE_LIST(go_lea),
+    X86_SIZE_LIST(go_lea), X86_SIZE_LIST(flat_lea), X86_SIZE_LIST(flat_lea), X86_SIZE_LIST(based_lea)}};
 
 X86_INLINE enum x86_rc xchg(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem)
 {
@@ -86,7 +91,7 @@ X86_INLINE enum x86_rc xchg(struct x86_cpu *c, const struct x86_insn *i, unsigne
 	return X86_OK;
 }
 
-X86_FAMILY(xchg, xchg)
+X86_FAMILY_STORE(xchg, xchg)
 
 /* The destination is written in either case, with its own value when the comparison fails. */
 X86_INLINE enum x86_rc cmpxchg(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem)
@@ -112,7 +117,7 @@ X86_INLINE enum x86_rc cmpxchg(struct x86_cpu *c, const struct x86_insn *i, unsi
 	return X86_OK;
 }
 
-X86_FAMILY(cmpxchg, cmpxchg)
+X86_FAMILY_STORE(cmpxchg, cmpxchg)
 
 X86_INLINE enum x86_rc xadd(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem)
 {
@@ -135,7 +140,7 @@ X86_INLINE enum x86_rc xadd(struct x86_cpu *c, const struct x86_insn *i, unsigne
 	return X86_OK;
 }
 
-X86_FAMILY(xadd, xadd)
+X86_FAMILY_STORE(xadd, xadd)
 
 static void zf_set(struct x86_cpu *c, bool zf)
 {
@@ -210,9 +215,9 @@ X86_INLINE enum x86_rc movbe(struct x86_cpu *c, const struct x86_insn *i, unsign
 	return rc;
 }
 
-X86_FAMILY_REG(bswap, bswap)
-X86_FAMILY_REG(movbe_load, movbe, false)
-X86_FAMILY_REG(movbe_store, movbe, true)
+X86_FAMILY_REG_GO(bswap, bswap)
+X86_FAMILY_REG_GO(movbe_load, movbe, false)
+X86_FAMILY_REG_GO(movbe_store, movbe, true)
 
 /* AL = [rBX + AL]; DS unless overridden. */
 static enum x86_rc op_xlat(struct x86_cpu *c, const struct x86_insn *i)
@@ -244,7 +249,7 @@ X86_INLINE enum x86_rc cmov(struct x86_cpu *c, const struct x86_insn *i, unsigne
 	return X86_OK;
 }
 
-X86_FAMILY(cmov, cmov)
+X86_FAMILY_LOAD(0, cmov, cmov)
 
 X86_INLINE enum x86_rc setcc(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem)
 {
@@ -257,4 +262,4 @@ X86_INLINE enum x86_rc setcc(struct x86_cpu *c, const struct x86_insn *i, unsign
 	return X86_OK;
 }
 
-X86_FAMILY(setcc, setcc)
+X86_FAMILY_GO(setcc, setcc)

@@ -71,8 +71,8 @@ X86_INLINE enum x86_rc mul(struct x86_cpu *c, const struct x86_insn *i, unsigned
 	return X86_OK;
 }
 
-X86_FAMILY(mul, mul, false)
-X86_FAMILY(imul1, mul, true)
+X86_FAMILY_LOAD(0, mul, mul, false)
+X86_FAMILY_LOAD(0, imul1, mul, true)
 
 /* IMUL reg, r/m and IMUL reg, r/m, imm: the product is cut; CF = OF = something was lost. */
 X86_INLINE enum x86_rc imul_r(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem, bool imm)
@@ -93,8 +93,8 @@ X86_INLINE enum x86_rc imul_r(struct x86_cpu *c, const struct x86_insn *i, unsig
 	return X86_OK;
 }
 
-X86_FAMILY(imul2, imul_r, false)
-X86_FAMILY(imul3, imul_r, true)
+X86_FAMILY_LOAD(0, imul2, imul_r, false)
+X86_FAMILY_LOAD(0, imul3, imul_r, true)
 
 /* hi:lo / d for hi < d. The compiler has no such operation that needs no library; the processor has. */
 X86_INLINE void div_wide(uint64_t hi, uint64_t lo, uint64_t d, uint64_t *q, uint64_t *r)
@@ -140,7 +140,7 @@ X86_INLINE enum x86_rc divide(struct x86_cpu *c, const struct x86_insn *i, unsig
 	return X86_OK;
 }
 
-X86_FAMILY(div, divide)
+X86_FAMILY_GO(div, divide)
 
 /* Signed division on magnitudes; the remainder has the sign of the dividend. */
 X86_INLINE enum x86_rc divide_signed(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem)
@@ -177,7 +177,7 @@ X86_INLINE enum x86_rc divide_signed(struct x86_cpu *c, const struct x86_insn *i
 	return X86_OK;
 }
 
-X86_FAMILY(idiv, divide_signed)
+X86_FAMILY_GO(idiv, divide_signed)
 
 /* CBW CWDE CDQE: rAX from its lower half. */
 X86_INLINE enum x86_rc extend_acc(struct x86_cpu *c, const struct x86_insn *i, unsigned size)
@@ -195,8 +195,8 @@ X86_INLINE enum x86_rc extend_dx(struct x86_cpu *c, const struct x86_insn *i, un
 	return X86_OK;
 }
 
-X86_FAMILY_REG(cbw, extend_acc)
-X86_FAMILY_REG(cwd, extend_dx)
+X86_FAMILY_REG_GO(cbw, extend_acc)
+X86_FAMILY_REG_GO(cwd, extend_dx)
 
 /* Status flags by an 8-bit result, with AF and CF as given (the decimal instructions). */
 static void decimal_flags(struct x86_cpu *c, uint64_t al, bool af, bool cf)

@@ -143,10 +143,10 @@ X86_INLINE enum x86_rc shift_rm(
 	return X86_OK;
 }
 
-#define SHIFT(name, OP)                               \
-	X86_FAMILY(name##_1, shift_rm, OP, COUNT_1)   \
-	X86_FAMILY(name##_cl, shift_rm, OP, COUNT_CL) \
-	X86_FAMILY(name##_i, shift_rm, OP, COUNT_IMM)
+#define SHIFT(name, OP)                                     \
+	X86_FAMILY_STORE(name##_1, shift_rm, OP, COUNT_1)   \
+	X86_FAMILY_STORE(name##_cl, shift_rm, OP, COUNT_CL) \
+	X86_FAMILY_STORE(name##_i, shift_rm, OP, COUNT_IMM)
 
 SHIFT(rol, SH_ROL)
 SHIFT(ror, SH_ROR)
@@ -209,7 +209,7 @@ X86_INLINE enum x86_rc shift_double_rm(
 	return X86_OK;
 }
 
-X86_FAMILY(shld_cl, shift_double_rm, true, COUNT_CL)
-X86_FAMILY(shld_i, shift_double_rm, true, COUNT_IMM)
-X86_FAMILY(shrd_cl, shift_double_rm, false, COUNT_CL)
-X86_FAMILY(shrd_i, shift_double_rm, false, COUNT_IMM)
+X86_FAMILY_GO(shld_cl, shift_double_rm, true, COUNT_CL)
+X86_FAMILY_GO(shld_i, shift_double_rm, true, COUNT_IMM)
+X86_FAMILY_GO(shrd_cl, shift_double_rm, false, COUNT_CL)
+X86_FAMILY_GO(shrd_i, shift_double_rm, false, COUNT_IMM)

@@ -57,9 +57,9 @@ X86_INLINE enum x86_rc pop_rm(struct x86_cpu *c, const struct x86_insn *i, unsig
 	return mem ? pop_m(c, i, size) : pop_r(c, i, size);
 }
 
-X86_FAMILY(push_rm, push_rm)
-X86_FAMILY(pop_rm, pop_rm)
-X86_FAMILY_REG(push_i, push_i)
+X86_FAMILY_STACK(push_rm, push_rm)
+X86_FAMILY_STACK(pop_rm, pop_rm)
+X86_FAMILY_REG_STACK(push_i, push_i)
 
 X86_INLINE enum x86_rc pusha(struct x86_cpu *c, const struct x86_insn *i, unsigned size)
 {
@@ -94,8 +94,8 @@ X86_INLINE enum x86_rc popa(struct x86_cpu *c, const struct x86_insn *i, unsigne
 	return X86_OK;
 }
 
-X86_FAMILY_REG(pusha, pusha)
-X86_FAMILY_REG(popa, popa)
+X86_FAMILY_REG_STACK(pusha, pusha)
+X86_FAMILY_REG_STACK(popa, popa)
 
 X86_INLINE uint64_t sp_mask(const struct x86_cpu *c, uint64_t sp)
 {
@@ -153,5 +153,5 @@ X86_INLINE enum x86_rc leave(struct x86_cpu *c, const struct x86_insn *i, unsign
 	return X86_OK;
 }
 
-X86_FAMILY_REG(enter, enter)
-X86_FAMILY_REG(leave, leave)
+X86_FAMILY_REG_STACK(enter, enter)
+X86_FAMILY_REG_STACK(leave, leave)

@@ -42,6 +42,10 @@ enum x86_insn_class {
 
 struct x86_insn {
 	x86_handler fn;
+	union {
+		const x86_handler *forms; /* as decoded: where fn stands in its struct x86_family (exec.h) */
+		x86_handler go;		  /* in a block: executes this instruction and the rest of the block */
+	};
 	uint64_t imm; /* sign-extended as the instruction needs; far pointers: offset, selector in imm2 */
 	int32_t disp;
 	uint16_t id; /* enum x86_insn_id */
@@ -59,8 +63,8 @@ struct x86_insn {
 	uint8_t cond;	  /* Jcc, SETcc, CMOVcc */
 	uint8_t opcode;	  /* last opcode byte */
 	uint8_t map;	  /* 0 one-byte, 1 0F, 2 0F38, 3 0F3A */
-	uint8_t bytes_used; /* prefix bytes */
-	uint8_t class;	    /* enum x86_insn_class */
+	uint8_t class;	  /* enum x86_insn_class */
+	uint8_t ahead;	  /* in a block: bytes from the block's start to the next instruction */
 };
 
 enum x86_decode_rc {

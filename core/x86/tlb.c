@@ -9,7 +9,7 @@
 #include "core/x86/paging.h"
 
 #define TAG_PAGE ((1ull << X86_TLB_GEN_SHIFT) - 1)
-#define GEN_MAX 0xfffu
+#define GEN_MAX 0x7ffu
 
 static struct x86_tlb_entry *slot(struct x86_cpu *c, gva_t la, unsigned how, unsigned user)
 {
@@ -56,12 +56,13 @@ void x86_tlb_flush_page(struct x86_cpu *c, gva_t gva)
 			slot(c, gva, kinds[k], user)->tag = 0;
 }
 
-static void evict_writes(struct x86_cpu *c, gpa_t page)
+/* Writes to the page leave the fast path, and come back to it when it has no code any more (hit_code_page()). */
+static void hide_writes(struct x86_cpu *c, gpa_t page)
 {
 	for (unsigned user = 0; user < 2; user++)
 		for (unsigned n = 0; n < X86_TLB_ENTRIES; n++)
-			if (c->tlb.write[user][n].gpa == page)
-				c->tlb.write[user][n].tag = 0;
+			if (c->tlb.write[user][n].gpa == page && c->tlb.write[user][n].tag)
+				c->tlb.write[user][n].tag |= X86_TLB_CODE_PAGE;
 }
 
 void x86_tlb_mark_code(struct x86_cpu *c, gpa_t gpa)
@@ -70,7 +71,7 @@ void x86_tlb_mark_code(struct x86_cpu *c, gpa_t gpa)
 
 	if (*count < UINT8_MAX)
 		++*count;
-	evict_writes(c, gpa & ~(gpa_t)(PAGE_SIZE_4K - 1));
+	hide_writes(c, gpa & ~(gpa_t)(PAGE_SIZE_4K - 1));
 }
 
 void x86_tlb_unmark_code(struct x86_cpu *c, gpa_t gpa)
@@ -91,7 +92,7 @@ static bool cacheable(const struct x86_cpu *c, gva_t la, unsigned how, unsigned 
 		if ((c->s.dr7 & 0xff) && x86_debug_page(c, la))
 			return false;
 	}
-	return !((how & X86_ACCESS_WRITE) && x86_tlb_is_code(c, w->gpa));
+	return true;
 }
 
 /* An access that EPT does not map, or maps without the right: the qualification as VT-x would give it. */
@@ -118,7 +119,23 @@ static bool revive(struct x86_cpu *c, struct x86_tlb_entry *e, gva_t la)
 	if ((e->tag & TAG_PAGE) != la >> PAGE_SHIFT_4K || !(e->flags & X86_TLB_GLOBAL) || !e->tag ||
 	    e->global_gen != c->tlb.global_gen)
 		return false;
-	e->tag = la >> PAGE_SHIFT_4K | c->tlb.gen_tag;
+	e->tag = la >> PAGE_SHIFT_4K | c->tlb.gen_tag | (e->tag & X86_TLB_CODE_PAGE);
+	return true;
+}
+
+/* A hit in all but the mark for code, which is made right. False: no hit. */
+static bool hit_code_page(struct x86_cpu *c, struct x86_tlb_entry *e, gva_t la, bool *code)
+{
+	uint64_t want = la >> PAGE_SHIFT_4K | c->tlb.gen_tag;
+
+	if ((e->tag & ~X86_TLB_CODE_PAGE) != want && !revive(c, e, la))
+		return false;
+	if (e->tag & X86_TLB_CODE_PAGE) {
+		if (x86_tlb_is_code(c, e->gpa))
+			*code = true;
+		else
+			e->tag = want;
+	}
 	return true;
 }
 
@@ -131,7 +148,7 @@ enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_p
 	uint8_t *page;
 	struct x86_walk w;
 
-	if (e->tag == (la >> PAGE_SHIFT_4K | c->tlb.gen_tag) || revive(c, e, la)) {
+	if (e->tag == (la >> PAGE_SHIFT_4K | c->tlb.gen_tag) || hit_code_page(c, e, la, code)) {
 		*host = e->host + (la & (PAGE_SIZE_4K - 1));
 		*gpa = e->gpa | (la & (PAGE_SIZE_4K - 1));
 		return X86_OK;
@@ -156,7 +173,8 @@ enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_p
 	if (write && x86_tlb_is_code(c, w.gpa))
 		*code = true;
 	if (cacheable(c, la, how, user, &w)) {
-		e->tag = la >> PAGE_SHIFT_4K | c->tlb.gen_tag;
+		e->tag =
+		    la >> PAGE_SHIFT_4K | c->tlb.gen_tag | (write && x86_tlb_is_code(c, w.gpa) ? X86_TLB_CODE_PAGE : 0);
 		e->host = page;
 		e->gpa = w.gpa & ~(gpa_t)(PAGE_SIZE_4K - 1);
 		e->flags = w.global ? X86_TLB_GLOBAL : 0;

@@ -1,12 +1,13 @@
 /*
  * The TLB of the executor: direct-mapped, one array for reads, one for writes, one for fetches; an entry holds the host
  * page. Index 0 is for supervisor accesses, 1 for user accesses, so that a hit needs no permission check. Only RAM that
- * may be accessed directly is in it: devices never are, and the write array never holds a page that has decoded code,
- * a clean dirty bit or a data breakpoint.
+ * may be accessed directly is in it: devices never are, and the write array never holds a page that has a clean dirty
+ * bit or a data breakpoint. A page that has decoded code is in the write array under a tag that the inline lookup never
+ * asks for: only x86_tlb_lookup() finds it.
  *
- * A tag is the linear page number (52 bits) under a 12-bit generation. A flush is one new generation, not a memset;
- * global entries survive a CR3 load because they are moved to the new generation when they are next missed (tlb.c).
- * Pages of non-canonical addresses are never inserted: a hit implies canonical.
+ * A tag is the linear page number (52 bits) under an 11-bit generation and a mark for code. A flush is one new
+ * generation, not a memset; global entries survive a CR3 load because they are moved to the new generation when they
+ * are next missed (tlb.c). Pages of non-canonical addresses are never inserted: a hit implies canonical.
  */
 #ifndef VMSCOPE_CORE_X86_TLB_H
 #define VMSCOPE_CORE_X86_TLB_H
@@ -16,6 +17,7 @@
 #define X86_TLB_ENTRIES 1024u
 #define X86_TLB_CODE_COUNTS 65536u
 #define X86_TLB_GEN_SHIFT 52
+#define X86_TLB_CODE_PAGE (1ull << 63) /* in a tag */
 
 #define X86_TLB_GLOBAL (1u << 0)
 

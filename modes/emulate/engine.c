@@ -24,15 +24,23 @@ static gpa_t top_of_memory(const struct guest_mem *m)
 	return top;
 }
 
-/* The VMM or the guest wrote to a page that holds decoded code. */
+/* The VMM or the guest wrote to a page that holds decoded code, or held some a short time ago. */
 static void emulate_code_written(struct vcpu *v, gpa_t gpa, unsigned n)
 {
 	struct vm *vm = v->vm;
 	struct emulate_vm *em = vm->mode_priv;
 
-	if (blocks_drop(&em->blocks, gpa, n))
+	switch (blocks_written(&em->blocks, gpa, n)) {
+	case BLOCKS_UNTOUCHED:
+		break;
+	case BLOCKS_DROPPED:
+		v->cpu.block_end = true;
+		break;
+	case BLOCKS_PAGE_FREE:
 		for (unsigned k = 0; k < vm->n_vcpus; k++)
 			x86_tlb_unmark_code(&vm->vcpus[k].cpu, gpa);
+		break;
+	}
 }
 
 enum err emulate_vm_init(struct vm *vm, struct errmsg *why)
@@ -128,7 +136,8 @@ static size_t list_entries(const struct x86_cpu *c, const struct x86_tlb_entry *
 	for (size_t k = 0; k < 2 * X86_TLB_ENTRIES; k++) {
 		const struct x86_tlb_entry *t = &array[k];
 
-		if (t->tag == 0 || t->tag >> X86_TLB_GEN_SHIFT != c->tlb.gen_tag >> X86_TLB_GEN_SHIFT)
+		if (t->tag == 0 ||
+		    (t->tag & ~X86_TLB_CODE_PAGE) >> X86_TLB_GEN_SHIFT != c->tlb.gen_tag >> X86_TLB_GEN_SHIFT)
 			continue;
 		if (n < max)
 			out[n] = (struct mode_mapping){t->gpa, PAGE_SIZE_4K, t->host, write};

@@ -16,6 +16,8 @@
 #include "core/x86/exec.h"
 
 #define KICK_CHECK_INSNS 65536u /* a stop request waits for at most so many instructions */
+#define HOP_INSNS \
+	4096u /* blocks go on by themselves for so long: where a compiler calls instead of jumping, the stack */
 
 struct run {
 	struct vcpu *v;
@@ -45,13 +47,18 @@ static void forget_code_marks(struct vm *vm)
 		memset(vm->vcpus[k].cpu.tlb.code, 0, sizeof(vm->vcpus[k].cpu.tlb.code));
 }
 
+static uint32_t key_now(const struct x86_cpu *c)
+{
+	return blocks_key(c->code_size, c->mode) | (x86_is_flat(c) ? BLOCK_FLAT : 0);
+}
+
 static struct block *build_block(struct run *r, gpa_t gpa, const uint8_t *page)
 {
 	struct block_cache *bc = &r->em->blocks;
 	struct vm *vm = r->v->vm;
 	uint64_t flushes = bc->flushes;
 	bool marked = blocks_in_page(bc, gpa);
-	struct block *b = blocks_build(bc, gpa, page, r->c->code_size, (enum x86_mode)r->c->mode);
+	struct block *b = blocks_build(bc, gpa, page, key_now(r->c));
 
 	if (flushes != bc->flushes) {
 		forget_code_marks(vm);
@@ -63,19 +70,23 @@ static struct block *build_block(struct run *r, gpa_t gpa, const uint8_t *page)
 	return b;
 }
 
-/* The block at cs:rip, or NULL: then the slow path finds out why (fault, device memory, page-crossing instruction). */
-static struct block *find_block(struct run *r)
+/* The guest-physical address of cs:rip, and its page in the host. False: the slow path finds out why. */
+static bool code_at(struct x86_cpu *c, gva_t ip, gpa_t *gpa, const uint8_t **page)
 {
-	struct x86_cpu *c = r->c;
-	gpa_t gpa;
-	const uint8_t *page;
+	const struct x86_tlb_entry *e = &c->tlb.fetch[c->user][(ip >> PAGE_SHIFT_4K) & (X86_TLB_ENTRIES - 1)];
 
-	gva_t ip = x86_linear_ip(c);
+	if (LIKELY(e->tag == (ip >> PAGE_SHIFT_4K | c->tlb.gen_tag))) {
+		*gpa = e->gpa | (ip & (PAGE_SIZE_4K - 1));
+		*page = e->host;
+		return true;
+	}
+	return x86_fetch_page(c, ip, page, gpa) == X86_OK && *page;
+}
 
-	if (x86_fetch_page(c, ip, &page, &gpa) != X86_OK || !page)
-		return NULL;
-	gpa |= ip & (PAGE_SIZE_4K - 1);
-	struct block *b = blocks_find(&r->em->blocks, gpa, blocks_key(c->code_size, c->mode));
+/* The block at gpa, which is cs:rip; NULL: one that crosses its page, for the slow path. */
+static struct block *block_at(struct run *r, gpa_t gpa, const uint8_t *page)
+{
+	struct block *b = blocks_find(&r->em->blocks, gpa, key_now(r->c));
 
 	return LIKELY(b != NULL) ? b : build_block(r, gpa, page);
 }
@@ -87,38 +98,42 @@ static bool inside_limit(const struct x86_cpu *c, const struct block *b)
 }
 
 /*
- * Runs one block from its first instruction. Retired instructions are counted before the last one executes, because the
- * last one alone may look at the counter (exits, RDTSC, REP).
+ * The last instruction of a block, if it is one that may look at the counter (exits, RDTSC, REP): everything before it
+ * has been counted.
  */
-static enum x86_rc run_block(struct run *r, const struct block *b)
+static enum x86_rc run_last(struct run *r, const struct block *b)
 {
 	struct x86_cpu *c = r->c;
-	const struct x86_insn *i = b->insns, *last = i + b->n - 1;
-	uint64_t mask = c->ip_mask;
+	const struct x86_insn *i = &b->x.insns[b->x.n - 1];
 	enum x86_rc rc;
 
-	for (; i < last; i++) {
-		c->s.rip = (c->s.rip + i->len) & mask;
-		rc = i->fn(c, i);
-		if (UNLIKELY(rc != X86_OK)) {
-			c->s.rip = (c->s.rip - i->len) & mask;
-			c->insns += (uint64_t)(i - b->insns);
-			return rc;
-		}
-	}
-	c->insns += b->n - 1u;
-	if (!b->last_plain) {
-		r->v->vm->clock.insns = c->insns;
-		c->budget = r->end - c->insns;
-	}
-	c->s.rip = (c->s.rip + i->len) & mask;
+	r->v->vm->clock.insns = c->insns;
+	c->budget = r->end - c->insns;
+	c->s.rip = (c->s.rip + i->len) & c->ip_mask;
 	rc = i->fn(c, i);
 	if (UNLIKELY(rc != X86_OK)) {
-		c->s.rip = (c->s.rip - i->len) & mask;
+		c->s.rip = (c->s.rip - i->len) & c->ip_mask;
 		return rc;
 	}
 	c->insns++;
 	return X86_OK;
+}
+
+/* Runs a block, and those that it hops to. *b is the last one of them then. */
+static inline enum x86_rc run_chain(struct run *r, struct block **b)
+{
+	struct x86_cpu *c = r->c;
+	enum x86_rc rc;
+
+	c->block = &(*b)->x;
+	rc = (*b)->x.insns->go(c, (*b)->x.insns);
+	*b = r->em->blocks.blocks + ((const struct block *)(const void *)c->block - r->em->blocks.blocks);
+	if (UNLIKELY(rc != X86_OK)) { /* back to the instruction, and count those before it */
+		c->s.rip = (c->s.rip + c->at->ahead - c->at->len) & c->ip_mask;
+		c->insns += (uint64_t)(c->at - c->block->insns);
+		return rc;
+	}
+	return LIKELY((*b)->last_plain) ? X86_OK : run_last(r, *b);
 }
 
 /* One instruction by the slow path, with everything that a guest's debug state asks for. */
@@ -131,52 +146,62 @@ static enum x86_rc run_step(struct run *r)
 	return x86_step(c);
 }
 
-/* Runs blocks, following links, until one faults or exits, a rare case comes up, or the time slice is nearly over. */
+/* Where to look for the successor of b, and where to note it: a link within the page, or the far one. */
+static struct block *linked(const struct block *b, gpa_t gpa)
+{
+	return LIKELY(b->far && b->far->gpa == gpa) ? b->far : NULL;
+}
+
+static void link_to(struct block *b, struct block *next)
+{
+	if ((b->gpa ^ next->gpa) >> PAGE_SHIFT_4K)
+		b->far = next;
+	else
+		b->x.link[next->gpa != b->gpa + b->bytes] = &next->x;
+}
+
+/* May b begin? False with *rc X86_STOP: by the slow path. */
+static bool may_begin(struct run *r, const struct block *b, uint64_t slice, enum x86_rc *rc)
+{
+	struct x86_cpu *c = r->c;
+
+	*rc = c->insns >= slice ? X86_OK : X86_STOP;
+	return c->insns < slice && c->insns + b->x.n <= r->end && inside_limit(c, b);
+}
+
+/*
+ * Runs blocks, following links, until one faults or exits, a rare case comes up, or the time slice is nearly over.
+ */
 static enum x86_rc run_blocks(struct run *r)
 {
 	struct x86_cpu *c = r->c;
-	struct block *b = find_block(r), *next;
 	uint64_t slice = c->insns + KICK_CHECK_INSNS < r->end ? c->insns + KICK_CHECK_INSNS : r->end;
-	gva_t lin_page = x86_linear_ip(c) >> PAGE_SHIFT_4K;
-	gpa_t gpa;
+	struct block *b = NULL, *next;
 	const uint8_t *page;
+	gpa_t gpa;
 	enum x86_rc rc;
 
-	if (!b)
-		return run_step(r);
 	for (;;) {
-		gpa_t page_gpa = b->gpa & ~(gpa_t)(PAGE_SIZE_4K - 1), fall_through = b->gpa + b->bytes;
-
-		if (UNLIKELY(c->insns + b->n > r->end || !inside_limit(c, b)))
+		if (!code_at(c, x86_linear_ip(c), &gpa, &page))
 			return run_step(r);
-		rc = run_block(r, b);
-		if (UNLIKELY(rc != X86_OK || c->block_end || c->insns >= slice))
-			return rc;
-		gva_t ip = x86_linear_ip(c);
+		next = b ? linked(b, gpa) : NULL;
+		if (!next) {
+			uint64_t flushes = r->em->blocks.flushes;
 
-		if (LIKELY(ip >> PAGE_SHIFT_4K == lin_page)) {
-			gpa = page_gpa | (ip & (PAGE_SIZE_4K - 1));
-		} else {
-			if (x86_fetch_page(c, ip, &page, &gpa) != X86_OK || !page)
+			next = block_at(r, gpa, page);
+			if (!next)
 				return run_step(r);
-			gpa |= ip & (PAGE_SIZE_4K - 1);
-			lin_page = ip >> PAGE_SHIFT_4K;
+			if (b && b->gpa != BLOCK_GONE && flushes == r->em->blocks.flushes)
+				link_to(b, next);
 		}
-		unsigned taken = gpa != fall_through;
-
-		next = b->link[taken];
-		if (LIKELY(next && next->gpa == gpa && next->key == b->key)) {
-			b = next;
-			continue;
-		}
-		uint64_t flushes = r->em->blocks.flushes;
-
-		next = find_block(r);
-		if (!next)
-			return run_step(r);
-		if (b->gpa != BLOCK_GONE && flushes == r->em->blocks.flushes)
-			b->link[taken] = next;
 		b = next;
+		if (UNLIKELY(!may_begin(r, b, slice, &rc)))
+			return rc == X86_OK ? X86_OK : run_step(r);
+		c->hop_limit = c->insns + HOP_INSNS < slice ? c->insns + HOP_INSNS : slice;
+		c->hop_limit = c->hop_limit > BLOCK_INSNS_MAX ? c->hop_limit - BLOCK_INSNS_MAX : 0;
+		rc = run_chain(r, &b);
+		if (UNLIKELY(rc != X86_OK || c->block_end))
+			return rc;
 	}
 }
 
