@@ -281,6 +281,18 @@ enum x86_rc x86_op_jmp_far_mem(struct x86_cpu *c, const struct x86_insn *i)
 
 /* --- RET ------------------------------------------------------------------------------------------------------- */
 
+/* The upper one is read first: the order shows in the address of a page fault, and this is the processors'. */
+enum x86_rc x86_pop_two(struct x86_cpu *c, uint64_t *sp, unsigned size, uint64_t *low, uint64_t *high)
+{
+	enum x86_rc rc = x86_load(c, X86_SS, x86_sp_add(c, *sp, size), size, high);
+
+	if (rc == X86_OK)
+		rc = x86_load(c, X86_SS, *sp, size, low);
+	if (rc == X86_OK)
+		*sp = x86_sp_add(c, *sp, 2 * (int64_t)size);
+	return rc;
+}
+
 enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, uint64_t off, struct x86_desc *cs)
 {
 	unsigned rpl;
@@ -302,9 +314,7 @@ enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, uint64_t off, 
 		return x86_fault_sel(c, VEC_GP, *sel);
 	if (!(cs->attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, *sel);
-	if (!target_valid(c, cs, off))
-		return x86_fault_ec(c, VEC_GP, 0);
-	return x86_desc_accessed(c, cs);
+	return target_valid(c, cs, off) ? X86_OK : x86_fault_ec(c, VEC_GP, 0);
 }
 
 /* SS of an outer ring (or of the same, IRET in 64-bit mode); null is allowed for 64-bit code below ring 3. */
@@ -338,11 +348,11 @@ static enum x86_rc ret_outer(
 	enum x86_rc rc;
 
 	sp = x86_sp_add(c, sp, (int64_t)(uint16_t)i->imm);
-	rc = x86_pop_tmp(c, &sp, i->opsize, &new_sp);
-	if (rc == X86_OK)
-		rc = x86_pop_tmp(c, &sp, i->opsize, &new_ss);
+	rc = x86_pop_two(c, &sp, i->opsize, &new_sp, &new_ss);
 	if (rc == X86_OK)
 		rc = x86_check_return_ss(c, (uint16_t)new_ss, cpl, cs, &ss);
+	if (rc == X86_OK)
+		rc = x86_desc_accessed(c, cs);
 	if (rc != X86_OK)
 		return rc;
 	c->s.seg[X86_SS] = ss;
@@ -359,10 +369,8 @@ enum x86_rc x86_op_ret_far(struct x86_cpu *c, const struct x86_insn *i)
 	uint64_t sp = x86_sp(c), off, sel64;
 	struct x86_desc cs = {0};
 	uint16_t sel;
-	enum x86_rc rc = x86_pop_tmp(c, &sp, i->opsize, &off);
+	enum x86_rc rc = x86_pop_two(c, &sp, i->opsize, &off, &sel64);
 
-	if (rc == X86_OK)
-		rc = x86_pop_tmp(c, &sp, i->opsize, &sel64);
 	if (rc != X86_OK)
 		return rc;
 	sel = (uint16_t)sel64;
@@ -373,6 +381,9 @@ enum x86_rc x86_op_ret_far(struct x86_cpu *c, const struct x86_insn *i)
 		return rc;
 	if ((sel & 3) > c->cpl)
 		return ret_outer(c, i, &cs, off, sp, sel);
+	rc = x86_desc_accessed(c, &cs);
+	if (rc != X86_OK)
+		return rc;
 	x86_set_sp(c, x86_sp_add(c, sp, (int64_t)(uint16_t)i->imm));
 	set_cs(c, &cs, c->cpl, off);
 	return X86_OK;

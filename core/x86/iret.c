@@ -63,9 +63,7 @@ struct image {
 
 static enum x86_rc pop_stack(struct x86_cpu *c, unsigned size, struct image *m)
 {
-	enum x86_rc rc = x86_pop_tmp(c, &m->sp_after, size, &m->rsp);
-
-	return rc == X86_OK ? x86_pop_tmp(c, &m->sp_after, size, &m->ss) : rc;
+	return x86_pop_two(c, &m->sp_after, size, &m->rsp, &m->ss);
 }
 
 static enum x86_rc iret_real(struct x86_cpu *c, const struct x86_insn *i, struct image *m)
@@ -136,6 +134,9 @@ static enum x86_rc iret_prot(struct x86_cpu *c, const struct x86_insn *i, struct
 		if (rc != X86_OK)
 			return rc;
 	}
+	rc = x86_desc_accessed(c, &cs);
+	if (rc != X86_OK)
+		return rc;
 	flags = x86_flags_merge(c, m->flags, i->opsize, old_cpl, true);
 	if (!stack)
 		x86_set_sp(c, m->sp_after);
@@ -193,11 +194,11 @@ enum x86_rc x86_op_iret(struct x86_cpu *c, const struct x86_insn *i)
 		return x86_fault_ec(c, VEC_GP, 0);
 	if (c->mode >= X86_MODE_PROT && (c->s.rflags & FLAG_NT))
 		return x86_lma(c) ? x86_fault_ec(c, VEC_GP, 0) : iret_task(c, i);
-	rc = x86_pop_tmp(c, &m.sp_after, i->opsize, &m.rip);
+	/* Flags first, then CS, then IP: the order shows in the address of a page fault, and this is the processors'. */
+	rc = x86_load(c, X86_SS, x86_sp_add(c, m.sp_after, 2 * (int64_t)i->opsize), i->opsize, &m.flags);
 	if (rc == X86_OK)
-		rc = x86_pop_tmp(c, &m.sp_after, i->opsize, &m.cs);
-	if (rc == X86_OK)
-		rc = x86_pop_tmp(c, &m.sp_after, i->opsize, &m.flags);
+		rc = x86_pop_two(c, &m.sp_after, i->opsize, &m.rip, &m.cs);
+	m.sp_after = x86_sp_add(c, m.sp_after, i->opsize);
 	if (rc != X86_OK)
 		return rc;
 	if (c->mode < X86_MODE_PROT)
@@ -236,6 +237,7 @@ enum x86_rc x86_op_int1(struct x86_cpu *c, const struct x86_insn *i)
 
 /* --- Fast system calls ----------------------------------------------------------------------------------------- */
 
+#define DR6_BS (1u << 14)
 #define CODE64 0xa09bu
 #define CODE32 0xc09bu
 #define DATA32 0xc093u
@@ -279,6 +281,10 @@ enum x86_rc x86_op_sysret(struct x86_cpu *c, const struct x86_insn *i)
 	c->s.rip = to64 ? c->s.gpr[X86_RCX] : (uint32_t)c->s.gpr[X86_RCX];
 	load_fixed(c, (base + (to64 ? 16 : 0)) | 3, (base + 8) | 3, 3, to64);
 	x86_flags_load(c, (c->s.gpr[X86_R11] & 0x3c7fd7u) | FLAG_R1);
+	/* TF counts as it is at the end, as for SYSCALL: the system call was one instruction of the user's. */
+	c->dbg.no_trap = true;
+	if (c->s.rflags & FLAG_TF)
+		c->s.pending_dbg |= DR6_BS;
 	return X86_OK;
 }
 
@@ -294,7 +300,6 @@ enum x86_rc x86_op_sysenter(struct x86_cpu *c, const struct x86_insn *i)
 	c->s.rip = x86_lma(c) ? c->s.sysenter_eip : (uint32_t)c->s.sysenter_eip;
 	load_fixed(c, cs, cs + 8, 0, x86_lma(c));
 	x86_flags_load(c, c->s.rflags & ~(uint64_t)(FLAG_VM | FLAG_IF | FLAG_RF));
-	c->dbg.no_trap = true;
 	return X86_OK;
 }
 

@@ -143,10 +143,9 @@ struct pf_result {
 	uint8_t *area;
 };
 
-/* privfuzz_cmp.c: NULL: equal. Else what differs first; *why is set when the difference is known and explained (then
- * it is one of pf_explanations()). */
-const char *pf_compare(
-    const struct pf_case *k, const struct pf_result *ours, const struct pf_result *theirs, int *explained);
+/* privfuzz_cmp.c: NULL: equal. Else what differs first; *explained is not 0 when the difference is known (then it is
+ * one of pf_explanations()). What means nothing is cleared in both. */
+const char *pf_compare(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *explained);
 size_t pf_explanations(void);
 const char *pf_explanation(size_t n);
 void pf_tell(const struct pf_case *k, const struct pf_result *ours, const struct pf_result *theirs, const char *what);

@@ -94,6 +94,8 @@ static bool same_segment(const struct x86_seg *a, const struct x86_seg *b, unsig
 {
 	if (a->sel != b->sel || (a->attr ^ b->attr) & SEG_UNUSABLE)
 		return false;
+	if ((a->attr & SEG_UNUSABLE) && (n == X86_FS || n == X86_GS) && a->base != b->base)
+		return false;
 	if (a->attr & SEG_UNUSABLE)
 		return n != X86_SS || !((a->attr ^ b->attr) & SEG_DPL);
 	return a->base == b->base && a->limit == b->limit && !((a->attr ^ b->attr) & 0xf0ff);
@@ -119,9 +121,67 @@ static size_t first_difference(const struct pf_result *a, const struct pf_result
 	return n;
 }
 
+/* --- What is not compared ---------------------------------------------------------------------------------------- */
+
+/* RF after an exit says how the processor counts its own way to the exit [SDM 3C "Saving RIP, RSP, RFLAGS, and SSP"]:
+ * 1 after a fault and an EPT violation, 0 after an instruction that exits. Whoever injects the fault sets it anyway.
+ * What remains is INT3, the end of a case that did not fault, and traps. */
+static bool rf_means_something(const struct vm_exit *e)
+{
+	unsigned type = e->intr_info >> INTR_INFO_TYPE_SHIFT & 7;
+
+	return e->reason == EXIT_EXCEPTION_NMI && type != INTR_TYPE_HW_EXCEPTION && !(e->idt_info & INTR_INFO_VALID);
+}
+
+/* "They may or may not be set if the breakpoint is not enabled" [SDM 3B "Debug Status Register (DR6)"]. */
+static uint64_t enabled_breakpoints(uint64_t dr7)
+{
+	uint64_t mask = 0;
+
+	for (unsigned n = 0; n < 4; n++)
+		mask |= dr7 >> (2 * n) & 3 ? 1u << n : 0;
+	return mask;
+}
+
+static void normalise(const struct pf_case *k, struct pf_result *r)
+{
+	uint64_t noise = 0xf & ~enabled_breakpoints(k->s.dr7);
+	bool is_db = r->e.reason == EXIT_EXCEPTION_NMI && (uint8_t)r->e.intr_info == VEC_DB;
+
+	if (!rf_means_something(&r->e))
+		r->s.rflags &= ~(uint64_t)FLAG_RF;
+	if (is_db)
+		r->e.qual &= ~noise;
+	r->s.pending_dbg &= ~noise;
+	if (k->code[0] == 0x0f && (k->code[1] == 0x31 || (k->code[1] == 0x01 && k->code[2] == 0xf9)))
+		r->s.gpr[X86_RAX] = r->s.gpr[X86_RDX] = 0; /* RDTSC, RDTSCP: time */
+}
+
 /* --- Known and explained: docs/PRIVILEGED.md --------------------------------------------------------------------- */
 
-static const char *const explanations[] = {"none"};
+enum {
+	DIFFERENT,
+	BOCHS_SMAP_AC,
+	BOCHS_SHADOW,
+	BOCHS_IRET64,
+	BOCHS_SYSCALL_TF,
+	BOCHS_PENDING_BS,
+	BOCHS_INT_V86,
+	BOCHS_CALL_PUSHED,
+	EPT_RMW,
+};
+
+static const char *const explanations[] = {
+    [DIFFERENT] = "",
+    [BOCHS_SMAP_AC] = "Bochs: RFLAGS.AC opens user pages to implicit supervisor accesses",
+    [BOCHS_SHADOW] = "Bochs: an exit in the shadow of STI or MOV SS says that there is none",
+    [BOCHS_IRET64] = "Bochs: IRET in 64-bit mode with 16 or 32 bits does not pop SS:RSP in the same ring",
+    [BOCHS_SYSCALL_TF] = "Bochs: single-step trap after a SYSCALL that cleared TF, none after a SYSRET that set it",
+    [BOCHS_PENDING_BS] = "Bochs: an exit of a single-stepped instruction leaves BS pending",
+    [BOCHS_INT_V86] = "Bochs: #GP of INT n by IOPL has IDT-vectoring information",
+    [BOCHS_CALL_PUSHED] = "Bochs: near CALL to a bad address has pushed before it faults",
+    [EPT_RMW] = "EPT violation of a read-modify-write: read and write, or write",
+};
 
 size_t pf_explanations(void)
 {
@@ -133,32 +193,91 @@ const char *pf_explanation(size_t n)
 	return explanations[n];
 }
 
-static int explain(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b, const char *what)
+static unsigned opcode_at(const struct pf_case *k)
 {
-	(void)k;
-	(void)a;
-	(void)b;
-	(void)what;
-	return 0;
+	unsigned n = 0;
+
+	for (; n < k->len; n++) {
+		unsigned b = k->code[n];
+
+		if (b == 0x26 || b == 0x2e || b == 0x36 || b == 0x3e || b == 0x64 || b == 0x65 || b == 0x66 || b == 0x67 ||
+		    b == 0xf0 || b == 0xf2 || b == 0xf3 || (k->size == 8 && (b & 0xf0) == 0x40))
+			continue;
+		break;
+	}
+	return n;
 }
 
-const char *pf_compare(
-    const struct pf_case *k, const struct pf_result *ours, const struct pf_result *theirs, int *explained)
+static bool is_exception(const struct vm_exit *e, unsigned vector)
 {
-	const char *what = NULL;
+	return e->reason == EXIT_EXCEPTION_NMI && (uint8_t)e->intr_info == vector;
+}
+
+static bool has_rex_w(const struct pf_case *k, unsigned op)
+{
+	return k->size == 8 && op && (k->code[op - 1] & 0xf8) == 0x48;
+}
+
+static int explain_first(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
+{
+	unsigned op = opcode_at(k), opcode = k->code[op];
+
+	if (is_exception(&a->e, VEC_PF) && (a->e.intr_error & 5) == 1 && (k->s.cr4 & CR4_SMAP) &&
+	    (k->s.rflags & FLAG_AC) && (!is_exception(&b->e, VEC_PF) || a->e.qual != b->e.qual))
+		return BOCHS_SMAP_AC;
+	if (k->mode == PF_LONG64 && opcode == 0xcf && !has_rex_w(k, op))
+		return BOCHS_IRET64;
+	if (opcode == 0x0f && (k->code[op + 1] == 0x05 || k->code[op + 1] == 0x07) &&
+	    (is_exception(&a->e, VEC_DB) != is_exception(&b->e, VEC_DB)))
+		return BOCHS_SYSCALL_TF;
+	if (k->mode == PF_V86 && opcode == 0xcd && is_exception(&a->e, VEC_GP) && is_exception(&b->e, VEC_GP) &&
+	    !(a->e.idt_info & INTR_INFO_VALID) && (k->s.rflags >> 12 & 3) < 3)
+		return BOCHS_INT_V86;
+	if (a->e.reason == EXIT_EPT_VIOLATION && b->e.reason == EXIT_EPT_VIOLATION && a->e.gpa == b->e.gpa &&
+	    (a->e.qual ^ b->e.qual) == QUAL_EPT_READ && (a->e.qual & QUAL_EPT_WRITE))
+		return EPT_RMW;
+	if (k->mode == PF_LONG64 && opcode == 0xff && is_exception(&a->e, VEC_GP) && is_exception(&b->e, VEC_GP) &&
+	    !compare_state(&a->s, &b->s))
+		return BOCHS_CALL_PUSHED;
+	return DIFFERENT;
+}
+
+static const char *first_difference_of(const struct pf_result *ours, const struct pf_result *theirs)
+{
+	const char *what;
 
 	if (ours->e.reason != theirs->e.reason)
-		what = "reason";
-	if (!what)
-		what = exit_fields_differ(&ours->e, &theirs->e);
-	if (!what && ours->e.reason == EXIT_EPT_VIOLATION && ours->e.gpa != theirs->e.gpa)
-		what = "gpa";
-	if (!what)
-		what = compare_state(&ours->s, &theirs->s);
-	if (!what && memcmp(ours->area, theirs->area, PF_SIZE) != 0)
-		what = "memory";
-	*explained = what ? explain(k, ours, theirs, what) : 0;
-	return what;
+		return "reason";
+	what = exit_fields_differ(&ours->e, &theirs->e);
+	if (what)
+		return what;
+	if (ours->e.reason == EXIT_EPT_VIOLATION && ours->e.gpa != theirs->e.gpa)
+		return "gpa";
+	what = compare_state(&ours->s, &theirs->s);
+	if (what)
+		return what;
+	return memcmp(ours->area, theirs->area, PF_SIZE) != 0 ? "memory" : NULL;
+}
+
+const char *pf_compare(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *explained)
+{
+	const uint32_t shadow = INTR_SHADOW_STI | INTR_SHADOW_MOVSS;
+	const char *what;
+	int why = DIFFERENT;
+
+	normalise(k, ours);
+	normalise(k, theirs);
+	if ((ours->s.intr_shadow & shadow) && !(theirs->s.intr_shadow & shadow)) {
+		ours->s.intr_shadow &= ~shadow;
+		why = BOCHS_SHADOW;
+	}
+	if ((k->s.rflags & FLAG_TF) && theirs->s.pending_dbg == 0x4000 && !ours->s.pending_dbg) {
+		theirs->s.pending_dbg = 0;
+		why = BOCHS_PENDING_BS;
+	}
+	what = first_difference_of(ours, theirs);
+	*explained = what ? explain_first(k, ours, theirs) : why;
+	return what ? what : why ? "explained" : NULL;
 }
 
 /* --- For people -------------------------------------------------------------------------------------------------- */

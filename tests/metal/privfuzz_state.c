@@ -149,7 +149,7 @@ static void put_gate(struct pf_case *k, uint64_t at, uint16_t sel, uint64_t off,
 	    (off & 0xffff) | (uint64_t)sel << 16 | (uint64_t)(extra & 0xff) << 32 | (uint64_t)access << 40 |
 		(off >> 16 & 0xffff) << 48);
 	if (k->lma)
-		pf_put(k, at + 8, 8, off >> 32 | (pf_percent(k, 3) ? pf_u64(k) << 32 : 0));
+		pf_put(k, at + 8, 8, off >> 32);
 }
 
 static unsigned gate_type(struct pf_case *k, const uint8_t *types, unsigned n)
@@ -469,7 +469,7 @@ static void real_segments(struct pf_case *k, uint32_t attr)
 
 	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
 		k->s.seg[n] = real_segment(data[pf_below(k, ARRAY_LEN(data))], attr);
-	k->s.seg[X86_CS] = real_segment(code[pf_below(k, ARRAY_LEN(code))], attr == 0x93 ? 0x9b : attr);
+	k->s.seg[X86_CS] = real_segment(code[pf_below(k, ARRAY_LEN(code))], attr);
 	k->s.seg[X86_DS] = real_segment(0x1000, attr);
 	k->s.seg[X86_SS] = real_segment(0x1000, attr);
 }
