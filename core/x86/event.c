@@ -208,17 +208,17 @@ static enum x86_rc through_gate(struct x86_cpu *c, const struct x86_event *ev, c
 	}
 	if (!target_valid(c, &cs, target))
 		return x86_fault_ec(c, VEC_GP, 0);
-	rc = x86_desc_accessed(c, &cs);
-	if (rc != X86_OK)
-		return rc;
 	x86_transfer_begin(c, &t);
 	c->s.seg[X86_CS] = x86_desc_seg(&cs, (uint16_t)((cs.sel & 0xfffc) | new_cpl));
+	c->s.seg[X86_CS].attr |= 1; /* accessed: in the table once the frame is pushed */
 	c->s.seg[X86_SS] = ss;
 	c->s.rflags &= ~(uint64_t)FLAG_VM;
 	x86_mode_changed(c);
 	c->s.gpr[X86_RSP] = sp;
 	sp = x86_sp(c);
 	rc = push_frame(c, &t, &f, ev, &sp);
+	if (rc == X86_OK)
+		rc = x86_desc_accessed(c, &cs);
 	if (rc != X86_OK)
 		return x86_transfer_abort(c, &t, rc, f.stack ? ss.sel : 0);
 	x86_set_sp(c, sp);
@@ -269,10 +269,10 @@ static enum x86_rc deliver_once(struct x86_cpu *c, const struct x86_event *ev, u
 							      : through_gate(c, ev, &g, ret);
 	}
 	c->ext = 0;
+	if (ev->type == INTR_TYPE_NMI) /* also when its delivery meets a fault */
+		c->s.intr_shadow |= INTR_SHADOW_NMI;
 	if (rc == X86_OK) {
 		c->s.intr_shadow &= ~(INTR_SHADOW_STI | INTR_SHADOW_MOVSS);
-		if (ev->type == INTR_TYPE_NMI)
-			c->s.intr_shadow |= INTR_SHADOW_NMI;
 		c->s.pending_dbg = 0;
 		c->dbg.no_trap = true;
 		x86_mode_changed(c);

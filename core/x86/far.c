@@ -83,9 +83,10 @@ static enum x86_rc far_direct(
 		return x86_fault_sel(c, VEC_NP, to.sel);
 	if (!target_valid(c, cs, to.off))
 		return x86_fault_ec(c, VEC_GP, 0);
-	rc = x86_desc_accessed(c, cs);
-	if (rc == X86_OK && call)
+	if (call)
 		rc = push_return(c, i->opsize, &sp);
+	if (rc == X86_OK)
+		rc = x86_desc_accessed(c, cs);
 	if (rc != X86_OK)
 		return rc;
 	x86_set_sp(c, sp);
@@ -115,13 +116,12 @@ static enum x86_rc call_inner(
 
 	if (rc == X86_OK)
 		rc = read_params(c, count, size, params);
-	if (rc == X86_OK)
-		rc = x86_desc_accessed(c, cs);
 	if (rc != X86_OK)
 		return rc;
 	x86_transfer_begin(c, &t);
 	c->s.seg[X86_SS] = ss;
 	c->s.seg[X86_CS] = x86_desc_seg(cs, (uint16_t)((cs->sel & 0xfffc) | cpl));
+	c->s.seg[X86_CS].attr |= 1; /* accessed: in the table once everything is pushed */
 	x86_mode_changed(c);
 	c->s.gpr[X86_RSP] = sp;
 	sp = x86_sp(c);
@@ -134,6 +134,8 @@ static enum x86_rc call_inner(
 		rc = x86_push_tmp(c, &sp, size, t.cs.sel);
 	if (rc == X86_OK)
 		rc = x86_push_tmp(c, &sp, size, c->s.rip);
+	if (rc == X86_OK)
+		rc = x86_desc_accessed(c, cs);
 	if (rc != X86_OK)
 		return x86_transfer_abort(c, &t, rc, ss.sel);
 	x86_set_sp(c, sp);
@@ -168,9 +170,10 @@ static enum x86_rc far_call_gate(struct x86_cpu *c, const struct x86_desc *g, bo
 		return x86_fault_ec(c, VEC_GP, 0);
 	if (call && !x86_is_conforming(cs.attr) && x86_dpl(cs.attr) < c->cpl)
 		return call_inner(c, g, &cs, size, target);
-	rc = x86_desc_accessed(c, &cs);
-	if (rc == X86_OK && call)
+	if (call)
 		rc = push_return(c, size, &sp);
+	if (rc == X86_OK)
+		rc = x86_desc_accessed(c, &cs);
 	if (rc != X86_OK)
 		return rc;
 	x86_set_sp(c, sp);

@@ -21,7 +21,7 @@ static struct x86_cpu *ours;
 static uint8_t *area, *before, *after_ours;
 static struct vm_exit our_exit;
 static struct {
-	uint64_t run, equal, refused, endless, unimplemented, different, explained[16], by_kind[64], by_reason[EXIT_SDM_COUNT];
+	uint64_t run, equal, refused, endless, unimplemented, different, explained[40], by_kind[64], by_reason[EXIT_SDM_COUNT];
 } counts;
 
 static void stop(const char *why)
@@ -122,6 +122,7 @@ static bool run_ours(const struct pf_case *k, struct pf_result *r)
 	ours->lazy.op = 0;
 	ours->vectoring_valid = false;
 	ours->ext = 0;
+	memset(&ours->dbg, 0, sizeof(ours->dbg));
 	memset(&our_exit, 0, sizeof(our_exit));
 	x86_tlb_flush(ours);
 	x86_paging_settled(ours);

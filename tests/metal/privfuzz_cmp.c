@@ -90,11 +90,11 @@ static const struct x86_seg *segment(const struct x86_state *s, unsigned n)
 }
 
 /* Of an unusable register only the selector means something; of SS the DPL too, and of FS and GS the base. */
-static bool same_segment(const struct x86_seg *a, const struct x86_seg *b, unsigned n)
+static bool same_segment(const struct x86_seg *a, const struct x86_seg *b, unsigned n, bool lma)
 {
 	if (a->sel != b->sel || (a->attr ^ b->attr) & SEG_UNUSABLE)
 		return false;
-	if ((a->attr & SEG_UNUSABLE) && (n == X86_FS || n == X86_GS) && a->base != b->base)
+	if (lma && (a->attr & SEG_UNUSABLE) && (n == X86_FS || n == X86_GS) && a->base != b->base)
 		return false;
 	if (a->attr & SEG_UNUSABLE)
 		return n != X86_SS || !((a->attr ^ b->attr) & SEG_DPL);
@@ -107,7 +107,7 @@ static const char *compare_state(const struct x86_state *a, const struct x86_sta
 		if (value(a, &fields[n]) != value(b, &fields[n]))
 			return fields[n].name;
 	for (unsigned n = 0; n < ARRAY_LEN(segment_names); n++)
-		if (!same_segment(segment(a, n), segment(b, n), n))
+		if (!same_segment(segment(a, n), segment(b, n), n, a->efer & EFER_LMA))
 			return segment_names[n];
 	return NULL;
 }
@@ -124,15 +124,8 @@ static size_t first_difference(const struct pf_result *a, const struct pf_result
 /* --- What is not compared ---------------------------------------------------------------------------------------- */
 
 /* RF after an exit says how the processor counts its own way to the exit [SDM 3C "Saving RIP, RSP, RFLAGS, and SSP"]:
- * 1 after a fault and an EPT violation, 0 after an instruction that exits. Whoever injects the fault sets it anyway.
- * What remains is INT3, the end of a case that did not fault, and traps. */
-static bool rf_means_something(const struct vm_exit *e)
-{
-	unsigned type = e->intr_info >> INTR_INFO_TYPE_SHIFT & 7;
-
-	return e->reason == EXIT_EXCEPTION_NMI && type != INTR_TYPE_HW_EXCEPTION && !(e->idt_info & INTR_INFO_VALID);
-}
-
+ * 1 after a fault and an EPT violation, 0 after an instruction that exits. Ours leaves it as it was, Bochs has 0.
+ * Whoever injects the fault sets it. CS in real mode: Bochs has a data type there, ours what was loaded last. */
 /* "They may or may not be set if the breakpoint is not enabled" [SDM 3B "Debug Status Register (DR6)"]. */
 static uint64_t enabled_breakpoints(uint64_t dr7)
 {
@@ -148,8 +141,9 @@ static void normalise(const struct pf_case *k, struct pf_result *r)
 	uint64_t noise = 0xf & ~enabled_breakpoints(k->s.dr7);
 	bool is_db = r->e.reason == EXIT_EXCEPTION_NMI && (uint8_t)r->e.intr_info == VEC_DB;
 
-	if (!rf_means_something(&r->e))
-		r->s.rflags &= ~(uint64_t)FLAG_RF;
+	r->s.rflags &= ~(uint64_t)FLAG_RF;
+	if (!(r->s.cr0 & CR0_PE))
+		r->s.seg[X86_CS].attr &= ~8u;
 	if (is_db)
 		r->e.qual &= ~noise;
 	r->s.pending_dbg &= ~noise;
@@ -164,10 +158,20 @@ enum {
 	BOCHS_SMAP_AC,
 	BOCHS_SHADOW,
 	BOCHS_IRET64,
+	BOCHS_IRET_V86,
 	BOCHS_SYSCALL_TF,
+	BOCHS_SYSCALL_SS,
 	BOCHS_PENDING_BS,
 	BOCHS_INT_V86,
-	BOCHS_CALL_PUSHED,
+	BOCHS_PUSHED,
+	BOCHS_ORDER,
+	BOCHS_FRAME66,
+	BOCHS_MOV_DR,
+	BOCHS_SS_DPL,
+	BOCHS_FMASK,
+	BOCHS_AC_V86,
+	BOCHS_CALL_LONG,
+	BOCHS_SS_ERROR,
 	EPT_RMW,
 };
 
@@ -176,10 +180,20 @@ static const char *const explanations[] = {
     [BOCHS_SMAP_AC] = "Bochs: RFLAGS.AC opens user pages to implicit supervisor accesses",
     [BOCHS_SHADOW] = "Bochs: an exit in the shadow of STI or MOV SS says that there is none",
     [BOCHS_IRET64] = "Bochs: IRET in 64-bit mode with 16 or 32 bits does not pop SS:RSP in the same ring",
-    [BOCHS_SYSCALL_TF] = "Bochs: single-step trap after a SYSCALL that cleared TF, none after a SYSRET that set it",
+    [BOCHS_IRET_V86] = "Bochs: IRET to virtual-8086 mode cuts EIP to 16 bits where it is beyond the limit",
+    [BOCHS_SYSCALL_TF] = "Bochs: SYSCALL and SYSRET trap by TF as it was before them",
+    [BOCHS_SYSCALL_SS] = "Bochs: SYSCALL clears the RPL of SS",
     [BOCHS_PENDING_BS] = "Bochs: an exit of a single-stepped instruction leaves BS pending",
     [BOCHS_INT_V86] = "Bochs: #GP of INT n by IOPL has IDT-vectoring information",
-    [BOCHS_CALL_PUSHED] = "Bochs: near CALL to a bad address has pushed before it faults",
+    [BOCHS_PUSHED] = "Bochs: an instruction that faults in its last check has pushed or stored already",
+    [BOCHS_ORDER] = "Bochs: the second part of a far pointer or pseudo-descriptor is read first",
+    [BOCHS_FRAME66] = "Bochs: ENTER and LEAVE with 66 in 64-bit mode move 64 bits",
+    [BOCHS_MOV_DR] = "Bochs: MOV DR without privilege is #UD or #DB before it is #GP",
+    [BOCHS_SS_DPL] = "Bochs: the DPL of a null SS is 0 whatever the CPL",
+    [BOCHS_FMASK] = "Bochs: WRMSR of IA32_FMASK ignores reserved bits",
+    [BOCHS_AC_V86] = "Bochs: no alignment check in virtual-8086 mode after a VM entry",
+    [BOCHS_CALL_LONG] = "Bochs: a far call from compatibility to 64-bit mode pushes on the flat stack of the new mode",
+    [BOCHS_SS_ERROR] = "Bochs: #SS of an inner stack has the selector of the old one",
     [EPT_RMW] = "EPT violation of a read-modify-write: read and write, or write",
 };
 
@@ -208,6 +222,14 @@ static unsigned opcode_at(const struct pf_case *k)
 	return n;
 }
 
+static bool has_prefix(const struct pf_case *k, unsigned op, unsigned prefix)
+{
+	while (op)
+		if (k->code[--op] == prefix)
+			return true;
+	return false;
+}
+
 static bool is_exception(const struct vm_exit *e, unsigned vector)
 {
 	return e->reason == EXIT_EXCEPTION_NMI && (uint8_t)e->intr_info == vector;
@@ -218,27 +240,102 @@ static bool has_rex_w(const struct pf_case *k, unsigned op)
 	return k->size == 8 && op && (k->code[op - 1] & 0xf8) == 0x48;
 }
 
+/* Nothing but stack, an operand's memory, and the accessed and dirty bits of its page. */
+static bool only_stores(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b, bool data)
+{
+	for (unsigned n = 0; n < PF_SIZE; n++) {
+		unsigned at = PF_BASE + n, x = a->area[n] ^ b->area[n];
+
+		if (!x || at - PF_STACK < PAGE_SIZE_4K || (data && at >= PF_GDT))
+			continue;
+		if (!(k->s.cr0 & CR0_PG) || at < PF_PT || at >= PF_PT + PAGE_SIZE_4K || (x & ~0x60u))
+			return false;
+	}
+	return true;
+}
+
+static bool same_fault(const struct pf_result *a, const struct pf_result *b)
+{
+	return a->e.reason == EXIT_EXCEPTION_NMI && b->e.reason == EXIT_EXCEPTION_NMI &&
+	       a->e.intr_info == b->e.intr_info && a->e.intr_error == b->e.intr_error &&
+	       !compare_state(&a->s, &b->s);
+}
+
+/* Two accesses of one instruction that both fail: which one is told differs. */
+static bool same_but_for_address(const struct pf_result *a, const struct pf_result *b)
+{
+	uint64_t d = a->e.reason == EXIT_EPT_VIOLATION ? a->e.gla - b->e.gla : a->e.qual - b->e.qual;
+
+	if (a->e.reason != b->e.reason || d + 16 > 32 || compare_state(&a->s, &b->s))
+		return false;
+	return a->e.reason == EXIT_EPT_VIOLATION || (is_exception(&a->e, VEC_PF) && is_exception(&b->e, VEC_PF));
+}
+
+static int explain_system(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b, unsigned op)
+{
+	unsigned second = k->code[op + 1], modrm = k->code[op + 2] >> 3 & 7;
+	bool fast = second == 0x05 || second == 0x07;
+
+	if (fast && (is_exception(&a->e, VEC_DB) != is_exception(&b->e, VEC_DB)))
+		return BOCHS_SYSCALL_TF;
+	if (second == 0x05 && (a->s.seg[X86_SS].sel ^ b->s.seg[X86_SS].sel) == (k->s.star >> 32 & 3) &&
+	    (k->s.star >> 32 & 3))
+		return BOCHS_SYSCALL_SS;
+	if ((second == 0x21 || second == 0x23) && k->cpl && is_exception(&a->e, VEC_GP))
+		return BOCHS_MOV_DR;
+	if (second == 0x30 && (uint32_t)k->s.gpr[X86_RCX] == 0xc0000084u && is_exception(&a->e, VEC_GP))
+		return BOCHS_FMASK;
+	if (second == 0x01 && modrm < 4 && same_but_for_address(a, b))
+		return BOCHS_ORDER;
+	if (second == 0x01 && modrm < 2 && same_fault(a, b) && only_stores(k, a, b, true))
+		return BOCHS_PUSHED;
+	if ((second == 0xb2 || second == 0xb4 || second == 0xb5) && same_but_for_address(a, b))
+		return BOCHS_ORDER;
+	return DIFFERENT;
+}
+
+static int explain_stack(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b, unsigned op)
+{
+	unsigned opcode = k->code[op], modrm = k->code[op + 1] >> 3 & 7;
+	bool far_call = opcode == 0x9a || (opcode == 0xff && modrm == 3);
+	bool pushes = far_call || (opcode == 0xff && modrm == 2) || opcode == 0xe8 || opcode == 0xcd || opcode == 0xc8;
+
+	if (k->mode == PF_LONG64 && (opcode == 0xc8 || opcode == 0xc9) && op && has_prefix(k, op, 0x66))
+		return BOCHS_FRAME66;
+	if (far_call && k->lma && k->mode != PF_LONG64 && (k->s.seg[X86_SS].base || b->e.reason != a->e.reason))
+		return BOCHS_CALL_LONG;
+	if ((far_call || k->s.pending_event) && k->lma && is_exception(&a->e, VEC_SS) && is_exception(&b->e, VEC_SS) &&
+	    a->e.intr_error != b->e.intr_error)
+		return BOCHS_SS_ERROR;
+	if ((pushes || k->s.pending_event) && same_fault(a, b) && only_stores(k, a, b, false))
+		return BOCHS_PUSHED;
+	return DIFFERENT;
+}
+
 static int explain_first(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
 {
 	unsigned op = opcode_at(k), opcode = k->code[op];
+	int why = opcode == 0x0f ? explain_system(k, a, b, op) : explain_stack(k, a, b, op);
 
+	if (why)
+		return why;
 	if (is_exception(&a->e, VEC_PF) && (a->e.intr_error & 5) == 1 && (k->s.cr4 & CR4_SMAP) &&
 	    (k->s.rflags & FLAG_AC) && (!is_exception(&b->e, VEC_PF) || a->e.qual != b->e.qual))
 		return BOCHS_SMAP_AC;
 	if (k->mode == PF_LONG64 && opcode == 0xcf && !has_rex_w(k, op))
 		return BOCHS_IRET64;
-	if (opcode == 0x0f && (k->code[op + 1] == 0x05 || k->code[op + 1] == 0x07) &&
-	    (is_exception(&a->e, VEC_DB) != is_exception(&b->e, VEC_DB)))
-		return BOCHS_SYSCALL_TF;
+	if (k->mode == PF_PROT32 && opcode == 0xcf && is_exception(&a->e, VEC_GP) && (b->s.rflags & FLAG_VM))
+		return BOCHS_IRET_V86;
 	if (k->mode == PF_V86 && opcode == 0xcd && is_exception(&a->e, VEC_GP) && is_exception(&b->e, VEC_GP) &&
 	    !(a->e.idt_info & INTR_INFO_VALID) && (k->s.rflags >> 12 & 3) < 3)
 		return BOCHS_INT_V86;
+	if (k->mode == PF_V86 && is_exception(&a->e, VEC_AC) && (k->s.cr0 & CR0_AM) && (k->s.rflags & FLAG_AC))
+		return BOCHS_AC_V86;
+	if ((opcode == 0xc4 || opcode == 0xc5) && same_but_for_address(a, b))
+		return BOCHS_ORDER;
 	if (a->e.reason == EXIT_EPT_VIOLATION && b->e.reason == EXIT_EPT_VIOLATION && a->e.gpa == b->e.gpa &&
 	    (a->e.qual ^ b->e.qual) == QUAL_EPT_READ && (a->e.qual & QUAL_EPT_WRITE))
 		return EPT_RMW;
-	if (k->mode == PF_LONG64 && opcode == 0xff && is_exception(&a->e, VEC_GP) && is_exception(&b->e, VEC_GP) &&
-	    !compare_state(&a->s, &b->s))
-		return BOCHS_CALL_PUSHED;
 	return DIFFERENT;
 }
 
@@ -259,6 +356,11 @@ static const char *first_difference_of(const struct pf_result *ours, const struc
 	return memcmp(ours->area, theirs->area, PF_SIZE) != 0 ? "memory" : NULL;
 }
 
+static bool is_null_ss(const struct x86_state *s)
+{
+	return (s->efer & EFER_LMA) && (s->seg[X86_SS].attr & SEG_UNUSABLE);
+}
+
 const char *pf_compare(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *explained)
 {
 	const uint32_t shadow = INTR_SHADOW_STI | INTR_SHADOW_MOVSS;
@@ -271,9 +373,18 @@ const char *pf_compare(const struct pf_case *k, struct pf_result *ours, struct p
 		ours->s.intr_shadow &= ~shadow;
 		why = BOCHS_SHADOW;
 	}
-	if ((k->s.rflags & FLAG_TF) && theirs->s.pending_dbg == 0x4000 && !ours->s.pending_dbg) {
+	if (((k->s.rflags | ours->s.rflags) & FLAG_TF) && theirs->s.pending_dbg == 0x4000 && !ours->s.pending_dbg) {
 		theirs->s.pending_dbg = 0;
 		why = BOCHS_PENDING_BS;
+	}
+	if ((k->s.intr_shadow & shadow) && ours->s.pending_dbg && !theirs->s.pending_dbg) {
+		ours->s.pending_dbg = 0;
+		why = BOCHS_SHADOW;
+	}
+	if (is_null_ss(&ours->s) && is_null_ss(&theirs->s) && !(theirs->s.seg[X86_SS].attr & SEG_DPL) &&
+	    (ours->s.seg[X86_SS].attr & SEG_DPL)) {
+		ours->s.seg[X86_SS].attr &= ~SEG_DPL;
+		why = BOCHS_SS_DPL;
 	}
 	what = first_difference_of(ours, theirs);
 	*explained = what ? explain_first(k, ours, theirs) : why;
@@ -331,7 +442,7 @@ void pf_tell(const struct pf_case *k, const struct pf_result *ours, const struct
 			    (unsigned long long)value(s, &fields[n]), (unsigned long long)value(a, &fields[n]),
 			    (unsigned long long)value(b, &fields[n]));
 	for (unsigned n = 0; n < ARRAY_LEN(segment_names); n++)
-		if (!same_segment(segment(a, n), segment(b, n), n))
+		if (!same_segment(segment(a, n), segment(b, n), n, a->efer & EFER_LMA))
 			tell_segment(k, n, segment(a, n), segment(b, n));
 	if (at < PF_SIZE) {
 		uint64_t x, y;

@@ -649,6 +649,8 @@ static void inject(struct pf_case *k)
 	s->pending_dbg = 0;
 	if (type == INTR_TYPE_EXTERNAL)
 		s->rflags |= FLAG_IF;
+	if (type == INTR_TYPE_HW_EXCEPTION) /* our injection sets it for a fault, as the exit before it has done */
+		s->rflags |= FLAG_RF;
 	s->pending_event =
 	    INTR_INFO_VALID | type << INTR_INFO_TYPE_SHIFT | vector | (error ? INTR_INFO_ERROR : 0);
 	s->pending_error = error ? (uint16_t)pf_u64(k) & 0x7fffu : 0;

@@ -565,6 +565,16 @@ static void debug_registers(struct pf_case *k)
 		s->dr[n] = pf_percent(k, 50) ? pf_address(k) : pf_percent(k, 50) ? k->at : pf_value(k);
 	if (pf_percent(k, 12))
 		s->dr7 |= pf_u64(k) & 0xffff03ffu;
+	for (unsigned n = 0; n < 4; n++) { /* what the manual leaves undefined */
+		unsigned at = 16 + 4 * n, kind = (unsigned)(s->dr7 >> at & 3);
+
+		if (kind == 0)
+			s->dr7 &= ~(0xcull << at);
+		if (kind == 2 && !(s->cr4 & CR4_DE))
+			s->dr7 &= ~(0xfull << at);
+		if ((s->dr7 >> (at + 2) & 3) == 2 && !k->lma)
+			s->dr7 &= ~(0xcull << at);
+	}
 	if (pf_percent(k, 6))
 		s->dr7 |= 1u << 13;
 }
