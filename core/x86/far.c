@@ -136,6 +136,8 @@ static enum x86_rc call_inner(
 		rc = x86_push_tmp(c, &sp, size, c->s.rip);
 	if (rc == X86_OK)
 		rc = x86_desc_accessed(c, cs);
+	if (rc == X86_OK)
+		rc = x86_seg_accessed(c, &ss);
 	if (rc != X86_OK)
 		return x86_transfer_abort(c, &t, rc, ss.sel);
 	x86_set_sp(c, sp);
@@ -296,7 +298,7 @@ enum x86_rc x86_pop_two(struct x86_cpu *c, uint64_t *sp, unsigned size, uint64_t
 	return rc;
 }
 
-enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, uint64_t off, struct x86_desc *cs)
+enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, struct x86_desc *cs)
 {
 	unsigned rpl;
 	enum x86_rc rc;
@@ -315,9 +317,16 @@ enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, uint64_t off, 
 	if (!x86_is_code(cs->attr) || rpl < c->cpl || !size_valid(c, cs) ||
 	    (x86_is_conforming(cs->attr) ? x86_dpl(cs->attr) > rpl : x86_dpl(cs->attr) != rpl))
 		return x86_fault_sel(c, VEC_GP, *sel);
-	if (!(cs->attr & SEG_P))
-		return x86_fault_sel(c, VEC_NP, *sel);
-	return target_valid(c, cs, off) ? X86_OK : x86_fault_ec(c, VEC_GP, 0);
+	return cs->attr & SEG_P ? X86_OK : x86_fault_sel(c, VEC_NP, *sel);
+}
+
+enum x86_rc x86_finish_return(struct x86_cpu *c, struct x86_desc *cs, const struct x86_seg *ss, uint64_t off)
+{
+	enum x86_rc rc = target_valid(c, cs, off) ? X86_OK : x86_fault_ec(c, VEC_GP, 0);
+
+	if (rc == X86_OK)
+		rc = x86_desc_accessed(c, cs);
+	return rc == X86_OK && ss ? x86_seg_accessed(c, ss) : rc;
 }
 
 /* SS of an outer ring (or of the same, IRET in 64-bit mode); null is allowed for 64-bit code below ring 3. */
@@ -355,7 +364,7 @@ static enum x86_rc ret_outer(
 	if (rc == X86_OK)
 		rc = x86_check_return_ss(c, (uint16_t)new_ss, cpl, cs, &ss);
 	if (rc == X86_OK)
-		rc = x86_desc_accessed(c, cs);
+		rc = x86_finish_return(c, cs, &ss, off);
 	if (rc != X86_OK)
 		return rc;
 	c->s.seg[X86_SS] = ss;
@@ -379,12 +388,12 @@ enum x86_rc x86_op_ret_far(struct x86_cpu *c, const struct x86_insn *i)
 	sel = (uint16_t)sel64;
 	if (c->mode < X86_MODE_PROT)
 		return ret_real(c, sel, off, x86_sp_add(c, sp, (int64_t)(uint16_t)i->imm));
-	rc = x86_check_return_cs(c, &sel, off, &cs);
+	rc = x86_check_return_cs(c, &sel, &cs);
 	if (rc != X86_OK)
 		return rc;
 	if ((sel & 3) > c->cpl)
 		return ret_outer(c, i, &cs, off, sp, sel);
-	rc = x86_desc_accessed(c, &cs);
+	rc = x86_finish_return(c, &cs, NULL, off);
 	if (rc != X86_OK)
 		return rc;
 	x86_set_sp(c, x86_sp_add(c, sp, (int64_t)(uint16_t)i->imm));

@@ -34,7 +34,7 @@ uint64_t x86_flags_merge(const struct x86_cpu *c, uint64_t image, unsigned size,
 		may |= FLAG_IF;
 	if (cpl == 0 && !v86) {
 		may |= FLAG_IOPL;
-		if (size > 2 && iret)
+		if (size > 2 && iret && c->mode >= X86_MODE_PROT)
 			may |= FLAG_VIF | FLAG_VIP;
 	}
 	old = (old & ~may) | (image & may) | FLAG_R1;
@@ -51,9 +51,12 @@ void x86_flags_load(struct x86_cpu *c, uint64_t v)
 	x86_mode_changed(c);
 }
 
+/* With "NMI exiting" NMIs are the VMM's, and IRET does not unblock them [SDM 3C "Changes to Instruction Behavior in VMX
+ * Non-Root Operation"]. */
 static void leave_nmi(struct x86_cpu *c)
 {
-	c->s.intr_shadow &= ~INTR_SHADOW_NMI;
+	if (!c->ctl || c->ctl->ring != RING_HW || !(c->ctl->pin & PIN_NMI_EXIT))
+		c->s.intr_shadow &= ~INTR_SHADOW_NMI;
 	c->dbg.keep_rf = true;
 }
 
@@ -116,7 +119,7 @@ static enum x86_rc iret_prot(struct x86_cpu *c, const struct x86_insn *i, struct
 	struct x86_desc cs = {0};
 	uint64_t flags;
 	bool stack;
-	enum x86_rc rc = x86_check_return_cs(c, &sel, m->rip, &cs);
+	enum x86_rc rc = x86_check_return_cs(c, &sel, &cs);
 
 	if (rc != X86_OK)
 		return rc;
@@ -134,7 +137,7 @@ static enum x86_rc iret_prot(struct x86_cpu *c, const struct x86_insn *i, struct
 		if (rc != X86_OK)
 			return rc;
 	}
-	rc = x86_desc_accessed(c, &cs);
+	rc = x86_finish_return(c, &cs, stack ? &ss : NULL, m->rip);
 	if (rc != X86_OK)
 		return rc;
 	flags = x86_flags_merge(c, m->flags, i->opsize, old_cpl, true);

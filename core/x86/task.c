@@ -179,6 +179,8 @@ static enum x86_rc load_new_segments(struct x86_cpu *c, const struct image *m)
 	rc = load_new_cs(c, (uint16_t)m->segs[1]);
 	if (rc == X86_OK)
 		rc = x86_check_ss(c, (uint16_t)m->segs[2], cpl, VEC_TS, &ss);
+	if (rc == X86_OK)
+		rc = x86_seg_accessed(c, &ss);
 	if (rc != X86_OK)
 		return rc;
 	c->s.seg[X86_SS] = ss;

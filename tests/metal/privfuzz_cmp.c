@@ -3,6 +3,7 @@
  */
 #include "core/lib.h"
 #include "core/metal/metal_priv.h"
+#include "core/x86/segment.h"
 #include "tests/metal/privfuzz.h"
 #include "tracer/exit_fields.h"
 
@@ -98,7 +99,8 @@ static bool same_segment(const struct x86_seg *a, const struct x86_seg *b, unsig
 		return false;
 	if (a->attr & SEG_UNUSABLE)
 		return n != X86_SS || !((a->attr ^ b->attr) & SEG_DPL);
-	return a->base == b->base && a->limit == b->limit && !((a->attr ^ b->attr) & 0xf0ff);
+	/* L and D/B of a system segment mean nothing */
+	return a->base == b->base && a->limit == b->limit && !((a->attr ^ b->attr) & (n < X86_SREG_COUNT ? 0xf0ff : 0x90ff));
 }
 
 static const char *compare_state(const struct x86_state *a, const struct x86_state *b)
@@ -167,11 +169,17 @@ enum {
 	BOCHS_ORDER,
 	BOCHS_FRAME66,
 	BOCHS_MOV_DR,
+	BOCHS_GD_BS,
 	BOCHS_SS_DPL,
 	BOCHS_FMASK,
 	BOCHS_AC_V86,
 	BOCHS_CALL_LONG,
 	BOCHS_SS_ERROR,
+	BOCHS_SYSRET_SS,
+	BOCHS_XSETBV,
+	BOCHS_LAR_COMPAT,
+	BOCHS_CONFORMING,
+	BOCHS_POP_SREG,
 	EPT_RMW,
 };
 
@@ -189,11 +197,17 @@ static const char *const explanations[] = {
     [BOCHS_ORDER] = "Bochs: the second part of a far pointer or pseudo-descriptor is read first",
     [BOCHS_FRAME66] = "Bochs: ENTER and LEAVE with 66 in 64-bit mode move 64 bits",
     [BOCHS_MOV_DR] = "Bochs: MOV DR without privilege is #UD or #DB before it is #GP",
+    [BOCHS_GD_BS] = "Bochs: a general-detect fault of a single-stepped MOV DR has BS, too",
     [BOCHS_SS_DPL] = "Bochs: the DPL of a null SS is 0 whatever the CPL",
     [BOCHS_FMASK] = "Bochs: WRMSR of IA32_FMASK ignores reserved bits",
     [BOCHS_AC_V86] = "Bochs: no alignment check in virtual-8086 mode after a VM entry",
     [BOCHS_CALL_LONG] = "Bochs: a far call from compatibility to 64-bit mode pushes on the flat stack of the new mode",
     [BOCHS_SS_ERROR] = "Bochs: #SS of an inner stack has the selector of the old one",
+    [BOCHS_SYSRET_SS] = "Bochs: SYSRET leaves base and limit of SS as they were",
+    [BOCHS_XSETBV] = "Bochs: XSETBV exits before its privilege is checked",
+    [BOCHS_LAR_COMPAT] = "Bochs: LAR and LSL in compatibility mode see 8 bytes of a system descriptor",
+    [BOCHS_CONFORMING] = "Bochs: a frame for conforming code is pushed with the privilege of its DPL",
+    [BOCHS_POP_SREG] = "Bochs: POP of a segment register with 32 bits reads 16",
     [EPT_RMW] = "EPT violation of a read-modify-write: read and write, or write",
 };
 
@@ -220,6 +234,11 @@ static unsigned opcode_at(const struct pf_case *k)
 		break;
 	}
 	return n;
+}
+
+static bool is_null_ss(const struct x86_state *s)
+{
+	return (s->efer & EFER_LMA) && (s->seg[X86_SS].attr & SEG_UNUSABLE);
 }
 
 static bool has_prefix(const struct pf_case *k, unsigned op, unsigned prefix)
@@ -258,7 +277,7 @@ static bool same_fault(const struct pf_result *a, const struct pf_result *b)
 {
 	return a->e.reason == EXIT_EXCEPTION_NMI && b->e.reason == EXIT_EXCEPTION_NMI &&
 	       a->e.intr_info == b->e.intr_info && a->e.intr_error == b->e.intr_error &&
-	       !compare_state(&a->s, &b->s);
+	       a->e.idt_info == b->e.idt_info && !compare_state(&a->s, &b->s);
 }
 
 /* Two accesses of one instruction that both fail: which one is told differs. */
@@ -269,6 +288,13 @@ static bool same_but_for_address(const struct pf_result *a, const struct pf_resu
 	if (a->e.reason != b->e.reason || d + 16 > 32 || compare_state(&a->s, &b->s))
 		return false;
 	return a->e.reason == EXIT_EPT_VIOLATION || (is_exception(&a->e, VEC_PF) && is_exception(&b->e, VEC_PF));
+}
+
+/* #AC or a page fault in what the narrow read does not touch. */
+static bool pop_size_matters(const struct pf_result *a, const struct pf_result *b)
+{
+	(void)b;
+	return is_exception(&a->e, VEC_AC) || is_exception(&a->e, VEC_PF);
 }
 
 static int explain_system(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b, unsigned op)
@@ -283,6 +309,17 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, co
 		return BOCHS_SYSCALL_SS;
 	if ((second == 0x21 || second == 0x23) && k->cpl && is_exception(&a->e, VEC_GP))
 		return BOCHS_MOV_DR;
+	if ((second == 0x21 || second == 0x23) && is_exception(&a->e, VEC_DB) && (k->s.rflags & FLAG_TF) &&
+	    a->e.qual == 0x2000 && b->e.qual == 0x6000)
+		return BOCHS_GD_BS;
+	if (second == 0x07 && k->s.seg[X86_SS].limit != UINT32_MAX && b->s.seg[X86_SS].limit == k->s.seg[X86_SS].limit)
+		return BOCHS_SYSRET_SS;
+	if (second == 0x01 && k->code[op + 2] == 0xd1 && k->cpl && b->e.reason == EXIT_XSETBV)
+		return BOCHS_XSETBV;
+	if ((second == 0x02 || second == 0x03) && k->lma && k->mode != PF_LONG64)
+		return BOCHS_LAR_COMPAT;
+	if ((second == 0xa1 || second == 0xa9) && k->mode != PF_LONG64 && pop_size_matters(a, b))
+		return BOCHS_POP_SREG;
 	if (second == 0x30 && (uint32_t)k->s.gpr[X86_RCX] == 0xc0000084u && is_exception(&a->e, VEC_GP))
 		return BOCHS_FMASK;
 	if (second == 0x01 && modrm < 4 && same_but_for_address(a, b))
@@ -302,6 +339,13 @@ static int explain_stack(const struct pf_case *k, const struct pf_result *a, con
 
 	if (k->mode == PF_LONG64 && (opcode == 0xc8 || opcode == 0xc9) && op && has_prefix(k, op, 0x66))
 		return BOCHS_FRAME66;
+	if (far_call && k->mode == PF_LONG64 && is_null_ss(&k->s) && is_exception(&b->e, VEC_SS))
+		return BOCHS_CALL_LONG;
+	if ((k->s.pending_event || opcode == 0xcd) && is_exception(&a->e, VEC_PF) && (a->e.intr_error & 6) == 6 &&
+	    x86_is_conforming(b->s.seg[X86_CS].attr))
+		return BOCHS_CONFORMING;
+	if (k->mode < PF_PROT16 && (opcode == 0xca || opcode == 0xcb) && same_but_for_address(a, b))
+		return BOCHS_ORDER;
 	if (far_call && k->lma && k->mode != PF_LONG64 && (k->s.seg[X86_SS].base || b->e.reason != a->e.reason))
 		return BOCHS_CALL_LONG;
 	if ((far_call || k->s.pending_event) && k->lma && is_exception(&a->e, VEC_SS) && is_exception(&b->e, VEC_SS) &&
@@ -324,7 +368,7 @@ static int explain_first(const struct pf_case *k, const struct pf_result *a, con
 		return BOCHS_SMAP_AC;
 	if (k->mode == PF_LONG64 && opcode == 0xcf && !has_rex_w(k, op))
 		return BOCHS_IRET64;
-	if (k->mode == PF_PROT32 && opcode == 0xcf && is_exception(&a->e, VEC_GP) && (b->s.rflags & FLAG_VM))
+	if (k->mode <= PF_PROT32 && opcode == 0xcf && is_exception(&a->e, VEC_GP) && (b->s.rflags & FLAG_VM))
 		return BOCHS_IRET_V86;
 	if (k->mode == PF_V86 && opcode == 0xcd && is_exception(&a->e, VEC_GP) && is_exception(&b->e, VEC_GP) &&
 	    !(a->e.idt_info & INTR_INFO_VALID) && (k->s.rflags >> 12 & 3) < 3)
@@ -354,11 +398,6 @@ static const char *first_difference_of(const struct pf_result *ours, const struc
 	if (what)
 		return what;
 	return memcmp(ours->area, theirs->area, PF_SIZE) != 0 ? "memory" : NULL;
-}
-
-static bool is_null_ss(const struct x86_state *s)
-{
-	return (s->efer & EFER_LMA) && (s->seg[X86_SS].attr & SEG_UNUSABLE);
 }
 
 const char *pf_compare(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *explained)

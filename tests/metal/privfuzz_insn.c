@@ -152,7 +152,7 @@ static void mov_dr(struct pf_case *k)
 	if (k->size == 8 && pf_percent(k, 5))
 		byte(k, 0x44);
 	if (rm != X86_RSP)
-		k->s.gpr[rm] = pf_percent(k, 60) ? (uint32_t)pf_u64(k) : pf_value(k);
+		k->s.gpr[rm] = pf_percent(k, 60) ? (uint32_t)pf_u64(k) & ~0x10800u : pf_value(k) & ~0x10800ull; /* no RTM */
 	byte(k, 0x0f);
 	byte(k, pf_percent(k, 60) ? 0x23 : 0x21);
 	reg_reg(k, dr, rm);
@@ -556,7 +556,7 @@ static void unprivileged(struct pf_case *k)
 	    0xcb010f, 0xf9010f, 0x90f3, 0xf4, 0xaa0f, 0x370f, 0xc1010f, 0xc2010f, 0xd4010f, 0xd9010f, 0xdf010f};
 	uint32_t op = ops[pf_below(k, ARRAY_LEN(ops))];
 
-	k->s.gpr[X86_RCX] = pf_percent(k, 70) ? pf_below(k, 2) : k->s.gpr[X86_RCX];
+	k->s.gpr[X86_RCX] = pf_percent(k, 70) ? 2u * pf_below(k, 2) : k->s.gpr[X86_RCX] & ~1u; /* no XGETBV of 1 */
 	bytes(k, op > 0xffff ? 3 : op > 0xff ? 2 : 1, op);
 }
 
