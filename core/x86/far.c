@@ -16,9 +16,13 @@ struct far_target {
 	uint64_t off;
 };
 
-static bool target_valid(const struct x86_cpu *c, const struct x86_desc *cs, uint64_t rip)
+/* Code that is not 64-bit code is entered with 32 bits of the offset, as processors show. */
+static bool target_valid(const struct x86_cpu *c, const struct x86_desc *cs, uint64_t *rip)
 {
-	return x86_lma(c) && (cs->attr & SEG_L) ? x86_canonical(rip) : rip <= cs->limit;
+	if (x86_lma(c) && (cs->attr & SEG_L))
+		return x86_canonical(*rip);
+	*rip = (uint32_t)*rip;
+	return *rip <= cs->limit;
 }
 
 /* IA-32e mode: L and D together mean nothing. */
@@ -81,7 +85,7 @@ static enum x86_rc far_direct(
 		return x86_fault_sel(c, VEC_GP, to.sel);
 	if (!(cs->attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, to.sel);
-	if (!target_valid(c, cs, to.off))
+	if (!target_valid(c, cs, &to.off))
 		return x86_fault_ec(c, VEC_GP, 0);
 	if (call)
 		rc = push_return(c, i->opsize, &sp);
@@ -168,7 +172,7 @@ static enum x86_rc far_call_gate(struct x86_cpu *c, const struct x86_desc *g, bo
 		return x86_fault_sel(c, VEC_GP, g->gate_sel);
 	if (!(cs.attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, g->gate_sel);
-	if (!target_valid(c, &cs, target))
+	if (!target_valid(c, &cs, &target))
 		return x86_fault_ec(c, VEC_GP, 0);
 	if (call && !x86_is_conforming(cs.attr) && x86_dpl(cs.attr) < c->cpl)
 		return call_inner(c, g, &cs, size, target);
@@ -320,7 +324,7 @@ enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, struct x86_des
 	return cs->attr & SEG_P ? X86_OK : x86_fault_sel(c, VEC_NP, *sel);
 }
 
-enum x86_rc x86_finish_return(struct x86_cpu *c, struct x86_desc *cs, const struct x86_seg *ss, uint64_t off)
+enum x86_rc x86_finish_return(struct x86_cpu *c, struct x86_desc *cs, const struct x86_seg *ss, uint64_t *off)
 {
 	enum x86_rc rc = target_valid(c, cs, off) ? X86_OK : x86_fault_ec(c, VEC_GP, 0);
 
@@ -364,7 +368,7 @@ static enum x86_rc ret_outer(
 	if (rc == X86_OK)
 		rc = x86_check_return_ss(c, (uint16_t)new_ss, cpl, cs, &ss);
 	if (rc == X86_OK)
-		rc = x86_finish_return(c, cs, &ss, off);
+		rc = x86_finish_return(c, cs, &ss, &off);
 	if (rc != X86_OK)
 		return rc;
 	c->s.seg[X86_SS] = ss;
@@ -393,7 +397,7 @@ enum x86_rc x86_op_ret_far(struct x86_cpu *c, const struct x86_insn *i)
 		return rc;
 	if ((sel & 3) > c->cpl)
 		return ret_outer(c, i, &cs, off, sp, sel);
-	rc = x86_finish_return(c, &cs, NULL, off);
+	rc = x86_finish_return(c, &cs, NULL, &off);
 	if (rc != X86_OK)
 		return rc;
 	x86_set_sp(c, x86_sp_add(c, sp, (int64_t)(uint16_t)i->imm));

@@ -137,7 +137,7 @@ static enum x86_rc iret_prot(struct x86_cpu *c, const struct x86_insn *i, struct
 		if (rc != X86_OK)
 			return rc;
 	}
-	rc = x86_finish_return(c, &cs, stack ? &ss : NULL, m->rip);
+	rc = x86_finish_return(c, &cs, stack ? &ss : NULL, &m->rip);
 	if (rc != X86_OK)
 		return rc;
 	flags = x86_flags_merge(c, m->flags, i->opsize, old_cpl, true);

@@ -75,10 +75,12 @@ enum x86_rc x86_op_push_sreg(struct x86_cpu *c, const struct x86_insn *i)
 enum x86_rc x86_op_pop_sreg(struct x86_cpu *c, const struct x86_insn *i)
 {
 	uint64_t sp = x86_sp(c), sel;
-	enum x86_rc rc = x86_pop_tmp(c, &sp, i->opsize, &sel);
+	/* Only the selector is read, whatever the operand size: so do the processors, as a page's end shows. */
+	enum x86_rc rc = x86_load(c, X86_SS, sp, 2, &sel);
 
 	if (rc != X86_OK)
 		return rc;
+	sp = x86_sp_add(c, sp, i->opsize);
 	if (i->reg == X86_SS) { /* SP moves by the old stack's width */
 		uint64_t old = c->s.gpr[X86_RSP];
 

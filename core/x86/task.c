@@ -214,8 +214,10 @@ static enum x86_rc switch_page_tables(struct x86_cpu *c, uint64_t cr3)
 	if (!(c->s.cr0 & CR0_PG))
 		return X86_OK;
 	if (c->s.cr4 & CR4_PAE) {
-		if (!x86_read_pdptes(c, cr3, pdptes))
-			return x86_fault_ec(c, VEC_TS, c->s.tr.sel & 0xfffcu);
+		enum x86_rc rc = x86_read_pdptes(c, cr3, pdptes);
+
+		if (rc != X86_OK)
+			return rc == X86_FAULT ? x86_fault_ec(c, VEC_TS, c->s.tr.sel & 0xfffcu) : rc;
 		memcpy(c->s.pdpte, pdptes, sizeof pdptes);
 	}
 	c->s.cr3 = cr3;

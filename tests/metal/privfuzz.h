@@ -128,6 +128,7 @@ uint16_t pf_selector_of(struct pf_case *k, const uint8_t *slots, unsigned n); /*
 void pf_spoil(struct pf_case *k, uint16_t sel);			  /* changes something in its descriptor */
 uint64_t pf_code_target(struct pf_case *k, uint64_t base);	  /* an offset that lies in the INT3s, mostly */
 uint64_t pf_stack_target(struct pf_case *k, uint64_t base);
+uint64_t pf_defined_dr7(const struct pf_case *k, uint64_t dr7); /* without what the manual leaves undefined */
 uint64_t pf_value(struct pf_case *k);
 uint64_t pf_address(struct pf_case *k); /* linear, in some interesting place */
 

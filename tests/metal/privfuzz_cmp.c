@@ -144,6 +144,8 @@ static void normalise(const struct pf_case *k, struct pf_result *r)
 	bool is_db = r->e.reason == EXIT_EXCEPTION_NMI && (uint8_t)r->e.intr_info == VEC_DB;
 
 	r->s.rflags &= ~(uint64_t)FLAG_RF;
+	r->s.dr7 &= ~(uint64_t)0x800; /* RTM, which our processor does not have */
+	r->s.dr6 &= ~(uint64_t)0x10000;
 	if (!(r->s.cr0 & CR0_PE))
 		r->s.seg[X86_CS].attr &= ~8u;
 	if (is_db)
@@ -180,6 +182,10 @@ enum {
 	BOCHS_LAR_COMPAT,
 	BOCHS_CONFORMING,
 	BOCHS_POP_SREG,
+	BOCHS_DB_MERGED,
+	BOCHS_POPF_V86,
+	BOCHS_ESP16,
+	BOCHS_ENTER16,
 	EPT_RMW,
 };
 
@@ -205,9 +211,13 @@ static const char *const explanations[] = {
     [BOCHS_SS_ERROR] = "Bochs: #SS of an inner stack has the selector of the old one",
     [BOCHS_SYSRET_SS] = "Bochs: SYSRET leaves base and limit of SS as they were",
     [BOCHS_XSETBV] = "Bochs: XSETBV exits before its privilege is checked",
-    [BOCHS_LAR_COMPAT] = "Bochs: LAR and LSL in compatibility mode see 8 bytes of a system descriptor",
+    [BOCHS_LAR_COMPAT] = "Bochs: LAR, LSL, LLDT and LTR in compatibility mode see 8 bytes of a system descriptor",
     [BOCHS_CONFORMING] = "Bochs: a frame for conforming code is pushed with the privilege of its DPL",
-    [BOCHS_POP_SREG] = "Bochs: POP of a segment register with 32 bits reads 16",
+    [BOCHS_POP_SREG] = "Bochs: POP of a segment register in 64-bit mode reads 64 bits",
+    [BOCHS_DB_MERGED] = "Bochs: a pending trap and an instruction breakpoint are one #DB",
+    [BOCHS_POPF_V86] = "Bochs: POPF in virtual-8086 mode reads the stack before it looks at IOPL",
+    [BOCHS_ESP16] = "Bochs: an inner stack of 16 bits gets SP, and not ESP, from the TSS",
+    [BOCHS_ENTER16] = "Bochs: ENTER with 32 bits on a stack of 16 keeps the upper half of ESP in EBP",
     [EPT_RMW] = "EPT violation of a read-modify-write: read and write, or write",
 };
 
@@ -291,10 +301,9 @@ static bool same_but_for_address(const struct pf_result *a, const struct pf_resu
 }
 
 /* #AC or a page fault in what the narrow read does not touch. */
-static bool pop_size_matters(const struct pf_result *a, const struct pf_result *b)
+static bool pop_size_matters(const struct pf_result *wide)
 {
-	(void)b;
-	return is_exception(&a->e, VEC_AC) || is_exception(&a->e, VEC_PF);
+	return is_exception(&wide->e, VEC_AC) || is_exception(&wide->e, VEC_PF);
 }
 
 static int explain_system(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b, unsigned op)
@@ -316,9 +325,10 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, co
 		return BOCHS_SYSRET_SS;
 	if (second == 0x01 && k->code[op + 2] == 0xd1 && k->cpl && b->e.reason == EXIT_XSETBV)
 		return BOCHS_XSETBV;
-	if ((second == 0x02 || second == 0x03) && k->lma && k->mode != PF_LONG64)
+	if ((second == 0x02 || second == 0x03 || (second == 0x00 && (modrm == 2 || modrm == 3))) && k->lma &&
+	    k->mode != PF_LONG64 && !is_exception(&b->e, VEC_PF))
 		return BOCHS_LAR_COMPAT;
-	if ((second == 0xa1 || second == 0xa9) && k->mode != PF_LONG64 && pop_size_matters(a, b))
+	if ((second == 0xa1 || second == 0xa9) && k->mode == PF_LONG64 && pop_size_matters(b))
 		return BOCHS_POP_SREG;
 	if (second == 0x30 && (uint32_t)k->s.gpr[X86_RCX] == 0xc0000084u && is_exception(&a->e, VEC_GP))
 		return BOCHS_FMASK;
@@ -331,7 +341,20 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, co
 	return DIFFERENT;
 }
 
-static int explain_stack(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b, unsigned op)
+static bool only_upper_half(const struct pf_result *a, struct pf_result *b, unsigned reg)
+{
+	uint64_t mine = a->s.gpr[reg], its = b->s.gpr[reg];
+	bool same;
+
+	if (((mine ^ its) & ~0xffff0000ull) || mine == its)
+		return false;
+	b->s.gpr[reg] = mine;
+	same = !compare_state(&a->s, &b->s);
+	b->s.gpr[reg] = its;
+	return same;
+}
+
+static int explain_stack(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
 {
 	unsigned opcode = k->code[op], modrm = k->code[op + 1] >> 3 & 7;
 	bool far_call = opcode == 0x9a || (opcode == 0xff && modrm == 3);
@@ -342,13 +365,20 @@ static int explain_stack(const struct pf_case *k, const struct pf_result *a, con
 	if (far_call && k->mode == PF_LONG64 && is_null_ss(&k->s) && is_exception(&b->e, VEC_SS))
 		return BOCHS_CALL_LONG;
 	if ((k->s.pending_event || opcode == 0xcd) && is_exception(&a->e, VEC_PF) && (a->e.intr_error & 6) == 6 &&
-	    x86_is_conforming(b->s.seg[X86_CS].attr))
+	    (x86_is_conforming(b->s.seg[X86_CS].attr) ||
+		(is_exception(&b->e, VEC_PF) && a->e.qual == b->e.qual && (a->e.intr_error ^ b->e.intr_error) == 4)))
 		return BOCHS_CONFORMING;
-	if (k->mode < PF_PROT16 && (opcode == 0xca || opcode == 0xcb) && same_but_for_address(a, b))
+	if (k->mode == PF_V86 && opcode == 0x9d && is_exception(&a->e, VEC_GP) && (k->s.rflags >> 12 & 3) < 3)
+		return BOCHS_POPF_V86;
+	if ((pushes || k->s.pending_event) && only_upper_half(a, b, X86_RSP) && !(b->s.seg[X86_SS].attr & SEG_DB))
+		return BOCHS_ESP16;
+	if (opcode == 0xc8 && k->size < 8 && only_upper_half(a, b, X86_RBP))
+		return BOCHS_ENTER16;
+	if (k->mode < PF_PROT16 && (opcode == 0xca || opcode == 0xcb || opcode == 0xcf) && same_but_for_address(a, b))
 		return BOCHS_ORDER;
 	if (far_call && k->lma && k->mode != PF_LONG64 && (k->s.seg[X86_SS].base || b->e.reason != a->e.reason))
 		return BOCHS_CALL_LONG;
-	if ((far_call || k->s.pending_event) && k->lma && is_exception(&a->e, VEC_SS) && is_exception(&b->e, VEC_SS) &&
+	if ((far_call || k->s.pending_event || opcode == 0xcd) && k->lma && is_exception(&a->e, VEC_SS) && is_exception(&b->e, VEC_SS) &&
 	    a->e.intr_error != b->e.intr_error)
 		return BOCHS_SS_ERROR;
 	if ((pushes || k->s.pending_event) && same_fault(a, b) && only_stores(k, a, b, false))
@@ -356,13 +386,16 @@ static int explain_stack(const struct pf_case *k, const struct pf_result *a, con
 	return DIFFERENT;
 }
 
-static int explain_first(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
+static int explain_first(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
 {
 	unsigned op = opcode_at(k), opcode = k->code[op];
 	int why = opcode == 0x0f ? explain_system(k, a, b, op) : explain_stack(k, a, b, op);
 
 	if (why)
 		return why;
+	if (is_exception(&a->e, VEC_DB) && is_exception(&b->e, VEC_DB) && k->s.pending_dbg &&
+	    (a->e.qual & b->e.qual) == a->e.qual && !((a->e.qual ^ b->e.qual) & ~0xfull))
+		return BOCHS_DB_MERGED;
 	if (is_exception(&a->e, VEC_PF) && (a->e.intr_error & 5) == 1 && (k->s.cr4 & CR4_SMAP) &&
 	    (k->s.rflags & FLAG_AC) && (!is_exception(&b->e, VEC_PF) || a->e.qual != b->e.qual))
 		return BOCHS_SMAP_AC;

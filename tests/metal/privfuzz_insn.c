@@ -151,8 +151,12 @@ static void mov_dr(struct pf_case *k)
 
 	if (k->size == 8 && pf_percent(k, 5))
 		byte(k, 0x44);
+	if ((dr & 5) == 5 && rm == X86_RSP)
+		rm = X86_RAX;
 	if (rm != X86_RSP)
 		k->s.gpr[rm] = pf_percent(k, 60) ? (uint32_t)pf_u64(k) & ~0x10800u : pf_value(k) & ~0x10800ull; /* no RTM */
+	if ((dr & 5) == 5)
+		k->s.gpr[rm] = pf_defined_dr7(k, k->s.gpr[rm]);
 	byte(k, 0x0f);
 	byte(k, pf_percent(k, 60) ? 0x23 : 0x21);
 	reg_reg(k, dr, rm);

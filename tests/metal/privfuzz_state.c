@@ -555,6 +555,21 @@ static void msrs(struct pf_case *k)
 	s->pat = 0x0007040600070406ull;
 }
 
+uint64_t pf_defined_dr7(const struct pf_case *k, uint64_t dr7)
+{
+	for (unsigned n = 0; n < 4; n++) {
+		unsigned at = 16 + 4 * n, kind = (unsigned)(dr7 >> at & 3);
+
+		if (kind == 0)
+			dr7 &= ~(0xcull << at);
+		if (kind == 2 && !(k->s.cr4 & CR4_DE))
+			dr7 &= ~(0xfull << at);
+		if ((dr7 >> (at + 2) & 3) == 2 && !k->lma)
+			dr7 &= ~(0xcull << at);
+	}
+	return dr7;
+}
+
 static void debug_registers(struct pf_case *k)
 {
 	struct x86_state *s = &k->s;
@@ -565,16 +580,7 @@ static void debug_registers(struct pf_case *k)
 		s->dr[n] = pf_percent(k, 50) ? pf_address(k) : pf_percent(k, 50) ? k->at : pf_value(k);
 	if (pf_percent(k, 12))
 		s->dr7 |= pf_u64(k) & 0xffff03ffu;
-	for (unsigned n = 0; n < 4; n++) { /* what the manual leaves undefined */
-		unsigned at = 16 + 4 * n, kind = (unsigned)(s->dr7 >> at & 3);
-
-		if (kind == 0)
-			s->dr7 &= ~(0xcull << at);
-		if (kind == 2 && !(s->cr4 & CR4_DE))
-			s->dr7 &= ~(0xfull << at);
-		if ((s->dr7 >> (at + 2) & 3) == 2 && !k->lma)
-			s->dr7 &= ~(0xcull << at);
-	}
+	s->dr7 = pf_defined_dr7(k, s->dr7);
 	if (pf_percent(k, 6))
 		s->dr7 |= 1u << 13;
 }
