@@ -161,14 +161,16 @@ struct x86_state {
 	uint64_t mtrr_fixed[11], mtrr_var[16];
 	uint64_t mcg_status, bios_sign, feature_control, debugctl;
 	uint64_t xcr0;
-	uint64_t pkru; /* protection keys: bits 2n and 2n+1 are access and write disable of key n */
 	uint32_t intr_shadow;	/* INTR_SHADOW_* */
 	uint32_t pending_event; /* INTR_INFO_* of an event injected and not yet delivered; 0 = none */
 	uint32_t pending_error;
 	uint32_t pending_len; /* instruction length of a pending software event */
 	uint64_t pending_dbg; /* pending debug exceptions, DR6 layout */
-	uint8_t fxsave[512];  /* x87, MMX, SSE: FXSAVE64 image */
+	uint8_t fxsave[512];  /* x87, MMX, SSE: FXSAVE64 image; 16-byte aligned */
 	uint8_t ymm_hi[256];
+	uint64_t pkru; /* protection keys: bits 2n and 2n+1 are access and write disable of key n */
+	uint64_t pad;
 };
+_Static_assert(__builtin_offsetof(struct x86_state, fxsave) % 16 == 0, "FXSAVE wants 16 bytes");
 
 #endif

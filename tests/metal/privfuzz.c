@@ -214,13 +214,13 @@ static void run_case(uint64_t index)
 	int explained;
 
 	make_case(&k, index);
-	memcpy(before, area, PF_SIZE);
+	pf_copy(before, area, PF_SIZE);
 	if (request.verbose)
 		pf_say("case %llu %s mode %u at %llx", (unsigned long long)index, k.what, k.mode, (unsigned long long)k.at);
 	if (!run_ours(&k, &a))
 		return;
-	memcpy(after_ours, area, PF_SIZE);
-	memcpy(area, before, PF_SIZE);
+	pf_copy(after_ours, area, PF_SIZE);
+	pf_copy(area, before, PF_SIZE);
 	if (!run_theirs(&k, &b))
 		return;
 	a.area = after_ours;

@@ -430,7 +430,7 @@ static const char *first_difference_of(const struct pf_result *ours, const struc
 	what = compare_state(&ours->s, &theirs->s);
 	if (what)
 		return what;
-	return memcmp(ours->area, theirs->area, PF_SIZE) != 0 ? "memory" : NULL;
+	return pf_equal(ours->area, theirs->area, PF_SIZE) ? NULL : "memory";
 }
 
 const char *pf_compare(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *explained)

@@ -610,7 +610,7 @@ static void fill_memory(struct pf_case *k)
 		stack[n] = some[r >> 60];
 		data[n] = r;
 	}
-	memset(k->area + PF_CODE - PF_BASE, PF_CODE_FILL, PF_CODE_END - PF_CODE);
+	pf_fill(k->area + PF_CODE - PF_BASE, PF_CODE_FILL, PF_CODE_END - PF_CODE);
 }
 
 void pf_make_state(struct pf_case *k)
@@ -621,10 +621,9 @@ void pf_make_state(struct pf_case *k)
 	choose_mode(k);
 	control_registers(k);
 	flags(k);
-	memset(k->area, 0, PF_STACK - PF_BASE);
+	pf_fill(k->area, 0, PF_STACK - PF_BASE);
 	put_gdt(k);
 	fill_memory(k);
-	put_gdt(k);
 	put_idt(k);
 	put_pages(k);
 	if (k->lma)
