@@ -34,7 +34,7 @@ uint64_t x86_flags_merge(const struct x86_cpu *c, uint64_t image, unsigned size,
 		may |= FLAG_IF;
 	if (cpl == 0 && !v86) {
 		may |= FLAG_IOPL;
-		if (size > 2 && iret)
+		if (size > 2 && iret && c->mode >= X86_MODE_PROT)
 			may |= FLAG_VIF | FLAG_VIP;
 	}
 	old = (old & ~may) | (image & may) | FLAG_R1;
@@ -51,9 +51,12 @@ void x86_flags_load(struct x86_cpu *c, uint64_t v)
 	x86_mode_changed(c);
 }
 
+/* With "NMI exiting" NMIs are the VMM's, and IRET does not unblock them [SDM 3C "Changes to Instruction Behavior in VMX
+ * Non-Root Operation"]. */
 static void leave_nmi(struct x86_cpu *c)
 {
-	c->s.intr_shadow &= ~INTR_SHADOW_NMI;
+	if (!c->ctl || c->ctl->ring != RING_HW || !(c->ctl->pin & PIN_NMI_EXIT))
+		c->s.intr_shadow &= ~INTR_SHADOW_NMI;
 	c->dbg.keep_rf = true;
 }
 
@@ -139,7 +142,7 @@ static enum x86_rc iret_prot(struct x86_cpu *c, const struct x86_insn *i, struct
 		if (rc != X86_OK)
 			return rc;
 	}
-	rc = x86_check_return_target(c, &m->rip, &cs);
+	rc = x86_finish_return(c, &cs, stack ? &ss : NULL, &m->rip);
 	if (rc != X86_OK)
 		return rc;
 	flags = x86_flags_merge(c, m->flags, i->opsize, old_cpl, true);
@@ -245,6 +248,7 @@ enum x86_rc x86_op_int1(struct x86_cpu *c, const struct x86_insn *i)
 
 /* --- Fast system calls ----------------------------------------------------------------------------------------- */
 
+#define DR6_BS (1u << 14)
 #define CODE64 0xa09bu
 #define CODE32 0xc09bu
 #define DATA32 0xc093u
@@ -288,6 +292,10 @@ enum x86_rc x86_op_sysret(struct x86_cpu *c, const struct x86_insn *i)
 	c->s.rip = to64 ? c->s.gpr[X86_RCX] : (uint32_t)c->s.gpr[X86_RCX];
 	load_fixed(c, (base + (to64 ? 16 : 0)) | 3, (base + 8) | 3, 3, to64);
 	x86_flags_load(c, (c->s.gpr[X86_R11] & 0x3c7fd7u) | FLAG_R1);
+	/* TF counts as it is at the end, as for SYSCALL: the system call was one instruction of the user's. */
+	c->dbg.no_trap = true;
+	if (c->s.rflags & FLAG_TF)
+		c->s.pending_dbg |= DR6_BS;
 	return X86_OK;
 }
 
@@ -303,7 +311,6 @@ enum x86_rc x86_op_sysenter(struct x86_cpu *c, const struct x86_insn *i)
 	c->s.rip = x86_lma(c) ? c->s.sysenter_eip : (uint32_t)c->s.sysenter_eip;
 	load_fixed(c, cs, cs + 8, 0, x86_lma(c));
 	x86_flags_load(c, c->s.rflags & ~(uint64_t)(FLAG_VM | FLAG_IF | FLAG_RF));
-	c->dbg.no_trap = true;
 	return X86_OK;
 }
 

@@ -18,7 +18,7 @@
 	OP(mov_from_sreg) OP(push_sreg) OP(pop_sreg) OP(lds_family) OP(lgdt) OP(lidt) OP(sgdt) OP(sidt) \
 	OP(lldt) OP(ltr) OP(sldt) OP(str) OP(smsw) OP(lmsw) OP(lar) OP(lsl) OP(verr) OP(verw) OP(arpl) \
 	OP(mov_from_cr) OP(mov_to_cr) OP(mov_from_dr) OP(mov_to_dr) OP(clts) OP(hlt) OP(invd) OP(wbinvd) \
-	OP(invlpg) OP(invpcid) OP(rdmsr) OP(wrmsr) OP(rdtsc) OP(rdtscp) OP(rdpmc) OP(cpuid) OP(xgetbv) \
+	OP(invlpg) OP(invpcid) OP(rdpkru) OP(wrpkru) OP(rdmsr) OP(wrmsr) OP(rdtsc) OP(rdtscp) OP(rdpmc) OP(cpuid) OP(xgetbv) \
 	OP(xsetbv) OP(vmx) OP(monitor) OP(mwait) OP(pause) OP(cli) OP(sti) OP(popf) OP(pushf) OP(in) OP(out) \
 	OP(ins) OP(outs) OP(rsm) OP(swapgs) OP(rdfsbase) OP(rdgsbase) OP(wrfsbase) OP(wrgsbase) OP(rdrand) \
 	OP(rdseed) OP(clac) OP(stac) OP(getsec)
