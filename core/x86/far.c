@@ -311,6 +311,18 @@ enum x86_rc x86_op_jmp_far_mem(struct x86_cpu *c, const struct x86_insn *i)
 
 /* --- RET ------------------------------------------------------------------------------------------------------- */
 
+/* The upper one is read first: the order shows in the address of a page fault, and this is the processors'. */
+enum x86_rc x86_pop_two(struct x86_cpu *c, uint64_t *sp, unsigned size, uint64_t *low, uint64_t *high)
+{
+	enum x86_rc rc = x86_load(c, X86_SS, x86_sp_add(c, *sp, size), size, high);
+
+	if (rc == X86_OK)
+		rc = x86_load(c, X86_SS, *sp, size, low);
+	if (rc == X86_OK)
+		*sp = x86_sp_add(c, *sp, 2 * (int64_t)size);
+	return rc;
+}
+
 enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, struct x86_desc *cs)
 {
 	unsigned rpl;

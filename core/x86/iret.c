@@ -66,12 +66,7 @@ struct image {
 
 static enum x86_rc pop_stack(struct x86_cpu *c, unsigned size, struct image *m)
 {
-	enum x86_rc rc = x86_load(c, X86_SS, x86_sp_add(c, m->sp_after, size), size, &m->ss);
-
-	if (rc == X86_OK)
-		rc = x86_load(c, X86_SS, m->sp_after, size, &m->rsp);
-	m->sp_after = x86_sp_add(c, m->sp_after, 2 * size);
-	return rc;
+	return x86_pop_two(c, &m->sp_after, size, &m->rsp, &m->ss);
 }
 
 static enum x86_rc iret_real(struct x86_cpu *c, const struct x86_insn *i, struct image *m)
