@@ -30,7 +30,7 @@
 #define PAGE_END (DATA + 4096)
 #define ULP_LIMIT 1u
 
-static uint64_t rng_state = 0x76543210deadbeefull;
+static uint64_t rng_state = 0x13579bdf02468aceull;
 
 static uint64_t rng(void)
 {
