@@ -167,7 +167,7 @@ static struct f80 do_fscale(struct x87 *x, struct f80 a, struct f80 b)
 		if (by.class == SF_ZERO)
 			x->st.masks |= SF_UE; /* as it is */
 	}
-	r = sf_pack80(&x->st, &n, 64);
+	r = sf_f80_pack(&x->st, &n);
 	x->st.masks = masks;
 	return r;
 }
@@ -238,7 +238,7 @@ X86_INLINE struct f80 partial_remainder(struct x87 *x, struct f80 a, struct f80 
 	c1 = x->st.c1;
 	if (d.class == SF_INF)
 		x->st.masks |= SF_UE; /* the dividend comes back as it is */
-	r = sf_pack80(&x->st, &n, 64);
+	r = sf_f80_pack(&x->st, &n);
 	x->st.masks = masks;
 	x->st.c1 = c1; /* a bit of the quotient; the remainder is exact */
 	return r;
@@ -269,7 +269,7 @@ static enum x86_rc op_fxtract(struct x86_cpu *c, const struct x86_insn *i)
 		significand = exponent = x87_stack_fault(&x, !x87_empty(c, 0));
 	} else if (sf_is_nan(&n)) {
 		n = sf_propagate_nan(&x.st, &n, &n);
-		significand = exponent = sf_pack80(&x.st, &n, 64);
+		significand = exponent = sf_f80_pack(&x.st, &n);
 	} else {
 		struct sf_num e = n.class == SF_INF ? sf_infinity(false) : sf_infinity(true);
 
@@ -280,8 +280,8 @@ static enum x86_rc op_fxtract(struct x86_cpu *c, const struct x86_insn *i)
 			e = sf_from_int(n.exp);
 			n.exp = 0;
 		}
-		exponent = sf_pack80(&x.st, &e, 64);
-		significand = sf_pack80(&x.st, &n, 64);
+		exponent = sf_f80_pack(&x.st, &e);
+		significand = sf_f80_pack(&x.st, &n);
 	}
 	rc = x87_end(&x);
 	if (x87_writes(&x)) {

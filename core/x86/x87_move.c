@@ -133,7 +133,7 @@ static enum x86_rc op_fld_constant(struct x86_cpu *c, const struct x86_insn *i)
 
 	if (rc != X86_OK)
 		return rc;
-	v = sf_pack80(&x.st, &constants[i->rm & 7], 64);
+	v = sf_f80_pack(&x.st, &constants[i->rm & 7]);
 	x.st.flags = 0;
 	x.st.c1 = false;
 	if (x87_is_full(&x))
