@@ -380,6 +380,10 @@ static void instance(bool transcendental)
 
 	if (below(8) == 0)
 		code[n++] = 0x66;
+	if (below(16) == 0)
+		code[n++] = below(2) ? 0xf2 : 0xf3;
+	if (below(8) == 0)
+		code[n++] = 0x48;
 	code[n++] = (uint8_t)(0xd8 + below(8));
 	if (transcendental) {
 		code[n - 1] = 0xd9;
@@ -415,8 +419,10 @@ static void instance(bool transcendental)
 	differences++;
 	if (mismatches_of[i.id]++ >= 2)
 		return;
-	printf("%s, bytes %02x %02x %02x%s\n  operand", x86_insn_name(i.id), code[0], code[1], n > 2 ? code[2] : 0,
-	    rc == X86_STOP ? " not executed" : "");
+	printf("%s, bytes", x86_insn_name(i.id));
+	for (unsigned k = 0; k < n; k++)
+		printf(" %02x", code[k]);
+	printf("\n  operand");
 	for (unsigned k = 0; k < 16; k++)
 		printf(" %02x", memory[k]);
 	printf("\n  at end - %u native ", PAGE_END - operand);
