@@ -86,27 +86,35 @@ struct sf_num sf_special(enum sf_op op, struct sf *st, const struct sf_num *a, c
 	}
 }
 
-/* Integer square root of a, *rem = a - root^2. */
-static uint32_t sqrt64(uint64_t a, uint64_t *rem)
+/*
+ * Integer square roots by Zimmermann's method: from the root of the upper half, *rem left over, one division gives the
+ * root of the whole. a >= 2^62.
+ */
+SF_INLINE uint64_t root_step(uint64_t root, uint64_t *rem, uint64_t low, unsigned half)
 {
-	uint64_t root = 0, bit = 1ull << 62;
+	uint64_t n = *rem << half | low >> half, q = n / (2 * root);
+	int64_t rest = (int64_t)((n - 2 * root * q) << half | (low & ((1ull << half) - 1))) - (int64_t)(q * q);
 
-	for (; bit; bit >>= 2) {
-		if (a >= root + bit) {
-			a -= root + bit;
-			root = (root >> 1) + bit;
-		} else {
-			root >>= 1;
-		}
+	root = (root << half) + q;
+	if (rest < 0) {
+		rest += (int64_t)(2 * root - 1);
+		root--;
 	}
-	*rem = a;
-	return (uint32_t)root;
+	*rem = (uint64_t)rest;
+	return root;
 }
 
-/*
- * Square root of hi:lo >= 2^126 by Zimmermann's method: the root of the high half gives the high half of the root, one
- * division the low half. *more: 0 the root is exact, 1 the rest is below one half, 2 above.
- */
+static uint64_t sqrt64(uint64_t a, uint64_t *rem)
+{
+	unsigned top = (unsigned)(a >> 48), root = 0;
+
+	for (unsigned bit = 0x80; bit; bit >>= 1)
+		root += (root + bit) * (root + bit) <= top ? bit : 0;
+	*rem = top - root * root;
+	return root_step(root_step(root, rem, a >> 32 & 0xffff, 8), rem, a & 0xffffffff, 16);
+}
+
+/* Of hi:lo >= 2^126. *more: 0 the root is exact, 1 the rest is below one half, 2 above. */
 static uint64_t sqrt128(uint64_t hi, uint64_t lo, unsigned *more)
 {
 	uint64_t rem, s = sqrt64(hi, &rem), r;
