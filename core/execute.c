@@ -7,6 +7,7 @@
 #include "core/env.h"
 #include "core/handlers.h"
 #include "core/lib.h"
+#include "core/x86/insn.h"
 
 /* The CPU as the guest's own machine: no intercepts, no audit, the exit record kept safe. */
 struct saved_cpu {
@@ -15,6 +16,13 @@ struct saved_cpu {
 	void (*on_insn)(void *arg, const struct x86_insn *i);
 	uint64_t budget, insns;
 };
+
+/* Registers of x87, MMX and SSE go back to where the guest runs only when an instruction may have changed them. */
+static void note_unit(void *vcpu, const struct x86_insn *i)
+{
+	if (i->class == INSN_CLASS_FPU)
+		((struct vcpu *)vcpu)->dirty |= DIRTY_FPU;
+}
 
 static void executor_begin(struct vcpu *v, struct saved_cpu *saved, struct vm_exit *scratch)
 {
@@ -26,7 +34,7 @@ static void executor_begin(struct vcpu *v, struct saved_cpu *saved, struct vm_ex
 		x86_tlb_flush(c);
 	x86_set_controls(c, NULL);
 	c->exit = scratch;
-	c->on_insn = NULL;
+	c->on_insn = note_unit;
 	c->budget = 1;
 	c->mmio_count = 0;
 	memset(&c->mmio_last, 0, sizeof(c->mmio_last));

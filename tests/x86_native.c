@@ -16,10 +16,12 @@
 #define USER_CS_64 0x33u
 #define USER_DS 0x2b
 #define RSP 4u
+#define AC 0x40000
 
 static uint8_t *code_end;      /* while the frame is generated */
 static uint8_t *insn_slot;     /* 16 bytes for the instruction */
 static uintptr_t recover_addr; /* 64-bit code: where the signal handler continues */
+static bool with_fx;	       /* x87 and SSE state is part of the frame */
 
 static void emit(const char *bytes, unsigned n)
 {
@@ -51,6 +53,27 @@ static void emit_frame32(unsigned op, unsigned reg, size_t field)
 	emit32((uint32_t)((uintptr_t)FRAME + field));
 }
 
+/* FXSAVE64 (op 0) or FXRSTOR64 (op 1) of an image in the frame; in 32-bit code FXSAVE and FXRSTOR. */
+static void emit_fx(unsigned op, size_t field)
+{
+	const uint8_t b[4] = {0x48, 0x0f, 0xae, (uint8_t)(5 | op << 3)};
+
+	if (!with_fx)
+		return;
+	emit((const char *)b, 4);
+	emit32((uint32_t)((uintptr_t)FRAME + field - (uintptr_t)(code_end + 4)));
+}
+
+static void emit_fx32(unsigned op, size_t field)
+{
+	const uint8_t b[3] = {0x0f, 0xae, (uint8_t)(5 | op << 3)};
+
+	if (!with_fx)
+		return;
+	emit((const char *)b, 3);
+	emit32((uint32_t)((uintptr_t)FRAME + field));
+}
+
 static void emit_slot(void)
 {
 	insn_slot = code_end;
@@ -62,17 +85,21 @@ static void emit_enter(void)
 {
 	emit("\x53\x55\x41\x54\x41\x55\x41\x56\x41\x57", 10); /* push rbx rbp r12 r13 r14 r15 */
 	emit_frame(0x89, RSP, offsetof(struct native_frame, host_rsp));
+	emit_fx(0, offsetof(struct native_frame, fx_host));
 }
 
 static void emit_leave(void)
 {
 	emit_frame(0x8b, RSP, offsetof(struct native_frame, host_rsp));
+	emit("\x68\x02\x02\x00\x00\x9d", 6); /* push 0x202; popf: AC must not be set in C */
+	emit_fx(1, offsetof(struct native_frame, fx_host));
 	emit("\xfc\x41\x5f\x41\x5e\x41\x5d\x41\x5c\x5d\x5b\xc3", 12); /* cld; pop r15 r14 r13 r12 rbp rbx; ret */
 }
 
 static void generate_64(void)
 {
 	emit_enter();
+	emit_fx(1, offsetof(struct native_frame, fx_in));
 	emit_frame(0xff, 6, offsetof(struct native_frame, in_flags)); /* push */
 	emit("\x9d", 1);					      /* popf */
 	for (unsigned r = 0; r < 16; r++)
@@ -83,6 +110,7 @@ static void generate_64(void)
 	emit_frame(0x8b, RSP, offsetof(struct native_frame, host_rsp));
 	emit("\x9c", 1);					       /* pushf */
 	emit_frame(0x8f, 0, offsetof(struct native_frame, out_flags)); /* pop */
+	emit_fx(0, offsetof(struct native_frame, fx_out));
 	emit_leave();
 	recover_addr = (uintptr_t)code_end;
 	emit_leave();
@@ -99,6 +127,7 @@ static void generate_32(void)
 	emit32(USER_DS);
 	emit("\x8e\xd8\x8e\xc0\xbc", 5); /* mov esp, LOW_STACK */
 	emit32(LOW_STACK);
+	emit_fx32(1, offsetof(struct native_frame, fx_in));
 	emit_frame32(0xff, 6, offsetof(struct native_frame, in_flags)); /* push */
 	emit("\x9d", 1);						/* popf */
 	for (unsigned r = 0; r < 8; r++)
@@ -110,7 +139,8 @@ static void generate_32(void)
 	emit32(LOW_STACK);
 	emit("\x9c", 1);						 /* pushf */
 	emit_frame32(0x8f, 0, offsetof(struct native_frame, out_flags)); /* pop */
-	emit("\xea", 1);						 /* jmp far USER_CS_64:next */
+	emit_fx32(0, offsetof(struct native_frame, fx_out));
+	emit("\xea", 1); /* jmp far USER_CS_64:next */
 	recover_addr = (uintptr_t)code_end + 6;
 	emit32((uint32_t)recover_addr);
 	emit("\x33\x00", 2);
@@ -135,7 +165,9 @@ static bool disturbed(const greg_t *g)
 	return g[REG_TRAPNO] == 13 && !canonical((uint64_t)g[REG_RSP]);
 }
 
-static void on_signal(int sig, siginfo_t *si, void *arg)
+static void on_signal(int sig, siginfo_t *si, void *arg) __asm__("on_signal_in_c");
+
+__attribute__((used)) static void on_signal(int sig, siginfo_t *si, void *arg)
 {
 	static const int greg[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, REG_R8,
 	    REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
@@ -157,10 +189,17 @@ static void on_signal(int sig, siginfo_t *si, void *arg)
 	for (unsigned r = 0; r < 16; r++)
 		FRAME->out[r] = (uint64_t)g[greg[r]];
 	FRAME->out_flags = (uint64_t)g[REG_EFL];
+	if (with_fx && uc->uc_mcontext.fpregs)
+		memcpy(FRAME->fx_out, uc->uc_mcontext.fpregs, sizeof(FRAME->fx_out));
 	g[REG_CSGSFS] = (greg_t)(((uint64_t)g[REG_CSGSFS] & ~0xffffull) | USER_CS_64);
 	g[REG_RIP] = (greg_t)recover_addr;
 	g[REG_RSP] = (greg_t)FRAME->host_rsp; /* canonical, see above */
+	g[REG_EFL] &= ~(greg_t)AC;
 }
+
+/* The kernel enters a signal handler with AC as the fault left it, and C makes unaligned accesses. */
+void signal_entry(int sig, siginfo_t *si, void *arg);
+__asm__(".text\nsignal_entry:\n\tpushfq\n\tandl $~0x40000, (%rsp)\n\tpopfq\n\tjmp on_signal_in_c");
 
 static bool map_pages(void)
 {
@@ -176,12 +215,21 @@ static bool map_pages(void)
 	       mmap((void *)(uintptr_t)(CODE + 4096), 4096, prot, flags, -1, 0) != MAP_FAILED;
 }
 
-bool native_setup(unsigned code_size, const char **why)
+static void clean_fx(uint8_t *image)
+{
+	memset(image, 0, 512);
+	image[0] = 0x7f; /* control word 037F */
+	image[1] = 3;
+	image[24] = 0x80; /* MXCSR 1F80 */
+	image[25] = 0x1f;
+}
+
+static bool setup(unsigned code_size, const char **why)
 {
 	static uint8_t alt[65536];
 	static const int sigs[] = {SIGSEGV, SIGFPE, SIGILL, SIGBUS, SIGTRAP};
 	stack_t ss = {.ss_sp = alt, .ss_size = sizeof(alt)};
-	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	struct sigaction sa = {.sa_sigaction = signal_entry, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 
 	if (!map_pages()) {
 		*why = "no executable memory at a fixed address here";
@@ -190,6 +238,7 @@ bool native_setup(unsigned code_size, const char **why)
 	sigaltstack(&ss, NULL);
 	for (unsigned k = 0; k < sizeof(sigs) / sizeof(sigs[0]); k++)
 		sigaction(sigs[k], &sa, NULL);
+	clean_fx(FRAME->fx_in);
 	code_end = (uint8_t *)(uintptr_t)CODE;
 	if (code_size == 8)
 		generate_64();
@@ -203,6 +252,17 @@ bool native_setup(unsigned code_size, const char **why)
 	}
 	probing = false;
 	return true;
+}
+
+bool native_setup(unsigned code_size, const char **why)
+{
+	return setup(code_size, why);
+}
+
+bool native_setup_fx(unsigned code_size, const char **why)
+{
+	with_fx = true;
+	return setup(code_size, why);
 }
 
 struct native_frame *native_frame(void)

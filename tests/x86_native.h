@@ -22,10 +22,16 @@ struct native_frame {
 	uint64_t fault, error, cr2; /* fault: vector + 1, 0 if there was none */
 	uint64_t repeat;	    /* the system may have disturbed this run: see disturbed() */
 	uint32_t far32[2];	    /* offset and selector of the 32-bit code */
+	/* FXSAVE images, used after native_setup_fx() only. In 32-bit code there are XMM0-7 in them. */
+	uint8_t fx_in[512] __attribute__((aligned(16)));
+	uint8_t fx_out[512] __attribute__((aligned(16)));
+	uint8_t fx_host[512] __attribute__((aligned(16)));
 };
 
 /* False: this system does not let us (why says it). */
 bool native_setup(unsigned code_size, const char **why);
+/* The same, and x87, MMX and SSE state is given and reported, too. in_flags may have AC set. */
+bool native_setup_fx(unsigned code_size, const char **why);
 void native_run(const uint8_t *insn, unsigned len);
 struct native_frame *native_frame(void);
 /* Where the instruction is placed: its address matters for RIP-relative operands. */

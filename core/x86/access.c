@@ -206,15 +206,17 @@ enum x86_rc x86_store_slow(struct x86_cpu *c, unsigned seg, uint64_t off, unsign
 	return rc == X86_OK ? x86_lin_store(c, la, size, c->user, v) : rc;
 }
 
-/* Segment, alignment and both pages of a 16-byte operand. The #GP of an instruction that demands alignment replaces
- * #AC. */
+/* Segment, alignment and both pages of a 16-byte operand. It is never checked for #AC: an instruction that demands
+ * alignment raises #GP, the others (MOVUPS) take any address. */
 static enum x86_rc locate128(
     struct x86_cpu *c, unsigned seg, uint64_t off, bool align16, unsigned how, struct x86_place *p)
 {
 	gva_t la = 0;
 	enum x86_rc rc = x86_linear(c, seg, off, 16, how & X86_ACCESS_WRITE ? X86_ACCESS_WRITE : X86_ACCESS_READ, &la);
 
-	if (align16 && (rc == X86_OK || (rc == X86_FAULT && c->fault.vector == VEC_AC)) && (la & 15))
+	if (rc == X86_FAULT && c->fault.vector == VEC_AC)
+		rc = X86_OK;
+	if (align16 && rc == X86_OK && (la & 15))
 		return x86_fault_ec(c, VEC_GP, 0);
 	return rc == X86_OK ? locate(c, la, 16, how, c->user, p) : rc;
 }

@@ -332,9 +332,10 @@ static enum x86_decode_rc decode_sse(struct cursor *d, struct x86_insn *i, const
 		immediate(d, i, ENC_IBU);
 	if (((e->attr & SSE_MEM) && !mem) || ((e->attr & SSE_REG) && mem))
 		return undefined(d, i);
-	if (e->attr & SSE_GROUP)
-		id = x86_sse_shift_id(i->opcode, i->reg & 7, prefix);
-	else if ((e->attr & SSE_W) && (d->rex & 8))
+	if (e->attr & SSE_GROUP) {
+		e = x86_sse_shift(i->opcode, i->reg & 7, prefix);
+		id = e->id;
+	} else if ((e->attr & SSE_W) && (d->rex & 8))
 		id++;
 	else if (!mem && id == INSN_MOVLPS)
 		id = INSN_MOVHLPS;
@@ -342,10 +343,7 @@ static enum x86_decode_rc decode_sse(struct cursor *d, struct x86_insn *i, const
 		id = INSN_MOVLHPS;
 	if (id == 0 || d->rc != DECODE_OK)
 		return undefined(d, i);
-	if (id == INSN_EMMS)
-		finish(d, i, &x86_fam_emms, id, 0);
-	else
-		finish(d, i, e->attr & SSE_MMX ? &x86_fam_mmx : &x86_fam_sse, id, 0);
+	finish(d, i, e->fam, id, 0);
 	return DECODE_OK;
 }
 

@@ -3,8 +3,10 @@
  */
 #include "core/x86/decode_tables.h"
 
+#include "core/x86/sse.h"
+
 static const struct sse_entry sse_map[3][4][256] = {
-#define SSE(map, prefix, op, id, attr) [(map)-1][SSE_##prefix][op] = {INSN_##id, attr},
+#define SSE(map, prefix, op, id, attr) [(map)-1][SSE_##prefix][op] = {INSN_##id, attr, &x86_sse_##prefix##_##id},
 #include "core/x86/sse.def"
 #undef SSE
 };
@@ -17,16 +19,22 @@ const struct sse_entry *x86_map_sse(unsigned map, unsigned opcode, unsigned pref
 	return &t[prefix][opcode];
 }
 
-uint16_t x86_sse_shift_id(unsigned opcode, unsigned reg, unsigned prefix)
-{
-	static const uint16_t ids[3][8] = {
-	    {[2] = INSN_PSRLW, [4] = INSN_PSRAW, [6] = INSN_PSLLW},
-	    {[2] = INSN_PSRLD, [4] = INSN_PSRAD, [6] = INSN_PSLLD},
-	    {[2] = INSN_PSRLQ, [3] = INSN_PSRLDQ, [6] = INSN_PSLLQ, [7] = INSN_PSLLDQ},
-	};
-	uint16_t id = ids[opcode - 0x71][reg];
+#define SHIFT(prefix, id) [SSE_##prefix] = {INSN_##id, 0, &x86_sse_i_##prefix##_##id}
+#define SHIFTS(id)                           \
+	{                                    \
+		SHIFT(NP, id), SHIFT(66, id) \
+	}
 
-	return (reg & 1) && prefix != SSE_66 ? 0 : id;
+/* [opcode - 71][ModRM.reg][prefix] */
+static const struct sse_entry sse_shifts[3][8][4] = {
+    {[2] = SHIFTS(PSRLW), [4] = SHIFTS(PSRAW), [6] = SHIFTS(PSLLW)},
+    {[2] = SHIFTS(PSRLD), [4] = SHIFTS(PSRAD), [6] = SHIFTS(PSLLD)},
+    {[2] = SHIFTS(PSRLQ), [3] = {SHIFT(66, PSRLDQ)}, [6] = SHIFTS(PSLLQ), [7] = {SHIFT(66, PSLLDQ)}},
+};
+
+const struct sse_entry *x86_sse_shift(unsigned opcode, unsigned reg, unsigned prefix)
+{
+	return &sse_shifts[opcode - 0x71][reg][prefix];
 }
 
 /* With a memory operand: [opcode - D8][ModRM.reg]. */

@@ -170,7 +170,7 @@ const struct decode_entry *x86_map_0f01(unsigned modrm)
 
 static const struct decode_entry group15_mem[8] = {
 	E(fxsave, FXSAVE, M, A_NP), E(fxrstor, FXRSTOR, M, A_NP), E(ldmxcsr, LDMXCSR, M, A_NP), E(stmxcsr, STMXCSR, M, A_NP),
-	E(xsave, XSAVE, M, A_NP), E(xsave, XRSTOR, M, A_NP), {0}, E(clflush, CLFLUSH, M, A_NP)};
+	E(xsave, XSAVE, M, A_NP), E(xrstor, XRSTOR, M, A_NP), E(xsaveopt, XSAVEOPT, M, A_NP), E(clflush, CLFLUSH, M, A_NP)};
 static const struct decode_entry group15_reg[8] = {
 	[5] = E(nop, LFENCE, M, A_NP), E(nop, MFENCE, M, A_NP), E(nop, SFENCE, M, A_NP)};
 static const struct decode_entry group15_f3[8] = {

@@ -86,12 +86,13 @@ enum sse_prefix { SSE_NP, SSE_66, SSE_F3, SSE_F2 };
 struct sse_entry {
 	uint16_t id; /* 0: undefined */
 	uint16_t attr;
+	const struct x86_family *fam;
 };
 
 /* The entry of an SSE or MMX opcode; map is 1 to 3. *known is set when the opcode is one under any prefix. */
 const struct sse_entry *x86_map_sse(unsigned map, unsigned opcode, unsigned prefix, bool *known);
-/* The id of a shift by immediate, 0 if undefined. */
-uint16_t x86_sse_shift_id(unsigned opcode, unsigned reg, unsigned prefix);
+/* A shift by immediate; id 0 if undefined. */
+const struct sse_entry *x86_sse_shift(unsigned opcode, unsigned reg, unsigned prefix);
 /* The id of an x87 instruction, 0 if undefined; its handlers. */
 uint16_t x86_x87_id(unsigned opcode, unsigned modrm);
 const struct x86_family *x86_x87_family(uint16_t id, unsigned opcode, bool mem);

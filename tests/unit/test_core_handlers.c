@@ -234,6 +234,23 @@ static void an_access_across_pages_of_different_kind_is_put_together(void **stat
 	assert_int_equal(vm->mem.ram[0x9ffff], 0xcc);
 }
 
+/* MOVQ XMM1 from a device: what is read must reach the processor where the guest runs. MOV must not write that much. */
+static void the_executor_gives_vector_registers_back(void **state)
+{
+	(void)state;
+	CODE_BYTES("\xf3\x0f\x7e\x0e\x00\x00\x8b\x06\x00\x00"); /* movq xmm1, [0]; mov ax, [0] */
+	s->cr4 |= CR4_OSFXSR;
+	s->seg[X86_DS].base = 0xa0000;
+	x86_state_changed(&v->cpu);
+	PLAY(.reason = EXIT_EPT_VIOLATION, .gpa = 0xa0000, .qual = QUAL_EPT_READ);
+	for (unsigned k = 0; k < 8; k++)
+		assert_int_equal(s->fxsave[160 + 16 + k], 0xff);
+	assert_true(v->dirty & DIRTY_FPU);
+	v->dirty = 0;
+	PLAY(.reason = EXIT_EPT_VIOLATION, .gpa = 0xa0000, .qual = QUAL_EPT_READ);
+	assert_false(v->dirty & DIRTY_FPU);
+}
+
 static void a_mode_that_completes_gets_its_mmio_value(void **state)
 {
 	(void)state;
@@ -630,6 +647,7 @@ int main(void)
 	    T(a_write_to_rom_is_dropped_and_counted),
 	    T(a_write_under_the_rom_shadow_goes_to_its_memory),
 	    T(an_access_across_pages_of_different_kind_is_put_together),
+	    T(the_executor_gives_vector_registers_back),
 	    T(a_mode_that_completes_gets_its_mmio_value),
 	    T(an_interrupted_delivery_is_finished_by_the_executor),
 	    T(cpuid_answers_in_the_registers_and_in_the_record),
