@@ -50,7 +50,9 @@ enum {
 	F_OSXSAVE = 1u << 27,
 	/* leaf 7 EBX, ECX, EDX */
 	F_FSGSBASE = 1u << 0,
+	F_FDP_EXCPTN_ONLY = 1u << 6, /* the x87 data pointer is written only with an unmasked exception */
 	F_SMEP = 1u << 7,
+	F_NO_FCS_FDS = 1u << 13, /* the x87 selectors are stored as 0 */
 	F_SMAP = 1u << 20,
 	F_UMIP = 1u << 2,
 	F_ARCH_CAPABILITIES = 1u << 29,
@@ -83,7 +85,7 @@ static const struct leaf model[] = {
     {0x4, 0, {0x00000121, 0x0140003f, 0x3f, 0}},  /* L1 data, 24 KiB, 6 ways */
     {0x4, 1, {0x00000122, 0x01c0003f, 0x3f, 0}},  /* L1 code, 32 KiB, 8 ways */
     {0x4, 2, {0x00000143, 0x03c0003f, 0xfff, 0}}, /* L2, 4 MiB, 16 ways */
-    {0x7, 0, {0, F_FSGSBASE | F_SMEP | F_SMAP, F_UMIP, F_ARCH_CAPABILITIES}},
+    {0x7, 0, {0, F_FSGSBASE | F_FDP_EXCPTN_ONLY | F_SMEP | F_NO_FCS_FDS | F_SMAP, F_UMIP, F_ARCH_CAPABILITIES}},
     {0xd, 0, {0x3, 0x240, 0x240, 0}}, /* x87 and SSE state: legacy area and header */
     {0xd, 1, {F_XSAVEOPT, 0, 0, 0}},
     {0x40000000, 0, {0x40000000, 0, 0, 0}}, /* the signature is filled in below */
