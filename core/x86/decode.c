@@ -350,6 +350,7 @@ static enum x86_decode_rc decode_sse(struct cursor *d, struct x86_insn *i, const
 /* imm2 is the ModRM byte: the last opcode register of the unit keeps it. */
 static enum x86_decode_rc decode_x87(struct cursor *d, struct x86_insn *i, unsigned code_size)
 {
+	unsigned size = 4;
 	uint16_t id;
 
 	d->modrm = take(d);
@@ -357,8 +358,10 @@ static enum x86_decode_rc decode_x87(struct cursor *d, struct x86_insn *i, unsig
 	id = x86_x87_id(i->opcode, d->modrm);
 	if (d->rc != DECODE_OK || id == 0 || d->lock)
 		return undefined(d, i);
+	if (!(d->rex & 8)) /* REX.W means 32-bit fields as well, and overrides 66 */
+		size = (code_size == 2) == !d->prefix66 ? 2 : 4;
 	i->imm2 = d->modrm;
-	i->opsize = (uint8_t)x86_x87_opsize(id, i->opcode, d->modrm, (code_size == 2) == !d->prefix66 ? 2 : 4);
+	i->opsize = (uint8_t)x86_x87_opsize(id, i->opcode, d->modrm, size);
 	finish(d, i, x86_x87_family(id, i->opcode, i->flags & INSN_MEM), id, 0);
 	return DECODE_OK;
 }

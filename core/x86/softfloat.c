@@ -30,49 +30,11 @@ struct sf_num sf_propagate_nan(struct sf *st, const struct sf_num *a, const stru
 	return n;
 }
 
-/*
- * a + b, both finite and not 0, a.exp >= b.exp. Scalars rather than structures from here on: they stay in registers.
- */
-SF_INLINE struct sf_num add_finite(const struct sf *st, const struct sf_num *a, const struct sf_num *b)
+static struct sf_num special_add(struct sf *st, const struct sf_num *a, const struct sf_num *b)
 {
-	uint64_t bhi = b->hi, blo = b->lo;
-	struct sf_num n = {.class = SF_FINITE, .sign = a->sign, .exp = a->exp};
-	unsigned __int128 x = (unsigned __int128)a->hi << 64 | a->lo, y, sum;
-
-	sf_shift_right_jam(&bhi, &blo, (unsigned)(a->exp - b->exp));
-	y = (unsigned __int128)bhi << 64 | blo;
-	if (a->sign == b->sign) {
-		sum = x + y;
-		if (sum < x) {
-			sum = sum >> 1 | (sum & 1) | (unsigned __int128)1 << 127;
-			n.exp++;
-		}
-		n.hi = (uint64_t)(sum >> 64);
-		n.lo = (uint64_t)sum;
-		return n;
-	}
-	if (x == y)
-		return sf_zero(st->round == SF_DOWN);
-	sum = x - y;
-	if (x < y) { /* of the same exponent */
-		sum = y - x;
-		n.sign = b->sign;
-	}
-	n.hi = (uint64_t)(sum >> 64);
-	n.lo = (uint64_t)sum;
-	sf_normalize(&n);
-	return n;
-}
-
-SF_INLINE struct sf_num add_(struct sf *st, const struct sf_num *a, const struct sf_num *b)
-{
-	if (UNLIKELY(sf_is_nan(a) || sf_is_nan(b)))
-		return sf_propagate_nan(st, a, b);
-	if (UNLIKELY(a->class == SF_INF && b->class == SF_INF && a->sign != b->sign))
+	if (a->class == SF_INF && b->class == SF_INF && a->sign != b->sign)
 		return sf_invalid(st);
 	sf_operands(st, a, b);
-	if (LIKELY(a->class == SF_FINITE && b->class == SF_FINITE))
-		return a->exp >= b->exp ? add_finite(st, a, b) : add_finite(st, b, a);
 	if (a->class == SF_INF || b->class == SF_INF)
 		return sf_infinity(a->class == SF_INF ? a->sign : b->sign);
 	if (a->class == SF_ZERO && b->class == SF_ZERO)
@@ -80,89 +42,79 @@ SF_INLINE struct sf_num add_(struct sf *st, const struct sf_num *a, const struct
 	return a->class == SF_ZERO ? *b : *a;
 }
 
-SF_INLINE struct sf_num sub_(struct sf *st, const struct sf_num *a, const struct sf_num *b)
+static struct sf_num special_mul(struct sf *st, const struct sf_num *a, const struct sf_num *b)
 {
-	struct sf_num y = *b;
+	bool sign = a->sign != b->sign;
 
-	y.sign ^= !sf_is_nan(&y);
-	return add_(st, a, &y);
-}
-
-SF_INLINE struct sf_num mul_(struct sf *st, const struct sf_num *a, const struct sf_num *b)
-{
-	struct sf_num n = {.class = SF_FINITE, .sign = a->sign != b->sign, .exp = a->exp + b->exp};
-	unsigned __int128 p;
-
-	if (UNLIKELY(sf_is_nan(a) || sf_is_nan(b)))
-		return sf_propagate_nan(st, a, b);
 	if ((a->class == SF_INF && b->class == SF_ZERO) || (a->class == SF_ZERO && b->class == SF_INF))
 		return sf_invalid(st);
 	sf_operands(st, a, b);
-	if (a->class == SF_INF || b->class == SF_INF)
-		return sf_infinity(n.sign);
-	if (a->class == SF_ZERO || b->class == SF_ZERO)
-		return sf_zero(n.sign);
-	p = (unsigned __int128)a->hi * b->hi;
-	if (p >> 127)
-		n.exp++;
-	else
-		p <<= 1;
-	n.hi = (uint64_t)(p >> 64);
-	n.lo = (uint64_t)p;
-	return n;
+	return a->class == SF_INF || b->class == SF_INF ? sf_infinity(sign) : sf_zero(sign);
 }
 
-SF_INLINE struct sf_num div_(struct sf *st, const struct sf_num *a, const struct sf_num *b)
+static struct sf_num special_div(struct sf *st, const struct sf_num *a, const struct sf_num *b)
 {
-	struct sf_num n = {.class = SF_FINITE, .sign = a->sign != b->sign, .exp = a->exp - b->exp};
-	uint64_t rem;
+	bool sign = a->sign != b->sign;
 
-	if (UNLIKELY(sf_is_nan(a) || sf_is_nan(b)))
-		return sf_propagate_nan(st, a, b);
-	if (a->class == b->class && a->class != SF_FINITE)
+	if (a->class == b->class)
 		return sf_invalid(st);
 	if (b->class == SF_ZERO && a->class == SF_FINITE) {
 		st->flags |= SF_ZE;
-		return sf_infinity(n.sign);
+		return sf_infinity(sign);
 	}
 	sf_operands(st, a, b);
-	if (a->class == SF_INF)
-		return sf_infinity(n.sign);
-	if (a->class == SF_ZERO || b->class == SF_INF)
-		return sf_zero(n.sign);
-	if (a->hi >= b->hi) {
-		n.hi = sf_div128(a->hi >> 1, a->hi << 63, b->hi, &rem);
-	} else {
-		n.hi = sf_div128(a->hi, 0, b->hi, &rem);
-		n.exp--;
-	}
-	/* The next bit, and whether anything follows. */
-	if (rem)
-		n.lo = rem > b->hi - rem ? SF_TOP | 1 : rem == b->hi - rem ? SF_TOP : 1;
-	return n;
+	return a->class == SF_INF || b->class == SF_ZERO ? sf_infinity(sign) : sf_zero(sign);
 }
 
-/* Integer square root of a, *rem = a - root^2. */
-static uint32_t sqrt64(uint64_t a, uint64_t *rem)
+struct sf_num sf_special(enum sf_op op, struct sf *st, const struct sf_num *a, const struct sf_num *b)
 {
-	uint64_t root = 0, bit = 1ull << 62;
+	struct sf_num y = *b;
 
-	for (; bit; bit >>= 2) {
-		if (a >= root + bit) {
-			a -= root + bit;
-			root = (root >> 1) + bit;
-		} else {
-			root >>= 1;
-		}
+	if (sf_is_nan(a) || sf_is_nan(b))
+		return sf_propagate_nan(st, a, b);
+	switch (op) {
+	case SF_MUL:
+		return special_mul(st, a, b);
+	case SF_DIV:
+		return special_div(st, a, b);
+	case SF_SUB:
+		y.sign = !y.sign;
+		return special_add(st, a, &y);
+	case SF_ADD:
+	default:
+		return special_add(st, a, &y);
 	}
-	*rem = a;
-	return (uint32_t)root;
 }
 
 /*
- * Square root of hi:lo >= 2^126 by Zimmermann's method: the root of the high half gives the high half of the root, one
- * division the low half. *more: 0 the root is exact, 1 the rest is below one half, 2 above.
+ * Integer square roots by Zimmermann's method: from the root of the upper half, *rem left over, one division gives the
+ * root of the whole. a >= 2^62.
  */
+SF_INLINE uint64_t root_step(uint64_t root, uint64_t *rem, uint64_t low, unsigned half)
+{
+	uint64_t n = *rem << half | low >> half, q = n / (2 * root);
+	int64_t rest = (int64_t)((n - 2 * root * q) << half | (low & ((1ull << half) - 1))) - (int64_t)(q * q);
+
+	root = (root << half) + q;
+	if (rest < 0) {
+		rest += (int64_t)(2 * root - 1);
+		root--;
+	}
+	*rem = (uint64_t)rest;
+	return root;
+}
+
+static uint64_t sqrt64(uint64_t a, uint64_t *rem)
+{
+	unsigned top = (unsigned)(a >> 48), root = 0;
+
+	for (unsigned bit = 0x80; bit; bit >>= 1)
+		root += (root + bit) * (root + bit) <= top ? bit : 0;
+	*rem = top - root * root;
+	return root_step(root_step(root, rem, a >> 32 & 0xffff, 8), rem, a & 0xffffffff, 16);
+}
+
+/* Of hi:lo >= 2^126. *more: 0 the root is exact, 1 the rest is below one half, 2 above. */
 static uint64_t sqrt128(uint64_t hi, uint64_t lo, unsigned *more)
 {
 	uint64_t rem, s = sqrt64(hi, &rem), r;
@@ -204,39 +156,39 @@ SF_INLINE struct sf_num square_root(struct sf *st, const struct sf_num *a)
 	return n;
 }
 
-struct sf_num sf_add(struct sf *st, const struct sf_num *a, const struct sf_num *b)
+struct sf_num sf_calculate(enum sf_op op, struct sf *st, const struct sf_num *a, const struct sf_num *b)
 {
-	return add_(st, a, b);
+	switch (op) {
+	case SF_MUL:
+		return sf_compute(SF_MUL, st, a, b);
+	case SF_DIV:
+		return sf_compute(SF_DIV, st, a, b);
+	case SF_SUB:
+		return sf_compute(SF_SUB, st, a, b);
+	case SF_ADD:
+	default:
+		return sf_compute(SF_ADD, st, a, b);
+	}
 }
 
-struct sf_num sf_sub(struct sf *st, const struct sf_num *a, const struct sf_num *b)
+struct f80 sf_f80_pack(struct sf *st, const struct sf_num *n)
 {
-	return sub_(st, a, b);
+	return sf_pack80(st, n, 64);
 }
 
-struct sf_num sf_mul(struct sf *st, const struct sf_num *a, const struct sf_num *b)
-{
-	return mul_(st, a, b);
-}
-
-struct sf_num sf_div(struct sf *st, const struct sf_num *a, const struct sf_num *b)
-{
-	return div_(st, a, b);
-}
-
-#define BINARY(width, type, op)                                                         \
-	type sf_f##width##_##op(struct sf *st, type a, type b)                          \
+#define BINARY(width, type, name, op)                                                   \
+	type sf_f##width##_##name(struct sf *st, type a, type b)                        \
 	{                                                                               \
 		struct sf_num x = sf_unpack##width(st, a), y = sf_unpack##width(st, b); \
-		struct sf_num r = op##_(st, &x, &y);                                    \
+		struct sf_num r = sf_compute(op, st, &x, &y);                           \
                                                                                         \
 		return sf_pack##width(st, &r);                                          \
 	}
 #define IEEE(width, type)                                                           \
-	BINARY(width, type, add)                                                    \
-	BINARY(width, type, sub)                                                    \
-	BINARY(width, type, mul)                                                    \
-	BINARY(width, type, div)                                                    \
+	BINARY(width, type, add, SF_ADD)                                            \
+	BINARY(width, type, sub, SF_SUB)                                            \
+	BINARY(width, type, mul, SF_MUL)                                            \
+	BINARY(width, type, div, SF_DIV)                                            \
 	type sf_f##width##_sqrt(struct sf *st, type a)                              \
 	{                                                                           \
 		struct sf_num x = sf_unpack##width(st, a), r = square_root(st, &x); \
@@ -247,17 +199,17 @@ struct sf_num sf_div(struct sf *st, const struct sf_num *a, const struct sf_num 
 IEEE(32, uint32_t)
 IEEE(64, uint64_t)
 
-#define BINARY_80(op)                                                                        \
-	struct f80 sf_f80_##op(struct sf *st, struct f80 a, struct f80 b)                    \
-	{                                                                                    \
-		struct sf_num x = sf_unpack80(a), y = sf_unpack80(b), r = op##_(st, &x, &y); \
-                                                                                             \
-		return sf_pack80(st, &r, sf_precision(st));                                  \
+#define BINARY_80(name, op)                                                                           \
+	struct f80 sf_f80_##name(struct sf *st, struct f80 a, struct f80 b)                           \
+	{                                                                                             \
+		struct sf_num x = sf_unpack80(a), y = sf_unpack80(b), r = sf_compute(op, st, &x, &y); \
+                                                                                                      \
+		return sf_pack80(st, &r, sf_precision(st));                                           \
 	}
-BINARY_80(add)
-BINARY_80(sub)
-BINARY_80(mul)
-BINARY_80(div)
+BINARY_80(add, SF_ADD)
+BINARY_80(sub, SF_SUB)
+BINARY_80(mul, SF_MUL)
+BINARY_80(div, SF_DIV)
 
 struct f80 sf_f80_sqrt(struct sf *st, struct f80 a)
 {

@@ -323,11 +323,99 @@ SF_INLINE uint64_t sf_div128(uint64_t hi, uint64_t lo, uint64_t d, uint64_t *rem
 	return q;
 }
 
-/* On unpacked numbers, unrounded. They raise the flags of their operands. */
-struct sf_num sf_add(struct sf *st, const struct sf_num *a, const struct sf_num *b);
-struct sf_num sf_sub(struct sf *st, const struct sf_num *a, const struct sf_num *b);
-struct sf_num sf_mul(struct sf *st, const struct sf_num *a, const struct sf_num *b);
-struct sf_num sf_div(struct sf *st, const struct sf_num *a, const struct sf_num *b);
+/*
+ * a + b, both finite and not 0, a.exp >= b.exp.
+ */
+SF_INLINE struct sf_num sf_add_ordered(const struct sf *st, const struct sf_num *a, const struct sf_num *b)
+{
+	uint64_t bhi = b->hi, blo = b->lo;
+	struct sf_num n = {.class = SF_FINITE, .sign = a->sign, .exp = a->exp};
+	unsigned __int128 x = (unsigned __int128)a->hi << 64 | a->lo, y, sum;
+
+	sf_shift_right_jam(&bhi, &blo, (unsigned)(a->exp - b->exp));
+	y = (unsigned __int128)bhi << 64 | blo;
+	if (a->sign == b->sign) {
+		sum = x + y;
+		if (sum < x) {
+			sum = sum >> 1 | (sum & 1) | (unsigned __int128)1 << 127;
+			n.exp++;
+		}
+		n.hi = (uint64_t)(sum >> 64);
+		n.lo = (uint64_t)sum;
+		return n;
+	}
+	if (x == y)
+		return sf_zero(st->round == SF_DOWN);
+	sum = x - y;
+	if (x < y) { /* of the same exponent */
+		sum = y - x;
+		n.sign = b->sign;
+	}
+	n.hi = (uint64_t)(sum >> 64);
+	n.lo = (uint64_t)sum;
+	sf_normalize(&n);
+	return n;
+}
+
+SF_INLINE struct sf_num sf_mul_finite(const struct sf_num *a, const struct sf_num *b)
+{
+	struct sf_num n = {.class = SF_FINITE, .sign = a->sign != b->sign, .exp = a->exp + b->exp};
+	unsigned __int128 p = (unsigned __int128)a->hi * b->hi;
+
+	if (p >> 127)
+		n.exp++;
+	else
+		p <<= 1;
+	n.hi = (uint64_t)(p >> 64);
+	n.lo = (uint64_t)p;
+	return n;
+}
+
+SF_INLINE struct sf_num sf_div_finite(const struct sf_num *a, const struct sf_num *b)
+{
+	struct sf_num n = {.class = SF_FINITE, .sign = a->sign != b->sign, .exp = a->exp - b->exp};
+	uint64_t rem;
+
+	if (a->hi >= b->hi) {
+		n.hi = sf_div128(a->hi >> 1, a->hi << 63, b->hi, &rem);
+	} else {
+		n.hi = sf_div128(a->hi, 0, b->hi, &rem);
+		n.exp--;
+	}
+	/* The next bit, and whether anything follows. */
+	if (rem)
+		n.lo = rem > b->hi - rem ? SF_TOP | 1 : rem == b->hi - rem ? SF_TOP : 1;
+	return n;
+}
+
+enum sf_op { SF_ADD, SF_SUB, SF_MUL, SF_DIV };
+/* sf_compute() when an operand is not finite or 0. */
+struct sf_num sf_special(enum sf_op op, struct sf *st, const struct sf_num *a, const struct sf_num *b);
+
+/* Unrounded; raises the flags of the operands. op is a constant, so this is code for one operation. mul and div look at
+ * 64 bits of their operands, add at 128. */
+SF_INLINE struct sf_num sf_compute(enum sf_op op, struct sf *st, const struct sf_num *a, const struct sf_num *b)
+{
+	struct sf_num x = *a, y = *b;
+
+	if (UNLIKELY(x.class != SF_FINITE || y.class != SF_FINITE)) {
+		struct sf_num p = x, q = y; /* copies: x and y may then stay in registers */
+
+		return sf_special(op, st, &p, &q);
+	}
+	sf_operands(st, &x, &y);
+	if (op == SF_MUL)
+		return sf_mul_finite(&x, &y);
+	if (op == SF_DIV)
+		return sf_div_finite(&x, &y);
+	y.sign ^= op == SF_SUB;
+	return x.exp >= y.exp ? sf_add_ordered(st, &x, &y) : sf_add_ordered(st, &y, &x);
+}
+
+/* The same, out of line and for any op. */
+struct sf_num sf_calculate(enum sf_op op, struct sf *st, const struct sf_num *a, const struct sf_num *b);
+/* sf_pack80() to 64 bits, out of line. */
+struct f80 sf_f80_pack(struct sf *st, const struct sf_num *n);
 /* a and b may be anything; raises DE and IE as the comparisons do. */
 enum sf_order sf_compare(struct sf *st, const struct sf_num *a, const struct sf_num *b, bool quiet);
 struct sf_num sf_from_int(int64_t v);

@@ -202,29 +202,38 @@ X86_INLINE bool x87_stores(const struct x87 *x)
 	return !(x->st.flags & ~x->st.masks & (SF_PRE | SF_OE | SF_UE));
 }
 
+/* The rare part of x87_end(): an exception becomes pending, with the opcode and the address of the operand. */
+unsigned x87_pend(struct x87 *x, unsigned flags);
+
 /* Status and pointers; nothing can go wrong any more. */
 X86_INLINE enum x86_rc x87_end(struct x87 *x)
 {
 	struct x86_cpu *c = x->c;
-	unsigned flags = x->st.flags, sw = x87_word(c, X87_FSW) & ~X87_CC;
-	unsigned unmasked = flags & ~x->st.masks;
+	unsigned flags = x->st.flags, old = x87_word(c, X87_FSW);
 
 	if (x->keep_c1 && !x->stack_fault)
-		x->st.c1 = x87_word(c, X87_FSW) & X87_C1;
-	if (UNLIKELY(unmasked)) {
-		if (unmasked & SF_PRE) {
-			flags &= SF_PRE;
-			x->st.c1 = (x->stack_fault || x->keep_c1) && x->st.c1;
-		}
-		sw |= X87_ES | X87_BUSY;
-		x87_word_set(c, X87_FOP, ((x->i->opcode & 7u) << 8) | x->i->imm2);
-		if (x->i->flags & INSN_MEM)
-			x86_put(c->s.fxsave + X87_FDP, 8, x86_ea(c, x->i));
-	}
-	sw |= flags | x->cc | (x->st.c1 ? X87_C1 : 0) | (x->stack_fault ? X87_SF : 0);
-	x87_word_set(c, X87_FSW, sw);
+		x->st.c1 = old & X87_C1;
+	if (UNLIKELY(flags & ~x->st.masks))
+		flags = x87_pend(x, flags);
+	x87_word_set(
+	    c, X87_FSW, (old & ~X87_CC) | flags | x->cc | (x->st.c1 ? X87_C1 : 0) | (x->stack_fault ? X87_SF : 0));
 	x86_put(c->s.fxsave + X87_FIP, 8, x86_insn_rip(c, x->i));
 	return X86_OK;
+}
+
+/* Operands in memory: the value in the 80-bit format where that is the same thing. It is not for denormals and NaNs. */
+X86_INLINE bool x87_widen(uint64_t m, unsigned size, bool integer, struct f80 *v)
+{
+	unsigned fraction = size == 4 ? 23 : 52, top = size == 4 ? 0xff : 0x7ff, bias = top >> 1;
+	unsigned e = (unsigned)(m >> fraction) & top;
+
+	if (integer) {
+		*v = sf_int_to_f80(size == 2 ? (int16_t)m : (int32_t)m);
+		return true;
+	}
+	v->sig = SF_TOP | m << (63 - fraction);
+	v->se = (uint16_t)((m >> (8 * size - 1) & 1) << 15 | (e + 16383 - bias));
+	return e != 0 && e != top;
 }
 
 /* Register and memory forms; memory by operand size. */

@@ -3,15 +3,7 @@
  */
 #include "core/x86/x87.h"
 
-typedef struct sf_num (*x87_op)(struct sf *st, const struct sf_num *a, const struct sf_num *b);
-
-X86_INLINE struct f80 calculate(
-    struct x87 *x, x87_op op, bool reverse, const struct sf_num *dst, const struct sf_num *src)
-{
-	struct sf_num r = reverse ? op(&x->st, src, dst) : op(&x->st, dst, src);
-
-	return sf_pack80(&x->st, &r, sf_precision(&x->st));
-}
+typedef struct f80 (*x87_op)(struct sf *st, struct f80 a, struct f80 b);
 
 /* D8: ST(0) with ST(i) into ST(0). DC: into ST(i). DE: the same and pop. */
 X86_INLINE enum x86_rc arith_reg(struct x86_cpu *c, const struct x86_insn *i, x87_op op, bool reverse)
@@ -23,13 +15,12 @@ X86_INLINE enum x86_rc arith_reg(struct x86_cpu *c, const struct x86_insn *i, x8
 
 	if (rc != X86_OK)
 		return rc;
-	if (UNLIKELY(x87_empty(c, d) || x87_empty(c, s))) {
+	if (UNLIKELY(x87_empty(c, d) || x87_empty(c, s)))
 		v = x87_stack_fault(&x, false);
-	} else {
-		struct sf_num dst = sf_unpack80(x87_get(c, d)), src = sf_unpack80(x87_get(c, s));
-
-		v = calculate(&x, op, reverse, &dst, &src);
-	}
+	else if (reverse)
+		v = op(&x.st, x87_get(c, s), x87_get(c, d));
+	else
+		v = op(&x.st, x87_get(c, d), x87_get(c, s));
 	rc = x87_end(&x);
 	if (x87_writes(&x)) {
 		x87_set(c, d, v);
@@ -39,9 +30,19 @@ X86_INLINE enum x86_rc arith_reg(struct x86_cpu *c, const struct x86_insn *i, x8
 	return rc;
 }
 
-/* A memory operand is used as it is, not converted first: of two NaNs, a signaling one still is one. */
-X86_INLINE enum x86_rc arith_mem(
-    struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool integer, x87_op op, bool reverse)
+/* Such an operand is used as it is: a denormal raises DE, and of two NaNs, a signaling one still is one. */
+static __attribute__((noinline)) struct f80 calculate_unusual(
+    struct x87 *x, enum sf_op op, bool reverse, uint64_t m, unsigned size)
+{
+	struct sf_num a = sf_unpack80(x87_get(x->c, 0)), r;
+	struct sf_num b = size == 4 ? sf_unpack32(&x->st, (uint32_t)m) : sf_unpack64(&x->st, m);
+
+	r = reverse ? sf_calculate(op, &x->st, &b, &a) : sf_calculate(op, &x->st, &a, &b);
+	return sf_pack80(&x->st, &r, sf_precision(&x->st));
+}
+
+X86_INLINE enum x86_rc arith_mem(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool integer, x87_op op,
+    enum sf_op unusual, bool reverse)
 {
 	struct x87 x;
 	struct f80 v;
@@ -52,37 +53,33 @@ X86_INLINE enum x86_rc arith_mem(
 		rc = x86_load(c, i->seg, x86_ea(c, i), size, &m);
 	if (rc != X86_OK)
 		return rc;
-	if (UNLIKELY(x87_empty(c, 0))) {
+	if (UNLIKELY(x87_empty(c, 0)))
 		v = x87_stack_fault(&x, false);
-	} else {
-		struct sf_num dst = sf_unpack80(x87_get(c, 0));
-		struct sf_num src = integer	? sf_from_int(size == 2 ? (int16_t)m : (int32_t)m)
-				    : size == 4 ? sf_unpack32(&x.st, (uint32_t)m)
-						: sf_unpack64(&x.st, m);
-
-		v = calculate(&x, op, reverse, &dst, &src);
-	}
+	else if (UNLIKELY(!x87_widen(m, size, integer, &v)))
+		v = calculate_unusual(&x, unusual, reverse, m, size);
+	else
+		v = reverse ? op(&x.st, v, x87_get(c, 0)) : op(&x.st, x87_get(c, 0), v);
 	rc = x87_end(&x);
 	if (x87_writes(&x))
 		x87_set(c, 0, v);
 	return rc;
 }
 
-#define ARITH(name, op, reverse)                                   \
-	X86_HANDLER(name##_reg, arith_reg, op, reverse)            \
-	X86_HANDLER(name##_m32, arith_mem, 4, false, op, reverse)  \
-	X86_HANDLER(name##_m64, arith_mem, 8, false, op, reverse)  \
-	X86_HANDLER(name##_i16, arith_mem, 2, true, op, reverse)   \
-	X86_HANDLER(name##_i32, arith_mem, 4, true, op, reverse)   \
-	X87_FAMILY(name, name##_reg, NULL, name##_m32, name##_m64) \
+#define ARITH(name, fn, op, reverse)                                  \
+	X86_HANDLER(name##_reg, arith_reg, fn, reverse)               \
+	X86_HANDLER(name##_m32, arith_mem, 4, false, fn, op, reverse) \
+	X86_HANDLER(name##_m64, arith_mem, 8, false, fn, op, reverse) \
+	X86_HANDLER(name##_i16, arith_mem, 2, true, fn, op, reverse)  \
+	X86_HANDLER(name##_i32, arith_mem, 4, true, fn, op, reverse)  \
+	X87_FAMILY(name, name##_reg, NULL, name##_m32, name##_m64)    \
 	X87_FAMILY(i##name, NULL, name##_i16, name##_i32, NULL)
 
-ARITH(fadd, sf_add, false)
-ARITH(fmul, sf_mul, false)
-ARITH(fsub, sf_sub, false)
-ARITH(fsubr, sf_sub, true)
-ARITH(fdiv, sf_div, false)
-ARITH(fdivr, sf_div, true)
+ARITH(fadd, sf_f80_add, SF_ADD, false)
+ARITH(fmul, sf_f80_mul, SF_MUL, false)
+ARITH(fsub, sf_f80_sub, SF_SUB, false)
+ARITH(fsubr, sf_f80_sub, SF_SUB, true)
+ARITH(fdiv, sf_f80_div, SF_DIV, false)
+ARITH(fdivr, sf_f80_div, SF_DIV, true)
 
 /* ---- instructions on ST(0), some with ST(1) ---- */
 
@@ -170,7 +167,7 @@ static struct f80 do_fscale(struct x87 *x, struct f80 a, struct f80 b)
 		if (by.class == SF_ZERO)
 			x->st.masks |= SF_UE; /* as it is */
 	}
-	r = sf_pack80(&x->st, &n, 64);
+	r = sf_f80_pack(&x->st, &n);
 	x->st.masks = masks;
 	return r;
 }
@@ -241,7 +238,7 @@ X86_INLINE struct f80 partial_remainder(struct x87 *x, struct f80 a, struct f80 
 	c1 = x->st.c1;
 	if (d.class == SF_INF)
 		x->st.masks |= SF_UE; /* the dividend comes back as it is */
-	r = sf_pack80(&x->st, &n, 64);
+	r = sf_f80_pack(&x->st, &n);
 	x->st.masks = masks;
 	x->st.c1 = c1; /* a bit of the quotient; the remainder is exact */
 	return r;
@@ -272,7 +269,7 @@ static enum x86_rc op_fxtract(struct x86_cpu *c, const struct x86_insn *i)
 		significand = exponent = x87_stack_fault(&x, !x87_empty(c, 0));
 	} else if (sf_is_nan(&n)) {
 		n = sf_propagate_nan(&x.st, &n, &n);
-		significand = exponent = sf_pack80(&x.st, &n, 64);
+		significand = exponent = sf_f80_pack(&x.st, &n);
 	} else {
 		struct sf_num e = n.class == SF_INF ? sf_infinity(false) : sf_infinity(true);
 
@@ -283,8 +280,8 @@ static enum x86_rc op_fxtract(struct x86_cpu *c, const struct x86_insn *i)
 			e = sf_from_int(n.exp);
 			n.exp = 0;
 		}
-		exponent = sf_pack80(&x.st, &e, 64);
-		significand = sf_pack80(&x.st, &n, 64);
+		exponent = sf_f80_pack(&x.st, &e);
+		significand = sf_f80_pack(&x.st, &n);
 	}
 	rc = x87_end(&x);
 	if (x87_writes(&x)) {

@@ -3,6 +3,20 @@
  */
 #include "core/x86/x87.h"
 
+unsigned x87_pend(struct x87 *x, unsigned flags)
+{
+	struct x86_cpu *c = x->c;
+
+	if (flags & ~x->st.masks & SF_PRE) {
+		flags &= SF_PRE;
+		x->st.c1 = (x->stack_fault || x->keep_c1) && x->st.c1;
+	}
+	x87_word_set(c, X87_FOP, ((x->i->opcode & 7u) << 8) | x->i->imm2);
+	if (x->i->flags & INSN_MEM)
+		x86_put(c->s.fxsave + X87_FDP, 8, x86_ea(c, x->i));
+	return flags | X87_ES | X87_BUSY;
+}
+
 static void set_control(struct x86_cpu *c, unsigned cw)
 {
 	x87_word_set(c, X87_FCW, (cw & 0x1f3f) | 0x40);

@@ -79,7 +79,7 @@ static struct sf_num wide_add(const struct sf_num *a, const struct sf_num *b)
 {
 	struct sf st = {0};
 
-	return sf_add(&st, a, b);
+	return sf_calculate(SF_ADD, &st, a, b);
 }
 
 /* Not exact, whatever its bits look like. */

@@ -28,9 +28,9 @@ X86_INLINE enum x86_rc load_mem(struct x86_cpu *c, const struct x86_insn *i, uns
 		return rc;
 	if (UNLIKELY(x87_is_full(&x)))
 		v = x87_stack_fault(&x, true);
-	else if (integer)
-		v = sf_int_to_f80(size == 2 ? (int16_t)m : size == 4 ? (int32_t)m : (int64_t)m);
-	else
+	else if (integer && size == 8)
+		v = sf_int_to_f80((int64_t)m);
+	else if (UNLIKELY(!x87_widen(m, size, integer, &v)))
 		v = size == 4 ? sf_f32_to_f80(&x.st, (uint32_t)m) : sf_f64_to_f80(&x.st, m);
 	return push_result(&x, v);
 }
@@ -133,7 +133,7 @@ static enum x86_rc op_fld_constant(struct x86_cpu *c, const struct x86_insn *i)
 
 	if (rc != X86_OK)
 		return rc;
-	v = sf_pack80(&x.st, &constants[i->rm & 7], 64);
+	v = sf_f80_pack(&x.st, &constants[i->rm & 7]);
 	x.st.flags = 0;
 	x.st.c1 = false;
 	if (x87_is_full(&x))

@@ -42,7 +42,7 @@ static enum x86_rc op_f2xm1(struct x86_cpu *c, const struct x86_insn *i)
 	} else {
 		a = sf_unpack80(x87_get(c, 0));
 		r = exp2m1(&x, &a);
-		v = sf_pack80(&x.st, &r, 64);
+		v = sf_f80_pack(&x.st, &r);
 	}
 	rc = x87_end(&x);
 	if (x87_writes(&x))
@@ -71,7 +71,7 @@ X86_INLINE enum x86_rc binary_pop(struct x86_cpu *c, const struct x86_insn *i, x
 		a = sf_unpack80(x87_get(c, 0));
 		b = sf_unpack80(x87_get(c, 1));
 		r = sf_is_nan(&a) || sf_is_nan(&b) ? sf_propagate_nan(&x.st, &b, &a) : fn(&x, &a, &b);
-		v = sf_pack80(&x.st, &r, 64);
+		v = sf_f80_pack(&x.st, &r);
 		if ((x.st.flags & SF_PE) && !(v.se & 0x7fff) && v.sig)
 			x.st.flags |= SF_UE; /* a logarithm that is an integer counts as inexact, too */
 	}
@@ -209,7 +209,7 @@ X86_INLINE enum x86_rc one_result(struct x86_cpu *c, const struct x86_insn *i, u
 	struct sf_num s, k;
 	bool write = true;
 	struct x87 x;
-	struct f80 v;
+	struct f80 v = {0};
 	enum x86_rc rc = x87_begin(&x, c, i);
 
 	if (rc != X86_OK)
@@ -220,7 +220,7 @@ X86_INLINE enum x86_rc one_result(struct x86_cpu *c, const struct x86_insn *i, u
 	} else {
 		write = trigonometric(&x, want, &s, &k);
 		if (write)
-			v = sf_pack80(&x.st, want == WANT_SIN ? &s : &k, 64);
+			v = sf_f80_pack(&x.st, want == WANT_SIN ? &s : &k);
 	}
 	rc = x87_end(&x);
 	if (write && x87_writes(&x))
@@ -234,7 +234,7 @@ X86_INLINE enum x86_rc two_results(struct x86_cpu *c, const struct x86_insn *i, 
 	struct sf_num s, k;
 	bool write = true;
 	struct x87 x;
-	struct f80 v, pushed;
+	struct f80 v = {0}, pushed = {0};
 	enum x86_rc rc = x87_begin(&x, c, i);
 
 	if (rc != X86_OK)
@@ -250,8 +250,8 @@ X86_INLINE enum x86_rc two_results(struct x86_cpu *c, const struct x86_insn *i, 
 			k = one;
 		}
 		if (write) {
-			pushed = sf_pack80(&x.st, &k, 64);
-			v = sf_pack80(&x.st, &s, 64);
+			pushed = sf_f80_pack(&x.st, &k);
+			v = sf_f80_pack(&x.st, &s);
 		}
 	}
 	rc = x87_end(&x);

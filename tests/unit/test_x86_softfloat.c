@@ -100,7 +100,7 @@ static int64_t value_int(void)
 {
 	int64_t v = (int64_t)fraction(64) >> below(64);
 
-	return below(2) ? v : -v;
+	return below(2) ? v : (int64_t)(0 - (uint64_t)v);
 }
 
 /* ---- one instance ---- */

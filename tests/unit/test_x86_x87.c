@@ -30,7 +30,7 @@
 #define PAGE_END (DATA + 4096)
 #define ULP_LIMIT 1u
 
-static uint64_t rng_state = 0x76543210deadbeefull;
+static uint64_t rng_state = 0x13579bdf02468aceull;
 
 static uint64_t rng(void)
 {
@@ -380,6 +380,10 @@ static void instance(bool transcendental)
 
 	if (below(8) == 0)
 		code[n++] = 0x66;
+	if (below(16) == 0)
+		code[n++] = below(2) ? 0xf2 : 0xf3;
+	if (below(8) == 0)
+		code[n++] = 0x48;
 	code[n++] = (uint8_t)(0xd8 + below(8));
 	if (transcendental) {
 		code[n - 1] = 0xd9;
@@ -410,13 +414,15 @@ static void instance(bool transcendental)
 	    native_context.flags == ours.flags && same_image(image_out, fix->c->s.fxsave) &&
 	    memcmp(native_memory, fix->ram + PAGE_END - DATA_SIZE, DATA_SIZE) == 0)
 		return;
-	if (transcendental && at_the_edge(image_out))
+	if (transcendental && (at_the_edge(image_out) || at_the_edge(fix->c->s.fxsave)))
 		return;
 	differences++;
 	if (mismatches_of[i.id]++ >= 2)
 		return;
-	printf("%s, bytes %02x %02x %02x%s\n  operand", x86_insn_name(i.id), code[0], code[1], n > 2 ? code[2] : 0,
-	    rc == X86_STOP ? " not executed" : "");
+	printf("%s, bytes", x86_insn_name(i.id));
+	for (unsigned k = 0; k < n; k++)
+		printf(" %02x", code[k]);
+	printf("\n  operand");
 	for (unsigned k = 0; k < 16; k++)
 		printf(" %02x", memory[k]);
 	printf("\n  at end - %u native ", PAGE_END - operand);
