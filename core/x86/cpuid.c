@@ -4,8 +4,8 @@
  *
  * Concept: CPUID is the contract between a CPU and its software, and the first thing a VMM takes into its own hands. A
  * bit is set only where the executor does what the bit promises [SDM 2A "CPUID--CPU Identification"]. The processor
- * named here (GenuineIntel, family 6, model 7AH: a Goldmont Plus of 2017) is of level x86-64-v2 without AVX, as ours is
- * to become. MMX, SSE and the local APIC are not offered yet.
+ * named here (GenuineIntel, family 6, model 7AH: a Goldmont Plus of 2017) is of level x86-64-v2 without AVX, as ours
+ * is. The local APIC is not offered yet.
  */
 #include "core/lib.h"
 #include "core/x86/access.h"
@@ -32,9 +32,16 @@ enum {
 	F_CMOV = 1u << 15,
 	F_PAT = 1u << 16,
 	F_CLFSH = 1u << 19,
+	F_MMX = 1u << 23,
 	F_FXSR = 1u << 24,
+	F_SSE = 1u << 25,
+	F_SSE2 = 1u << 26,
 	/* leaf 1 ECX */
+	F_SSE3 = 1u << 0,
+	F_SSSE3 = 1u << 9,
 	F_CX16 = 1u << 13,
+	F_SSE41 = 1u << 19,
+	F_SSE42 = 1u << 20,
 	F_MOVBE = 1u << 22,
 	F_POPCNT = 1u << 23,
 	F_XSAVE = 1u << 26,
@@ -45,6 +52,8 @@ enum {
 	F_SMAP = 1u << 20,
 	F_UMIP = 1u << 2,
 	F_ARCH_CAPABILITIES = 1u << 29,
+	/* leaf DH, subleaf 1, EAX */
+	F_XSAVEOPT = 1u << 0,
 	/* leaf 80000001H ECX, EDX */
 	F_LAHF = 1u << 0,
 	F_SYSCALL = 1u << 11,
@@ -63,15 +72,17 @@ struct leaf {
 static const struct leaf model[] = {
     {0x0, 0, {0xd, 0x756e6547, 0x6c65746e, 0x49656e69}}, /* "GenuineIntel" */
     {0x1, 0,
-	{SIGNATURE, 0x00010800, F_CX16 | F_MOVBE | F_POPCNT | F_XSAVE | F_HYPERVISOR,
+	{SIGNATURE, 0x00010800,
+	    F_SSE3 | F_SSSE3 | F_CX16 | F_SSE41 | F_SSE42 | F_MOVBE | F_POPCNT | F_XSAVE | F_HYPERVISOR,
 	    F_FPU | F_DE | F_PSE | F_TSC | F_MSR | F_PAE | F_MCE | F_CX8 | F_SEP | F_MTRR | F_PGE | F_MCA | F_CMOV |
-		F_PAT | F_CLFSH | F_FXSR}},
+		F_PAT | F_CLFSH | F_MMX | F_FXSR | F_SSE | F_SSE2}},
     {0x2, 0, {0x00ff0001, 0, 0, 0}},		  /* see leaf 4 */
     {0x4, 0, {0x00000121, 0x0140003f, 0x3f, 0}},  /* L1 data, 24 KiB, 6 ways */
     {0x4, 1, {0x00000122, 0x01c0003f, 0x3f, 0}},  /* L1 code, 32 KiB, 8 ways */
     {0x4, 2, {0x00000143, 0x03c0003f, 0xfff, 0}}, /* L2, 4 MiB, 16 ways */
     {0x7, 0, {0, F_FSGSBASE | F_SMEP | F_SMAP, F_UMIP, F_ARCH_CAPABILITIES}},
-    {0xd, 0, {0x3, 0x240, 0x240, 0}},	    /* x87 and SSE state: legacy area and header */
+    {0xd, 0, {0x3, 0x240, 0x240, 0}}, /* x87 and SSE state: legacy area and header */
+    {0xd, 1, {F_XSAVEOPT, 0, 0, 0}},
     {0x40000000, 0, {0x40000000, 0, 0, 0}}, /* the signature is filled in below */
     {0x80000000, 0, {0x80000008, 0, 0, 0}},
     {0x80000001, 0, {0, 0, F_LAHF, F_SYSCALL | F_NX | F_PAGE1G | F_RDTSCP | F_LM}},
