@@ -38,12 +38,14 @@ enum {
 	F_SSE2 = 1u << 26,
 	/* leaf 1 ECX */
 	F_SSE3 = 1u << 0,
+	F_PCLMULQDQ = 1u << 1,
 	F_SSSE3 = 1u << 9,
 	F_CX16 = 1u << 13,
 	F_SSE41 = 1u << 19,
 	F_SSE42 = 1u << 20,
 	F_MOVBE = 1u << 22,
 	F_POPCNT = 1u << 23,
+	F_AES = 1u << 25,
 	F_XSAVE = 1u << 26,
 	F_OSXSAVE = 1u << 27,
 	/* leaf 7 EBX, ECX, EDX */
@@ -73,7 +75,8 @@ static const struct leaf model[] = {
     {0x0, 0, {0xd, 0x756e6547, 0x6c65746e, 0x49656e69}}, /* "GenuineIntel" */
     {0x1, 0,
 	{SIGNATURE, 0x00010800,
-	    F_SSE3 | F_SSSE3 | F_CX16 | F_SSE41 | F_SSE42 | F_MOVBE | F_POPCNT | F_XSAVE | F_HYPERVISOR,
+	    F_SSE3 | F_PCLMULQDQ | F_SSSE3 | F_CX16 | F_SSE41 | F_SSE42 | F_MOVBE | F_POPCNT | F_AES | F_XSAVE |
+		F_HYPERVISOR,
 	    F_FPU | F_DE | F_PSE | F_TSC | F_MSR | F_PAE | F_MCE | F_CX8 | F_SEP | F_MTRR | F_PGE | F_MCA | F_CMOV |
 		F_PAT | F_CLFSH | F_MMX | F_FXSR | F_SSE | F_SSE2}},
     {0x2, 0, {0x00ff0001, 0, 0, 0}},		  /* see leaf 4 */
