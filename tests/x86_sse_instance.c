@@ -209,10 +209,12 @@ uint64_t instance_ea(const struct instance *t)
 	return x86_ea(&cpu, &t->i);
 }
 
-/* The native side has its code behind the scratch pages. */
+/* An operand lies in or beside the scratch pages, or where nothing can be: the process has other memory. */
 static bool is_apart(const struct instance *t)
 {
-	return !(t->i.flags & INSN_MEM) || instance_ea(t) - (LINEAR + SCRATCH + 0x4000) > 0x20000;
+	uint64_t ea = instance_ea(t);
+
+	return !(t->i.flags & INSN_MEM) || ea - (LINEAR - 4096) < SCRATCH + 8192 || ea < 0x11000 || !x86_canonical(ea);
 }
 
 bool instance_make(struct instance *t)
