@@ -165,7 +165,7 @@ enum err loader_zero(struct vm *vm, uint64_t gpa, uint64_t n, const char *what, 
 
 enum err loader_tables(struct vm *vm, struct errmsg *why)
 {
-	uint8_t rsdp[ACPI_RSDP_SIZE], mp[MPTABLE_MAX];
+	uint8_t rsdp[ACPI_RSDP_SIZE], mp[MPTABLE_MAX], word[2];
 	struct acpi_tables t;
 	unsigned mp_len = mptable_build(vm, BOOT_MP, mp);
 
@@ -174,7 +174,13 @@ enum err loader_tables(struct vm *vm, struct errmsg *why)
 	enum err e = loader_put(vm, BOOT_ACPI_RSDP, rsdp, sizeof(rsdp), "ACPI tables", why);
 	if (e == ERR_OK)
 		e = loader_put(vm, BOOT_ACPI, t.byte, t.len, "ACPI tables", why);
-	return e == ERR_OK ? loader_put(vm, BOOT_MP, mp, mp_len, "MP table", why) : e;
+	if (e == ERR_OK)
+		e = loader_put(vm, BOOT_MP, mp, mp_len, "MP table", why);
+	put_le(word, 2, LOW_END >> 4);
+	if (e == ERR_OK)
+		e = loader_put(vm, BDA_EBDA, word, 2, "BIOS data area", why);
+	put_le(word, 2, LOW_END >> 10);
+	return e == ERR_OK ? loader_put(vm, BDA_MEMORY_KIB, word, 2, "BIOS data area", why) : e;
 }
 
 static const char *base_name(const char *path)
