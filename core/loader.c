@@ -7,6 +7,7 @@
 
 #include "core/acpi.h"
 #include "core/lib.h"
+#include "core/mptable.h"
 
 #define FLAT16_MAX 0x10000u
 #define LINUX_MAGIC 0x53726448u /* "HdrS" */
@@ -76,7 +77,7 @@ enum err image_load(struct vm *vm, const struct load_request *r, struct errmsg *
 		return e;
 	if (r->n_modules > BOOT_MODS_MAX)
 		return err_set(why, ERR_RANGE, "%s: %zu modules; at most %u", im.name, r->n_modules, BOOT_MODS_MAX);
-	e = loader_acpi(vm, why);
+	e = loader_tables(vm, why);
 	if (e != ERR_OK)
 		return e;
 	switch (kind) {
@@ -162,15 +163,24 @@ enum err loader_zero(struct vm *vm, uint64_t gpa, uint64_t n, const char *what, 
 	return e;
 }
 
-enum err loader_acpi(struct vm *vm, struct errmsg *why)
+enum err loader_tables(struct vm *vm, struct errmsg *why)
 {
-	uint8_t rsdp[ACPI_RSDP_SIZE];
+	uint8_t rsdp[ACPI_RSDP_SIZE], mp[MPTABLE_MAX], word[2];
 	struct acpi_tables t;
+	unsigned mp_len = mptable_build(vm, BOOT_MP, mp);
 
 	acpi_build(vm, BOOT_ACPI, &t);
 	acpi_build_rsdp(&t, BOOT_ACPI, rsdp);
 	enum err e = loader_put(vm, BOOT_ACPI_RSDP, rsdp, sizeof(rsdp), "ACPI tables", why);
-	return e == ERR_OK ? loader_put(vm, BOOT_ACPI, t.byte, t.len, "ACPI tables", why) : e;
+	if (e == ERR_OK)
+		e = loader_put(vm, BOOT_ACPI, t.byte, t.len, "ACPI tables", why);
+	if (e == ERR_OK)
+		e = loader_put(vm, BOOT_MP, mp, mp_len, "MP table", why);
+	put_le(word, 2, LOW_END >> 4);
+	if (e == ERR_OK)
+		e = loader_put(vm, BDA_EBDA, word, 2, "BIOS data area", why);
+	put_le(word, 2, LOW_END >> 10);
+	return e == ERR_OK ? loader_put(vm, BDA_MEMORY_KIB, word, 2, "BIOS data area", why) : e;
 }
 
 static const char *base_name(const char *path)

@@ -10,7 +10,6 @@
 #define DUMMY_IRET 0xfff53u /* where the first PC's BIOS had it: F000:FF53 */
 #define BDA_COM1 0x400u
 #define BDA_EQUIPMENT 0x410u
-#define BDA_MEMORY_KIB 0x413u
 
 static enum err put_bios_traces(struct vm *vm, struct errmsg *why)
 {

@@ -12,6 +12,8 @@
 #include "core/vm.h"
 
 #define LOW_END 0x9fc00ull	/* conventional memory ends, the EBDA begins */
+#define BDA_EBDA 0x40eull	/* words of the BIOS data area that say so: its segment, */
+#define BDA_MEMORY_KIB 0x413ull /* and the KiB below it */
 #define LOW_RAM_END 0xa0000ull	/* VGA begins */
 #define BOOT_AREA 0x88000ull	/* of the loaders, up to LOW_END */
 #define BOOT_GDT 0x88000ull	/* null, null, code, data: selectors 10 and 18 */
@@ -25,6 +27,7 @@
 #define BOOT_MODS_MAX 64u
 #define BOOT_ACPI_RSDP 0xf0000ull /* the ACPI tables: where an operating system looks for them, in the ROM's place */
 #define BOOT_ACPI 0xf0040ull
+#define BOOT_MP 0xf1000ull /* the MP table */
 #define MIB 0x100000ull
 
 #define SEL_CODE 0x10u
@@ -93,8 +96,9 @@ enum err loader_modules(
     struct vm *vm, const struct load_request *r, uint64_t gpa, uint64_t where[BOOT_MODS_MAX], struct errmsg *why);
 /* Module arguments at BOOT_STRINGS; where[i] is the address of the i-th. */
 enum err loader_strings(struct vm *vm, const struct load_request *r, uint64_t where[BOOT_MODS_MAX], struct errmsg *why);
-/* The ACPI tables at BOOT_ACPI, and the pointer to them. */
-enum err loader_acpi(struct vm *vm, struct errmsg *why);
+/* What firmware would have left for an operating system: the ACPI tables with the pointer to them, the MP table,
+ * and where conventional memory ends. */
+enum err loader_tables(struct vm *vm, struct errmsg *why);
 /* vCPU 0 in flat 32-bit protected mode without paging, or in 64-bit mode with 4 GiB of identity mapping; interrupts
  * off, general registers 0. */
 enum err loader_enter32(struct vm *vm, uint64_t rip, struct x86_state **out, struct errmsg *why);

@@ -61,21 +61,34 @@ static const uint32_t lvt_writable[LVT_COUNT] = {
 
 /* --- Reading ----------------------------------------------------------------------------------------------------- */
 
+/* Vectors: eight registers for each of ISR, TMR, IRR; then the local vector table. False: another register. */
+static bool read_array(const struct lapic_cpu *a, unsigned reg, uint32_t *value)
+{
+	const uint32_t *const sets[] = {a->isr, a->tmr, a->irr};
+
+	if (reg >= REG_ISR && reg < REG_ESR)
+		*value = sets[(reg - REG_ISR) / 8][(reg - REG_ISR) % 8];
+	else if (reg >= REG_LVT && reg < REG_LVT + LVT_COUNT)
+		*value = a->lvt[reg - REG_LVT];
+	else
+		return false;
+	return true;
+}
+
+/* Registers that only the page has. APR and remote read: there is no APIC bus. EOI is write-only. */
+static bool read_page_only(const struct lapic_cpu *a, unsigned reg, uint32_t *value)
+{
+	*value = reg == REG_DFR ? a->dfr : reg == REG_ICR_HIGH ? a->icr_high : 0;
+	return reg == REG_DFR || reg == REG_ICR_HIGH || reg == REG_APR || reg == REG_RRD || reg == REG_EOI;
+}
+
 static bool read_register(struct vcpu *v, unsigned reg, uint32_t *value)
 {
 	const struct lapic_cpu *a = lapic_of(v);
 	bool x2 = lapic_is_x2(v);
 
-	if (reg >= REG_ISR && reg < REG_ESR) {
-		const uint32_t *sets[] = {a->isr, a->tmr, a->irr};
-
-		*value = sets[(reg - REG_ISR) / 8][(reg - REG_ISR) % 8];
+	if (read_array(a, reg, value))
 		return true;
-	}
-	if (reg >= REG_LVT && reg < REG_LVT + LVT_COUNT) {
-		*value = a->lvt[reg - REG_LVT];
-		return true;
-	}
 	switch (reg) {
 	case REG_ID:
 		*value = x2 ? v->id : a->id << 24;
@@ -86,19 +99,12 @@ static bool read_register(struct vcpu *v, unsigned reg, uint32_t *value)
 	case REG_TPR:
 		*value = lapic_tpr(v);
 		return true;
-	case REG_APR: /* there is no APIC bus to arbitrate for */
-	case REG_RRD:
-		*value = 0;
-		return !x2;
 	case REG_PPR:
 		*value = lapic_ppr(v);
 		return true;
 	case REG_LDR:
 		*value = x2 ? lapic_x2_ldr(v) : a->ldr;
 		return true;
-	case REG_DFR:
-		*value = a->dfr;
-		return !x2;
 	case REG_SVR:
 		*value = a->svr;
 		return true;
@@ -108,9 +114,6 @@ static bool read_register(struct vcpu *v, unsigned reg, uint32_t *value)
 	case REG_ICR:
 		*value = a->icr_low;
 		return true;
-	case REG_ICR_HIGH:
-		*value = a->icr_high;
-		return !x2;
 	case REG_INITIAL:
 		*value = a->initial;
 		return true;
@@ -120,11 +123,8 @@ static bool read_register(struct vcpu *v, unsigned reg, uint32_t *value)
 	case REG_DIVIDE:
 		*value = a->divide;
 		return true;
-	case REG_EOI: /* write-only */
-	case REG_SELF_IPI:
 	default:
-		*value = 0;
-		return !x2 && reg == REG_EOI;
+		return !x2 && read_page_only(a, reg, value);
 	}
 }
 

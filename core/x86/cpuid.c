@@ -4,8 +4,7 @@
  *
  * Concept: CPUID is the contract between a CPU and its software, and the first thing a VMM takes into its own hands. A
  * bit is set only where the executor does what the bit promises [SDM 2A "CPUID--CPU Identification"]. The processor
- * named here (GenuineIntel, family 6, model 7AH: a Goldmont Plus of 2017) is of level x86-64-v2 without AVX, as ours
- * is. The local APIC is not offered yet.
+ * named here (GenuineIntel, family 6, model 7AH: a Goldmont Plus of 2017) is of level x86-64-v2 without AVX, as ours is.
  */
 #include "core/lib.h"
 #include "core/x86/access.h"
@@ -13,7 +12,8 @@
 #define SIGNATURE 0x000706a1u /* family 6, model 7AH, stepping 1 */
 #define BRAND "vmscope virtual CPU, level x86-64-v2"
 #define HYPERVISOR "vmscopevmsco" /* leaf 40000000H: EBX, ECX, EDX */
-#define ADDRESS_BITS 0x3028u	  /* 48 linear, 40 physical */
+#define APIC_BASE_EN (1u << 11)
+#define ADDRESS_BITS 0x3028u /* 48 linear, 40 physical */
 
 enum {
 	/* leaf 1 EDX */
@@ -25,6 +25,7 @@ enum {
 	F_PAE = 1u << 6,
 	F_MCE = 1u << 7,
 	F_CX8 = 1u << 8,
+	F_APIC = 1u << 9,
 	F_SEP = 1u << 11,
 	F_MTRR = 1u << 12,
 	F_PGE = 1u << 13,
@@ -36,6 +37,7 @@ enum {
 	F_FXSR = 1u << 24,
 	F_SSE = 1u << 25,
 	F_SSE2 = 1u << 26,
+	F_HTT = 1u << 28,
 	/* leaf 1 ECX */
 	F_SSE3 = 1u << 0,
 	F_PCLMULQDQ = 1u << 1,
@@ -43,8 +45,10 @@ enum {
 	F_CX16 = 1u << 13,
 	F_SSE41 = 1u << 19,
 	F_SSE42 = 1u << 20,
+	F_X2APIC = 1u << 21,
 	F_MOVBE = 1u << 22,
 	F_POPCNT = 1u << 23,
+	F_TSC_DEADLINE = 1u << 24,
 	F_AES = 1u << 25,
 	F_XSAVE = 1u << 26,
 	F_OSXSAVE = 1u << 27,
@@ -76,16 +80,18 @@ struct leaf {
 static const struct leaf model[] = {
     {0x0, 0, {0xd, 0x756e6547, 0x6c65746e, 0x49656e69}}, /* "GenuineIntel" */
     {0x1, 0,
-	{SIGNATURE, 0x00010800,
-	    F_SSE3 | F_PCLMULQDQ | F_SSSE3 | F_CX16 | F_SSE41 | F_SSE42 | F_MOVBE | F_POPCNT | F_AES | F_XSAVE |
-		F_HYPERVISOR,
-	    F_FPU | F_DE | F_PSE | F_TSC | F_MSR | F_PAE | F_MCE | F_CX8 | F_SEP | F_MTRR | F_PGE | F_MCA | F_CMOV |
-		F_PAT | F_CLFSH | F_MMX | F_FXSR | F_SSE | F_SSE2}},
+	{SIGNATURE, 0x00000800,
+	    F_SSE3 | F_PCLMULQDQ | F_SSSE3 | F_CX16 | F_SSE41 | F_SSE42 | F_X2APIC | F_MOVBE | F_POPCNT | F_TSC_DEADLINE |
+		F_AES | F_XSAVE | F_HYPERVISOR,
+	    F_FPU | F_APIC | F_DE | F_PSE | F_TSC | F_MSR | F_PAE | F_MCE | F_CX8 | F_SEP | F_MTRR | F_PGE | F_MCA |
+		F_CMOV | F_PAT | F_CLFSH | F_MMX | F_FXSR | F_SSE | F_SSE2}},
     {0x2, 0, {0x00ff0001, 0, 0, 0}},		  /* see leaf 4 */
     {0x4, 0, {0x00000121, 0x0140003f, 0x3f, 0}},  /* L1 data, 24 KiB, 6 ways */
     {0x4, 1, {0x00000122, 0x01c0003f, 0x3f, 0}},  /* L1 code, 32 KiB, 8 ways */
     {0x4, 2, {0x00000143, 0x03c0003f, 0xfff, 0}}, /* L2, 4 MiB, 16 ways */
     {0x7, 0, {0, F_FSGSBASE | F_FDP_EXCPTN_ONLY | F_SMEP | F_NO_FCS_FDS | F_SMAP, F_UMIP, F_ARCH_CAPABILITIES}},
+    {0xb, 0, {0, 1, 1u << 8, 0}},     /* one thread a core */
+    {0xb, 1, {0, 0, 2u << 8 | 1, 0}}, /* cores: filled in below */
     {0xd, 0, {0x3, 0x240, 0x240, 0}}, /* x87 and SSE state: legacy area and header */
     {0xd, 1, {F_XSAVEOPT, 0, 0, 0}},
     {0x40000000, 0, {0x40000000, 0, 0, 0}}, /* the signature is filled in below */
@@ -122,7 +128,41 @@ static void text_leaf(uint32_t leaf, uint32_t out[4])
 
 static bool has_subleaves(uint32_t leaf)
 {
-	return leaf == 4 || leaf == 7 || leaf == 0xd;
+	return leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd;
+}
+
+/* Bits of an APIC ID that number the cores. */
+static unsigned id_bits(unsigned cpus)
+{
+	unsigned n = 0;
+
+	while (1u << n < cpus)
+		n++;
+	return n;
+}
+
+/* Which CPU this is, and of how many: each one a core of one package. */
+static void topology(const struct x86_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+	uint32_t cpus = c->n_cpus ? c->n_cpus : 1;
+
+	if (leaf == 1) {
+		out[1] |= c->apic_id << 24 | cpus << 16;
+		if (cpus > 1)
+			out[3] |= F_HTT;
+		if (!(c->s.apic_base & APIC_BASE_EN))
+			out[3] &= ~(uint32_t)F_APIC;
+	} else if (leaf == 4 && out[0]) {
+		out[0] |= ((1u << id_bits(cpus)) - 1) << 26;
+	} else if (leaf == 0xb) {
+		out[3] = c->apic_id;
+		if (subleaf == 1) {
+			out[0] = id_bits(cpus);
+			out[1] = cpus;
+		} else if (subleaf > 1) {
+			out[2] = subleaf & 0xff;
+		}
+	}
 }
 
 void x86_cpuid(const struct x86_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
@@ -139,8 +179,9 @@ void x86_cpuid(const struct x86_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_
 		text_leaf(leaf, out);
 		if (leaf == 1 && (c->s.cr4 & CR4_OSXSAVE))
 			out[2] |= F_OSXSAVE;
-		return;
+		break;
 	}
+	topology(c, leaf, subleaf, out);
 }
 
 size_t x86_cpuid_leaves(uint32_t leaves[][2], size_t max)

@@ -6,8 +6,8 @@
 
 #define SIGNATURE 0x000706a1u /* as CPUID leaf 1 says: EDX after reset */
 #define PAT_RESET 0x0007040600070406ull
-/* Bootstrap processor; not enabled: CPUID shows no local APIC, and KVM derives its CPUID bit from this one. */
-#define APIC_BASE_RESET 0xfee00100ull
+/* Bootstrap processor, local APIC enabled. KVM derives the CPUID bit from this one. */
+#define APIC_BASE_RESET 0xfee00900ull
 #define FCW_RESET 0x40u
 #define FCW_AT 0u
 #define FTW_AT 4u

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/acpi.h"
+#include "core/mptable.h"
 #include "tests/dev_fixture.h"
 
 static struct dev_fixture f;
@@ -125,6 +126,40 @@ static void the_madt_has_every_cpu_and_the_wires(void **state)
 	assert_int_equal(overrides, 2);
 }
 
+static void the_mp_table_has_every_cpu_and_line(void **state)
+{
+	static const uint8_t sizes[] = {20, 8, 8, 8, 8};
+	unsigned cpus = 0, lines = 0, entries = 0, at;
+	uint8_t mp[MPTABLE_MAX];
+
+	(void)state;
+	unsigned n = mptable_build(&f.vm, 0xf1000, mp);
+	const uint8_t *table = mp + 16;
+
+	assert_memory_equal(mp, "_MP_", 4);
+	assert_int_equal(sum(mp, 16), 0);
+	assert_int_equal(get(mp + 4, 4), 0xf1010);
+	assert_memory_equal(table, "PCMP", 4);
+	assert_int_equal(get(table + 4, 2), n - 16);
+	assert_int_equal(sum(table, n - 16), 0);
+	assert_int_equal(get(table + 36, 4), 0xfee00000);
+	for (at = 44; at < n - 16; at += sizes[table[at]], entries++) {
+		const uint8_t *e = table + at;
+
+		assert_true(e[0] < sizeof(sizes));
+		if (e[0] == 0)
+			assert_int_equal(e[1], cpus++);
+		if (e[0] == 3) {
+			lines++;
+			assert_int_equal(e[7], e[5] == 0 ? 2 : e[5]);
+		}
+	}
+	assert_int_equal(at, n - 16);
+	assert_int_equal(entries, get(table + 34, 2));
+	assert_int_equal(cpus, 3);
+	assert_int_equal(lines, 15);
+}
+
 /* --- Firmware ------------------------------------------------------------------------------------------------------
  */
 
@@ -224,6 +259,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(every_table_can_be_reached_and_adds_up, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_mp_table_has_every_cpu_and_line, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_madt_has_every_cpu_and_the_wires, setup, teardown),
 	    cmocka_unit_test_setup_teardown(firmware_that_follows_the_loader_gets_the_same_tables, setup, teardown),
 	};

@@ -415,6 +415,19 @@ static void debug_registers_are_read_and_written(void **state)
 	assert_int_equal(e->dr.value, 0x12345678);
 }
 
+/* The exit of MOV DR comes before general detect, so that is the handler's to see. */
+static void general_detect_comes_before_a_debug_register(void **state)
+{
+	(void)state;
+	s->dr7 = 0x2400;
+	PLAY(.reason = EXIT_DR_ACCESS, .insn_len = 3, .qual = 6 | X86_RBX << QUAL_DR_GPR_SHIFT);
+	assert_int_equal(fake_mode.n_injected, 1);
+	assert_int_equal(fake_mode.injected[0].vector, VEC_DB);
+	assert_int_equal(fake_mode.injected[0].dr6, 1u << 13);
+	assert_int_equal(s->dr7, 0x400);
+	assert_int_equal(s->rip, CODE);
+}
+
 static void xsetbv_without_its_preconditions_faults(void **state)
 {
 	(void)state;
@@ -657,6 +670,7 @@ int main(void)
 	    T(control_registers_are_written_with_all_checks),
 	    T(clts_and_lmsw_change_only_their_bits),
 	    T(debug_registers_are_read_and_written),
+	    T(general_detect_comes_before_a_debug_register),
 	    T(xsetbv_without_its_preconditions_faults),
 	    T(vmcall_says_that_there_is_no_such_call),
 	    T(what_this_cpu_does_not_have_is_undefined),

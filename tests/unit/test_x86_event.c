@@ -407,6 +407,25 @@ static void nmi_blocks_nmi_until_iret(void **state)
 
 /* --- Debug ----------------------------------------------------------------------------------------------------- */
 
+/* A data breakpoint that MOV SS holds back over INT n comes before the first instruction of its handler. */
+static void what_mov_ss_holds_back_is_not_lost_in_int(void **state)
+{
+	struct x86_fix *f = *state;
+	const uint8_t code[] = {0xcd, 0x30};
+
+	x86_fix_prot(f, 4, 0);
+	x86_fix_tables(f);
+	x86_fix_idt(f, 0x30, SEL_CODE0, 0xb000, 0x8e);
+	x86_fix_code(f, 0x7000, code, sizeof code);
+	f->c->s.intr_shadow = INTR_SHADOW_MOVSS;
+	f->c->s.pending_dbg = 1;
+	assert_int_equal(x86_step(f->c), X86_FAULT);
+	assert_int_equal(f->c->fault.vector, VEC_DB);
+	assert_int_equal(f->c->fault.dr6, 1);
+	assert_int_equal(f->c->s.rip, 0xb000);
+	assert_int_equal(f->c->s.pending_dbg, 0);
+}
+
 static void single_step_traps_after_each_instruction_and_not_into_int(void **state)
 {
 	struct x86_fix *f = *state;
@@ -515,7 +534,8 @@ int main(void)
 	    T(a_page_fault_while_an_interrupt_is_delivered_is_just_a_page_fault),
 	    T(the_exception_bitmap_exits_before_anything_changes),
 	    T(a_fault_in_a_delivery_exits_with_vectoring_information), T(an_injected_exception_does_not_exit_again),
-	    T(nmi_blocks_nmi_until_iret), T(single_step_traps_after_each_instruction_and_not_into_int),
+	    T(nmi_blocks_nmi_until_iret), T(what_mov_ss_holds_back_is_not_lost_in_int),
+	    T(single_step_traps_after_each_instruction_and_not_into_int),
 	    T(an_instruction_breakpoint_faults_once_and_rf_passes_it), T(a_data_breakpoint_traps_after_the_access),
 	    T(mov_ss_holds_a_trap_back_over_the_next_instruction), T(general_detect_guards_the_debug_registers)};
 
