@@ -120,6 +120,7 @@ struct way {
 	uint8_t force;	/* raise this instead of executing the instruction */
 	uint8_t prefix; /* stands where a LOCK prefix was, if no other prefix comes before it */
 	bool ss_is_gp;	/* #SS is delivered as #GP */
+	bool skip;	/* the instruction does nothing */
 	bool partial;	/* a fault left SP, SI, DI and CX as they were then */
 };
 
@@ -156,8 +157,10 @@ static int run(const struct way *w)
 		rc = x86_fault(&cpu, w->force);
 	} else {
 		rc = x86_fetch_insn(&cpu, &i);
+		if (w->skip)
+			cpu.s.rip += i.len;
 		do {
-			if (rc == X86_OK)
+			if (rc == X86_OK && !w->skip)
 				rc = x86_step(&cpu);
 		} while (rc == X86_OK && cpu.s.rip == start && repeats(&i));
 	}
@@ -293,9 +296,13 @@ static bool is_fs_gs(const struct facts *f)
 {
 	return (f->i->opcode == 0x8c || f->i->opcode == 0x8e) && f->t->vector == VEC_UD;
 }
+static bool is_x87(const struct facts *f)
+{
+	return (f->i->opcode & 0xf8) == 0xd8 && f->t->vector < 0;
+}
 static bool is_pusha(const struct facts *f)
 {
-	return f->i->opcode == 0x60 && f->vector == VEC_SS && f->t->vector == VEC_GP;
+	return (f->i->opcode == 0x60 || f->i->opcode == 0x61) && f->vector == VEC_SS && f->t->vector == VEC_GP;
 }
 static bool is_stack_limit(const struct facts *f)
 {
@@ -318,7 +325,8 @@ static const struct rule {
     {"LOCK where later processors raise #UD", has_lock, {.prefix = 0x36, .ss_is_gp = true, .partial = true}},
     {"more than 10 bytes: #GP then, 15 later", is_long, {.force = VEC_GP}},
     {"FS and GS are not there", is_fs_gs, {.force = VEC_UD}},
-    {"PUSHA checks SP before it writes: #GP then, #SS later", is_pusha, {.force = VEC_GP}},
+    {"PUSHA and POPA check SP before they begin: #GP then, #SS later", is_pusha, {.force = VEC_GP}},
+    {"no 80287 is there to read an operand", is_x87, {.skip = true}},
     {"limit of the stack segment: #GP in real mode, #SS later", is_stack_limit, {.ss_is_gp = true}},
     {"a fault leaves SP, SI, DI, CX and flags half-way", is_restart, {.ss_is_gp = true, .partial = true}},
 };
