@@ -70,6 +70,9 @@ static enum x86_rc find_area(
 	gva_t la = area_at(c, i, 0);
 	enum x86_rc rc;
 
+	rc = x86_linear(c, i->seg, x86_ea(c, i), 1, X86_ACCESS_READ, &la);
+	if (rc != X86_OK)
+		return rc;
 	if ((la & 3) && x86_canonical(la) && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM))
 		return x86_fault_ec(c, VEC_AC, 0);
 	rc = x86_linear(c, i->seg, x86_ea(c, i), size, how, &la);

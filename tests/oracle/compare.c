@@ -99,6 +99,60 @@ static uint64_t same_sp(const struct orc_gen *g, const struct orc_result *ours)
 	return (uint16_t)g->c->nat.s.gpr[X86_RSP] == (uint16_t)ours->s.gpr[X86_RSP] ? ORC_D_GPR(X86_RSP) : 0;
 }
 
+/* ORC_D_XMM when every lane is equal, or as near as two approximations of one value may be. */
+static uint64_t close_singles(const struct orc_gen *g, const struct orc_result *ours)
+{
+	for (unsigned k = 160; k < 416; k += 4) {
+		uint32_t a, b;
+
+		memcpy(&a, g->c->nat.s.fx + k, 4);
+		memcpy(&b, ours->s.fx + k, 4);
+		/* Both are within 1.5 * 2^-12 of the value: 6144 units of the last of 24 bits together. */
+		if (a != b && ((a ^ b) >> 31 || (a > b ? a - b : b - a) > 6144))
+			return 0;
+	}
+	return ORC_D_XMM;
+}
+
+static bool is_transcendental(const struct orc_gen *g)
+{
+	static const uint16_t ids[] = {INSN_F2XM1, INSN_FYL2X, INSN_FYL2XP1, INSN_FSIN, INSN_FCOS, INSN_FSINCOS,
+	    INSN_FPTAN, INSN_FPATAN};
+
+	for (unsigned k = 0; k < sizeof(ids) / sizeof(ids[0]); k++)
+		if (g->i.id == ids[k])
+			return true;
+	return false;
+}
+
+/* x87 registers within two units in the last place; of the status only C1 (rounded up) differs. */
+static bool close_extended(const struct orc_gen *g, const struct orc_result *ours)
+{
+	uint16_t fa, fb;
+
+	memcpy(&fa, g->c->nat.s.fx + 2, 2);
+	memcpy(&fb, ours->s.fx + 2, 2);
+	if ((fa ^ fb) & ~0x0200)
+		return false;
+	for (unsigned k = 32; k < 160; k += 16) {
+		uint64_t a, b;
+
+		memcpy(&a, g->c->nat.s.fx + k, 8);
+		memcpy(&b, ours->s.fx + k, 8);
+		if (memcmp(g->c->nat.s.fx + k + 8, ours->s.fx + k + 8, 2) != 0 || (a > b ? a - b : b - a) > 2)
+			return false;
+	}
+	return true;
+}
+
+/* FIP and FDP, when their low 48 bits agree. */
+static uint64_t pointers_but_high(const struct orc_gen *g, const struct orc_result *ours)
+{
+	const uint8_t *a = g->c->nat.s.fx, *b = ours->s.fx;
+
+	return memcmp(a + 6, b + 6, 8) == 0 && memcmp(a + 16, b + 16, 6) == 0 ? ORC_D_FPTR : 0;
+}
+
 #define IS(x) (g->i.id == INSN_##x)
 #define FAULT(v) (g->c->nat.vector == VEC_##v + 1)
 #define NAT (&g->c->nat)
