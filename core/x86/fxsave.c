@@ -63,22 +63,21 @@ static gva_t area_at(const struct x86_cpu *c, const struct x86_insn *i, unsigned
 }
 
 /* Address checks of an area of size bytes. Where alignment is checked, an address that is no multiple of 4 is #AC
- * before anything else is found, as Intel's processors have it. */
+ * when its first byte is within the segment, as Intel's processors have it; else alignment comes before the limit. */
 static enum x86_rc find_area(
     struct x86_cpu *c, const struct x86_insn *i, unsigned size, unsigned align, enum x86_access how)
 {
 	gva_t la = area_at(c, i, 0);
 	enum x86_rc rc;
 
-	rc = x86_linear(c, i->seg, x86_ea(c, i), 1, X86_ACCESS_READ, &la);
-	if (rc != X86_OK)
-		return rc;
-	if ((la & 3) && x86_canonical(la) && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM))
-		return x86_fault_ec(c, VEC_AC, 0);
+	if ((la & 3) && x86_canonical(la) && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM)) {
+		rc = x86_linear(c, i->seg, x86_ea(c, i), 1, X86_ACCESS_READ, &la);
+		return rc == X86_OK ? x86_fault_ec(c, VEC_AC, 0) : rc;
+	}
+	if (la & (align - 1))
+		return x86_fault_ec(c, VEC_GP, 0);
 	rc = x86_linear(c, i->seg, x86_ea(c, i), size, how, &la);
-	if (rc != X86_OK && !(rc == X86_FAULT && c->fault.vector == VEC_AC))
-		return rc;
-	return la & (align - 1) ? x86_fault_ec(c, VEC_GP, 0) : X86_OK;
+	return rc == X86_FAULT && c->fault.vector == VEC_AC ? X86_OK : rc;
 }
 
 /* Are the pages of a part there? Of a whole area the last byte is asked for first. */

@@ -125,6 +125,17 @@ static bool is_transcendental(const struct orc_gen *g)
 	return false;
 }
 
+/* Neighbours among the 80-bit numbers are neighbours here, also across powers of two. */
+static __int128 extended_order(const uint8_t *p)
+{
+	uint64_t m;
+	uint16_t se;
+
+	memcpy(&m, p, 8);
+	memcpy(&se, p + 8, 2);
+	return (__int128)se << 63 | (m & ~(1ull << 63));
+}
+
 /* x87 registers within two units in the last place; of the status only C1 (rounded up) differs. */
 static bool close_extended(const struct orc_gen *g, const struct orc_result *ours)
 {
@@ -135,11 +146,9 @@ static bool close_extended(const struct orc_gen *g, const struct orc_result *our
 	if ((fa ^ fb) & ~0x0200)
 		return false;
 	for (unsigned k = 32; k < 160; k += 16) {
-		uint64_t a, b;
+		__int128 apart = extended_order(g->c->nat.s.fx + k) - extended_order(ours->s.fx + k);
 
-		memcpy(&a, g->c->nat.s.fx + k, 8);
-		memcpy(&b, ours->s.fx + k, 8);
-		if (memcmp(g->c->nat.s.fx + k + 8, ours->s.fx + k + 8, 2) != 0 || (a > b ? a - b : b - a) > 2)
+		if (apart > 2 || apart < -2)
 			return false;
 	}
 	return true;
