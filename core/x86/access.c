@@ -31,6 +31,8 @@ static bool type_permits(const struct x86_seg *s, unsigned how)
 {
 	bool is_code = s->attr & 8, rw = s->attr & 2;
 
+	if (how & X86_ACCESS_FETCH)
+		return true;
 	if (how & X86_ACCESS_WRITE)
 		return !is_code && rw;
 	return !is_code || rw;

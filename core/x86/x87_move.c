@@ -145,7 +145,7 @@ X86_FAMILY_ONE(fld_constant, op_fld_constant)
 
 /* ---- stores ---- */
 
-/* Processors ask for the first byte and for the last one before all others: that is where a fault is reported. The first
+/* Processors ask for the first field and for the last byte before all others: that is where a fault is reported. The first
  * decides on alignment, too. */
 enum x86_rc x87_probe_ends(struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum x86_access how)
 {
@@ -154,7 +154,7 @@ enum x86_rc x87_probe_ends(struct x86_cpu *c, const struct x86_insn *i, unsigned
 	enum x86_rc rc = x86_linear(c, i->seg, x86_ea(c, i), i->opsize, how, &la);
 
 	if (rc == X86_OK)
-		rc = x86_lin_probe(c, la, 1, priv, how);
+		rc = x86_lin_probe(c, la, i->opsize, priv, how);
 	if (rc == X86_OK)
 		rc = x86_linear(c, i->seg, x86_addr_mask(i->addrsize, x86_ea(c, i) + size - 1), 1, how, &la);
 	return rc == X86_OK ? x86_lin_probe(c, la, 1, priv, how) : rc;
