@@ -162,6 +162,18 @@ static uint64_t pointers_but_high(const struct orc_gen *g, const struct orc_resu
 	return memcmp(a + 6, b + 6, 8) == 0 && memcmp(a + 16, b + 16, 6) == 0 ? ORC_D_FPTR : 0;
 }
 
+static bool is_area(const struct orc_gen *g)
+{
+	return g->i.id == INSN_FXSAVE || g->i.id == INSN_FXRSTOR || g->i.id == INSN_XSAVE || g->i.id == INSN_XRSTOR ||
+	       g->i.id == INSN_XSAVEOPT;
+}
+
+/* #SS, #GP, #PF, #AC; of a struct orc_result. */
+static bool is_address_fault(unsigned vector)
+{
+	return vector == VEC_SS + 1 || vector == VEC_GP + 1 || vector == VEC_PF + 1 || vector == VEC_AC + 1;
+}
+
 #define IS(x) (g->i.id == INSN_##x)
 #define FAULT(v) (g->c->nat.vector == VEC_##v + 1)
 #define NAT (&g->c->nat)

@@ -247,27 +247,33 @@ static void worker(unsigned me)
 	exit(0);
 }
 
+static void print_row(const char *what, const struct orc_row *r)
+{
+	printf("%s: map %u opcode %02x prefix %02x reg %d rm %d %s %s: 64-bit %" PRIu64 ", 32-bit %" PRIu64
+	       ", 16-bit %" PRIu64 ", faults %" PRIu64 "\n",
+	    what, r->map, r->opcode, r->prefix, r->reg, r->rm, r->mem ? "memory" : "register", x86_insn_name(r->id),
+	    r->count[0], r->count[1], r->count[2], r->faults);
+}
+
+/* Rows without a case are listed, unless all of their cases were excluded by name. */
 static void report_rows(void)
 {
-	unsigned hit = 0, never = 0;
+	unsigned hit = 0, excluded = 0;
 
 	for (unsigned k = 0; k < orc_n_rows; k++) {
 		const struct orc_row *r = &orc_rows[k];
-		uint64_t n = r->count[0] + r->count[1] + r->count[2];
-		const char *why = r->excluded ? "excluded" : r->stopped ? "not executed by our CPU" : "no case";
 
-		hit += n != 0;
-		never += n == 0;
+		if (r->count[0] + r->count[1] + r->count[2])
+			hit++;
+		else if (r->excluded)
+			excluded++;
+		else
+			print_row(r->stopped ? "not executed by our CPU" : "no case", r);
 		if (opt.rows)
-			printf("row map %u opcode %02x prefix %02x reg %d rm %d %s %-12s 64: %" PRIu64 " 32: %" PRIu64
-			       " 16: %" PRIu64 " faults: %" PRIu64 "\n",
-			    r->map, r->opcode, r->prefix, r->reg, r->rm, r->mem ? "mem" : "reg", x86_insn_name(r->id),
-			    r->count[0], r->count[1], r->count[2], r->faults);
-		if (n == 0 && opt.verbose)
-			printf("never: map %u opcode %02x prefix %02x reg %d rm %d %s %s: %s\n", r->map, r->opcode,
-			    r->prefix, r->reg, r->rm, r->mem ? "mem" : "reg", x86_insn_name(r->id), why);
+			print_row("row", r);
 	}
-	printf("%u of %u rows run, %u never\n", hit, orc_n_rows, never);
+	printf("%u rows of the decode tables: %u run, %u excluded by name, %u without a case\n", orc_n_rows, hit, excluded,
+	    orc_n_rows - hit - excluded);
 }
 
 static void report(double seconds)

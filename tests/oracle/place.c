@@ -180,6 +180,12 @@ static bool is_locked(const struct x86_insn *i)
 	return (i->flags & INSN_LOCK) || i->id == INSN_XCHG;
 }
 
+static bool is_area(const struct x86_insn *i)
+{
+	return i->id == INSN_FXSAVE || i->id == INSN_FXRSTOR || i->id == INSN_XSAVE || i->id == INSN_XRSTOR ||
+	       i->id == INSN_XSAVEOPT;
+}
+
 static bool place_operand(struct orc_gen *g)
 {
 	const struct x86_insn *i = &g->i;
@@ -190,6 +196,8 @@ static bool place_operand(struct orc_gen *g)
 	off = orc_target(&g->r);
 	if (is_locked(i)) /* across a cache line it would lock the bus, which the kernel watches */
 		off = (off & ~63ull) | (off & 48);
+	if (is_area(i) && orc_below(&g->r, 8)) /* mostly where FXSAVE and XSAVE want it */
+		off = ORC_SCRATCH + 64 * orc_below(&g->r, 118);
 	off -= orc_seg_base(g->c, i->seg);
 	if (i->base == INSN_NO_REG) {
 		if (g->disp_n)
@@ -368,6 +376,21 @@ static void place_near_target(struct orc_gen *g)
 		g->c->in.gpr[g->i.rm] = v;
 }
 
+/* An area that FXRSTOR and XRSTOR accept, mostly. XCR0 is the kernel's: no components that our CPU does not have. */
+static void place_area(struct orc_gen *g)
+{
+	uint64_t at = ea(g);
+
+	g->c->in.gpr[X86_RAX] &= 3;
+	g->c->in.gpr[X86_RDX] = 0;
+	if (chance(g, 8))
+		return;
+	poke(g, at + 24, orc_rand(&g->r) & 0xffff, 4);
+	poke(g, at + 512, orc_rand(&g->r) & 3, 8);
+	for (unsigned k = 520; k < 576; k += 8)
+		poke(g, at + k, 0, 8);
+}
+
 static void place_by_id(struct orc_gen *g)
 {
 	uint64_t *r = g->c->in.gpr;
@@ -440,10 +463,12 @@ static void place_by_id(struct orc_gen *g)
 		if (orc_below(&g->r, 4) && g->i.rm != X86_RSP)
 			r[g->i.rm] = random_base(g);
 		break;
+	case INSN_FXSAVE:
+	case INSN_FXRSTOR:
 	case INSN_XSAVE:
 	case INSN_XRSTOR:
-		r[X86_RAX] &= 3; /* XCR0 is the kernel's: components that our CPU does not have */
-		r[X86_RDX] = 0;
+	case INSN_XSAVEOPT:
+		place_area(g);
 		break;
 	default:
 		if (g->i.class == INSN_CLASS_BRANCH)
