@@ -174,6 +174,12 @@ static bool is_address_fault(unsigned vector)
 	return vector == VEC_SS + 1 || vector == VEC_GP + 1 || vector == VEC_PF + 1 || vector == VEC_AC + 1;
 }
 
+/* What an undefined opcode may end with: #UD, or what fetching more of it meets. */
+static bool is_fetch_fault(unsigned vector)
+{
+	return vector == VEC_UD + 1 || vector == VEC_GP + 1 || vector == VEC_PF + 1;
+}
+
 #define IS(x) (g->i.id == INSN_##x)
 #define FAULT(v) (g->c->nat.vector == VEC_##v + 1)
 #define NAT (&g->c->nat)
