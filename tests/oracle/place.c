@@ -510,8 +510,10 @@ static void place_registers(struct orc_gen *g)
 	if (chance(g, 100))
 		sp = orc_target(&g->r);
 	s->gpr[X86_RSP] = sp - orc_seg_base(g->c, X86_SS);
-	if (g->c->mode != ORC_64 && g->c->mode == ORC_16)
+	if (g->c->mode == ORC_16)
 		s->gpr[X86_RSP] |= (uint64_t)(orc_below(&g->r, 0x7fff)) << 16;
+	if (s->gpr[X86_RSP] >> 16 == ORC_PAD >> 16) /* with a flat SS that would be the frame's own page */
+		s->gpr[X86_RSP] ^= 0x10000;
 	s->flags = FLAG_R1 | FLAG_IF | (orc_rand(&g->r) & (FLAGS_STATUS | FLAG_DF | FLAG_ID));
 	if (chance(g, 16))
 		s->flags |= FLAG_AC;
