@@ -360,7 +360,8 @@ static enum x86_decode_rc decode_x87(struct cursor *d, struct x86_insn *i, unsig
 	if (d->rc != DECODE_OK || id == 0 || d->lock)
 		return undefined(d, i);
 	i->imm2 = d->modrm;
-	i->opsize = (uint8_t)x86_x87_opsize(id, i->opcode, d->modrm, (code_size == 2) == !d->prefix66 && !(d->rex & 8) ? 2 : 4);
+	i->opsize =
+	    (uint8_t)x86_x87_opsize(id, i->opcode, d->modrm, (code_size == 2) == !d->prefix66 && !(d->rex & 8) ? 2 : 4);
 	finish(d, i, x86_x87_family(id, i->opcode, i->flags & INSN_MEM), id, 0);
 	return DECODE_OK;
 }

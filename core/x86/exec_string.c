@@ -140,8 +140,8 @@ X86_INLINE uint64_t str_run(
 }
 
 /*
- * With 32-bit addresses in 64-bit mode, Intel's processors clear the upper halves of the counter, and of the addresses of
- * what moves, before anything else: also when nothing is to be done, and when the first iteration faults.
+ * With 32-bit addresses in 64-bit mode, Intel's processors clear the upper halves of the counter, and of the addresses
+ * of what moves, before anything else: also when nothing is to be done, and when the first iteration faults.
  */
 X86_INLINE void clear_upper(struct x86_cpu *c, unsigned addrsize, enum str_op op)
 {

@@ -145,8 +145,8 @@ X86_FAMILY_ONE(fld_constant, op_fld_constant)
 
 /* ---- stores ---- */
 
-/* Processors ask for the first field and for the last byte before all others: that is where a fault is reported. The first
- * decides on alignment, too. */
+/* Processors ask for the first field and for the last byte before all others: that is where a fault is reported. The
+ * first decides on alignment, too. */
 enum x86_rc x87_probe_ends(struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum x86_access how)
 {
 	enum x86_priv priv = c->user ? X86_PRIV_USER : X86_PRIV_SUPER;

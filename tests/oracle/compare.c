@@ -7,8 +7,9 @@
 
 #include "tests/oracle/oracle.h"
 
-#define FLAGS_COMPARED                                                                                                 \
-	(FLAGS_STATUS | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_RF | FLAG_AC | FLAG_VIF | FLAG_VIP | FLAG_ID)
+#define FLAGS_COMPARED                                                                                                \
+	(FLAGS_STATUS | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_RF | FLAG_AC | FLAG_VIF | FLAG_VIP | \
+	    FLAG_ID)
 
 static uint64_t compare_fx(const uint8_t *a, const uint8_t *b)
 {
@@ -116,8 +117,8 @@ static uint64_t close_singles(const struct orc_gen *g, const struct orc_result *
 
 static bool is_transcendental(const struct orc_gen *g)
 {
-	static const uint16_t ids[] = {INSN_F2XM1, INSN_FYL2X, INSN_FYL2XP1, INSN_FSIN, INSN_FCOS, INSN_FSINCOS,
-	    INSN_FPTAN, INSN_FPATAN};
+	static const uint16_t ids[] = {
+	    INSN_F2XM1, INSN_FYL2X, INSN_FYL2XP1, INSN_FSIN, INSN_FCOS, INSN_FSINCOS, INSN_FPTAN, INSN_FPATAN};
 
 	for (unsigned k = 0; k < sizeof(ids) / sizeof(ids[0]); k++)
 		if (g->i.id == ids[k])
@@ -299,7 +300,8 @@ void orc_print_case(FILE *f, const struct orc_gen *g, const struct orc_result *o
 	const struct orc_case *c = g->c;
 	const struct orc_state *in = &c->in, *a = &c->nat.s, *b = &ours->s;
 
-	fprintf(f, "case %" PRIu64 ": %s-bit %s:", c->index, mode[c->mode], g->valid ? x86_insn_name(g->i.id) : "(bad)");
+	fprintf(
+	    f, "case %" PRIu64 ": %s-bit %s:", c->index, mode[c->mode], g->valid ? x86_insn_name(g->i.id) : "(bad)");
 	for (unsigned k = 0; k < c->insn_len; k++)
 		fprintf(f, " %02x", c->code[k]);
 	fprintf(f, " differs:");
@@ -317,7 +319,7 @@ void orc_print_case(FILE *f, const struct orc_gen *g, const struct orc_result *o
 		fprintf(f, "  r%-3u %016" PRIx64 " native %016" PRIx64 " ours %016" PRIx64 "%s\n", r, in->gpr[r],
 		    a->gpr[r], b->gpr[r], diff >> r & 1 ? " <<" : "");
 	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
-		fprintf(f, "  %cs %04x %04x %04x", "ecsdfg"[n], in->sel[n], a->sel[n], b->sel[n]);
+		fprintf(f, "  %cs %04x %04x %04x", "ecsdfg"[n], in -> sel[n], a -> sel[n], b -> sel[n]);
 	fprintf(f, "\n  fsbase %" PRIx64 " %" PRIx64 " %" PRIx64 " gsbase %" PRIx64 " %" PRIx64 " %" PRIx64 "\n",
 	    in->fs_base, a->fs_base, b->fs_base, in->gs_base, a->gs_base, b->gs_base);
 	for (unsigned k = 0; k < c->n_patch; k++)

@@ -1,5 +1,6 @@
 /*
- * The oracle's program: oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG] [--rows] [--only INSN]
+ * The oracle's program: oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG] [--rows] [--only
+ * INSN]
  *
  * Exit status: 0 no unexplained difference, 1 differences, 2 usage, 77 cannot run here (the reason is printed).
  */
@@ -272,8 +273,8 @@ static void report_rows(void)
 		if (opt.rows)
 			print_row("row", r);
 	}
-	printf("%u rows of the decode tables: %u run, %u excluded by name, %u without a case\n", orc_n_rows, hit, excluded,
-	    orc_n_rows - hit - excluded);
+	printf("%u rows of the decode tables: %u run, %u excluded by name, %u without a case\n", orc_n_rows, hit,
+	    excluded, orc_n_rows - hit - excluded);
 }
 
 static void report(double seconds)
@@ -288,7 +289,8 @@ static void report(double seconds)
 	for (unsigned id = 0; id < INSN_COUNT; id++) {
 		ids += total->by_id[id] != 0;
 		if (total->stopped_by_id[id] && (opt.verbose || !total->by_id[id]))
-			printf("stopped in ours: %s %" PRIu64 "\n", x86_insn_name((uint16_t)id), total->stopped_by_id[id]);
+			printf(
+			    "stopped in ours: %s %" PRIu64 "\n", x86_insn_name((uint16_t)id), total->stopped_by_id[id]);
 	}
 	report_rows();
 	printf("%u of %u instructions\n", ids, (unsigned)INSN_COUNT);
@@ -374,7 +376,8 @@ int main(int argc, char **argv)
 	struct orc_row *rows;
 
 	if (!options(argc, argv)) {
-		fprintf(stderr, "oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG] [--rows]\n");
+		fprintf(
+		    stderr, "oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG] [--rows]\n");
 		return 2;
 	}
 	if (why) {

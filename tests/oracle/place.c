@@ -41,8 +41,8 @@ static const uint16_t stack32[] = {0x2b, L(4), L(16), L(17), L(11), L(5), L(12),
 static const uint16_t stack16[] = {L(3), L(18), L(6), L(4), 0x2b};
 /* For instructions that load one: also what must fail. */
 static const uint16_t loadable[] = {0, 1, 2, 3, 0x0b, 0x13, 0x1b, 0x20, 0x23, 0x28, 0x29, 0x2b, 0x33, L(0), L(1), L(2),
-    L(3), L(4), L(5), L(6), L(7), L(8), L(9), L(10), L(11), L(12), L(13), L(15), L(16), L(17), L(18), L(19), L(20), L(21),
-    L(22), L(23), L(24), 0xfff7, 0x4, 0x1d};
+    L(3), L(4), L(5), L(6), L(7), L(8), L(9), L(10), L(11), L(12), L(13), L(15), L(16), L(17), L(18), L(19), L(20),
+    L(21), L(22), L(23), L(24), 0xfff7, 0x4, 0x1d};
 #define PICK(g, a) (a)[orc_below(&(g)->r, sizeof(a) / sizeof((a)[0]))]
 
 static uint64_t random_base(struct orc_gen *g)
@@ -290,13 +290,15 @@ static void place_far(struct orc_gen *g)
 	}
 }
 
-/* What far returns pop: offset, selector, for IRET flags, and in 64-bit mode (or to an outer level: never) the stack. */
+/* What far returns pop: offset, selector, for IRET flags, and in 64-bit mode (or to an outer level: never) the stack.
+ */
 static void place_far_return(struct orc_gen *g)
 {
 	unsigned n = g->i.opsize, k = 2;
 	uint64_t sp = stack_linear(g);
 	uint16_t sel = code_selector(g), ss = chance(g, 4) ? PICK(g, loadable) : 0x2b;
-	uint64_t flags = FLAG_R1 | FLAG_IF | (orc_rand(&g->r) & (FLAGS_STATUS | FLAG_DF | FLAG_ID | FLAG_NT | FLAG_IOPL));
+	uint64_t flags =
+	    FLAG_R1 | FLAG_IF | (orc_rand(&g->r) & (FLAGS_STATUS | FLAG_DF | FLAG_ID | FLAG_NT | FLAG_IOPL));
 
 	poke(g, sp, far_offset(g, sel), n);
 	poke(g, sp + n, sel, n);
@@ -397,7 +399,8 @@ static void place_by_id(struct orc_gen *g)
 
 	switch (g->i.id) {
 	case INSN_XLAT:
-		solve(g, X86_RBX, orc_target(&g->r) - (r[X86_RAX] & 0xff) - orc_seg_base(g->c, g->i.seg), g->i.addrsize);
+		solve(
+		    g, X86_RBX, orc_target(&g->r) - (r[X86_RAX] & 0xff) - orc_seg_base(g->c, g->i.seg), g->i.addrsize);
 		break;
 	case INSN_MASKMOVQ:
 	case INSN_MASKMOVDQU:
