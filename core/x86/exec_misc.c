@@ -74,7 +74,7 @@ static enum x86_rc op_ud(struct x86_cpu *c, const struct x86_insn *i)
 }
 
 /* Caches are not modelled, but the address is translated as for a load and may fault. Execute-only segments can be
- * flushed. [SDM 2A "CLFLUSH"] */
+ * flushed. [SDM 2A "CLFLUSH - Flush Cache Line"] */
 static enum x86_rc op_clflush(struct x86_cpu *c, const struct x86_insn *i)
 {
 	gva_t la;
