@@ -74,4 +74,3 @@ bool foreign_instruction(const ZydisDecodedInstruction *z)
 			return true;
 	return false;
 }
-

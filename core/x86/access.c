@@ -23,14 +23,16 @@ static bool inside_limit(const struct x86_seg *s, uint64_t off, unsigned size)
 
 		return off > s->limit && off + size - 1 <= top;
 	}
-	/* With a limit of 4 GiB - 1 an access may wrap: processors may check that or not, Intel's do not. */
-	return off + size - 1 <= s->limit || s->limit == UINT32_MAX;
+	/* In a flat segment of 4 GiB an access may wrap: processors may check that or not, Intel's do not. */
+	return off + size - 1 <= s->limit || (s->limit == UINT32_MAX && s->base == 0);
 }
 
 static bool type_permits(const struct x86_seg *s, unsigned how)
 {
 	bool is_code = s->attr & 8, rw = s->attr & 2;
 
+	if (how & X86_ACCESS_FETCH)
+		return true;
 	if (how & X86_ACCESS_WRITE)
 		return !is_code && rw;
 	return !is_code || rw;
@@ -211,13 +213,16 @@ enum x86_rc x86_store_slow(struct x86_cpu *c, unsigned seg, uint64_t off, unsign
 static enum x86_rc locate128(
     struct x86_cpu *c, unsigned seg, uint64_t off, bool align16, unsigned how, struct x86_place *p)
 {
-	gva_t la = 0;
-	enum x86_rc rc = x86_linear(c, seg, off, 16, how & X86_ACCESS_WRITE ? X86_ACCESS_WRITE : X86_ACCESS_READ, &la);
+	gva_t la = c->eff_base[seg] + off;
+	enum x86_rc rc;
+
+	/* Before the segment's limit and the canonical form (tests/oracle). */
+	if (align16 && (la & 15) && (c->mode == X86_MODE_LONG64 || !(c->s.seg[seg].attr & SEG_UNUSABLE)))
+		return x86_fault_ec(c, VEC_GP, 0);
+	rc = x86_linear(c, seg, off, 16, how & X86_ACCESS_WRITE ? X86_ACCESS_WRITE : X86_ACCESS_READ, &la);
 
 	if (rc == X86_FAULT && c->fault.vector == VEC_AC)
 		rc = X86_OK;
-	if (align16 && rc == X86_OK && (la & 15))
-		return x86_fault_ec(c, VEC_GP, 0);
 	return rc == X86_OK ? locate(c, la, 16, how, c->user, p) : rc;
 }
 

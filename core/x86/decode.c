@@ -383,6 +383,8 @@ static enum x86_decode_rc decode_entry(
 		e = e->alt;
 		attr = e->attr | (attr & A_BYTE);
 	}
+	if ((attr & A_NO64) && d->is64) /* nothing that would follow it counts */
+		return undefined(d, i);
 	if (e->enc >= ENC_M && e->enc <= ENC_M_IZ && !have_modrm)
 		d->modrm = take(d);
 	if (attr & A_GROUP) {

@@ -74,8 +74,8 @@ X86_INLINE enum x86_rc source(struct x86_cpu *c, const struct x86_insn *i, unsig
 }
 
 /*
- * A source of 0 sets ZF and leaves the destination as it was (undefined for Intel, defined so by AMD, done by both). The
- * other flags are undefined; Intel's processors clear them, but for PF, which is the result's (tests/oracle).
+ * A source of 0 sets ZF and leaves the destination as it was (undefined for Intel, defined so by AMD, done by both).
+ * The other flags are undefined; Intel's processors clear them, but for PF, which is the result's (tests/oracle).
  */
 X86_INLINE enum x86_rc bit_scan(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool mem, bool reverse)
 {

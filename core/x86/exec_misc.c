@@ -73,15 +73,14 @@ static enum x86_rc op_ud(struct x86_cpu *c, const struct x86_insn *i)
 	return x86_fault(c, VEC_UD);
 }
 
-/* Caches are not modelled, but the address is translated as for a load and may fault. */
+/* Caches are not modelled, but the address is translated as for a load and may fault. Execute-only segments can be
+ * flushed. [SDM 2A "CLFLUSH - Flush Cache Line"] */
 static enum x86_rc op_clflush(struct x86_cpu *c, const struct x86_insn *i)
 {
-	uint64_t ea = x86_ea(c, i), v;
-	size_t got;
+	gva_t la;
+	enum x86_rc rc = x86_linear(c, i->seg, x86_ea(c, i), 1, X86_ACCESS_FETCH, &la);
 
-	if (x86_span(c, i->seg, ea, false, 1, &got))
-		return X86_OK;
-	return x86_load(c, i->seg, ea, 1, &v);
+	return rc == X86_OK ? x86_lin_probe(c, la, 1, c->user, X86_ACCESS_READ) : rc;
 }
 
 X86_INLINE enum x86_rc bound(struct x86_cpu *c, const struct x86_insn *i, unsigned size)

@@ -37,9 +37,9 @@ X86_INLINE void wide_set(struct x86_cpu *c, unsigned size, uint64_t lo, uint64_t
 	}
 }
 
-/* CF = OF = the upper half counts. The manual leaves the others undefined; Intel's processors set SF and PF by the lower
- * half and clear ZF and AF (tests/oracle). ZF is made of a whole result, so a result of 0 becomes another one that has
- * the same sign and low byte. */
+/* CF = OF = the upper half counts. The manual leaves the others undefined; Intel's processors set SF and PF by the
+ * lower half and clear ZF and AF (tests/oracle). ZF is made of a whole result, so a result of 0 becomes another one
+ * that has the same sign and low byte. */
 X86_INLINE void product_flags(struct x86_cpu *c, unsigned size, uint64_t lo, bool over)
 {
 	uint64_t res = x86_sext(size, lo);

@@ -115,7 +115,8 @@ X86_INLINE enum x86_rc enter(struct x86_cpu *c, const struct x86_insn *i, unsign
 
 	if (rc != X86_OK)
 		return rc;
-	/* The new frame pointer is the stack pointer, in the operand size: above a narrower SP stand RSP's upper bits. */
+	/* The new frame pointer is the stack pointer, in the operand size: above a narrower SP stand RSP's upper bits.
+	 */
 	frame = c->stack_size < size ? (c->s.gpr[X86_RSP] & ~x86_mask(c->stack_size)) | sp : sp;
 	for (unsigned k = 1; k < level; k++) {
 		bp -= size;

@@ -140,8 +140,8 @@ X86_INLINE uint64_t str_run(
 }
 
 /*
- * With 32-bit addresses in 64-bit mode, Intel's processors clear the upper halves of the counter, and of the addresses of
- * what moves, before anything else: also when nothing is to be done, and when the first iteration faults.
+ * With 32-bit addresses in 64-bit mode, Intel's processors clear the upper halves of the counter, and of the addresses
+ * of what moves, before anything else: also when nothing is to be done, and when the first iteration faults.
  */
 X86_INLINE void clear_upper(struct x86_cpu *c, unsigned addrsize, enum str_op op)
 {
@@ -157,7 +157,7 @@ X86_INLINE void clear_upper(struct x86_cpu *c, unsigned addrsize, enum str_op op
 /*
  * The REP loop. done counts iterations completed in this call; the runner accounts for the last one itself when the
  * result is X86_OK. CMPS and SCAS set the flags when they are done: a fault or a trap between two iterations sees those
- * from before the first [SDM 2B "REP/REPE/REPZ/REPNE/REPNZ"].
+ * from before the first [SDM 2B "REP/REPE/REPZ/REPNE/REPNZ - Repeat String Operation Prefix"].
  */
 X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum str_op op)
 {

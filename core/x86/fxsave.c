@@ -62,20 +62,23 @@ static gva_t area_at(const struct x86_cpu *c, const struct x86_insn *i, unsigned
 	return c->mode == X86_MODE_LONG64 ? la : (uint32_t)la;
 }
 
-/* Address checks of an area of size bytes. Where alignment is checked, an address that is no multiple of 4 is #AC
- * before anything else is found, as Intel's processors have it. */
+/* Address checks of an area of size bytes, in the order of Intel's processors: its first byte in the segment, #AC where
+ * alignment is checked and the address is no multiple of 4, alignment, all of it in the segment. */
 static enum x86_rc find_area(
     struct x86_cpu *c, const struct x86_insn *i, unsigned size, unsigned align, enum x86_access how)
 {
 	gva_t la = area_at(c, i, 0);
 	enum x86_rc rc;
 
-	if ((la & 3) && x86_canonical(la) && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM))
-		return x86_fault_ec(c, VEC_AC, 0);
-	rc = x86_linear(c, i->seg, x86_ea(c, i), size, how, &la);
-	if (rc != X86_OK && !(rc == X86_FAULT && c->fault.vector == VEC_AC))
+	rc = x86_linear(c, i->seg, x86_ea(c, i), 1, X86_ACCESS_READ, &la);
+	if (rc != X86_OK)
 		return rc;
-	return la & (align - 1) ? x86_fault_ec(c, VEC_GP, 0) : X86_OK;
+	if ((la & 3) && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM))
+		return x86_fault_ec(c, VEC_AC, 0);
+	if (la & (align - 1))
+		return x86_fault_ec(c, VEC_GP, 0);
+	rc = x86_linear(c, i->seg, x86_ea(c, i), size, how, &la);
+	return rc == X86_FAULT && c->fault.vector == VEC_AC ? X86_OK : rc;
 }
 
 /* Are the pages of a part there? Of a whole area the last byte is asked for first. */

@@ -91,7 +91,8 @@ enum x86_rc x86_step(struct x86_cpu *c)
 	c->budget = 1;
 	rc = run_one(c, &i);
 	c->budget = rc == X86_OK && budget ? budget - 1 : budget;
-	/* Between iterations a trap or an interrupt sees RF set [SDM 3B "Instruction-Breakpoint Exception Condition"]. */
+	/* Between iterations a trap or an interrupt sees RF set [SDM 3B "Debug Exceptions"].
+	 */
 	if (rc == X86_OK && c->s.rip == start && (i.class == INSN_CLASS_STRING || i.class == INSN_CLASS_IO)) {
 		c->s.rflags |= FLAG_RF;
 		c->dbg.keep_rf = true;

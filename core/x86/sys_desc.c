@@ -59,7 +59,9 @@ enum x86_rc x86_op_mov_from_sreg(struct x86_cpu *c, const struct x86_insn *i)
 	return X86_OK;
 }
 
-/* With an operand of 32 bits SP moves by 4, but Intel's processors write only the selector's 16 bits. [SDM 2B "PUSH"] */
+/* With an operand of 32 bits SP moves by 4, but Intel's processors write only the selector's 16 bits. [SDM 2B "PUSH -
+ * Push Word, Doubleword, or Quadword Onto the Stack"]
+ */
 enum x86_rc x86_op_push_sreg(struct x86_cpu *c, const struct x86_insn *i)
 {
 	uint64_t sp = x86_sp_add(c, x86_sp(c), -(int64_t)i->opsize);

@@ -242,6 +242,8 @@ X86_INLINE bool x87_widen(uint64_t m, unsigned size, bool integer, struct f80 *v
 /* 10 bytes of memory. */
 enum x86_rc x87_load80(struct x86_cpu *c, const struct x86_insn *i, struct f80 *v);
 enum x86_rc x87_store80(struct x86_cpu *c, const struct x86_insn *i, struct f80 v);
+/* Can the first field and the last of size bytes at the operand be accessed? */
+enum x86_rc x87_probe_ends(struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum x86_access how);
 /* size bytes in pieces of piece bytes, all or nothing; at most 108. */
 enum x86_rc x87_store_bytes(
     struct x86_cpu *c, const struct x86_insn *i, const uint8_t *bytes, unsigned size, unsigned piece);

@@ -230,6 +230,8 @@ static enum x86_rc op_fldenv(struct x86_cpu *c, const struct x86_insn *i)
 	enum x86_rc rc = x87_waiting(c);
 
 	if (rc == X86_OK)
+		rc = x87_probe_ends(c, i, i->opsize * ENV_FIELDS, X86_ACCESS_READ);
+	if (rc == X86_OK)
 		rc = env_load(c, i, f);
 	if (rc == X86_OK)
 		env_in(c, i->opsize, f);
@@ -256,24 +258,25 @@ static enum x86_rc op_fnsave(struct x86_cpu *c, const struct x86_insn *i)
 
 static enum x86_rc op_frstor(struct x86_cpu *c, const struct x86_insn *i)
 {
-	uint64_t ea = x86_ea(c, i) + i->opsize * ENV_FIELDS, part[8][2];
+	uint64_t ea = x86_ea(c, i) + i->opsize * ENV_FIELDS, word;
+	uint8_t regs[80];
 	uint32_t f[ENV_FIELDS];
 	enum x86_rc rc = x87_waiting(c);
 
 	if (rc == X86_OK)
+		rc = x87_probe_ends(c, i, i->opsize * ENV_FIELDS + 80, X86_ACCESS_READ);
+	if (rc == X86_OK)
 		rc = env_load(c, i, f);
-	for (unsigned n = 0; n < 8 && rc == X86_OK; n++, ea += 10) {
-		rc = x86_load(c, i->seg, x86_addr_mask(i->addrsize, ea), 8, &part[n][0]);
-		if (rc == X86_OK)
-			rc = x86_load(c, i->seg, x86_addr_mask(i->addrsize, ea + 8), 2, &part[n][1]);
+	/* By words: the registers need no more alignment than that. */
+	for (unsigned n = 0; n < 80 && rc == X86_OK; n += 2) {
+		rc = x86_load(c, i->seg, x86_addr_mask(i->addrsize, ea + n), 2, &word);
+		x86_put(regs + n, 2, rc == X86_OK ? word : 0);
 	}
 	if (rc != X86_OK)
 		return rc;
 	env_in(c, i->opsize, f);
-	for (unsigned n = 0; n < 8; n++) {
-		x86_put(c->s.fxsave + X87_ST + 16 * n, 8, part[n][0]);
-		x86_put(c->s.fxsave + X87_ST + 16 * n + 8, 8, part[n][1]);
-	}
+	for (unsigned n = 0; n < 8; n++)
+		memcpy(c->s.fxsave + X87_ST + 16 * n, regs + 10 * n, 10);
 	return X86_OK;
 }
 

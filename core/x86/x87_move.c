@@ -145,12 +145,30 @@ X86_FAMILY_ONE(fld_constant, op_fld_constant)
 
 /* ---- stores ---- */
 
+/* Processors ask for the first field and for the last byte before all others: that is where a fault is reported. The
+ * first decides on alignment, too. */
+enum x86_rc x87_probe_ends(struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum x86_access how)
+{
+	enum x86_priv priv = c->user ? X86_PRIV_USER : X86_PRIV_SUPER;
+	gva_t la;
+	enum x86_rc rc = x86_linear(c, i->seg, x86_ea(c, i), i->opsize, how, &la);
+
+	if (rc == X86_OK)
+		rc = x86_lin_probe(c, la, i->opsize, priv, how);
+	if (rc == X86_OK)
+		rc = x86_linear(c, i->seg, x86_addr_mask(i->addrsize, x86_ea(c, i) + size - 1), 1, how, &la);
+	return rc == X86_OK ? x86_lin_probe(c, la, 1, priv, how) : rc;
+}
+
 enum x86_rc x87_store_bytes(
     struct x86_cpu *c, const struct x86_insn *i, const uint8_t *bytes, unsigned size, unsigned piece)
 {
 	uint64_t ea = x86_ea(c, i);
 	bool one_page = (c->flat_write >> i->seg & 1) && ((c->eff_base[i->seg] + ea) & 0xfff) + size <= 0x1000;
+	enum x86_rc end = one_page ? X86_OK : x87_probe_ends(c, i, size, X86_ACCESS_WRITE);
 
+	if (end != X86_OK)
+		return end;
 	/* Only a store that meets more than one page or a segment limit can fail in its middle. */
 	for (unsigned at = 0; at < size && !one_page; at += piece) {
 		gva_t la;

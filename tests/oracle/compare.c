@@ -7,8 +7,9 @@
 
 #include "tests/oracle/oracle.h"
 
-#define FLAGS_COMPARED                                                                                                 \
-	(FLAGS_STATUS | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_RF | FLAG_AC | FLAG_VIF | FLAG_VIP | FLAG_ID)
+#define FLAGS_COMPARED                                                                                                \
+	(FLAGS_STATUS | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_RF | FLAG_AC | FLAG_VIF | FLAG_VIP | \
+	    FLAG_ID)
 
 static uint64_t compare_fx(const uint8_t *a, const uint8_t *b)
 {
@@ -97,6 +98,87 @@ static uint64_t upper_halves(const struct orc_gen *g, const struct orc_result *o
 static uint64_t same_sp(const struct orc_gen *g, const struct orc_result *ours)
 {
 	return (uint16_t)g->c->nat.s.gpr[X86_RSP] == (uint16_t)ours->s.gpr[X86_RSP] ? ORC_D_GPR(X86_RSP) : 0;
+}
+
+/* ORC_D_XMM when every lane is equal, or as near as two approximations of one value may be. */
+static uint64_t close_singles(const struct orc_gen *g, const struct orc_result *ours)
+{
+	for (unsigned k = 160; k < 416; k += 4) {
+		uint32_t a, b;
+
+		memcpy(&a, g->c->nat.s.fx + k, 4);
+		memcpy(&b, ours->s.fx + k, 4);
+		/* Both are within 1.5 * 2^-12 of the value: 6144 units of the last of 24 bits together. */
+		if (a != b && ((a ^ b) >> 31 || (a > b ? a - b : b - a) > 6144))
+			return 0;
+	}
+	return ORC_D_XMM;
+}
+
+static bool is_transcendental(const struct orc_gen *g)
+{
+	static const uint16_t ids[] = {
+	    INSN_F2XM1, INSN_FYL2X, INSN_FYL2XP1, INSN_FSIN, INSN_FCOS, INSN_FSINCOS, INSN_FPTAN, INSN_FPATAN};
+
+	for (unsigned k = 0; k < sizeof(ids) / sizeof(ids[0]); k++)
+		if (g->i.id == ids[k])
+			return true;
+	return false;
+}
+
+/* Neighbours among the 80-bit numbers are neighbours here, also across powers of two. */
+static __int128 extended_order(const uint8_t *p)
+{
+	uint64_t m;
+	uint16_t se;
+
+	memcpy(&m, p, 8);
+	memcpy(&se, p + 8, 2);
+	return (__int128)se << 63 | (m & ~(1ull << 63));
+}
+
+/* x87 registers within two units in the last place; of the status only C1 (rounded up) differs. */
+static bool close_extended(const struct orc_gen *g, const struct orc_result *ours)
+{
+	uint16_t fa, fb;
+
+	memcpy(&fa, g->c->nat.s.fx + 2, 2);
+	memcpy(&fb, ours->s.fx + 2, 2);
+	if ((fa ^ fb) & ~0x0200)
+		return false;
+	for (unsigned k = 32; k < 160; k += 16) {
+		__int128 apart = extended_order(g->c->nat.s.fx + k) - extended_order(ours->s.fx + k);
+
+		if (apart > 2 || apart < -2)
+			return false;
+	}
+	return true;
+}
+
+/* FIP and FDP, when their low 48 bits agree. */
+static uint64_t pointers_but_high(const struct orc_gen *g, const struct orc_result *ours)
+{
+	const uint8_t *a = g->c->nat.s.fx, *b = ours->s.fx;
+
+	return memcmp(a + 6, b + 6, 8) == 0 && memcmp(a + 16, b + 16, 6) == 0 ? ORC_D_FPTR : 0;
+}
+
+static bool is_area(const struct orc_gen *g)
+{
+	return g->i.id == INSN_FXSAVE || g->i.id == INSN_FXRSTOR || g->i.id == INSN_XSAVE || g->i.id == INSN_XRSTOR ||
+	       g->i.id == INSN_XSAVEOPT;
+}
+
+/* #SS, #GP, #PF, #AC; of a struct orc_result. */
+static bool is_address_fault(unsigned vector)
+{
+	return vector == VEC_SS + 1 || vector == VEC_GP + 1 || vector == VEC_PF + 1 || vector == VEC_AC + 1;
+}
+
+/* What an undefined opcode may end with: #UD, or what fetching more of it meets. */
+static bool is_fetch_fault(unsigned vector)
+{
+	return vector == VEC_UD + 1 || vector == VEC_GP + 1 || vector == VEC_PF + 1;
 }
 
 #define IS(x) (g->i.id == INSN_##x)
@@ -218,7 +300,8 @@ void orc_print_case(FILE *f, const struct orc_gen *g, const struct orc_result *o
 	const struct orc_case *c = g->c;
 	const struct orc_state *in = &c->in, *a = &c->nat.s, *b = &ours->s;
 
-	fprintf(f, "case %" PRIu64 ": %s-bit %s:", c->index, mode[c->mode], g->valid ? x86_insn_name(g->i.id) : "(bad)");
+	fprintf(
+	    f, "case %" PRIu64 ": %s-bit %s:", c->index, mode[c->mode], g->valid ? x86_insn_name(g->i.id) : "(bad)");
 	for (unsigned k = 0; k < c->insn_len; k++)
 		fprintf(f, " %02x", c->code[k]);
 	fprintf(f, " differs:");
@@ -236,7 +319,7 @@ void orc_print_case(FILE *f, const struct orc_gen *g, const struct orc_result *o
 		fprintf(f, "  r%-3u %016" PRIx64 " native %016" PRIx64 " ours %016" PRIx64 "%s\n", r, in->gpr[r],
 		    a->gpr[r], b->gpr[r], diff >> r & 1 ? " <<" : "");
 	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
-		fprintf(f, "  %cs %04x %04x %04x", "ecsdfg"[n], in->sel[n], a->sel[n], b->sel[n]);
+		fprintf(f, "  %cs %04x %04x %04x", "ecsdfg"[n], in -> sel[n], a -> sel[n], b -> sel[n]);
 	fprintf(f, "\n  fsbase %" PRIx64 " %" PRIx64 " %" PRIx64 " gsbase %" PRIx64 " %" PRIx64 " %" PRIx64 "\n",
 	    in->fs_base, a->fs_base, b->fs_base, in->gs_base, a->gs_base, b->gs_base);
 	for (unsigned k = 0; k < c->n_patch; k++)

@@ -43,15 +43,15 @@ static bool put_prefixes(struct orc_gen *g)
 		p[n++] = 0x67;
 	}
 	if (chance(g, 8))
-		p[n++] = (uint8_t)"\x26\x2e\x36\x3e\x64\x65"[orc_below(&g->r, 6)];
+		p[n++] = (uint8_t) "\x26\x2e\x36\x3e\x64\x65"[orc_below(&g->r, 6)];
 	if (row ? row->mem && chance(g, 10) : chance(g, 16))
 		p[n++] = 0xf0;
 	if (!row)
 		while (n < 5 && chance(g, 3))
-			p[n++] = (uint8_t)"\x66\xf2\xf3"[orc_below(&g->r, 3)];
+			p[n++] = (uint8_t) "\x66\xf2\xf3"[orc_below(&g->r, 3)];
 	if (chance(g, 200))
 		while (n < 12 && !chance(g, 8))
-			p[n++] = (uint8_t)"\x26\x2e\x36\x3e"[orc_below(&g->r, 4)];
+			p[n++] = (uint8_t) "\x26\x2e\x36\x3e"[orc_below(&g->r, 4)];
 	for (unsigned k = n; k > 1; k--) {
 		unsigned j = orc_below(&g->r, k);
 		uint8_t b = p[j];

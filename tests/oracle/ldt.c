@@ -9,11 +9,11 @@
 
 #include "tests/oracle/oracle.h"
 
-#define DATA 0xf3u    /* present, DPL 3, read/write, accessed */
+#define DATA 0xf3u /* present, DPL 3, read/write, accessed */
 #define DATA_RO 0xf1u
-#define DOWN 0xf7u    /* expand-down */
+#define DOWN 0xf7u /* expand-down */
 #define DOWN_RO 0xf5u
-#define CODE 0xfbu    /* execute/read */
+#define CODE 0xfbu /* execute/read */
 #define CODE_XO 0xf9u
 #define NOT_PRESENT 0x80u
 #define B32 SEG_DB

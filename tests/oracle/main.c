@@ -1,5 +1,6 @@
 /*
- * The oracle's program: oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG] [--rows] [--only INSN]
+ * The oracle's program: oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG] [--rows] [--only
+ * INSN]
  *
  * Exit status: 0 no unexplained difference, 1 differences, 2 usage, 77 cannot run here (the reason is printed).
  */
@@ -247,27 +248,33 @@ static void worker(unsigned me)
 	exit(0);
 }
 
+static void print_row(const char *what, const struct orc_row *r)
+{
+	printf("%s: map %u opcode %02x prefix %02x reg %d rm %d %s %s: 64-bit %" PRIu64 ", 32-bit %" PRIu64
+	       ", 16-bit %" PRIu64 ", faults %" PRIu64 "\n",
+	    what, r->map, r->opcode, r->prefix, r->reg, r->rm, r->mem ? "memory" : "register", x86_insn_name(r->id),
+	    r->count[0], r->count[1], r->count[2], r->faults);
+}
+
+/* Rows without a case are listed, unless all of their cases were excluded by name. */
 static void report_rows(void)
 {
-	unsigned hit = 0, never = 0;
+	unsigned hit = 0, excluded = 0;
 
 	for (unsigned k = 0; k < orc_n_rows; k++) {
 		const struct orc_row *r = &orc_rows[k];
-		uint64_t n = r->count[0] + r->count[1] + r->count[2];
-		const char *why = r->excluded ? "excluded" : r->stopped ? "not executed by our CPU" : "no case";
 
-		hit += n != 0;
-		never += n == 0;
+		if (r->count[0] + r->count[1] + r->count[2])
+			hit++;
+		else if (r->excluded)
+			excluded++;
+		else
+			print_row(r->stopped ? "not executed by our CPU" : "no case", r);
 		if (opt.rows)
-			printf("row map %u opcode %02x prefix %02x reg %d rm %d %s %-12s 64: %" PRIu64 " 32: %" PRIu64
-			       " 16: %" PRIu64 " faults: %" PRIu64 "\n",
-			    r->map, r->opcode, r->prefix, r->reg, r->rm, r->mem ? "mem" : "reg", x86_insn_name(r->id),
-			    r->count[0], r->count[1], r->count[2], r->faults);
-		if (n == 0 && opt.verbose)
-			printf("never: map %u opcode %02x prefix %02x reg %d rm %d %s %s: %s\n", r->map, r->opcode,
-			    r->prefix, r->reg, r->rm, r->mem ? "mem" : "reg", x86_insn_name(r->id), why);
+			print_row("row", r);
 	}
-	printf("%u of %u rows run, %u never\n", hit, orc_n_rows, never);
+	printf("%u rows of the decode tables: %u run, %u excluded by name, %u without a case\n", orc_n_rows, hit,
+	    excluded, orc_n_rows - hit - excluded);
 }
 
 static void report(double seconds)
@@ -282,7 +289,8 @@ static void report(double seconds)
 	for (unsigned id = 0; id < INSN_COUNT; id++) {
 		ids += total->by_id[id] != 0;
 		if (total->stopped_by_id[id] && (opt.verbose || !total->by_id[id]))
-			printf("stopped in ours: %s %" PRIu64 "\n", x86_insn_name((uint16_t)id), total->stopped_by_id[id]);
+			printf(
+			    "stopped in ours: %s %" PRIu64 "\n", x86_insn_name((uint16_t)id), total->stopped_by_id[id]);
 	}
 	report_rows();
 	printf("%u of %u instructions\n", ids, (unsigned)INSN_COUNT);
@@ -368,7 +376,8 @@ int main(int argc, char **argv)
 	struct orc_row *rows;
 
 	if (!options(argc, argv)) {
-		fprintf(stderr, "oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG] [--rows]\n");
+		fprintf(
+		    stderr, "oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG] [--rows]\n");
 		return 2;
 	}
 	if (why) {

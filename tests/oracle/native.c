@@ -30,17 +30,17 @@
 
 /* The frame's data, in the page after its code. Offsets are used by the assembly below. */
 struct frame {
-	struct orc_state in;   /* 0: fx, 512: gpr, 640: rip, 648: flags, 656, 664: fs_base, gs_base, 672: sel */
-	struct orc_state out;  /* 688 */
-	uint64_t host_rsp;     /* 1376 */
-	uint64_t host_fs;      /* 1384 */
-	uint64_t target;       /* 1392: jump far: offset, selector */
-	uint64_t target_cs;    /* 1400 */
-	uint32_t use_fx;       /* 1408 */
-	uint32_t use_iret;     /* 1412 */
-	uint32_t set_bases;    /* 1416 */
-	uint32_t in_flight;    /* 1420 */
-	uint32_t mxcsr;	       /* 1424: the host's */
+	struct orc_state in;  /* 0: fx, 512: gpr, 640: rip, 648: flags, 656, 664: fs_base, gs_base, 672: sel */
+	struct orc_state out; /* 688 */
+	uint64_t host_rsp;    /* 1376 */
+	uint64_t host_fs;     /* 1384 */
+	uint64_t target;      /* 1392: jump far: offset, selector */
+	uint64_t target_cs;   /* 1400 */
+	uint32_t use_fx;      /* 1408 */
+	uint32_t use_iret;    /* 1412 */
+	uint32_t set_bases;   /* 1416 */
+	uint32_t in_flight;   /* 1420 */
+	uint32_t mxcsr;	      /* 1424: the host's */
 	uint32_t vector, frame_fault;
 	uint64_t error, cr2;
 };

@@ -123,9 +123,9 @@ struct orc_gen {
 	struct orc_case *c;
 	struct orc_rng r;
 	struct x86_insn i;
-	struct orc_row *row; /* NULL: an undefined opcode */
+	struct orc_row *row;	  /* NULL: an undefined opcode */
 	unsigned disp_at, disp_n; /* of an address without registers */
-	bool valid; /* the decoder knows it */
+	bool valid;		  /* the decoder knows it */
 };
 /* Makes case number index. False: this number gives none (*why names the exclusion, or NULL). */
 bool orc_generate(struct orc_gen *g, struct orc_case *c, uint64_t seed, uint64_t index, const char **why);
@@ -154,7 +154,7 @@ void orc_native_stop(void);
 /* --- ours.c --- */
 void orc_ours_setup(void);
 void orc_ours_run(const struct orc_case *c, const uint8_t *base, struct orc_result *out);
-const uint8_t *orc_ours_memory(void); /* the data pages after the last run */
+const uint8_t *orc_ours_memory(void);  /* the data pages after the last run */
 bool orc_ours_break(const char *what); /* "add:of": breaks a handler; false: no such */
 
 /* --- compare.c --- */

@@ -119,7 +119,8 @@ static void put64(unsigned at, uint64_t v)
 static void descriptor(unsigned at, uint32_t base, uint32_t limit, uint32_t attr)
 {
 	uint64_t d = (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16 | (uint64_t)(attr & 0xff) << 40 |
-		     (uint64_t)(limit >> 16 & 15) << 48 | (uint64_t)(attr >> 12 & 15) << 52 | (uint64_t)(base >> 24) << 56;
+		     (uint64_t)(limit >> 16 & 15) << 48 | (uint64_t)(attr >> 12 & 15) << 52 |
+		     (uint64_t)(base >> 24) << 56;
 
 	put64(at, d);
 }
@@ -155,8 +156,7 @@ static void make_tables(void)
 		uint64_t to = KERNEL + P_HANDLERS + 8 * v;
 		uint64_t access = v == VEC_BP || v == VEC_OF ? 0xee : 0x8e;
 
-		put64(P_IDT + 16 * v,
-		    (to & 0xffff) | KERNEL_CS << 16 | access << 40 | (to >> 16 & 0xffff) << 48);
+		put64(P_IDT + 16 * v, (to & 0xffff) | KERNEL_CS << 16 | access << 40 | (to >> 16 & 0xffff) << 48);
 		put64(P_IDT + 16 * v + 8, to >> 32);
 	}
 	put64(P_TSS + 4, KERNEL + P_STACK + 0x1000);
@@ -173,15 +173,14 @@ void orc_ours_setup(void)
 	cpu.exit = &vmexit;
 	x86_reset(&cpu);
 	cpu.s.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
-	cpu.s.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP | CR4_UMIP |
-		    CR4_OSXSAVE;
+	cpu.s.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP | CR4_UMIP | CR4_OSXSAVE;
 	cpu.s.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 	cpu.s.cr3 = P_PML4;
 	cpu.s.xcr0 = 3;
 	cpu.s.gdtr = (struct x86_dtable){.base = KERNEL + P_GDT, .limit = 0x7f};
 	cpu.s.idtr = (struct x86_dtable){.base = KERNEL + P_IDT, .limit = 0xfff};
-	cpu.s.ldtr = (struct x86_seg){
-	    .sel = 0x50, .base = KERNEL + P_LDT, .limit = 8 * ORC_LDT_ENTRIES - 1, .attr = 0x82};
+	cpu.s.ldtr =
+	    (struct x86_seg){.sel = 0x50, .base = KERNEL + P_LDT, .limit = 8 * ORC_LDT_ENTRIES - 1, .attr = 0x82};
 	cpu.s.tr = (struct x86_seg){.sel = 0x40, .base = KERNEL + P_TSS, .limit = 0x67, .attr = 0x8b};
 }
 

@@ -41,8 +41,8 @@ static const uint16_t stack32[] = {0x2b, L(4), L(16), L(17), L(11), L(5), L(12),
 static const uint16_t stack16[] = {L(3), L(18), L(6), L(4), 0x2b};
 /* For instructions that load one: also what must fail. */
 static const uint16_t loadable[] = {0, 1, 2, 3, 0x0b, 0x13, 0x1b, 0x20, 0x23, 0x28, 0x29, 0x2b, 0x33, L(0), L(1), L(2),
-    L(3), L(4), L(5), L(6), L(7), L(8), L(9), L(10), L(11), L(12), L(13), L(15), L(16), L(17), L(18), L(19), L(20), L(21),
-    L(22), L(23), L(24), 0xfff7, 0x4, 0x1d};
+    L(3), L(4), L(5), L(6), L(7), L(8), L(9), L(10), L(11), L(12), L(13), L(15), L(16), L(17), L(18), L(19), L(20),
+    L(21), L(22), L(23), L(24), 0xfff7, 0x4, 0x1d};
 #define PICK(g, a) (a)[orc_below(&(g)->r, sizeof(a) / sizeof((a)[0]))]
 
 static uint64_t random_base(struct orc_gen *g)
@@ -180,6 +180,12 @@ static bool is_locked(const struct x86_insn *i)
 	return (i->flags & INSN_LOCK) || i->id == INSN_XCHG;
 }
 
+static bool is_area(const struct x86_insn *i)
+{
+	return i->id == INSN_FXSAVE || i->id == INSN_FXRSTOR || i->id == INSN_XSAVE || i->id == INSN_XRSTOR ||
+	       i->id == INSN_XSAVEOPT;
+}
+
 static bool place_operand(struct orc_gen *g)
 {
 	const struct x86_insn *i = &g->i;
@@ -190,6 +196,8 @@ static bool place_operand(struct orc_gen *g)
 	off = orc_target(&g->r);
 	if (is_locked(i)) /* across a cache line it would lock the bus, which the kernel watches */
 		off = (off & ~63ull) | (off & 48);
+	if (is_area(i) && orc_below(&g->r, 8)) /* mostly where FXSAVE and XSAVE want it */
+		off = ORC_SCRATCH + 64 * orc_below(&g->r, 118);
 	off -= orc_seg_base(g->c, i->seg);
 	if (i->base == INSN_NO_REG) {
 		if (g->disp_n)
@@ -282,13 +290,15 @@ static void place_far(struct orc_gen *g)
 	}
 }
 
-/* What far returns pop: offset, selector, for IRET flags, and in 64-bit mode (or to an outer level: never) the stack. */
+/* What far returns pop: offset, selector, for IRET flags, and in 64-bit mode (or to an outer level: never) the stack.
+ */
 static void place_far_return(struct orc_gen *g)
 {
 	unsigned n = g->i.opsize, k = 2;
 	uint64_t sp = stack_linear(g);
 	uint16_t sel = code_selector(g), ss = chance(g, 4) ? PICK(g, loadable) : 0x2b;
-	uint64_t flags = FLAG_R1 | FLAG_IF | (orc_rand(&g->r) & (FLAGS_STATUS | FLAG_DF | FLAG_ID | FLAG_NT | FLAG_IOPL));
+	uint64_t flags =
+	    FLAG_R1 | FLAG_IF | (orc_rand(&g->r) & (FLAGS_STATUS | FLAG_DF | FLAG_ID | FLAG_NT | FLAG_IOPL));
 
 	poke(g, sp, far_offset(g, sel), n);
 	poke(g, sp + n, sel, n);
@@ -368,13 +378,29 @@ static void place_near_target(struct orc_gen *g)
 		g->c->in.gpr[g->i.rm] = v;
 }
 
+/* An area that FXRSTOR and XRSTOR accept, mostly. XCR0 is the kernel's: no components that our CPU does not have. */
+static void place_area(struct orc_gen *g)
+{
+	uint64_t at = ea(g);
+
+	g->c->in.gpr[X86_RAX] &= 3;
+	g->c->in.gpr[X86_RDX] = 0;
+	if (chance(g, 8))
+		return;
+	poke(g, at + 24, orc_rand(&g->r) & 0xffff, 4);
+	poke(g, at + 512, orc_rand(&g->r) & 3, 8);
+	for (unsigned k = 520; k < 576; k += 8)
+		poke(g, at + k, 0, 8);
+}
+
 static void place_by_id(struct orc_gen *g)
 {
 	uint64_t *r = g->c->in.gpr;
 
 	switch (g->i.id) {
 	case INSN_XLAT:
-		solve(g, X86_RBX, orc_target(&g->r) - (r[X86_RAX] & 0xff) - orc_seg_base(g->c, g->i.seg), g->i.addrsize);
+		solve(
+		    g, X86_RBX, orc_target(&g->r) - (r[X86_RAX] & 0xff) - orc_seg_base(g->c, g->i.seg), g->i.addrsize);
 		break;
 	case INSN_MASKMOVQ:
 	case INSN_MASKMOVDQU:
@@ -440,10 +466,12 @@ static void place_by_id(struct orc_gen *g)
 		if (orc_below(&g->r, 4) && g->i.rm != X86_RSP)
 			r[g->i.rm] = random_base(g);
 		break;
+	case INSN_FXSAVE:
+	case INSN_FXRSTOR:
 	case INSN_XSAVE:
 	case INSN_XRSTOR:
-		r[X86_RAX] &= 3; /* XCR0 is the kernel's: components that our CPU does not have */
-		r[X86_RDX] = 0;
+	case INSN_XSAVEOPT:
+		place_area(g);
 		break;
 	default:
 		if (g->i.class == INSN_CLASS_BRANCH)
@@ -485,8 +513,10 @@ static void place_registers(struct orc_gen *g)
 	if (chance(g, 100))
 		sp = orc_target(&g->r);
 	s->gpr[X86_RSP] = sp - orc_seg_base(g->c, X86_SS);
-	if (g->c->mode != ORC_64 && g->c->mode == ORC_16)
+	if (g->c->mode == ORC_16)
 		s->gpr[X86_RSP] |= (uint64_t)(orc_below(&g->r, 0x7fff)) << 16;
+	if (s->gpr[X86_RSP] >> 16 == ORC_PAD >> 16) /* with a flat SS that would be the frame's own page */
+		s->gpr[X86_RSP] ^= 0x10000;
 	s->flags = FLAG_R1 | FLAG_IF | (orc_rand(&g->r) & (FLAGS_STATUS | FLAG_DF | FLAG_ID));
 	if (chance(g, 16))
 		s->flags |= FLAG_AC;

@@ -1,0 +1,34 @@
+#!/bin/bash
+# The oracle: random instructions on this processor and on our CPU, a fixed part of them; and does it notice a handler
+# that is broken on purpose? "make oracle" runs more.
+. "$(dirname "$0")/lib.sh"
+
+oracle=$(dirname "$VMSCOPE")/tests/oracle/oracle
+[ -x "$oracle" ] || { skip "the oracle" "$oracle is not built (make tests)"; finish; }
+n=3000000
+case $oracle in *asan*) n=100000 ;; esac
+
+"$oracle" --n $n --seed 1 >"$work/run" 2>&1
+status=$?
+if [ $status = 77 ]; then
+	skip "the oracle" "$(tail -n 1 "$work/run")"
+	finish
+fi
+is "no unexplained difference in $n random instructions" 0 $status
+[ $status = 0 ] || tail -c 6000 "$work/run"
+is "every row of the decode tables that is not excluded by name had its turn" "" "$(grep '^no case:' "$work/run")"
+
+# breaks INSN:WHAT: the oracle must find it, and nothing else
+breaks() {
+	"$oracle" --n 60000 --seed 2 --break "$1" --brief >"$work/broken" 2>&1
+	is "$1 broken: found" 1 $?
+	local others
+	others=$(grep '^case ' "$work/broken" | sed 's/^case [0-9]*: [0-9]*-bit //; s/: .*//' | sort -u | tr '\n' ' ')
+	is "$1 broken: and nothing else" "${1%%:*} " "$others"
+}
+breaks add:of
+breaks shl:cf
+breaks sbb:af
+breaks movzx:rax
+breaks cmps:zf
+finish
