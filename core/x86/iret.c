@@ -180,6 +180,9 @@ static enum x86_rc iret_task(struct x86_cpu *c, const struct x86_insn *i)
 		return x86_fault_sel(c, VEC_NP, (uint16_t)link);
 	if (x86_depriv(c))
 		return x86_fault_ec(c, VEC_GP, 0);
+	rc = x86_check_tss_limit(c, &tss);
+	if (rc != X86_OK)
+		return rc;
 	if (c->ctl && !(c->ctl->kernel & CTL_KERNEL_MISC))
 		return x86_exit(c, EXIT_TASK_SWITCH, link | (uint64_t)X86_TASK_IRET << 30, i->len);
 	rc = x86_task_switch(c, (uint16_t)link, X86_TASK_IRET, c->s.rip, false, 0);
@@ -197,7 +200,8 @@ enum x86_rc x86_op_iret(struct x86_cpu *c, const struct x86_insn *i)
 		return x86_fault_ec(c, VEC_GP, 0);
 	if (c->mode >= X86_MODE_PROT && (c->s.rflags & FLAG_NT))
 		return x86_lma(c) ? x86_fault_ec(c, VEC_GP, 0) : iret_task(c, i);
-	/* Flags first, then CS, then IP: the order shows in the address of a page fault, and this is the processors'. */
+	/* Flags first, then CS, then IP: the order shows in the address of a page fault, and this is the processors'.
+	 */
 	rc = x86_load(c, X86_SS, x86_sp_add(c, m.sp_after, 2 * (int64_t)i->opsize), i->opsize, &m.flags);
 	if (rc == X86_OK)
 		rc = x86_pop_two(c, &m.sp_after, i->opsize, &m.rip, &m.cs);
