@@ -222,7 +222,7 @@ void x86_drop_inner_segs(struct x86_cpu *c, unsigned cpl)
 		struct x86_seg *s = &c->s.seg[data[n]];
 		uint64_t base = data[n] == X86_FS || data[n] == X86_GS ? s->base : 0;
 
-		/* A null selector loses its RPL, too: "SegmentSelector := 0" [SDM 2B "RET--Return From Procedure"]. The
+		/* A null selector loses its RPL, too: "SegmentSelector := 0" [SDM 2B "RET - Return From Procedure"]. The
 		 * bases of FS and GS, which 64-bit code uses with null selectors, stay. */
 		if ((s->attr & SEG_UNUSABLE) || (!x86_is_conforming(s->attr) && x86_dpl(s->attr) < cpl)) {
 			*s = x86_null_seg(0, 0);
