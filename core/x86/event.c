@@ -252,6 +252,9 @@ static enum x86_rc through_task_gate(
 		return x86_fault_sel(c, VEC_GP, g->gate_sel);
 	if (!(tss.attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, g->gate_sel);
+	rc = x86_check_tss_limit(c, &tss);
+	if (rc != X86_OK)
+		return rc;
 	if (c->ctl && !(c->ctl->kernel & CTL_KERNEL_MISC))
 		return x86_exit(c, EXIT_TASK_SWITCH, g->gate_sel | (uint64_t)X86_TASK_GATE << 30, 0);
 	return x86_task_switch(c, g->gate_sel, X86_TASK_GATE, ret, ev->has_error, ev->error);

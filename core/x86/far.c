@@ -232,6 +232,9 @@ static enum x86_rc far_task(struct x86_cpu *c, const struct x86_insn *i, const s
 	type = x86_systype(tss.attr);
 	if ((type != DESC_TSS16 && type != DESC_TSS32) || (tss.sel & 4))
 		return x86_fault_sel(c, VEC_GP, tss.sel);
+	rc = x86_check_tss_limit(c, &tss);
+	if (rc != X86_OK)
+		return rc;
 	if (c->ctl && !(c->ctl->kernel & CTL_KERNEL_MISC))
 		return x86_exit(c, EXIT_TASK_SWITCH, tss.sel | (uint64_t)source << 30, i->len);
 	return x86_task_switch(c, tss.sel, source, c->s.rip, false, 0);

@@ -180,6 +180,9 @@ static enum x86_rc iret_task(struct x86_cpu *c, const struct x86_insn *i)
 		return x86_fault_sel(c, VEC_NP, (uint16_t)link);
 	if (x86_depriv(c))
 		return x86_fault_ec(c, VEC_GP, 0);
+	rc = x86_check_tss_limit(c, &tss);
+	if (rc != X86_OK)
+		return rc;
 	if (c->ctl && !(c->ctl->kernel & CTL_KERNEL_MISC))
 		return x86_exit(c, EXIT_TASK_SWITCH, link | (uint64_t)X86_TASK_IRET << 30, i->len);
 	rc = x86_task_switch(c, (uint16_t)link, X86_TASK_IRET, c->s.rip, false, 0);

@@ -42,7 +42,7 @@ struct x86_walk {
 	unsigned shift;	  /* log2 of the page size */
 	bool user, write; /* what the tables permit, all levels together */
 	bool nx, global;
-	uint8_t key; /* protection key, where 4-level paging and CR4.PKE make it count */
+	uint8_t key;	  /* protection key, where 4-level paging and CR4.PKE make it count */
 	bool table_write; /* X86_WALK_TABLE: setting A or D failed, not reading */
 };
 

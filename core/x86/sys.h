@@ -32,6 +32,9 @@ X86_SYS_OPS(X86_SYS_PROTOTYPE)
  * [SDM 3C "Exit Qualification for Task Switches"]: 0 CALL, 1 IRET, 2 JMP, 3 task gate in the IDT. next_rip is the
  * instruction pointer saved in the old task. has_error pushes error on the new stack. */
 enum x86_task_source { X86_TASK_CALL, X86_TASK_IRET, X86_TASK_JMP, X86_TASK_GATE };
+struct x86_desc;
+/* #TS(sel) when the limit of a TSS descriptor is below its type's minimum: looked at before a task switch exits. */
+enum x86_rc x86_check_tss_limit(struct x86_cpu *c, const struct x86_desc *d);
 enum x86_rc x86_task_switch(struct x86_cpu *c, uint16_t selector, enum x86_task_source source, uint64_t next_rip,
     bool has_error, uint32_t error);
 

@@ -1,6 +1,7 @@
 /*
  * IN, OUT, INS, OUTS [SDM 1 "Input/Output"]. Concept: a port access is checked against IOPL and the TSS bitmap before
- * anything exits, and exits before its memory operand is looked at; both also when a repeat count is 0. One iteration of a string instruction an exit.
+ * anything exits, and exits before its memory operand is looked at; both also when a repeat count is 0. One iteration
+ * of a string instruction an exit.
  */
 #include "core/x86/exec.h"
 #include "core/x86/intercept.h"

@@ -88,6 +88,11 @@ static enum x86_rc save_image(struct x86_cpu *c, uint32_t base, const struct lay
 	return rc;
 }
 
+enum x86_rc x86_check_tss_limit(struct x86_cpu *c, const struct x86_desc *d)
+{
+	return d->limit < layout_of(d->attr)->min_limit ? x86_fault_sel(c, VEC_TS, d->sel) : X86_OK;
+}
+
 static enum x86_rc check_new_tss(
     struct x86_cpu *c, uint16_t sel, enum x86_task_source source, struct x86_desc *d, const struct layout **l)
 {
@@ -107,7 +112,7 @@ static enum x86_rc check_new_tss(
 	if (!(d->attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, sel);
 	*l = layout_of(d->attr);
-	return d->limit < (*l)->min_limit ? x86_fault_sel(c, VEC_TS, sel) : X86_OK;
+	return x86_check_tss_limit(c, d);
 }
 
 /* --- In the new task ------------------------------------------------------------------------------------------- */

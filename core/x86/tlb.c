@@ -53,7 +53,8 @@ static void drop_parts(struct x86_tlb_entry *array, gva_t gva)
 	for (unsigned n = 0; n < 2 * X86_TLB_ENTRIES; n++) {
 		unsigned shift = array[n].flags >> X86_TLB_SHIFT_AT;
 
-		if (shift > PAGE_SHIFT_4K && (((array[n].tag & TAG_PAGE) ^ gva >> PAGE_SHIFT_4K) >> (shift - PAGE_SHIFT_4K)) == 0)
+		if (shift > PAGE_SHIFT_4K &&
+		    (((array[n].tag & TAG_PAGE) ^ gva >> PAGE_SHIFT_4K) >> (shift - PAGE_SHIFT_4K)) == 0)
 			array[n].tag = 0;
 	}
 }

@@ -1,8 +1,8 @@
 /*
  * Random state fuzzing of privileged instructions: one image, two processors. Each case is a random machine state that
  * VM entry accepts, with random descriptor tables, page tables and stack, and one instruction; the rest of the code is
- * filled with INT3, which exits. The case runs in VMX non-root operation on the processor (Bochs), and in core/x86 under
- * the same controls; everything is compared: the exit, all registers, all memory that the guest has.
+ * filled with INT3, which exits. The case runs in VMX non-root operation on the processor (Bochs), and in core/x86
+ * under the same controls; everything is compared: the exit, all registers, all memory that the guest has.
  *
  * Read first: privfuzz.c (the loop), then privfuzz_state.c and privfuzz_insn.c (what is random), privfuzz_cmp.c.
  */
@@ -145,10 +145,10 @@ static inline void pf_put(struct pf_case *k, uint64_t addr, unsigned n, uint64_t
 
 /* privfuzz_state.c */
 void pf_make_state(struct pf_case *k);
-uint16_t pf_selector(struct pf_case *k);			  /* of any descriptor there is, RPL plausible */
+uint16_t pf_selector(struct pf_case *k); /* of any descriptor there is, RPL plausible */
 uint16_t pf_selector_of(struct pf_case *k, const uint8_t *slots, unsigned n); /* of one of these; then perhaps spoilt */
-void pf_spoil(struct pf_case *k, uint16_t sel);			  /* changes something in its descriptor */
-uint64_t pf_code_target(struct pf_case *k, uint64_t base);	  /* an offset that lies in the INT3s, mostly */
+void pf_spoil(struct pf_case *k, uint16_t sel);				      /* changes something in its descriptor */
+uint64_t pf_code_target(struct pf_case *k, uint64_t base); /* an offset that lies in the INT3s, mostly */
 uint64_t pf_stack_target(struct pf_case *k, uint64_t base);
 uint64_t pf_defined_dr7(const struct pf_case *k, uint64_t dr7); /* without what the manual leaves undefined */
 uint64_t pf_value(struct pf_case *k);

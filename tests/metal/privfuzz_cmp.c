@@ -24,7 +24,10 @@ void pf_say(const char *fmt, ...)
 
 /* --- Registers --------------------------------------------------------------------------------------------------- */
 
-#define FIELD(name, member) {name, offsetof(struct x86_state, member), sizeof(((struct x86_state *)0)->member)}
+#define FIELD(name, member)                                                                       \
+	{                                                                                         \
+		name, offsetof(struct x86_state, member), sizeof(((struct x86_state *)0)->member) \
+	}
 static const struct field {
 	const char *name;
 	size_t at, size;
@@ -100,7 +103,8 @@ static bool same_segment(const struct x86_seg *a, const struct x86_seg *b, unsig
 	if (a->attr & SEG_UNUSABLE)
 		return n != X86_SS || !((a->attr ^ b->attr) & SEG_DPL);
 	/* L and D/B of a system segment mean nothing */
-	return a->base == b->base && a->limit == b->limit && !((a->attr ^ b->attr) & (n < X86_SREG_COUNT ? 0xf0ff : 0x90ff));
+	return a->base == b->base && a->limit == b->limit &&
+	       !((a->attr ^ b->attr) & (n < X86_SREG_COUNT ? 0xf0ff : 0x90ff));
 }
 
 static const char *compare_state(const struct x86_state *a, const struct x86_state *b)
@@ -186,6 +190,8 @@ enum {
 	BOCHS_POPF_V86,
 	BOCHS_ESP16,
 	BOCHS_ENTER16,
+	BOCHS_IRET_NP,
+	NO_PSE36,
 	EPT_RMW,
 };
 
@@ -218,6 +224,8 @@ static const char *const explanations[] = {
     [BOCHS_POPF_V86] = "Bochs: POPF in virtual-8086 mode reads the stack before it looks at IOPL",
     [BOCHS_ESP16] = "Bochs: an inner stack of 16 bits gets SP, and not ESP, from the TSS",
     [BOCHS_ENTER16] = "Bochs: ENTER with 32 bits on a stack of 16 keeps the upper half of ESP in EBP",
+    [BOCHS_IRET_NP] = "Bochs: IRET to a stack segment that is not present is #NP, not #SS",
+    [NO_PSE36] = "PSE-36, which our CPUID does not offer",
     [EPT_RMW] = "EPT violation of a read-modify-write: read and write, or write",
 };
 
@@ -238,8 +246,8 @@ static unsigned opcode_at(const struct pf_case *k)
 	for (; n < k->len; n++) {
 		unsigned b = k->code[n];
 
-		if (b == 0x26 || b == 0x2e || b == 0x36 || b == 0x3e || b == 0x64 || b == 0x65 || b == 0x66 || b == 0x67 ||
-		    b == 0xf0 || b == 0xf2 || b == 0xf3 || (k->size == 8 && (b & 0xf0) == 0x40))
+		if (b == 0x26 || b == 0x2e || b == 0x36 || b == 0x3e || b == 0x64 || b == 0x65 || b == 0x66 ||
+		    b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3 || (k->size == 8 && (b & 0xf0) == 0x40))
 			continue;
 		break;
 	}
@@ -341,6 +349,13 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, co
 	return DIFFERENT;
 }
 
+static bool failed_to_push(const struct pf_result *b)
+{
+	if (b->e.reason == EXIT_EPT_VIOLATION)
+		return b->e.qual & QUAL_EPT_WRITE;
+	return is_exception(&b->e, VEC_SS) || (is_exception(&b->e, VEC_PF) && (b->e.intr_error & 2));
+}
+
 static bool only_upper_half(const struct pf_result *a, struct pf_result *b, unsigned reg)
 {
 	uint64_t mine = a->s.gpr[reg], its = b->s.gpr[reg];
@@ -364,7 +379,11 @@ static int explain_stack(const struct pf_case *k, const struct pf_result *a, str
 		return BOCHS_FRAME66;
 	if (far_call && k->mode == PF_LONG64 && is_null_ss(&k->s) && is_exception(&b->e, VEC_SS))
 		return BOCHS_CALL_LONG;
-	if ((k->s.pending_event || opcode == 0xcd) && is_exception(&a->e, VEC_PF) && (a->e.intr_error & 6) == 6 &&
+	if (opcode == 0xcf && is_exception(&a->e, VEC_SS) && is_exception(&b->e, VEC_NP) &&
+	    a->e.intr_error == b->e.intr_error)
+		return BOCHS_IRET_NP;
+	if ((k->s.pending_event || opcode == 0xcd || far_call) && is_exception(&a->e, VEC_PF) &&
+	    (a->e.intr_error & 6) == 6 &&
 	    (x86_is_conforming(b->s.seg[X86_CS].attr) ||
 		(is_exception(&b->e, VEC_PF) && a->e.qual == b->e.qual && (a->e.intr_error ^ b->e.intr_error) == 4)))
 		return BOCHS_CONFORMING;
@@ -378,9 +397,11 @@ static int explain_stack(const struct pf_case *k, const struct pf_result *a, str
 		return BOCHS_ORDER;
 	if (far_call && k->lma && k->mode != PF_LONG64 && (k->s.seg[X86_SS].base || b->e.reason != a->e.reason))
 		return BOCHS_CALL_LONG;
-	if ((far_call || k->s.pending_event || opcode == 0xcd) && k->lma && is_exception(&a->e, VEC_SS) && is_exception(&b->e, VEC_SS) &&
-	    a->e.intr_error != b->e.intr_error)
+	if ((far_call || k->s.pending_event || opcode == 0xcd) && k->lma && is_exception(&a->e, VEC_SS) &&
+	    is_exception(&b->e, VEC_SS) && a->e.intr_error != b->e.intr_error)
 		return BOCHS_SS_ERROR;
+	if ((pushes || k->s.pending_event) && is_exception(&a->e, VEC_GP) && a->e.intr_error <= 1 && failed_to_push(b))
+		return BOCHS_PUSHED;
 	if ((pushes || k->s.pending_event) && same_fault(a, b) && only_stores(k, a, b, false))
 		return BOCHS_PUSHED;
 	return DIFFERENT;
@@ -399,6 +420,9 @@ static int explain_first(const struct pf_case *k, const struct pf_result *a, str
 	if (is_exception(&a->e, VEC_PF) && (a->e.intr_error & 5) == 1 && (k->s.cr4 & CR4_SMAP) &&
 	    (k->s.rflags & FLAG_AC) && (!is_exception(&b->e, VEC_PF) || a->e.qual != b->e.qual))
 		return BOCHS_SMAP_AC;
+	if (is_exception(&a->e, VEC_PF) && (a->e.intr_error & 9) == 9 && !(k->s.cr4 & CR4_PAE) &&
+	    (k->s.cr4 & CR4_PSE) && b->e.reason == EXIT_EPT_VIOLATION && b->e.gpa >> 32)
+		return NO_PSE36;
 	if (k->mode == PF_LONG64 && opcode == 0xcf && !has_rex_w(k, op))
 		return BOCHS_IRET64;
 	if (k->mode <= PF_PROT32 && opcode == 0xcf && is_exception(&a->e, VEC_GP) && (b->s.rflags & FLAG_VM))
@@ -483,6 +507,15 @@ static void tell_segment(const struct pf_case *k, unsigned n, const struct x86_s
 	    b->sel, (unsigned long long)b->base, b->limit, b->attr);
 }
 
+static uint32_t word(const struct pf_case *k, uint64_t addr)
+{
+	uint32_t v = 0;
+
+	if (addr - PF_BASE + 4 <= PF_SIZE)
+		memcpy(&v, k->area + addr - PF_BASE, 4);
+	return v;
+}
+
 void pf_tell(const struct pf_case *k, const struct pf_result *ours, const struct pf_result *theirs, const char *what)
 {
 	const struct x86_state *a = &ours->s, *b = &theirs->s, *s = &k->s;
@@ -494,9 +527,8 @@ void pf_tell(const struct pf_case *k, const struct pf_result *ours, const struct
 	pf_say("DIFF %llu %s %s cpl %u: %s", (unsigned long long)k->index, k->what, mode_names[k->mode], k->cpl, what);
 	pf_say("  code %s at %llx cs %x:%llx:%x:%x rip %llx rsp %llx ss %x:%x flags %llx", code,
 	    (unsigned long long)k->at, s->seg[X86_CS].sel, (unsigned long long)s->seg[X86_CS].base,
-	    s->seg[X86_CS].limit, s->seg[X86_CS].attr, (unsigned long long)s->rip,
-	    (unsigned long long)s->gpr[X86_RSP], s->seg[X86_SS].sel, s->seg[X86_SS].attr,
-	    (unsigned long long)s->rflags);
+	    s->seg[X86_CS].limit, s->seg[X86_CS].attr, (unsigned long long)s->rip, (unsigned long long)s->gpr[X86_RSP],
+	    s->seg[X86_SS].sel, s->seg[X86_SS].attr, (unsigned long long)s->rflags);
 	pf_say("  cr0 %llx cr3 %llx cr4 %llx efer %llx dr6 %llx dr7 %llx shadow %x dbg %llx event %x:%x",
 	    (unsigned long long)s->cr0, (unsigned long long)s->cr3, (unsigned long long)s->cr4,
 	    (unsigned long long)s->efer, (unsigned long long)s->dr6, (unsigned long long)s->dr7, s->intr_shadow,
@@ -506,6 +538,11 @@ void pf_tell(const struct pf_case *k, const struct pf_result *ours, const struct
 	    (unsigned long long)s->gpr[3], (unsigned long long)s->gpr[6], (unsigned long long)s->gpr[7],
 	    (unsigned long long)s->dr[0], (unsigned long long)s->dr[1], (unsigned long long)s->dr[2],
 	    (unsigned long long)s->dr[3]);
+	if (k->code[opcode_at(k)] == 0xcd)
+		pf_say("  gates %08x %08x, %08x %08x", word(k, PF_IDT + 8 * k->code[opcode_at(k) + 1]),
+		    word(k, PF_IDT + 4 + 8 * k->code[opcode_at(k) + 1]),
+		    word(k, PF_IDT + 16 * k->code[opcode_at(k) + 1]),
+		    word(k, PF_IDT + 4 + 16 * k->code[opcode_at(k) + 1]));
 	tell_exit("ours  ", &ours->e);
 	tell_exit("theirs", &theirs->e);
 	for (size_t n = 0; n < ARRAY_LEN(fields); n++)

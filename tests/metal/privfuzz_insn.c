@@ -154,7 +154,8 @@ static void mov_dr(struct pf_case *k)
 	if ((dr & 5) == 5 && rm == X86_RSP)
 		rm = X86_RAX;
 	if (rm != X86_RSP)
-		k->s.gpr[rm] = pf_percent(k, 60) ? (uint32_t)pf_u64(k) & ~0x10800u : pf_value(k) & ~0x10800ull; /* no RTM */
+		k->s.gpr[rm] =
+		    pf_percent(k, 60) ? (uint32_t)pf_u64(k) & ~0x10800u : pf_value(k) & ~0x10800ull; /* no RTM */
 	if ((dr & 5) == 5)
 		k->s.gpr[rm] = pf_defined_dr7(k, k->s.gpr[rm]);
 	byte(k, 0x0f);
@@ -265,7 +266,8 @@ static void mov_sreg(struct pf_case *k)
 	struct form f = prefixes(k);
 
 	byte(k, 0x8e);
-	rm16(k, f, pf_percent(k, 95) ? (pf_percent(k, 40) ? X86_SS : pf_below(k, 6)) : pf_below(k, 8), data_selector(k));
+	rm16(
+	    k, f, pf_percent(k, 95) ? (pf_percent(k, 40) ? X86_SS : pf_below(k, 6)) : pf_below(k, 8), data_selector(k));
 }
 
 static void mov_from_sreg(struct pf_case *k)
@@ -655,14 +657,16 @@ static void inject(struct pf_case *k)
 		s->rflags |= FLAG_IF;
 	if (type == INTR_TYPE_HW_EXCEPTION) /* our injection sets it for a fault, as the exit before it has done */
 		s->rflags |= FLAG_RF;
-	s->pending_event =
-	    INTR_INFO_VALID | type << INTR_INFO_TYPE_SHIFT | vector | (error ? INTR_INFO_ERROR : 0);
+	s->pending_event = INTR_INFO_VALID | type << INTR_INFO_TYPE_SHIFT | vector | (error ? INTR_INFO_ERROR : 0);
 	s->pending_error = error ? (uint16_t)pf_u64(k) & 0x7fffu : 0;
 	s->pending_len = type >= INTR_TYPE_SW_INT ? 1 + pf_below(k, 2) : 0;
 	byte(k, 0x90);
 }
 
-#define ROW(name, weight) {#name, name, weight}
+#define ROW(name, weight)           \
+	{                           \
+#name, name, weight \
+	}
 static const struct row {
 	const char *name;
 	void (*make)(struct pf_case *k);

@@ -94,8 +94,8 @@ static void put_data(struct pf_case *k, uint64_t table, unsigned slot, unsigned 
 {
 	bool small = size == 2;
 
-	put_desc(k, table, slot,
-	    descriptor(small ? BASE16 : 0, small ? 0xffff : UINT32_MAX, attr | (small ? 0 : G | DB)));
+	put_desc(
+	    k, table, slot, descriptor(small ? BASE16 : 0, small ? 0xffff : UINT32_MAX, attr | (small ? 0 : G | DB)));
 }
 
 static void put_segments(struct pf_case *k, uint64_t table)
@@ -316,10 +316,7 @@ static void put_tss64(struct pf_case *k)
 		pf_put(k, PF_TSS_A + n, 8, pf_percent(k, 4) ? pf_u64(k) : pf_stack_target(k, 0));
 	pf_put(k, PF_TSS_A + 0x66, 2, pf_percent(k, 90) ? 0x68 : pf_u64(k));
 	for (unsigned n = 0; n < 16; n++)
-		pf_put(k, PF_TSS_A + 0x68 + 8 * n, 8,
-		    pf_percent(k, 40)	? 0
-		    : pf_percent(k, 50) ? pf_u64(k)
-					: ~0ull);
+		pf_put(k, PF_TSS_A + 0x68 + 8 * n, 8, pf_percent(k, 40) ? 0 : pf_percent(k, 50) ? pf_u64(k) : ~0ull);
 }
 
 static void put_idt(struct pf_case *k)
@@ -410,7 +407,11 @@ static void choose_mode(struct pf_case *k)
 	k->mode = (enum pf_mode)mode;
 	k->lma = mode >= PF_COMPAT16;
 	k->size = mode == PF_LONG64 ? 8 : mode == PF_PROT32 || mode == PF_COMPAT32 ? 4 : 2;
-	k->cpl = mode == PF_REAL ? 0 : mode == PF_V86 ? 3 : pf_percent(k, 55) ? 0 : pf_percent(k, 80) ? 3 : pf_below(k, 4);
+	k->cpl = mode == PF_REAL     ? 0
+		 : mode == PF_V86    ? 3
+		 : pf_percent(k, 55) ? 0
+		 : pf_percent(k, 80) ? 3
+				     : pf_below(k, 4);
 }
 
 static void control_registers(struct pf_case *k)
@@ -484,7 +485,10 @@ static void protected_segments(struct pf_case *k)
 
 	k->s.seg[X86_CS] = (struct x86_seg){.base = k->mode == PF_LONG64 ? 0 : base,
 	    .limit = limit,
-	    .attr = 0x9b | dpl | (k->mode == PF_LONG64 ? G | L : small ? 0 : G | DB),
+	    .attr = 0x9b | dpl |
+		    (k->mode == PF_LONG64 ? G | L
+			: small		  ? 0
+					  : G | DB),
 	    .sel = (uint16_t)((compat ? PF_S_OTHER0 : code[k->cpl]) * 8u + k->cpl)};
 	for (unsigned n = 0; n < X86_SREG_COUNT; n++) {
 		struct x86_seg *s = &k->s.seg[n];
@@ -524,11 +528,10 @@ static void tables(struct pf_case *k)
 		s->gdtr.limit = pf_below(k, PF_GDT_SLOTS * 8);
 	if (pf_percent(k, 4))
 		s->idtr.limit = pf_below(k, PF_IDT_GATES * gate);
-	s->ldtr = pf_percent(k, 15) ? x86_null_seg(0, 0)
-				    : (struct x86_seg){.base = PF_LDT,
-					  .limit = PF_LDT_SLOTS * 8 - 1,
-					  .attr = 0x82,
-					  .sel = PF_S_LDT * 8};
+	s->ldtr =
+	    pf_percent(k, 15)
+		? x86_null_seg(0, 0)
+		: (struct x86_seg){.base = PF_LDT, .limit = PF_LDT_SLOTS * 8 - 1, .attr = 0x82, .sel = PF_S_LDT * 8};
 	s->tr = (struct x86_seg){.base = PF_TSS_A, .limit = 0x1ff, .attr = 0x8b, .sel = PF_S_TSS_A * 8};
 	if (!k->lma && pf_percent(k, 10))
 		s->tr.attr = 0x83;
