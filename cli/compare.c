@@ -244,7 +244,7 @@ static int status_of(const struct comparison *c)
 		if (c->runs[i].ran && c->runs[i].safety.verdict.state == PG_VIOLATED)
 			return CLI_FAILED;
 	for (size_t i = 0; i < c->n; i++)
-		if (c->runs[i].ran && run_was_cut(&c->runs[i]))
+		if (c->runs[i].err == ERR_AGAIN || (c->runs[i].ran && run_was_cut(&c->runs[i])))
 			return CLI_LIMIT;
 	return run_result_status(&c->runs[c->reference]);
 }

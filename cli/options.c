@@ -85,7 +85,7 @@ const struct argp_option options_run[] = {
     MACHINE_OPTION,
     OPT("also", OPT_ALSO, "GUEST", "type 1: one more guest under the same VMM; may be given several times"),
     OPT("seed-fault", OPT_FAULT, "ept|msr|cr8|root|own|idt",
-	"type 1: leave this hole on purpose; the verdict on resource control must find it"),
+	"virtualize with type 1: leave this hole on purpose; the verdict on resource control must find it"),
     OPT("model", OPT_MODEL, "FILE", "behaviour model for simulate (default: the one beside the guest)"),
     OPT("clock", OPT_CLOCK, "virtual|host", "guest time: instructions retired, or the host's clock"),
     OPT("trace", OPT_TRACE, "FILE", "write a trace.dat for trace-cmd, KernelShark and vmscope report"),

@@ -118,7 +118,8 @@ static json_t *session_json(const struct run_result *r)
 	char text[24];
 	snprintf(text, sizeof text, "%016llx", (unsigned long long)m->mem_fnv);
 	json_object_set_new(j, "memory_hash", m->mem_fnv ? json_string(text) : json_null());
-	json_object_set_new(j, "vmm_unchanged", json_boolean(m->vmm_hash_before == m->vmm_hash_after));
+	json_object_set_new(j, "vmm_unchanged",
+	    m->vmm_hash_before ? json_boolean(m->vmm_hash_before == m->vmm_hash_after) : json_null());
 	return j;
 }
 

@@ -15,7 +15,9 @@ struct host_ops {
 	void (*page_free)(void *p, size_t n);
 	/* How many bytes page_alloc() could give at most (a bound for --mem). */
 	uint64_t (*mem_limit)(void);
-	uint64_t (*now_ns)(void);	 /* monotonic */
+	uint64_t (*now_ns)(void); /* monotonic */
+	/* How long the calling thread has really run: less than now_ns() where others want the processor, too. */
+	uint64_t (*ran_ns)(void);
 	uint64_t (*cycles)(void);	 /* TSC or the like; for measuring, never for guest time on virtual time */
 	void (*idle_until)(uint64_t ns); /* sleep until now_ns() >= ns, or earlier */
 	void (*log)(enum log_level level, const char *line);

@@ -53,7 +53,7 @@ struct vcpu_counts {
 	uint64_t insns_vmm;		   /* instructions the VMM completed on the guest's behalf */
 	uint64_t insns_innocuous_emulated; /* of those, or of the engine's: innocuous ones that did not run directly */
 	uint64_t guest_ns, vmm_ns;	   /* measured on host time; modelled on virtual time */
-	uint64_t longest_guest_ns;	   /* longest stretch of guest time between two exits */
+	uint64_t longest_guest_ns;	   /* longest stretch between two exits in which the guest really ran */
 	uint64_t unknown_msr;
 };
 
@@ -69,12 +69,13 @@ struct vcpu {
 	struct vm_exit exit; /* the current or last one */
 	struct vm_exit history[VM_HISTORY];
 	struct vcpu_counts counts;
-	bool applying;	       /* a verdict is being applied: what is injected now belongs to the exit */
-	bool executing;	       /* the VMM's executor runs one instruction: its device accesses are exit's */
-	bool redelivered;      /* the handler itself finished the delivery that the exit had interrupted */
-	uint64_t halt_ns;      /* guest time at which it halted */
-	uint64_t entered_ns;   /* at the last entry: guest time (virtual), host time (host) */
-	uint64_t left_host_ns; /* host time: when run() returned; 0 once its cost is settled */
+	bool applying;		    /* a verdict is being applied: what is injected now belongs to the exit */
+	bool executing;		    /* the VMM's executor runs one instruction: its device accesses are exit's */
+	bool redelivered;	    /* the handler itself finished the delivery that the exit had interrupted */
+	uint64_t ran_ns, ran_at_ns; /* a look at host->ran_ns(), and when that was */
+	uint64_t halt_ns;	    /* guest time at which it halted */
+	uint64_t entered_ns;	    /* at the last entry: guest time (virtual), host time (host) */
+	uint64_t left_host_ns;	    /* host time: when run() returned; 0 once its cost is settled */
 	/* host->cycles() right before the last VM entry and right after the exit that ended it, where the mode enters
 	 * the guest itself (bare metal); else 0. */
 	uint64_t entered_ticks, left_ticks;

@@ -6,6 +6,7 @@
 #include "core/lib.h"
 #include "core/machine.h"
 
+#define BYTE_NS 87000ull	  /* at 115200 baud */
 #define QUIET_NS 300000ull	  /* between two frames: a byte takes 87 us at 115200 baud */
 #define POLL_BYTES 4096u	  /* taken from the line at a time */
 #define ASK_AGAIN_NS 250000000ull /* a question without an answer is asked again */
@@ -382,34 +383,54 @@ static void execute(struct agent *a)
 	send_reply(a, in.vm);
 }
 
-/* -1: none. A UART's FIFO is full after 1.4 ms, so no guest goes on once somebody has begun to speak. */
-static int next_byte(struct agent *a, uint64_t patience)
+/* Is it a line whose bytes get lost when nobody takes them? A UART's FIFO is full after 1.4 ms. */
+static bool must_listen(const struct agent *a)
+{
+	return a->session && a->started && !a->bulk_buf;
+}
+
+/* -1: none until then. */
+static int next_byte(const struct agent *a, uint64_t until)
 {
 	const struct host_ops *host = a->boot->host;
 	int byte = a->boot->get();
 
-	if (byte >= 0 || patience == 0 || !a->started || a->bulk_buf)
-		return byte;
-	for (uint64_t until = host->now_ns() + patience; byte < 0 && host->now_ns() < until;)
+	while (byte < 0 && until && host->now_ns() < until)
 		byte = a->boot->get();
 	return byte;
 }
 
+/* How long to listen when a byte has come: no guest goes on once somebody has begun to speak. Noise gets one wait; more
+ * only what has the header of a good frame. */
+static uint64_t listen_until(const struct agent *a, uint64_t until, bool done)
+{
+	uint64_t now = a->boot->host->now_ns();
+
+	if (done)
+		return now + QUIET_NS;
+	if (a->rx.need > WIRE_HEADER && a->rx.have >= WIRE_HEADER)
+		return now + 2 * BYTE_NS * (a->rx.need - a->rx.have);
+	return until ? until : now + 2 * WIRE_WAKE_NS;
+}
+
 void agent_poll(struct agent *a)
 {
+	const bool listen = must_listen(a);
+	uint64_t until = 0;
 	int byte;
-	uint64_t patience = 0;
 
-	for (unsigned n = 0; n < POLL_BYTES && (byte = next_byte(a, patience)) >= 0; n++) {
+	for (unsigned n = 0; n < POLL_BYTES && (byte = next_byte(a, until)) >= 0; n++) {
 		const uint8_t b = (uint8_t)byte;
 
-		if (patience == 0)
-			patience = 2 * WIRE_WAKE_NS;
 		wire_rx_feed(&a->rx, &b, 1, got_frame, a);
-		if (a->inbox.len) {
+		const bool done = a->inbox.len != 0;
+		if (done)
 			execute(a);
-			patience = QUIET_NS;
-		}
+		if (!listen)
+			continue;
+		until = listen_until(a, until, done);
+		if (a->boot->host->now_ns() >= until)
+			return;
 	}
 }
 

@@ -10,15 +10,22 @@
 /* Where the records go over the line: at 115200 baud a slice's own record takes 16 ms. The session wakes us up by one
  * byte and lets this time pass before it speaks (WIRE_WAKE_NS). */
 #define LINE_SLICE_NS (WIRE_WAKE_NS * 4 / 5)
+#define LINE_IDLE_NS 1000000ull
 /* The end of the records is told that often while guests run; when one stops or ends, at once. A line of 11 KB a second
  * is slow, and so is a disk that is asked for a part of a sector. */
 #define FLUSH_NS 100000000ull
+
+/* Records and commands share a line that nobody else looks after. */
+static bool line_only(const struct agent *a)
+{
+	return a->session && !a->bulk_buf;
+}
 
 static uint64_t slice_ns(const struct agent *a)
 {
 	uint64_t asked = a->bundle ? a->bundle->slice_ns : 0;
 
-	if (a->session && !a->bulk_buf)
+	if (line_only(a))
 		return asked && asked < LINE_SLICE_NS ? asked : LINE_SLICE_NS;
 	return asked ? asked : SLICE_NS;
 }
@@ -75,7 +82,7 @@ static struct agent_guest *next_guest(struct agent *a)
 static void wait_for_timers(struct agent *a)
 {
 	const struct host_ops *host = a->boot->host;
-	uint64_t first = host->now_ns() + slice_ns(a);
+	uint64_t first = host->now_ns() + (line_only(a) ? LINE_IDLE_NS : slice_ns(a));
 
 	for (unsigned i = 0; i < a->n_guests; i++) {
 		const struct agent_guest *g = &a->guests[i];

@@ -18,9 +18,11 @@ uint64_t agent_hash(const void *p, size_t n)
 	const uint64_t *w = p;
 	uint64_t h = FNV64_INIT;
 
-	for (size_t i = 0; i < n / 8; i++)
+	for (size_t i = 0; i < n / 8; i++) {
 		h = (h ^ w[i]) * 0x9e3779b97f4a7c15ull;
-	return h ^ h >> 29;
+		h ^= h >> 32; /* the high bits, too, must reach the others */
+	}
+	return h;
 }
 
 /* Most memory of most guests is zero. One instruction a word: under an emulated machine that is what counts. */

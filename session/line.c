@@ -25,9 +25,10 @@
 #define RESEND_FIRST (250 * MS)
 #define RESEND_BYTE (MS / 5) /* more for each byte: twice what it takes at 115200 baud */
 #define RESEND_MAX (2000 * MS)
-#define SILENCE (20000 * MS) /* no frame for so long, and a command unanswered: nobody is there */
-#define ASK (50 * MS)	     /* whether the user has stopped it */
-#define GIVE_UP (60000 * MS) /* frames come, but never the reply */
+#define SILENCE (20000 * MS)	 /* no frame for so long, and a command unanswered: nobody is there */
+#define SILENCE_STOP (5000 * MS) /* the same when somebody waits for the end */
+#define ASK (50 * MS)		 /* whether the user has stopped it */
+#define GIVE_UP (60000 * MS)	 /* frames come, but never the reply */
 
 uint64_t session_now_ns(void)
 {
@@ -134,6 +135,21 @@ static void finish(struct remote *r, struct command *c, enum err e)
 	tell_all(r);
 }
 
+/* Whoever waits for a reply waits no longer. */
+static void finish_all(struct remote *r, enum err e)
+{
+	if (r->current)
+		finish(r, r->current, e);
+	for (struct command *c; (c = r->first);) {
+		r->first = c->next;
+		if (c->once)
+			free(c);
+		else
+			finish(r, c, e);
+	}
+	r->last = NULL;
+}
+
 void line_dead(struct remote *r, const char *fmt, ...)
 {
 	va_list ap;
@@ -143,16 +159,7 @@ void line_dead(struct remote *r, const char *fmt, ...)
 		va_end(ap);
 	}
 	r->dead = true;
-	if (r->current)
-		finish(r, r->current, ERR_IO);
-	for (struct command *c; (c = r->first);) {
-		r->first = c->next;
-		if (c->once)
-			free(c);
-		else
-			finish(r, c, ERR_IO);
-	}
-	r->last = NULL;
+	finish_all(r, ERR_IO);
 	tell_all(r);
 }
 
@@ -383,6 +390,15 @@ static void send_what_may(struct remote *r, uint64_t now)
 	}
 }
 
+/* Somebody has stopped a guest, and waits for it. */
+static bool user_waits(const struct remote *r)
+{
+	for (unsigned i = 0; i < r->n; i++)
+		if (r->mirrors[i].vm && r->mirrors[i].vm->stop)
+			return true;
+	return false;
+}
+
 static void check_reply(struct remote *r, uint64_t now)
 {
 	struct command *c = r->current;
@@ -390,10 +406,11 @@ static void check_reply(struct remote *r, uint64_t now)
 	if (!c || now < c->again_ns)
 		return;
 	uint64_t heard = r->heard_ns > c->sent_ns ? r->heard_ns : c->sent_ns;
-	if (now - heard > SILENCE || now - c->sent_ns > GIVE_UP)
+	uint64_t silence = user_waits(r) ? SILENCE_STOP : SILENCE;
+	if (now - heard > silence || now - c->sent_ns > GIVE_UP)
 		line_dead(r, "the VMM does not answer: %s for %llu seconds%s%s",
-		    now - heard > SILENCE ? "silent" : "no reply",
-		    (unsigned long long)((now - (now - heard > SILENCE ? heard : c->sent_ns)) / 1000000000u),
+		    now - heard > silence ? "silent" : "no reply",
+		    (unsigned long long)((now - (now - heard > silence ? heard : c->sent_ns)) / 1000000000u),
 		    r->facts.log[0] ? "; it last wrote: " : "", line_last_log(r, last));
 	else
 		send_command(r, c, now);
@@ -557,7 +574,7 @@ void line_wait_change(struct remote *r, uint64_t until)
 	const struct timespec t = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
 	(void)pthread_cond_timedwait(&r->changed, &r->lock, &t);
 	if (!r->dead && remote_was_stopped(r))
-		line_dead(r, "stopped before the guests ran");
+		finish_all(r, ERR_AGAIN); /* the line lives, so that the VMM can be told to go off */
 }
 
 enum err line_wait(struct remote *r, struct command *c)

@@ -120,7 +120,7 @@ static bool wait_flag(struct remote *r, const bool *flag, uint64_t ns)
 {
 	uint64_t until = session_now_ns() + ns;
 	pthread_mutex_lock(&r->lock);
-	while (!*flag && !r->dead && session_now_ns() < until)
+	while (!*flag && !r->dead && !remote_was_stopped(r) && session_now_ns() < until)
 		line_wait_change(r, until);
 	bool is = *flag;
 	pthread_mutex_unlock(&r->lock);
@@ -213,6 +213,7 @@ static enum err start_guests(struct remote *r, struct errmsg *why)
 
 static void bind_mirrors(struct remote *r, const struct remote_request *q)
 {
+	pthread_mutex_lock(&r->lock);
 	r->n = q->n;
 	for (unsigned i = 0; i < q->n; i++) {
 		struct mirror *m = &r->mirrors[i];
@@ -221,6 +222,7 @@ static void bind_mirrors(struct remote *r, const struct remote_request *q)
 		memcpy(m->told_reasons, vm->user_reasons, sizeof m->told_reasons);
 		vm->mode_priv = m;
 	}
+	pthread_mutex_unlock(&r->lock);
 }
 
 static const char *engine_forecast(const struct remote *r)

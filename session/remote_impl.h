@@ -115,7 +115,8 @@ void line_stop(struct remote *r);
 void line_post(struct remote *r, struct command *c); /* done is set, news is raised */
 bool line_done(struct remote *r, struct command *c);
 enum err line_wait(struct remote *r, struct command *c);
-/* Until something changed, or a while passed, or until; what the user has stopped dies here. Lock held. */
+/* Until something changed, or a while passed, or until; after a stop nobody waits for
+ * a reply any more (ERR_AGAIN). Lock held. */
 void line_wait_change(struct remote *r, uint64_t until);
 /* A command that nobody waits for. */
 void line_post_once(

@@ -37,8 +37,11 @@ static enum err type1_init(struct vm *vm, struct errmsg *why)
 static void type1_fini(struct vm *vm)
 {
 	struct mirror *m = vm->mode_priv;
-	if (m)
+	if (m) { /* the line's thread looks at it */
+		pthread_mutex_lock(&m->r->lock);
 		m->vm = NULL;
+		pthread_mutex_unlock(&m->r->lock);
+	}
 	vm->mode_priv = NULL;
 }
 

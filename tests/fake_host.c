@@ -75,6 +75,11 @@ static uint64_t fake_now_ns(void)
 	return fake_host.now_ns += fake_host.step_ns;
 }
 
+static uint64_t fake_ran_ns(void)
+{
+	return fake_host.now_ns - fake_host.waited_ns;
+}
+
 static void fake_idle_until(uint64_t ns)
 {
 	fake_host.idles++;
@@ -94,6 +99,7 @@ const struct host_ops fake_host_ops = {
     .page_free = fake_page_free,
     .mem_limit = fake_mem_limit,
     .now_ns = fake_now_ns,
+    .ran_ns = fake_ran_ns,
     .cycles = fake_now_ns,
     .idle_until = fake_idle_until,
     .log = fake_log,

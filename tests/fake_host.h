@@ -12,6 +12,7 @@ extern const struct host_ops fake_host_ops;
 struct fake_host {
 	uint64_t now_ns;	    /* what now_ns() and cycles() return */
 	uint64_t step_ns;	    /* added at each look at the clock */
+	uint64_t waited_ns;	    /* of now_ns, not in ran_ns(): somebody else had the processor */
 	uint64_t limit;		    /* mem_limit() */
 	unsigned fail_at;	    /* the allocation with this number (from 1) fails; 0: none */
 	unsigned allocations, live; /* asked for so far; not freed yet */

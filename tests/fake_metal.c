@@ -133,7 +133,7 @@ static int get(void)
 				return -1;
 			if (rx.need == 0)
 				wire_rx_init(&rx);
-			if (kind != FAKE_METAL_AGENT)
+			if (kind != FAKE_METAL_AGENT && kind != FAKE_METAL_SLOW)
 				wire_rx_feed(&rx, buf, (size_t)n, looked_at, NULL);
 			have = (size_t)n;
 			at = 0;
@@ -149,6 +149,8 @@ static int get(void)
 static const struct mode_ops *engine(enum vmm_mode mode, uint32_t which, struct errmsg *why)
 {
 	(void)which;
+	if (kind == FAKE_METAL_SLOW)
+		sleep(1);
 	if (mode == MODE_EMULATE)
 		return &mode_metal_emulate_ops;
 	(void)!err_set(why, ERR_NODEV, "no virtualization here");
@@ -212,6 +214,17 @@ bool fake_metal_start(struct fake_metal *f, enum fake_metal_kind what, unsigned 
 	close(master);
 	close(slave); /* the child's stays open: who comes late finds what was said */
 	return f->pid > 0;
+}
+
+bool fake_metal_went_off(struct fake_metal *f, unsigned ms)
+{
+	for (; ms > 0 && f->pid > 0; ms--) {
+		if (waitpid(f->pid, NULL, WNOHANG) == f->pid)
+			f->pid = 0;
+		else
+			usleep(1000);
+	}
+	return f->pid == 0;
 }
 
 void fake_metal_stop(struct fake_metal *f)

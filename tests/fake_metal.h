@@ -15,6 +15,7 @@ enum fake_metal_kind {
 	FAKE_METAL_DIES,	  /* the agent, until the first CMD_CONTINUE */
 	FAKE_METAL_PANICS,	  /* says why, then */
 	FAKE_METAL_BAD_RECORDS,	  /* sends records that make no sense, then */
+	FAKE_METAL_SLOW,	  /* the agent; each guest takes it a second to make */
 };
 
 struct fake_metal {
@@ -24,6 +25,7 @@ struct fake_metal {
 
 /* noise: bytes in a million that are lost, changed, or followed by another one, in each direction. */
 bool fake_metal_start(struct fake_metal *f, enum fake_metal_kind kind, unsigned noise, uint64_t seed);
-void fake_metal_stop(struct fake_metal *f); /* ends it if it still runs */
+void fake_metal_stop(struct fake_metal *f);		     /* ends it if it still runs */
+bool fake_metal_went_off(struct fake_metal *f, unsigned ms); /* by itself, within so long */
 
 #endif

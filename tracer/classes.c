@@ -29,23 +29,12 @@ static const char *exempt_class(int class)
 	}
 }
 
-static uint64_t samples(const struct exit_stats *s, uint32_t reason)
+static bool has(const struct exit_stats *s, uint32_t reason)
 {
 	for (size_t i = 0; i < s->n_rows; i++)
 		if (!s->rows[i].child && s->rows[i].reason == reason)
-			return s->rows[i].samples;
-	return 0;
-}
-
-/* XSETBV is where processors with AMD-V differ: QEMU's TCG has the intercept bit and never takes it; Bochs exits before
- * the check of CPL, so also for a user program. NULL: as the reference. */
-static const char *exempt_xsetbv(const struct exit_stats *reference, const struct exit_stats *subject)
-{
-	uint64_t a = samples(reference, EXIT_XSETBV), b = samples(subject, EXIT_XSETBV);
-
-	if (a && !b)
-		return "XSETBV: this processor takes no intercept of it";
-	return b > a ? "XSETBV: this processor exits before the privilege check" : NULL;
+			return true;
+	return false;
 }
 
 static void count(const struct exit_stats *s, uint32_t except, uint64_t n[CLASSES])
@@ -64,15 +53,16 @@ void classes_verdict(const struct exit_stats *reference, const struct exit_stats
 {
 	uint64_t a[CLASSES] = {0}, b[CLASSES] = {0};
 
-	const char *xsetbv = exempt_xsetbv(reference, subject);
-	uint32_t except = xsetbv ? EXIT_XSETBV : UINT32_MAX;
+	/* QEMU's TCG has the XSETBV intercept bit and never takes it. */
+	bool no_xsetbv = has(reference, EXIT_XSETBV) && !has(subject, EXIT_XSETBV);
+	uint32_t except = no_xsetbv ? EXIT_XSETBV : UINT32_MAX;
 
 	count(reference, except, a);
 	count(subject, except, b);
 	*out = (struct pg_verdict){.state = PG_UNKNOWN};
 	*n_exempt = 0;
-	if (xsetbv && *n_exempt < max)
-		exempt[(*n_exempt)++] = xsetbv;
+	if (no_xsetbv && *n_exempt < max)
+		exempt[(*n_exempt)++] = "XSETBV: this processor takes no intercept of it";
 	*compared = 0;
 	for (int c = 0; c < CLASSES; c++) {
 		if (exempt_class(c)) {

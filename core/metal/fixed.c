@@ -10,11 +10,13 @@
 #define PTE_P (1ull << 0)
 #define PTE_AD (3ull << 5)
 #define PTE_LARGE (1ull << 7)
+#define TABLES_MAX 65536u
 #define PTE_ADDR 0x000ffffffffff000ull
 
 static uint64_t mix(uint64_t h, uint64_t word)
 {
-	return (h ^ word) * 0x9e3779b97f4a7c15ull;
+	h = (h ^ word) * 0x9e3779b97f4a7c15ull;
+	return h ^ h >> 32; /* the high bits, too, must reach the others */
 }
 
 static uint64_t mix_words(uint64_t h, const void *p, size_t n)
@@ -26,21 +28,44 @@ static uint64_t mix_words(uint64_t h, const void *p, size_t n)
 	return h;
 }
 
-/* level: 4 for the PML4 [SDM 3A "Paging"]. */
-static uint64_t mix_tables(uint64_t h, uint64_t table, unsigned level)
+/* level: 4 for the PML4 [SDM 3A "Paging"]. Tables that were changed are followed no further than there were tables. */
+static uint64_t mix_tables(uint64_t h, uint64_t table, unsigned level, unsigned *left)
 {
 	const uint64_t *entry = (const void *)(uintptr_t)table;
 
+	if (*left == 0 || !memory_is_ram(table))
+		return mix(h, level);
+	--*left;
 	for (unsigned i = 0; i < 512; i++) {
 		h = mix(h, entry[i] & ~PTE_AD);
 		if (level > 1 && (entry[i] & PTE_P) && !(entry[i] & PTE_LARGE))
-			h = mix_tables(h, entry[i] & PTE_ADDR, level - 1);
+			h = mix_tables(h, entry[i] & PTE_ADDR, level - 1, left);
 	}
 	return h;
 }
 
+struct table_register {
+	uint16_t limit;
+	uint64_t base;
+} __attribute__((packed));
+
+/* What the processor uses now. A VM exit under VT-x leaves limits of FFFFH, so the bases count. */
+static uint64_t mix_registers(uint64_t h)
+{
+	struct table_register gdtr, idtr;
+	uint16_t tr;
+
+	__asm__("sgdt %0" : "=m"(gdtr));
+	__asm__("sidt %0" : "=m"(idtr));
+	__asm__("str %0" : "=r"(tr));
+	h = mix(mix(h, gdtr.base), idtr.base);
+	return mix(mix(h, tr), cpu_read_cr3());
+}
+
 uint64_t metal_fixed_hash(void)
 {
+	static unsigned tables; /* of the first time */
+	unsigned left = tables ? tables : TABLES_MAX;
 	struct metal_tables t;
 	uint64_t h = FNV64_INIT;
 
@@ -49,7 +74,10 @@ uint64_t metal_fixed_hash(void)
 	h = mix_words(h, (const void *)(uintptr_t)t.gdt_base, t.gdt_limit + 1u);
 	h = mix_words(h, (const void *)(uintptr_t)t.idt_base, t.idt_limit + 1u);
 	h = mix_words(h, (const void *)(uintptr_t)t.tss_base, t.tss_limit + 1u);
-	return mix_tables(h, cpu_read_cr3() & PTE_ADDR, 4);
+	h = mix_tables(mix_registers(h), cpu_read_cr3() & PTE_ADDR, 4, &left);
+	if (!tables)
+		tables = TABLES_MAX - left;
+	return h;
 }
 
 /* The gate of a vector that nothing uses points elsewhere. */

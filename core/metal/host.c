@@ -47,6 +47,7 @@ const struct host_ops host_metal_ops = {
     .page_free = alloc_free,
     .mem_limit = alloc_largest,
     .now_ns = metal_now_ns,
+    .ran_ns = metal_now_ns, /* there is nobody else */
     .cycles = metal_cycles,
     .idle_until = metal_idle_until,
     .log = metal_log,

@@ -17,7 +17,7 @@ enum { DATA, IER, FCR, LCR, MCR, LSR, DLL = DATA, DLM = IER };
 #define FIFO 16u
 /* Reads of the line status; a FIFO drains in 1.4 ms, and a port read takes about 1 us on hardware. */
 #define PATIENCE 2000000u
-#define INBOX 4096u /* a power of two; twice the longest command */
+#define INBOX 16384u /* a power of two, and longer than the longest frame */
 
 static bool present, stuck;
 static uint8_t inbox[INBOX];

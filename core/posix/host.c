@@ -97,6 +97,14 @@ static uint64_t posix_now_ns(void)
 	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
+static uint64_t posix_ran_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 static uint64_t posix_cycles(void)
 {
 #if defined(__x86_64__)
@@ -127,6 +135,7 @@ const struct host_ops host_posix_ops = {
     .page_free = posix_page_free,
     .mem_limit = posix_mem_limit,
     .now_ns = posix_now_ns,
+    .ran_ns = posix_ran_ns,
     .cycles = posix_cycles,
     .idle_until = posix_idle_until,
     .log = posix_log,

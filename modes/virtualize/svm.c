@@ -315,6 +315,18 @@ static void ask_for_window(struct vmcb *b, bool on)
 	}
 }
 
+static void remember_offer(const struct vmcb *b, struct svm_offer *o)
+{
+	o->efer = b->s.efer;
+	o->cr0 = b->s.cr0;
+	o->cr3 = b->s.cr3;
+	o->cr4 = b->s.cr4;
+	o->dr6 = b->s.dr6;
+	o->dr7 = b->s.dr7;
+	o->cs_attr = b->s.cs.attr;
+	o->event_inj = b->c.event_inj;
+}
+
 static void enter(struct vcpu *v, const struct run_bounds *bounds)
 {
 	struct svm_vcpu *x = svm_vcpu(v);
@@ -328,6 +340,7 @@ static void enter(struct vcpu *v, const struct run_bounds *bounds)
 	b->c.tlb_control = x->flush ? SVM_TLB_FLUSH_ALL : 0;
 	b->c.clean = 0;
 	cpu_write_cr2(b->s.cr2); /* VMRUN loads it from the control block; Bochs does not */
+	remember_offer(b, &x->offer);
 	arm_slice(v, bounds);
 	v->entered_ticks = cpu_rdtsc();
 	svm_enter((uintptr_t)b, v->cpu.s.gpr, (uintptr_t)processor.host);
@@ -418,6 +431,18 @@ void svm_seed_fault(struct vm *vm, enum bundle_fault f)
 	}
 }
 
+/* VMRUN keeps the host's state in memory of the VMM, and #VMEXIT loads it from there. */
+static bool programmed(struct vcpu *v, char *buf, size_t n)
+{
+	uint64_t area = cpu_rdmsr(MSR_VM_HSAVE_PA), efer = cpu_rdmsr(MSR_EFER);
+
+	if (area == (uintptr_t)processor.save && (efer & EFER_SVME))
+		return svm_programmed(v, buf, n);
+	fmt_snprintf(buf, n, "VM_HSAVE_PA is %#llx, and was programmed as %#llx; EFER is %#llx",
+	    (unsigned long long)area, (unsigned long long)(uintptr_t)processor.save, (unsigned long long)efer);
+	return false;
+}
+
 const struct mode_ops mode_metal_svm_ops = {
     .name = "virtualize",
     .engine = "svm",
@@ -439,5 +464,5 @@ const struct mode_ops mode_metal_svm_ops = {
     .kick = svm_kick,
     .mappings = svm_mappings,
     .read_controls = svm_read_controls,
-    .programmed = svm_programmed,
+    .programmed = programmed,
 };

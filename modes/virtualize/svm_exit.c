@@ -331,12 +331,29 @@ static bool is_svm_insn(uint64_t code)
 	return code == SVM_EXIT_INVLPGA || (code >= SVM_EXIT_VMRUN && code < SVM_EXIT_RDTSCP);
 }
 
+/* The control block as VMRUN met it: for the explanation, and for whoever reads it now. */
+static void put_back(struct vmcb *b, const struct svm_offer *o)
+{
+	b->s.efer = o->efer;
+	b->s.cr0 = o->cr0;
+	b->s.cr3 = o->cr3;
+	b->s.cr4 = o->cr4;
+	b->s.dr6 = o->dr6;
+	b->s.dr7 = o->dr7;
+	b->s.cs.attr = o->cs_attr;
+	b->c.event_inj = o->event_inj;
+}
+
 static enum err failed(struct vcpu *v)
 {
-	const struct vmcb *b = svm_vcpu(v)->vmcb;
+	struct vmcb *b = svm_vcpu(v)->vmcb;
 	char text[160];
 
-	if (b->c.exit_code != SVM_EXIT_INVALID)
+	/* -1; QEMU's TCG writes the lower half of it. */
+	bool refused = b->c.exit_code == SVM_EXIT_INVALID || b->c.exit_code == (uint32_t)SVM_EXIT_INVALID;
+	if (refused)
+		put_back(b, &svm_vcpu(v)->offer);
+	if (!refused)
 		vm_kill(v->vm, END_HOST_ERROR, (uint32_t)b->c.exit_code,
 		    "AMD-V: exit code %#llx, which nothing asked for, at rip %#llx", (unsigned long long)b->c.exit_code,
 		    (unsigned long long)b->s.rip);
@@ -364,7 +381,7 @@ enum err svm_explain_exit(struct vcpu *v, struct vm_exit *e)
 		task_switch(v, e);
 	else if (is_svm_insn(code))
 		extra(v, e);
-	else if (is_judged(code))
+	else if (is_judged(code) || (code == SVM_EXIT_XSETBV && b->s.cpl > 0)) /* Bochs exits before it checks CPL */
 		judge(v, e);
 	else if (!explain_plain(v, e, code) && !explain_event(v, e, code))
 		return failed(v);

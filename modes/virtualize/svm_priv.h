@@ -28,6 +28,12 @@ struct svm_vm {
 	bool npt_changed;
 };
 
+/* What VMRUN judges, as it was before: a processor that refuses it still writes a state into the control block. */
+struct svm_offer {
+	uint64_t efer, cr0, cr3, cr4, dr6, dr7, event_inj;
+	uint16_t cs_attr;
+};
+
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	bool fresh;	     /* v->cpu.s is what the VMCB and the processor have */
@@ -36,6 +42,7 @@ struct svm_vcpu {
 	uint64_t tsc_offset; /* for this offset of the guest's */
 	uint32_t asid;	     /* given to it for good */
 	uint64_t cr4_hidden; /* CR4 bits that the guest set and this processor lacks */
+	struct svm_offer offer;
 };
 
 static inline struct svm_vcpu *svm_vcpu(struct vcpu *v)

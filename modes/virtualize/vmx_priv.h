@@ -30,6 +30,13 @@ struct vmx_vm {
 	enum bundle_fault fault;
 };
 
+/* What was written when the VMCS was programmed, for the audit. */
+struct vmx_programmed {
+	uint32_t field;
+	uint64_t value;
+};
+#define VMX_PROGRAMMED_MAX 64u
+
 struct vmx_vcpu {
 	struct vcpu *v;
 	uint8_t *vmcs; /* a page */
@@ -45,6 +52,8 @@ struct vmx_vcpu {
 	uint64_t tsc_key[2];		 /* what the TSC offset was computed from */
 	uint32_t dropped[VMX_CTL_COUNT]; /* controls of the profile that this CPU lacks */
 	uint64_t nmis;			 /* of the host, met in the guest */
+	struct vmx_programmed programmed[VMX_PROGRAMMED_MAX];
+	unsigned n_programmed;
 };
 
 static inline struct vmx_vcpu *vmx_of(struct vcpu *v)

@@ -25,8 +25,12 @@ struct program {
 
 static void put(struct program *p, uint32_t field, uint64_t value)
 {
-	if (!vmwrite_checked(field, value) && !p->bad_field)
+	struct vmx_vcpu *x = p->x;
+
+	if ((!vmwrite_checked(field, value) || x->n_programmed == VMX_PROGRAMMED_MAX) && !p->bad_field)
 		p->bad_field = field + 1;
+	if (x->n_programmed < VMX_PROGRAMMED_MAX)
+		x->programmed[x->n_programmed++] = (struct vmx_programmed){field, value};
 }
 
 /* Profile "all" means: as far as the CPU has the control. Every other profile is all or nothing. */
@@ -172,6 +176,7 @@ enum err vmx_program(struct vmx_vcpu *x, struct errmsg *why)
 
 	if (e != ERR_OK)
 		return e;
+	x->n_programmed = 0;
 	put_controls(&p);
 	put_masks(&p);
 	put_host(&p);
@@ -239,75 +244,37 @@ void vmx_read_controls(struct vcpu *v, struct vm_controls *out)
 		memcpy(out->msr_bitmap, (const void *)(uintptr_t)vmread(VMCS_MSR_BITMAP), PAGE_SIZE_4K);
 }
 
-/* A field, what it must hold, and the bits that the VMM or the processor change while the guest runs. */
-struct programmed_field {
-	uint32_t field;
-	uint64_t want, changing;
-};
-
-static bool same_fields(const struct programmed_field *f, size_t count, char *buf, size_t n)
+/* The bits of a field that the VMM or the processor change while the guest runs. */
+static uint64_t changing(uint32_t field)
 {
-	for (size_t i = 0; i < count; i++) {
-		uint64_t have = vmread(f[i].field) & ~f[i].changing;
-
-		if (have == (f[i].want & ~f[i].changing))
-			continue;
-		fmt_snprintf(buf, n, "VMCS: \"%s\" is %#llx, and was programmed as %#llx", vmcs_field_name(f[i].field),
-		    (unsigned long long)have, (unsigned long long)(f[i].want & ~f[i].changing));
-		return false;
+	switch (field) {
+	case VMCS_PROC_CONTROLS:
+		return PROC_INTERRUPT_WINDOW;
+	case VMCS_ENTRY_CONTROLS:
+		return ENTRY_IA32E;
+	case VMCS_ENTRY_INTR_INFO:
+		return UINT64_MAX;
+	default:
+		return 0;
 	}
-	return true;
-}
-
-/* The bitmaps and the VPID, where the controls use them: without them the field is not looked at. */
-static bool same_used(const struct program *p, char *buf, size_t n)
-{
-	const struct vmx_vm *vx = vmx_vm_of(p->x->v->vm);
-	const uint64_t io = (uintptr_t)vx->io_bitmaps;
-	const struct programmed_field msr[] = {{VMCS_MSR_BITMAP, (uintptr_t)vx->msr_bitmap, 0}};
-	const struct programmed_field ports[] = {{VMCS_IO_BITMAP_A, io, 0}, {VMCS_IO_BITMAP_B, io + PAGE_SIZE_4K, 0}};
-	const struct programmed_field vpid[] = {{VMCS_VPID, p->x->vpid, 0}};
-
-	return (!(p->value[VMX_CTL_PROC] & PROC_MSR_BITMAPS) || same_fields(msr, 1, buf, n)) &&
-	       (!(p->value[VMX_CTL_PROC] & PROC_IO_BITMAPS) || same_fields(ports, 2, buf, n)) &&
-	       (!(p->value[VMX_CTL_PROC2] & PROC2_VPID) || same_fields(vpid, 1, buf, n));
 }
 
 bool vmx_programmed(struct vcpu *v, char *buf, size_t n)
 {
 	struct vmx_vcpu *x = vmx_of(v);
-	struct program p = {.x = x, .want = &v->vm->controls};
-	struct errmsg why = {{0}};
 
 	vmx_make_current(x);
-	if (fit_all(&p, &why) != ERR_OK) {
-		fmt_snprintf(buf, n, "%s", why.text);
+	for (unsigned i = 0; i < x->n_programmed; i++) {
+		const struct vmx_programmed *p = &x->programmed[i];
+		uint64_t mask = ~changing(p->field), have = vmread(p->field) & mask;
+
+		if (have == (p->value & mask))
+			continue;
+		fmt_snprintf(buf, n, "VMCS: \"%s\" is %#llx, and was programmed as %#llx", vmcs_field_name(p->field),
+		    (unsigned long long)have, (unsigned long long)(p->value & mask));
 		return false;
 	}
-	const struct programmed_field fields[] = {
-	    {VMCS_PIN_CONTROLS, p.value[VMX_CTL_PIN], 0},
-	    {VMCS_PROC_CONTROLS, p.value[VMX_CTL_PROC], PROC_INTERRUPT_WINDOW},
-	    {VMCS_PROC2_CONTROLS, p.value[VMX_CTL_PROC2], 0},
-	    {VMCS_EXIT_CONTROLS, p.value[VMX_CTL_EXIT], 0},
-	    {VMCS_ENTRY_CONTROLS, p.value[VMX_CTL_ENTRY], ENTRY_IA32E},
-	    {VMCS_CR3_TARGET_COUNT, 0, 0},
-	    {VMCS_EXIT_MSR_STORE_COUNT, 0, 0},
-	    {VMCS_EXIT_MSR_LOAD_COUNT, 0, 0},
-	    {VMCS_ENTRY_MSR_LOAD_COUNT, 0, 0},
-	    {VMCS_VMCS_LINK, UINT64_MAX, 0},
-	    {VMCS_EPTP, vmx_vm_of(v->vm)->eptp, 0},
-	    {VMCS_CR0_MASK, p.want->cr0_mask | x->cr0_more, 0},
-	    {VMCS_CR4_MASK, p.want->cr4_mask | x->cr4_more, 0},
-	    {VMCS_HOST_CR0, cpu_read_cr0(), 0},
-	    {VMCS_HOST_CR3, cpu_read_cr3(), 0},
-	    {VMCS_HOST_CR4, cpu_read_cr4(), 0},
-	    {VMCS_HOST_EFER, cpu_rdmsr(MSR_EFER), 0},
-	    {VMCS_HOST_GDTR_BASE, vmx_gdt_base(), 0},
-	    {VMCS_HOST_IDTR_BASE, vmx_idt_base(), 0},
-	    {VMCS_HOST_RIP, (uintptr_t)vmx_exit_point, 0},
-	};
-
-	return same_fields(fields, ARRAY_LEN(fields), buf, n) && same_used(&p, buf, n);
+	return true;
 }
 
 /* --- Holes made on purpose --------------------------------------------------------------------------------------- */

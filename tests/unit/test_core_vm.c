@@ -723,6 +723,38 @@ static void on_host_time_the_vmms_part_is_measured(void **state)
 	assert_true(fake_mode.bounds[0].deadline_ns == VM_CONTROL_INTERVAL_NS);
 }
 
+#define MS 1000000u
+
+static void run_200_ms(struct vcpu *cpu)
+{
+	(void)cpu;
+	fake_host.now_ns += 200 * MS;
+}
+
+static void wait_200_ms(struct vcpu *cpu)
+{
+	run_200_ms(cpu);
+	fake_host.waited_ns += 195 * MS;
+}
+
+/* A guest that waits for a processor of the host has not kept control from the VMM; one that runs has. */
+static void only_what_ran_counts_as_a_stretch_without_the_vmm(void **state)
+{
+	(void)state;
+	cfg.clock = CLOCK_HOST;
+	create();
+	static const struct fake_step steps[] = {{.exit = {.reason = EXIT_PREEMPTION_TIMER}, .during = spend_70},
+	    {.exit = {.reason = EXIT_PREEMPTION_TIMER}, .during = wait_200_ms},
+	    {.exit = {.reason = EXIT_PREEMPTION_TIMER}, .during = run_200_ms}};
+	fake_mode_script(steps, 3);
+	vm_step_exit(vm, v);
+	vm_step_exit(vm, v);
+	assert_in_range(v->counts.longest_guest_ns, 5 * MS, 16 * MS);
+	vm_step_exit(vm, v);
+	assert_in_range(v->counts.longest_guest_ns, 200 * MS, 211 * MS);
+	assert_int_equal(v->counts.guest_ns, 400 * MS + 70);
+}
+
 static void the_last_exits_are_kept(void **state)
 {
 	static struct fake_step many[40];
@@ -940,6 +972,7 @@ int main(void)
 	    T(on_virtual_time_costs_are_modelled_and_take_no_guest_time),
 	    T(without_a_cost_model_there_is_no_cost),
 	    T(on_host_time_the_vmms_part_is_measured),
+	    T(only_what_ran_counts_as_a_stretch_without_the_vmm),
 	    T(the_last_exits_are_kept),
 	    T(state_that_lives_elsewhere_is_fetched_only_when_asked_for),
 	    T(a_mode_that_completes_gets_the_results_and_moves_rip_itself),

@@ -443,6 +443,26 @@ static void who_gives_up_need_not_wait_for_a_silent_line(void **state)
 	close(master);
 }
 
+static void *stop_soon(void *arg)
+{
+	usleep(300000);
+	vm_stop(arg);
+	return NULL;
+}
+
+/* It has made its guests when it hears of it, and still goes off. */
+static void a_vmm_that_is_given_up_while_it_starts_goes_off(void **state)
+{
+	pthread_t t;
+	(void)state;
+	add_guest(0, cpuid_guest, sizeof cpuid_guest);
+	connect_kind(FAKE_METAL_SLOW, 0, 1);
+	assert_int_equal(pthread_create(&t, NULL, stop_soon, side[0].vm), 0);
+	assert_int_equal(remote_open(&request, &remote, &why), ERR_AGAIN);
+	pthread_join(t, NULL);
+	assert_true(fake_metal_went_off(&metal, 5000));
+}
+
 static void a_bundle_is_what_the_vmm_checks(void **state)
 {
 	const struct machine_facts f = {.tsc_hz = 12345};
@@ -491,6 +511,7 @@ int main(void)
 	    T(records_that_make_no_sense_end_the_run),
 	    T(a_device_that_is_not_there),
 	    T(who_gives_up_need_not_wait_for_a_silent_line),
+	    T(a_vmm_that_is_given_up_while_it_starts_goes_off),
 	    T(a_bundle_is_what_the_vmm_checks),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
