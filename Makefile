@@ -156,7 +156,7 @@ asan: ## the unit and end-to-end tests under AddressSanitizer and UBSan
 	@VMSCOPE=build/asan/vmscope ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
 	  tools/run-tests -t 1200 -j $(JOBS) -o build/asan/logs $(UNIT_SRC:%.c=build/asan/%) $(E2E_ASAN)
 
-bench: all $(BENCH) bench-guests ## speed, as ratios measured in one run
+bench: all $(BENCH) ## speed, as ratios measured in one run
 	@VMSCOPE=$(O)/vmscope tools/bench $(BENCH)
 
 sizes: ## files of more than 600 lines, functions of more than 60
