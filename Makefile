@@ -166,7 +166,7 @@ asan: ## the unit and end-to-end tests under AddressSanitizer and UBSan
 oracle: $(ORACLE) ## random instructions, our CPU against the processor of this machine: make oracle N=20000000 SEED=1
 	@$(ORACLE) --n $(N) --seed $(SEED) --jobs $(JOBS)
 
-bench: all $(BENCH) bench-guests ## speed, as ratios measured in one run
+bench: all $(BENCH) ## speed, as ratios measured in one run
 	@VMSCOPE=$(O)/vmscope tools/bench $(BENCH)
 
 sizes: ## files of more than 600 lines, functions of more than 60

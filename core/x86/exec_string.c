@@ -3,7 +3,7 @@
  *
  * A repeated one is a loop that can be interrupted after every iteration: rSI, rDI and rCX always tell how far it came,
  * and the instruction pointer stays on it until it is done. So a fault, an exit or the end of the budget in the middle
- * needs no undoing. MOVS and STOS move whole runs at once where both ends are plain memory within a page.
+ * needs no undoing. All but LODS do whole runs at once where both ends are plain memory within a page.
  */
 #include "core/x86/exec.h"
 
@@ -75,6 +75,51 @@ X86_INLINE uint64_t str_before_wrap(uint64_t off, uint64_t mask, unsigned size, 
 	uint64_t n = (mask - off) / size;
 
 	return n < max ? n : max;
+}
+
+/*
+ * Upward CMPS and SCAS over the elements that let the loop go on, no more of them than a page holds at either end; 0:
+ * not possible here. The element that ends the loop, or the last one of all, is left to str_one().
+ */
+X86_INLINE uint64_t str_scan(
+    struct x86_cpu *c, const struct x86_insn *i, unsigned size, enum str_op op, const struct str_regs *s, uint64_t max)
+{
+	bool until_equal = i->flags & INSN_REPNE;
+	uint64_t si = str_off(c, X86_RSI, s), di = str_off(c, X86_RDI, s);
+	uint64_t va = x86_reg(c, size, X86_RAX), vb, n = 0;
+	bool aligned = size > 1 && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM);
+	const uint8_t *a = NULL, *b;
+	size_t got;
+
+	max = str_before_wrap(di, s->mask, size, max < PAGE_SIZE_4K ? max : PAGE_SIZE_4K);
+	if (op == STR_CMPS)
+		max = str_before_wrap(si, s->mask, size, max);
+	if (max < 2 || aligned) /* each element may be an #AC */
+		return 0;
+	max--;
+	if (op == STR_CMPS) {
+		a = x86_span(c, i->seg, si, false, max * size, &got);
+		max = a ? got / size : 0;
+	}
+	b = max ? x86_span(c, X86_ES, di, false, max * size, &got) : NULL;
+	max = b ? got / size : 0;
+	for (; n < max; n++) {
+		if (op == STR_CMPS)
+			va = x86_get(a + n * size, size);
+		vb = x86_get(b + n * size, size);
+		if ((va == vb) == until_equal)
+			break;
+	}
+	if (n == 0)
+		return 0;
+	if (op == STR_CMPS) {
+		va = x86_get(a + (n - 1) * size, size);
+		str_move(c, X86_RSI, i->addrsize, (int64_t)(n * size));
+	}
+	vb = x86_get(b + (n - 1) * size, size);
+	x86_lazy_sub(c, size, va, vb, va - vb);
+	str_move(c, X86_RDI, i->addrsize, (int64_t)(n * size));
+	return n;
 }
 
 X86_INLINE void fill(uint8_t *p, unsigned size, uint64_t v, size_t n)
@@ -178,6 +223,8 @@ X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsi
 
 		if ((op == STR_MOVS || op == STR_STOS) && s.step > 0)
 			n = str_run(c, i, size, op, &s, left < max - done ? left : max - done);
+		else if (compares && s.step > 0)
+			n = str_scan(c, i, size, op, &s, left < max - done ? left : max - done);
 		if (n == 0) {
 			rc = str_one(c, i, size, op, &s);
 			if (UNLIKELY(rc != X86_OK))

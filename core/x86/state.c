@@ -33,16 +33,21 @@ static void derive_segments(struct x86_cpu *c)
 {
 	bool align = c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM);
 
+	if (c->mode == X86_MODE_LONG64) {
+		memset(c->eff_base, 0, sizeof c->eff_base);
+		c->eff_base[X86_FS] = c->s.seg[X86_FS].base;
+		c->eff_base[X86_GS] = c->s.seg[X86_GS].base;
+		c->flat_read = c->flat_write = align ? 0 : (1u << X86_SREG_COUNT) - 1;
+		return;
+	}
 	c->flat_read = c->flat_write = 0;
 	for (unsigned n = 0; n < X86_SREG_COUNT; n++) {
 		const struct x86_seg *s = &c->s.seg[n];
-		bool based = c->mode != X86_MODE_LONG64 || n == X86_FS || n == X86_GS;
-		bool flat = c->mode == X86_MODE_LONG64 || is_flat(s);
 		bool typed = c->mode == X86_MODE_PROT || c->mode == X86_MODE_COMPAT;
 		bool code = x86_is_code(s->attr), rw = s->attr & 2;
 
-		c->eff_base[n] = based ? s->base : 0;
-		if (align || !flat)
+		c->eff_base[n] = s->base;
+		if (align || !is_flat(s))
 			continue;
 		if (!typed || !code || rw)
 			c->flat_read |= (uint8_t)(1u << n);

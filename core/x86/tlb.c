@@ -158,6 +158,16 @@ static bool hit_code_page(struct x86_cpu *c, struct x86_tlb_entry *e, gva_t la, 
 	return true;
 }
 
+static void fill(struct x86_cpu *c, struct x86_tlb_entry *e, gva_t la, uint8_t *page, const struct x86_walk *w)
+{
+	*e = (struct x86_tlb_entry){.tag = la >> PAGE_SHIFT_4K | c->tlb.gen_tag,
+	    .host = page,
+	    .gpa = w->gpa & ~(gpa_t)(PAGE_SIZE_4K - 1),
+	    .flags = (w->global ? X86_TLB_GLOBAL : 0) | w->shift << X86_TLB_SHIFT_AT,
+	    .global_gen = c->tlb.global_gen};
+	c->tlb.has_large |= w->shift > PAGE_SHIFT_4K;
+}
+
 enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_priv priv, unsigned size, uint8_t **host,
     gpa_t *gpa, bool *code)
 {
@@ -192,13 +202,11 @@ enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_p
 	if (write && x86_tlb_is_code(c, w.gpa))
 		*code = true;
 	if (cacheable(c, la, how, user, &w)) {
-		e->tag =
-		    la >> PAGE_SHIFT_4K | c->tlb.gen_tag | (write && x86_tlb_is_code(c, w.gpa) ? X86_TLB_CODE_PAGE : 0);
-		e->host = page;
-		e->gpa = w.gpa & ~(gpa_t)(PAGE_SIZE_4K - 1);
-		e->flags = (w.global ? X86_TLB_GLOBAL : 0) | w.shift << X86_TLB_SHIFT_AT;
-		c->tlb.has_large |= w.shift > PAGE_SHIFT_4K;
-		e->global_gen = c->tlb.global_gen;
+		fill(c, e, la, page, &w);
+		if (write && x86_tlb_is_code(c, w.gpa))
+			e->tag |= X86_TLB_CODE_PAGE;
+		if (write) /* what may be written may be read, and is the same page then */
+			fill(c, slot(c, la, X86_ACCESS_READ, user), la, page, &w);
 	}
 	return X86_OK;
 }

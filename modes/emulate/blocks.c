@@ -173,7 +173,9 @@ struct block *blocks_find(struct block_cache *bc, gpa_t gpa, uint32_t key)
 		return b;
 	const struct code_page *p = page_at(bc, gpa);
 
-	for (uint32_t k = p ? p->head : 0; k; k = b->page_next) {
+	if (!p || !(p->granules & granules_of(PAGE_OFF(gpa), 1)))
+		return NULL;
+	for (uint32_t k = p->head; k; k = b->page_next) {
 		b = &bc->blocks[k - 1];
 		if (b->gpa == gpa && b->key == key)
 			return *h = b;
