@@ -4,7 +4,8 @@
  *
  * Concept: CPUID is the contract between a CPU and its software, and the first thing a VMM takes into its own hands. A
  * bit is set only where the executor does what the bit promises [SDM 2A "CPUID--CPU Identification"]. The processor
- * named here (GenuineIntel, family 6, model 7AH: a Goldmont Plus of 2017) is of level x86-64-v2 without AVX, as ours is.
+ * named here (GenuineIntel, family 6, model 7AH: a Goldmont Plus of 2017) is of level x86-64-v2 without AVX, as ours
+ * is.
  */
 #include "core/lib.h"
 #include "core/x86/access.h"
@@ -81,8 +82,8 @@ static const struct leaf model[] = {
     {0x0, 0, {0xd, 0x756e6547, 0x6c65746e, 0x49656e69}}, /* "GenuineIntel" */
     {0x1, 0,
 	{SIGNATURE, 0x00000800,
-	    F_SSE3 | F_PCLMULQDQ | F_SSSE3 | F_CX16 | F_SSE41 | F_SSE42 | F_X2APIC | F_MOVBE | F_POPCNT | F_TSC_DEADLINE |
-		F_AES | F_XSAVE | F_HYPERVISOR,
+	    F_SSE3 | F_PCLMULQDQ | F_SSSE3 | F_CX16 | F_SSE41 | F_SSE42 | F_X2APIC | F_MOVBE | F_POPCNT |
+		F_TSC_DEADLINE | F_AES | F_XSAVE | F_HYPERVISOR,
 	    F_FPU | F_APIC | F_DE | F_PSE | F_TSC | F_MSR | F_PAE | F_MCE | F_CX8 | F_SEP | F_MTRR | F_PGE | F_MCA |
 		F_CMOV | F_PAT | F_CLFSH | F_MMX | F_FXSR | F_SSE | F_SSE2}},
     {0x2, 0, {0x00ff0001, 0, 0, 0}},		  /* see leaf 4 */
