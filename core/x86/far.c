@@ -106,11 +106,12 @@ static enum x86_rc far_direct(
 		return x86_fault_sel(c, VEC_GP, to.sel);
 	if (!(cs->attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, to.sel);
-	rc = x86_desc_accessed(c, cs);
-	if (rc == X86_OK && call)
+	if (call)
 		rc = push_in_new_mode(c, cs, i->opsize, &sp);
 	if (rc == X86_OK && !target_valid(c, cs, &to.off))
 		rc = x86_fault_ec(c, VEC_GP, 0);
+	if (rc == X86_OK)
+		rc = x86_desc_accessed(c, cs);
 	if (rc != X86_OK)
 		return rc;
 	set_cs(c, cs, c->cpl, to.off);
