@@ -138,7 +138,8 @@ enum x86_rc x86_deliver(struct x86_cpu *c, const struct x86_event *ev);
 /*
  * The same for an event that the VMM injects (external interrupts, NMIs and everything it reflects): it does not exit
  * by itself; an exception met during its delivery may. Software interrupts and exceptions have insn_len: s.rip is at
- * the instruction. Blocking by STI and MOV SS ends. CR2 and DR6 are the VMM's to set, as with VMX.
+ * the instruction. Blocking by STI and MOV SS ends. CR2, DR6 and DR7.GD are the VMM's to set, as with
+ * VMX.
  */
 enum x86_rc x86_inject(struct x86_cpu *c, const struct x86_event *ev);
 

@@ -159,7 +159,7 @@ static const struct decode_entry group7_reg[64] = {
 	[0x10] = S(xgetbv, XGETBV, M, A_NP), S(xsetbv, XSETBV, M, A_NP | A_END), [0x14] = S(vmx, VMFUNC, M, A_NP | A_END),
 	[0x18] = S(vmx, VMRUN, M, A_END), S(vmx, VMMCALL, M, A_END), S(vmx, VMLOAD, M, A_END), S(vmx, VMSAVE, M, A_END),
 	S(vmx, STGI, M, A_END), S(vmx, CLGI, M, A_END), S(vmx, SKINIT, M, A_END), S(vmx, INVLPGA, M, A_END),
-	EIGHT(0x20, S(smsw, SMSW, M, 0)), EIGHT(0x30, S(lmsw, LMSW, M, A_END)),
+	EIGHT(0x20, S(smsw, SMSW, M, 0)), [0x2e] = S(rdpkru, RDPKRU, M, A_NP), S(wrpkru, WRPKRU, M, A_NP), EIGHT(0x30, S(lmsw, LMSW, M, A_END)),
 	[0x38] = S(swapgs, SWAPGS, M, A_ONLY64), S(rdtscp, RDTSCP, M, 0),
 };
 

@@ -9,6 +9,8 @@
 
 #include "core/x86/sys.h"
 
+#define DR7_GD (1u << 13)
+
 static bool is_software(const struct x86_event *ev)
 {
 	return ev->type == INTR_TYPE_SW_INT || ev->type == INTR_TYPE_SW_EXCEPTION ||
@@ -28,7 +30,8 @@ static uint64_t saved_flags(const struct x86_cpu *c, const struct x86_event *ev)
 	bool fault =
 	    ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector != VEC_DB && ev->vector != VEC_DF && ev->vector != VEC_MC;
 
-	return c->s.rflags | (fault ? FLAG_RF : 0);
+	/* INT n, INT3, INTO and INT1 are complete: RF has served. */
+	return fault ? c->s.rflags | FLAG_RF : is_software(ev) ? c->s.rflags & ~(uint64_t)FLAG_RF : c->s.rflags;
 }
 
 static uint32_t idt_error(const struct x86_event *ev)
@@ -42,7 +45,7 @@ static enum x86_rc deliver_real(struct x86_cpu *c, const struct x86_event *ev, u
 	enum x86_rc rc;
 
 	if (ev->vector * 4u + 3 > c->s.idtr.limit)
-		return x86_fault_ec(c, VEC_GP, idt_error(ev));
+		return x86_fault_ec(c, VEC_GP, 0);
 	rc = x86_load_sys(c, (uint32_t)(c->s.idtr.base + ev->vector * 4u), 4, &entry);
 	if (rc == X86_OK)
 		rc = x86_push_tmp(c, &sp, 2, saved_flags(c, ev));
@@ -208,19 +211,21 @@ static enum x86_rc through_gate(struct x86_cpu *c, const struct x86_event *ev, c
 	}
 	if (!target_valid(c, &cs, target))
 		return x86_fault_ec(c, VEC_GP, 0);
-	rc = x86_desc_accessed(c, &cs);
-	if (rc != X86_OK)
-		return rc;
 	x86_transfer_begin(c, &t);
 	c->s.seg[X86_CS] = x86_desc_seg(&cs, (uint16_t)((cs.sel & 0xfffc) | new_cpl));
+	c->s.seg[X86_CS].attr |= 1; /* accessed: in the table once the frame is pushed */
 	c->s.seg[X86_SS] = ss;
 	c->s.rflags &= ~(uint64_t)FLAG_VM;
 	x86_mode_changed(c);
 	c->s.gpr[X86_RSP] = sp;
 	sp = x86_sp(c);
 	rc = push_frame(c, &t, &f, ev, &sp);
+	if (rc == X86_OK)
+		rc = x86_desc_accessed(c, &cs);
+	if (rc == X86_OK && new_cpl < t.cpl)
+		rc = x86_seg_accessed(c, &ss);
 	if (rc != X86_OK)
-		return x86_transfer_abort(c, &t, rc, f.stack ? ss.sel : 0);
+		return x86_transfer_abort(c, &t, rc, new_cpl < t.cpl ? ss.sel : 0);
 	x86_set_sp(c, sp);
 	c->s.rflags &= ~(uint64_t)(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM);
 	if (type == DESC_INT16 || type == DESC_INT32)
@@ -247,6 +252,9 @@ static enum x86_rc through_task_gate(
 		return x86_fault_sel(c, VEC_GP, g->gate_sel);
 	if (!(tss.attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, g->gate_sel);
+	rc = x86_check_tss_limit(c, &tss);
+	if (rc != X86_OK)
+		return rc;
 	if (c->ctl && !(c->ctl->kernel & CTL_KERNEL_MISC))
 		return x86_exit(c, EXIT_TASK_SWITCH, g->gate_sel | (uint64_t)X86_TASK_GATE << 30, 0);
 	return x86_task_switch(c, g->gate_sel, X86_TASK_GATE, ret, ev->has_error, ev->error);
@@ -260,7 +268,10 @@ static enum x86_rc deliver_once(struct x86_cpu *c, const struct x86_event *ev, u
 
 	x86_flags_sync(c);
 	c->ext = ev->type != INTR_TYPE_SW_INT && ev->type != INTR_TYPE_SW_EXCEPTION;
-	if (c->mode == X86_MODE_REAL) {
+	if (ev->type == INTR_TYPE_SW_INT && c->mode == X86_MODE_V86 && (c->s.rflags & FLAG_IOPL) != FLAG_IOPL &&
+	    !x86_depriv(c)) {
+		rc = x86_fault_ec(c, VEC_GP, 0); /* one that a VMM injects is checked as well */
+	} else if (c->mode == X86_MODE_REAL) {
 		rc = deliver_real(c, ev, ret);
 	} else {
 		rc = read_gate(c, ev, &g);
@@ -269,10 +280,10 @@ static enum x86_rc deliver_once(struct x86_cpu *c, const struct x86_event *ev, u
 							      : through_gate(c, ev, &g, ret);
 	}
 	c->ext = 0;
+	if (ev->type == INTR_TYPE_NMI) /* also when its delivery meets a fault */
+		c->s.intr_shadow |= INTR_SHADOW_NMI;
 	if (rc == X86_OK) {
 		c->s.intr_shadow &= ~(INTR_SHADOW_STI | INTR_SHADOW_MOVSS);
-		if (ev->type == INTR_TYPE_NMI)
-			c->s.intr_shadow |= INTR_SHADOW_NMI;
 		c->s.pending_dbg = 0;
 		c->dbg.no_trap = true;
 		x86_mode_changed(c);
@@ -375,9 +386,10 @@ static void note_fault_registers(struct x86_cpu *c, const struct x86_event *ev, 
 	if (ev->vector == VEC_PF && !injected)
 		c->s.cr2 = ev->cr2;
 	if (ev->vector == VEC_DB) {
-		if (!injected)
-			c->s.dr6 = (c->s.dr6 & ~0xfull) | ev->dr6;
-		c->s.dr7 &= ~(uint64_t)(1u << 13);
+		if (injected)
+			return; /* DR6 and DR7 are the VMM's to set */
+		c->s.dr6 = (c->s.dr6 & ~0xfull) | ev->dr6;
+		c->s.dr7 &= ~(uint64_t)DR7_GD;
 	}
 }
 

@@ -16,7 +16,7 @@ struct far_target {
 	uint64_t off;
 };
 
-/* Into a 16- or 32-bit segment only the lower half of an offset counts. False: not within the segment. */
+/* Code that is not 64-bit code is entered with 32 bits of the offset, as processors show. */
 static bool target_valid(const struct x86_cpu *c, const struct x86_desc *cs, uint64_t *rip)
 {
 	if (x86_lma(c) && (cs->attr & SEG_L))
@@ -106,11 +106,12 @@ static enum x86_rc far_direct(
 		return x86_fault_sel(c, VEC_GP, to.sel);
 	if (!(cs->attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, to.sel);
-	rc = x86_desc_accessed(c, cs);
-	if (rc == X86_OK && call)
+	if (call)
 		rc = push_in_new_mode(c, cs, i->opsize, &sp);
 	if (rc == X86_OK && !target_valid(c, cs, &to.off))
 		rc = x86_fault_ec(c, VEC_GP, 0);
+	if (rc == X86_OK)
+		rc = x86_desc_accessed(c, cs);
 	if (rc != X86_OK)
 		return rc;
 	set_cs(c, cs, c->cpl, to.off);
@@ -141,13 +142,12 @@ static enum x86_rc call_inner(
 
 	if (rc == X86_OK)
 		rc = read_params(c, count, size, params);
-	if (rc == X86_OK)
-		rc = x86_desc_accessed(c, cs);
 	if (rc != X86_OK)
 		return rc;
 	x86_transfer_begin(c, &t);
 	c->s.seg[X86_SS] = ss;
 	c->s.seg[X86_CS] = x86_desc_seg(cs, (uint16_t)((cs->sel & 0xfffc) | cpl));
+	c->s.seg[X86_CS].attr |= 1; /* accessed: in the table once everything is pushed */
 	x86_mode_changed(c);
 	c->s.gpr[X86_RSP] = sp;
 	sp = x86_sp(c);
@@ -160,6 +160,10 @@ static enum x86_rc call_inner(
 		rc = x86_push_tmp(c, &sp, size, t.cs.sel);
 	if (rc == X86_OK)
 		rc = x86_push_tmp(c, &sp, size, c->s.rip);
+	if (rc == X86_OK)
+		rc = x86_desc_accessed(c, cs);
+	if (rc == X86_OK)
+		rc = x86_seg_accessed(c, &ss);
 	if (rc != X86_OK)
 		return x86_transfer_abort(c, &t, rc, ss.sel);
 	x86_set_sp(c, sp);
@@ -194,9 +198,10 @@ static enum x86_rc far_call_gate(struct x86_cpu *c, const struct x86_desc *g, bo
 		return x86_fault_ec(c, VEC_GP, 0);
 	if (call && !x86_is_conforming(cs.attr) && x86_dpl(cs.attr) < c->cpl)
 		return call_inner(c, g, &cs, size, target);
-	rc = x86_desc_accessed(c, &cs);
-	if (rc == X86_OK && call)
+	if (call)
 		rc = push_return(c, size, &sp);
+	if (rc == X86_OK)
+		rc = x86_desc_accessed(c, &cs);
 	if (rc != X86_OK)
 		return rc;
 	x86_set_sp(c, sp);
@@ -228,6 +233,9 @@ static enum x86_rc far_task(struct x86_cpu *c, const struct x86_insn *i, const s
 	type = x86_systype(tss.attr);
 	if ((type != DESC_TSS16 && type != DESC_TSS32) || (tss.sel & 4))
 		return x86_fault_sel(c, VEC_GP, tss.sel);
+	rc = x86_check_tss_limit(c, &tss);
+	if (rc != X86_OK)
+		return rc;
 	if (c->ctl && !(c->ctl->kernel & CTL_KERNEL_MISC))
 		return x86_exit(c, EXIT_TASK_SWITCH, tss.sel | (uint64_t)source << 30, i->len);
 	return x86_task_switch(c, tss.sel, source, c->s.rip, false, 0);
@@ -307,6 +315,18 @@ enum x86_rc x86_op_jmp_far_mem(struct x86_cpu *c, const struct x86_insn *i)
 
 /* --- RET ------------------------------------------------------------------------------------------------------- */
 
+/* The upper one is read first: the order shows in the address of a page fault, and this is the processors'. */
+enum x86_rc x86_pop_two(struct x86_cpu *c, uint64_t *sp, unsigned size, uint64_t *low, uint64_t *high)
+{
+	enum x86_rc rc = x86_load(c, X86_SS, x86_sp_add(c, *sp, size), size, high);
+
+	if (rc == X86_OK)
+		rc = x86_load(c, X86_SS, *sp, size, low);
+	if (rc == X86_OK)
+		*sp = x86_sp_add(c, *sp, 2 * (int64_t)size);
+	return rc;
+}
+
 enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, struct x86_desc *cs)
 {
 	unsigned rpl;
@@ -326,17 +346,16 @@ enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, struct x86_des
 	if (!x86_is_code(cs->attr) || rpl < c->cpl || !size_valid(c, cs) ||
 	    (x86_is_conforming(cs->attr) ? x86_dpl(cs->attr) > rpl : x86_dpl(cs->attr) != rpl))
 		return x86_fault_sel(c, VEC_GP, *sel);
-	if (!(cs->attr & SEG_P))
-		return x86_fault_sel(c, VEC_NP, *sel);
-	return X86_OK;
+	return cs->attr & SEG_P ? X86_OK : x86_fault_sel(c, VEC_NP, *sel);
 }
 
-/* The last check of a return, after those of SS. */
-enum x86_rc x86_check_return_target(struct x86_cpu *c, uint64_t *off, struct x86_desc *cs)
+enum x86_rc x86_finish_return(struct x86_cpu *c, struct x86_desc *cs, const struct x86_seg *ss, uint64_t *off)
 {
-	if (!target_valid(c, cs, off))
-		return x86_fault_ec(c, VEC_GP, 0);
-	return x86_desc_accessed(c, cs);
+	enum x86_rc rc = target_valid(c, cs, off) ? X86_OK : x86_fault_ec(c, VEC_GP, 0);
+
+	if (rc == X86_OK)
+		rc = x86_desc_accessed(c, cs);
+	return rc == X86_OK && ss ? x86_seg_accessed(c, ss) : rc;
 }
 
 /* SS of an outer ring (or of the same, IRET in 64-bit mode); null is allowed for 64-bit code below ring 3. */
@@ -370,13 +389,11 @@ static enum x86_rc ret_outer(
 	enum x86_rc rc;
 
 	sp = x86_sp_add(c, sp, (int64_t)(uint16_t)i->imm);
-	rc = x86_pop_tmp(c, &sp, i->opsize, &new_sp);
-	if (rc == X86_OK)
-		rc = x86_pop_tmp(c, &sp, i->opsize, &new_ss);
+	rc = x86_pop_two(c, &sp, i->opsize, &new_sp, &new_ss);
 	if (rc == X86_OK)
 		rc = x86_check_return_ss(c, (uint16_t)new_ss, cpl, cs, &ss);
 	if (rc == X86_OK)
-		rc = x86_check_return_target(c, &off, cs);
+		rc = x86_finish_return(c, cs, &ss, &off);
 	if (rc != X86_OK)
 		return rc;
 	c->s.seg[X86_SS] = ss;
@@ -408,7 +425,7 @@ enum x86_rc x86_op_ret_far(struct x86_cpu *c, const struct x86_insn *i)
 		return rc;
 	if ((sel & 3) > c->cpl)
 		return ret_outer(c, i, &cs, off, sp, sel);
-	rc = x86_check_return_target(c, &off, &cs);
+	rc = x86_finish_return(c, &cs, NULL, &off);
 	if (rc != X86_OK)
 		return rc;
 	/* The parameters are dropped in the mode that is returned to. */

@@ -6,10 +6,14 @@
 
 #include "core/x86/segment.h"
 
-/* CS of a return: checks *sel (whose RPL becomes the new CPL) and the offset in it. Under trap-and-emulate *sel comes
- * back with the virtual CPL. */
+/* Two neighbours from a copy of SP: CS over IP, SS over SP. */
+enum x86_rc x86_pop_two(struct x86_cpu *c, uint64_t *sp, unsigned size, uint64_t *low, uint64_t *high);
+
+/* CS of a return: checks *sel (whose RPL becomes the new CPL). Under trap-and-emulate *sel comes back with the virtual
+ * CPL. Then SS, if it is popped, and then the rest: the offset (cut to 32 bits for code that is not 64-bit
+ * code), and the accessed bits of both (ss may be NULL). */
 enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, struct x86_desc *cs);
-enum x86_rc x86_check_return_target(struct x86_cpu *c, uint64_t *off, struct x86_desc *cs);
+enum x86_rc x86_finish_return(struct x86_cpu *c, struct x86_desc *cs, const struct x86_seg *ss, uint64_t *off);
 enum x86_rc x86_check_return_ss(
     struct x86_cpu *c, uint16_t sel, unsigned cpl, const struct x86_desc *cs, struct x86_seg *ss);
 

@@ -34,7 +34,7 @@ uint64_t x86_flags_merge(const struct x86_cpu *c, uint64_t image, unsigned size,
 		may |= FLAG_IF;
 	if (cpl == 0 && !v86) {
 		may |= FLAG_IOPL;
-		if (size > 2 && iret)
+		if (size > 2 && iret && c->mode >= X86_MODE_PROT)
 			may |= FLAG_VIF | FLAG_VIP;
 	}
 	old = (old & ~may) | (image & may) | FLAG_R1;
@@ -51,9 +51,12 @@ void x86_flags_load(struct x86_cpu *c, uint64_t v)
 	x86_mode_changed(c);
 }
 
+/* With "NMI exiting" NMIs are the VMM's, and IRET does not unblock them [SDM 3C "Changes to Instruction Behavior in VMX
+ * Non-Root Operation"]. */
 static void leave_nmi(struct x86_cpu *c)
 {
-	c->s.intr_shadow &= ~INTR_SHADOW_NMI;
+	if (!c->ctl || c->ctl->ring != RING_HW || !(c->ctl->pin & PIN_NMI_EXIT))
+		c->s.intr_shadow &= ~INTR_SHADOW_NMI;
 	c->dbg.keep_rf = true;
 }
 
@@ -63,12 +66,7 @@ struct image {
 
 static enum x86_rc pop_stack(struct x86_cpu *c, unsigned size, struct image *m)
 {
-	enum x86_rc rc = x86_load(c, X86_SS, x86_sp_add(c, m->sp_after, size), size, &m->ss);
-
-	if (rc == X86_OK)
-		rc = x86_load(c, X86_SS, m->sp_after, size, &m->rsp);
-	m->sp_after = x86_sp_add(c, m->sp_after, 2 * size);
-	return rc;
+	return x86_pop_two(c, &m->sp_after, size, &m->rsp, &m->ss);
 }
 
 static enum x86_rc iret_real(struct x86_cpu *c, const struct x86_insn *i, struct image *m)
@@ -139,7 +137,7 @@ static enum x86_rc iret_prot(struct x86_cpu *c, const struct x86_insn *i, struct
 		if (rc != X86_OK)
 			return rc;
 	}
-	rc = x86_check_return_target(c, &m->rip, &cs);
+	rc = x86_finish_return(c, &cs, stack ? &ss : NULL, &m->rip);
 	if (rc != X86_OK)
 		return rc;
 	flags = x86_flags_merge(c, m->flags, i->opsize, old_cpl, true);
@@ -182,6 +180,9 @@ static enum x86_rc iret_task(struct x86_cpu *c, const struct x86_insn *i)
 		return x86_fault_sel(c, VEC_NP, (uint16_t)link);
 	if (x86_depriv(c))
 		return x86_fault_ec(c, VEC_GP, 0);
+	rc = x86_check_tss_limit(c, &tss);
+	if (rc != X86_OK)
+		return rc;
 	if (c->ctl && !(c->ctl->kernel & CTL_KERNEL_MISC))
 		return x86_exit(c, EXIT_TASK_SWITCH, link | (uint64_t)X86_TASK_IRET << 30, i->len);
 	rc = x86_task_switch(c, (uint16_t)link, X86_TASK_IRET, c->s.rip, false, 0);
@@ -192,21 +193,19 @@ static enum x86_rc iret_task(struct x86_cpu *c, const struct x86_insn *i)
 
 enum x86_rc x86_op_iret(struct x86_cpu *c, const struct x86_insn *i)
 {
-	uint64_t sp = x86_sp(c);
-	struct image m = {0};
+	struct image m = {.sp_after = x86_sp(c)};
 	enum x86_rc rc;
 
 	if (c->mode < X86_MODE_PROT && (x86_depriv(c) || (c->mode == X86_MODE_V86 && iopl(c) < 3)))
 		return x86_fault_ec(c, VEC_GP, 0);
 	if (c->mode >= X86_MODE_PROT && (c->s.rflags & FLAG_NT))
 		return x86_lma(c) ? x86_fault_ec(c, VEC_GP, 0) : iret_task(c, i);
-	/* From the last to the first, which only shows where a fault is reported (tests/oracle). */
-	m.sp_after = x86_sp_add(c, sp, 2 * i->opsize);
-	rc = x86_pop_tmp(c, &m.sp_after, i->opsize, &m.flags);
+	/* Flags first, then CS, then IP: the order shows in the address of a page fault, and this is the processors'.
+	 */
+	rc = x86_load(c, X86_SS, x86_sp_add(c, m.sp_after, 2 * (int64_t)i->opsize), i->opsize, &m.flags);
 	if (rc == X86_OK)
-		rc = x86_load(c, X86_SS, x86_sp_add(c, sp, i->opsize), i->opsize, &m.cs);
-	if (rc == X86_OK)
-		rc = x86_load(c, X86_SS, sp, i->opsize, &m.rip);
+		rc = x86_pop_two(c, &m.sp_after, i->opsize, &m.rip, &m.cs);
+	m.sp_after = x86_sp_add(c, m.sp_after, i->opsize);
 	if (rc != X86_OK)
 		return rc;
 	if (c->mode < X86_MODE_PROT)
@@ -245,6 +244,7 @@ enum x86_rc x86_op_int1(struct x86_cpu *c, const struct x86_insn *i)
 
 /* --- Fast system calls ----------------------------------------------------------------------------------------- */
 
+#define DR6_BS (1u << 14)
 #define CODE64 0xa09bu
 #define CODE32 0xc09bu
 #define DATA32 0xc093u
@@ -288,6 +288,10 @@ enum x86_rc x86_op_sysret(struct x86_cpu *c, const struct x86_insn *i)
 	c->s.rip = to64 ? c->s.gpr[X86_RCX] : (uint32_t)c->s.gpr[X86_RCX];
 	load_fixed(c, (base + (to64 ? 16 : 0)) | 3, (base + 8) | 3, 3, to64);
 	x86_flags_load(c, (c->s.gpr[X86_R11] & 0x3c7fd7u) | FLAG_R1);
+	/* TF counts as it is at the end, as for SYSCALL: the system call was one instruction of the user's. */
+	c->dbg.no_trap = true;
+	if (c->s.rflags & FLAG_TF)
+		c->s.pending_dbg |= DR6_BS;
 	return X86_OK;
 }
 
@@ -303,7 +307,6 @@ enum x86_rc x86_op_sysenter(struct x86_cpu *c, const struct x86_insn *i)
 	c->s.rip = x86_lma(c) ? c->s.sysenter_eip : (uint32_t)c->s.sysenter_eip;
 	load_fixed(c, cs, cs + 8, 0, x86_lma(c));
 	x86_flags_load(c, c->s.rflags & ~(uint64_t)(FLAG_VM | FLAG_IF | FLAG_RF));
-	c->dbg.no_trap = true;
 	return X86_OK;
 }
 

@@ -11,6 +11,7 @@ enum msr_rule {
 	MSR_CANONICAL,	/* a linear address */
 	MSR_WRITE_ZERO, /* only 0 may be written */
 	MSR_LOW32,	/* bits 63:32 reserved */
+	MSR_KEEP32,	/* bits 63:32 not used */
 };
 
 #define NOWHERE SIZE_MAX
@@ -29,7 +30,7 @@ static const struct msr_row {
     {0xce, 1, NOWHERE, 10u << 8, MSR_READ_ONLY},	     /* MSR_PLATFORM_INFO: ratio 10 x 100 MHz */
     {0xfe, 1, NOWHERE, 0x508, MSR_READ_ONLY},		     /* IA32_MTRRCAP: 8 variable, fixed, WC */
     {0x10a, 1, NOWHERE, 0x0d10e171, MSR_READ_ONLY},	     /* IA32_ARCH_CAPABILITIES, see below */
-    {0x174, 1, AT(sysenter_cs), 0, MSR_PLAIN},		     /* IA32_SYSENTER_CS */
+    {0x174, 1, AT(sysenter_cs), 0, MSR_KEEP32},		     /* IA32_SYSENTER_CS */
     {0x175, 1, AT(sysenter_esp), 0, MSR_CANONICAL},	     /* IA32_SYSENTER_ESP */
     {0x176, 1, AT(sysenter_eip), 0, MSR_CANONICAL},	     /* IA32_SYSENTER_EIP */
     {0x179, 1, NOWHERE, 0, MSR_READ_ONLY},		     /* IA32_MCG_CAP: no banks */
@@ -111,6 +112,7 @@ static bool value_ok(const struct msr_row *r, uint64_t v)
 		return v == 0;
 	case MSR_LOW32:
 		return v >> 32 == 0;
+	case MSR_KEEP32:
 	case MSR_PLAIN:
 	default:
 		return r->first != MSR_PAT || pat_ok(v);
@@ -130,7 +132,7 @@ bool x86_wrmsr(struct x86_cpu *c, uint32_t msr, uint64_t v)
 			return false;
 		v = (v & APIC_BASE_WRITABLE) | (c->s.apic_base & 0x100);
 	}
-	*place(c, r, msr) = v;
+	*place(c, r, msr) = r->rule == MSR_KEEP32 ? (uint32_t)v : v;
 	if (r->offset == AT(seg[X86_FS].base) || r->offset == AT(seg[X86_GS].base))
 		x86_mode_changed(c);
 	return true;

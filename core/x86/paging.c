@@ -89,6 +89,18 @@ static bool permitted(const struct x86_cpu *c, unsigned how, enum x86_priv priv,
 	return !(how & X86_ACCESS_WRITE) || w->write || (super && !(c->s.cr0 & CR0_WP));
 }
 
+/* Access and write disable of the page's key, for data accesses to user pages [SDM 3A "Protection Keys"]. */
+static bool key_permits(const struct x86_cpu *c, unsigned how, enum x86_priv priv, const struct x86_walk *w)
+{
+	unsigned rights = (unsigned)(c->s.pkru >> (2 * w->key)) & 3;
+
+	if (!(c->s.cr4 & CR4_PKE) || c->paging != X86_PAGING_4LEVEL || !w->user || (how & X86_ACCESS_FETCH))
+		return true;
+	if (rights & 1)
+		return false;
+	return !(rights & 2) || !(how & X86_ACCESS_WRITE) || (priv != X86_PRIV_USER && !(c->s.cr0 & CR0_WP));
+}
+
 static uint32_t error_code(const struct x86_cpu *c, unsigned how, enum x86_priv priv, uint32_t why)
 {
 	bool id = (how & X86_ACCESS_FETCH) &&
@@ -180,6 +192,7 @@ enum x86_walk_rc x86_walk(struct x86_cpu *c, gva_t la, unsigned how, enum x86_pr
 			uint64_t mask = (1ull << shift) - 1;
 
 			w->shift = shift;
+			w->key = (uint8_t)(e >> 59 & 15);
 			w->global = (e & PTE_G) && (c->s.cr4 & CR4_PGE);
 			w->gpa = (e & X86_PHYS_MASK & ~0xfffull & ~mask) | (la & mask);
 			break;
@@ -189,22 +202,32 @@ enum x86_walk_rc x86_walk(struct x86_cpu *c, gva_t la, unsigned how, enum x86_pr
 	if (!how)
 		return X86_WALK_OK;
 	if (!permitted(c, how, priv, w))
-		return fail(c, how, priv, PF_P, w);
+		return fail(c, how, priv, PF_P | (key_permits(c, how, priv, w) ? 0 : PF_PK), w);
+	if (!key_permits(c, how, priv, w))
+		return fail(c, how, priv, PF_P | PF_PK, w);
 	return set_accessed_dirty(c, path, n, t.size, how, w);
 }
 
-bool x86_read_pdptes(struct x86_cpu *c, uint64_t cr3, uint64_t out[4])
+enum x86_rc x86_read_pdptes(struct x86_cpu *c, uint64_t cr3, uint64_t out[4])
 {
 	/* Present entries: bits 1, 2, 5-8 and above the physical width are reserved [SDM 3A "PDPTE Registers"]. */
 	const uint64_t reserved = 0x1e6u | ~X86_PHYS_MASK;
 	bool outside;
 
 	for (unsigned n = 0; n < 4; n++) {
-		out[n] = read_entry(c, (cr3 & 0xffffffe0u) + 8 * n, 8, &outside);
+		gpa_t at = (cr3 & 0xffffffe0u) + 8 * n;
+
+		out[n] = read_entry(c, at, 8, &outside);
+		if (outside && c->ctl) {
+			x86_exit(c, EXIT_EPT_VIOLATION, QUAL_EPT_READ, 0);
+			c->exit->gpa = at;
+			c->exit->mmio.size = 8;
+			return X86_EXIT;
+		}
 		if ((out[n] & PTE_P) && (out[n] & reserved))
-			return false;
+			return X86_FAULT;
 	}
-	return true;
+	return X86_OK;
 }
 
 bool x86_translate(struct x86_cpu *c, gva_t gva, gpa_t *gpa)

@@ -28,6 +28,7 @@ enum x86_paging { X86_PAGING_NONE, X86_PAGING_32, X86_PAGING_PAE, X86_PAGING_4LE
 #define PF_U (1u << 2)
 #define PF_RSVD (1u << 3)
 #define PF_ID (1u << 4)
+#define PF_PK (1u << 5)
 
 enum x86_walk_rc {
 	X86_WALK_OK,
@@ -41,6 +42,7 @@ struct x86_walk {
 	unsigned shift;	  /* log2 of the page size */
 	bool user, write; /* what the tables permit, all levels together */
 	bool nx, global;
+	uint8_t key;	  /* protection key, where 4-level paging and CR4.PKE make it count */
 	bool table_write; /* X86_WALK_TABLE: setting A or D failed, not reading */
 };
 
@@ -52,8 +54,9 @@ struct x86_walk {
 enum x86_walk_rc x86_walk(struct x86_cpu *c, gva_t la, unsigned how, enum x86_priv priv, struct x86_walk *w);
 
 enum x86_paging x86_paging_mode(const struct x86_state *s);
-/* PAE: reads the four PDPTEs at cr3; false: a reserved bit is set in a present one (#GP), *out is undefined then. */
-bool x86_read_pdptes(struct x86_cpu *c, uint64_t cr3, uint64_t out[4]);
+/* PAE: reads the four PDPTEs at cr3. X86_FAULT: a reserved bit is set in a present one, and the caller says which fault
+ * that is; X86_EXIT: outside RAM, an EPT violation. *out is undefined then. */
+enum x86_rc x86_read_pdptes(struct x86_cpu *c, uint64_t cr3, uint64_t out[4]);
 
 /* The page of an access: host pointer (NULL: device, only with intercepts off) and guest-physical address of la. Fills
  * the TLB where allowed. code: writing must tell env->code_written. */

@@ -80,6 +80,23 @@ enum x86_rc x86_desc_accessed(struct x86_cpu *c, struct x86_desc *d)
 	return rc;
 }
 
+enum x86_rc x86_seg_accessed(struct x86_cpu *c, const struct x86_seg *s)
+{
+	struct x86_desc d = {.at = (s->sel & 4 ? c->s.ldtr.base : c->s.gdtr.base) + (s->sel & 0xfff8u)};
+	uint64_t access;
+	enum x86_rc rc;
+
+	if (s->attr & SEG_UNUSABLE)
+		return X86_OK;
+	if (!x86_lma(c))
+		d.at = (uint32_t)d.at;
+	rc = x86_load_sys(c, d.at + 5, 1, &access);
+	if (rc != X86_OK)
+		return rc;
+	d.attr = (uint32_t)access;
+	return x86_desc_accessed(c, &d);
+}
+
 enum x86_rc x86_desc_busy(struct x86_cpu *c, const struct x86_desc *d, bool busy)
 {
 	return set_type_bit(c, d, 2, busy);
@@ -125,10 +142,9 @@ enum x86_rc x86_check_ss(struct x86_cpu *c, uint16_t sel, unsigned cpl, uint8_t 
 		return x86_fault_sel(c, bad, sel);
 	if (!(d.attr & SEG_P))
 		return x86_fault_sel(c, VEC_SS, sel);
-	rc = x86_desc_accessed(c, &d);
-	if (rc == X86_OK)
-		*out = x86_desc_seg(&d, sel);
-	return rc;
+	*out = x86_desc_seg(&d, sel);
+	out->attr |= 1;
+	return X86_OK;
 }
 
 static enum x86_rc load_ss(struct x86_cpu *c, uint16_t sel)
@@ -145,6 +161,8 @@ static enum x86_rc load_ss(struct x86_cpu *c, uint16_t sel)
 		ss = x86_null_seg(sel, c->cpl);
 	else
 		rc = x86_check_ss(c, sel, c->cpl, VEC_GP, &ss);
+	if (rc == X86_OK)
+		rc = x86_seg_accessed(c, &ss);
 	if (rc == X86_OK)
 		c->s.seg[X86_SS] = ss;
 	return rc;
@@ -202,15 +220,21 @@ void x86_drop_inner_segs(struct x86_cpu *c, unsigned cpl)
 
 	for (unsigned n = 0; n < ARRAY_LEN(data); n++) {
 		struct x86_seg *s = &c->s.seg[data[n]];
+		uint64_t base = data[n] == X86_FS || data[n] == X86_GS ? s->base : 0;
 
-		if (!(s->attr & SEG_UNUSABLE) && !x86_is_conforming(s->attr) && x86_dpl(s->attr) < cpl)
+		/* A null selector loses its RPL, too: "SegmentSelector := 0" [SDM 2B "RET - Return From Procedure"]. The
+		 * bases of FS and GS, which 64-bit code uses with null selectors, stay. */
+		if ((s->attr & SEG_UNUSABLE) || (!x86_is_conforming(s->attr) && x86_dpl(s->attr) < cpl)) {
 			*s = x86_null_seg(0, 0);
+			s->base = base;
+		}
 	}
 }
 
 void x86_transfer_begin(struct x86_cpu *c, struct x86_transfer *t)
 {
 	x86_flags_sync(c);
+	t->cpl = c->cpl;
 	t->cs = c->s.seg[X86_CS];
 	t->ss = c->s.seg[X86_SS];
 	t->rsp = c->s.gpr[X86_RSP];

@@ -87,14 +87,16 @@ enum x86_rc x86_desc_read(struct x86_cpu *c, uint16_t sel, uint8_t vector, struc
 void x86_desc_parse(uint64_t lo8, uint64_t hi8, bool wide, struct x86_desc *d);
 /* Sets the accessed bit in the table and in d. */
 enum x86_rc x86_desc_accessed(struct x86_cpu *c, struct x86_desc *d);
+/* The same by a segment that was checked and is not null. */
+enum x86_rc x86_seg_accessed(struct x86_cpu *c, const struct x86_seg *s);
 /* Sets or clears the busy bit of a TSS descriptor in the table. */
 enum x86_rc x86_desc_busy(struct x86_cpu *c, const struct x86_desc *d, bool busy);
 struct x86_seg x86_desc_seg(const struct x86_desc *d, uint16_t sel);
 
 /* MOV, POP, LDS to ES, SS, DS, FS, GS, in any mode. SS sets no shadow here. */
 enum x86_rc x86_load_sreg(struct x86_cpu *c, unsigned sreg, uint16_t sel);
-/* SS for a stack at CPL cpl; bad is the vector for a bad selector or type (#GP or #TS). Result in *out, nothing loaded.
- */
+/* SS for a stack at CPL cpl; bad is the vector for a bad selector or type (#GP or #TS). Result in *out, nothing loaded;
+ * the accessed bit is left to x86_seg_accessed(), after everything else that can fault. */
 enum x86_rc x86_check_ss(struct x86_cpu *c, uint16_t sel, unsigned cpl, uint8_t bad, struct x86_seg *out);
 struct x86_seg x86_null_seg(uint16_t sel, unsigned dpl);
 /* Real or virtual-8086 mode: what loading sel leaves in a segment register that was old. */
@@ -104,6 +106,7 @@ void x86_drop_inner_segs(struct x86_cpu *c, unsigned cpl);
 
 /* A control transfer that may change CS, SS and SP: install, push, and go back if a push faults. */
 struct x86_transfer {
+	unsigned cpl;
 	struct x86_seg cs, ss;
 	uint64_t rsp, rflags;
 };

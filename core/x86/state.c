@@ -126,7 +126,7 @@ enum x86_rc x86_fault_ec(struct x86_cpu *c, uint8_t vector, uint32_t error)
 {
 	x86_fault(c, vector);
 	c->fault.has_error = 1;
-	c->fault.error = error | (vector >= VEC_TS && vector <= VEC_GP ? c->ext : 0);
+	c->fault.error = error | ((vector >= VEC_TS && vector <= VEC_GP) || vector == VEC_AC ? c->ext : 0);
 	return X86_FAULT;
 }
 

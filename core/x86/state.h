@@ -9,7 +9,7 @@
 
 #include "core/types.h"
 
-#define X86_STATE_VERSION 1u
+#define X86_STATE_VERSION 2u
 
 enum x86_gpr {
 	X86_RAX,
@@ -80,10 +80,15 @@ enum x86_sreg { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_SREG_COUNT }
 #define CR4_OSXSAVE (1u << 18)
 #define CR4_SMEP (1u << 20)
 #define CR4_SMAP (1u << 21)
+#define CR4_PKE (1u << 22)
 /* What the project's CPU has; every other bit is reserved in it, whatever the real processor knows. */
 #define CR4_MODEL                                                                                                      \
 	(CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | \
 	    CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
+/* INVPCID comes with PCIDs. */
+#define X86_HAS_INVPCID ((CR4_MODEL & CR4_PCIDE) != 0)
+#define CR3_PCID 0xfffu
+#define CR3_NO_FLUSH (1ull << 63) /* in the source of MOV CR3 only */
 #define EFER_SCE (1u << 0)
 #define EFER_LME (1u << 8)
 #define EFER_LMA (1u << 10)
@@ -161,8 +166,11 @@ struct x86_state {
 	uint32_t pending_error;
 	uint32_t pending_len; /* instruction length of a pending software event */
 	uint64_t pending_dbg; /* pending debug exceptions, DR6 layout */
-	uint8_t fxsave[512];  /* x87, MMX, SSE: FXSAVE64 image */
+	uint8_t fxsave[512];  /* x87, MMX, SSE: FXSAVE64 image; 16-byte aligned */
 	uint8_t ymm_hi[256];
+	uint64_t pkru; /* protection keys: bits 2n and 2n+1 are access and write disable of key n */
+	uint64_t pad;
 };
+_Static_assert(__builtin_offsetof(struct x86_state, fxsave) % 16 == 0, "FXSAVE wants 16 bytes");
 
 #endif

@@ -81,6 +81,8 @@ enum x86_rc x86_step(struct x86_cpu *c)
 	if (rc != X86_OK)
 		return rc;
 	if (!special) {
+		c->dbg.tf = c->dbg.shadow = 0; /* what an instruction that exited left there */
+		c->dbg.keep_rf = c->dbg.no_trap = false;
 		rc = run_one(c, &i);
 		return rc == X86_OK && x86_debug_active(c) ? x86_debug_after(c) : rc;
 	}

@@ -18,7 +18,7 @@
 	OP(mov_from_sreg) OP(push_sreg) OP(pop_sreg) OP(lds_family) OP(lgdt) OP(lidt) OP(sgdt) OP(sidt) \
 	OP(lldt) OP(ltr) OP(sldt) OP(str) OP(smsw) OP(lmsw) OP(lar) OP(lsl) OP(verr) OP(verw) OP(arpl) \
 	OP(mov_from_cr) OP(mov_to_cr) OP(mov_from_dr) OP(mov_to_dr) OP(clts) OP(hlt) OP(invd) OP(wbinvd) \
-	OP(invlpg) OP(invpcid) OP(rdmsr) OP(wrmsr) OP(rdtsc) OP(rdtscp) OP(rdpmc) OP(cpuid) OP(xgetbv) \
+	OP(invlpg) OP(invpcid) OP(rdpkru) OP(wrpkru) OP(rdmsr) OP(wrmsr) OP(rdtsc) OP(rdtscp) OP(rdpmc) OP(cpuid) OP(xgetbv) \
 	OP(xsetbv) OP(vmx) OP(monitor) OP(mwait) OP(pause) OP(cli) OP(sti) OP(popf) OP(pushf) OP(in) OP(out) \
 	OP(ins) OP(outs) OP(rsm) OP(swapgs) OP(rdfsbase) OP(rdgsbase) OP(wrfsbase) OP(wrgsbase) OP(rdrand) \
 	OP(rdseed) OP(clac) OP(stac) OP(getsec)
@@ -32,6 +32,9 @@ X86_SYS_OPS(X86_SYS_PROTOTYPE)
  * [SDM 3C "Exit Qualification for Task Switches"]: 0 CALL, 1 IRET, 2 JMP, 3 task gate in the IDT. next_rip is the
  * instruction pointer saved in the old task. has_error pushes error on the new stack. */
 enum x86_task_source { X86_TASK_CALL, X86_TASK_IRET, X86_TASK_JMP, X86_TASK_GATE };
+struct x86_desc;
+/* #TS(sel) when the limit of a TSS descriptor is below its type's minimum: looked at before a task switch exits. */
+enum x86_rc x86_check_tss_limit(struct x86_cpu *c, const struct x86_desc *d);
 enum x86_rc x86_task_switch(struct x86_cpu *c, uint16_t selector, enum x86_task_source source, uint64_t next_rip,
     bool has_error, uint32_t error);
 

@@ -9,8 +9,7 @@
 #include "core/x86/sys.h"
 
 #define CR0_KNOWN (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
-/* What CPUID offers: no VME, PVI, VMXE, PCIDE. */
-#define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP)
+#define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PCIDE | CR4_PKE)
 #define XCR0_KNOWN 3u /* x87, SSE */
 #define DR6_FIXED 0xffff0ff0u
 #define DR6_KNOWN 0xe00fu
@@ -20,6 +19,17 @@
 static enum x86_rc gp(struct x86_cpu *c)
 {
 	return x86_fault_ec(c, VEC_GP, 0);
+}
+
+/* The PDPTEs of the PAE paging that is to be, at cr3. */
+static enum x86_rc load_pdptes(struct x86_cpu *c, uint64_t cr3)
+{
+	uint64_t pdpte[4];
+	enum x86_rc rc = x86_read_pdptes(c, cr3, pdpte);
+
+	if (rc == X86_OK)
+		memcpy(c->s.pdpte, pdpte, sizeof pdpte);
+	return rc == X86_FAULT ? gp(c) : rc;
 }
 
 /* Going in or out of IA-32e mode with PG [SDM 3A "Initializing IA-32e Mode"]. */
@@ -33,22 +43,21 @@ static bool cr0_allowed(const struct x86_cpu *c, uint64_t v)
 		return (c->s.cr4 & CR4_PAE) && !(c->s.seg[X86_CS].attr & SEG_L) &&
 		       (c->s.tr.attr & SEG_TYPE) != DESC_TSS16_BUSY;
 	if (was && !is && (c->s.efer & EFER_LMA))
-		return c->mode != X86_MODE_LONG64;
+		return c->mode != X86_MODE_LONG64 && !(c->s.cr4 & CR4_PCIDE);
 	return true;
 }
 
 enum x86_rc x86_set_cr0(struct x86_cpu *c, uint64_t v)
 {
-	uint64_t pdpte[4];
 	bool pg_on = (v & CR0_PG) && !(c->s.cr0 & CR0_PG);
+	enum x86_rc rc = X86_OK;
 
 	if (!cr0_allowed(c, v))
 		return gp(c);
-	if (pg_on && (c->s.cr4 & CR4_PAE) && !(c->s.efer & EFER_LME)) {
-		if (!x86_read_pdptes(c, c->s.cr3, pdpte))
-			return gp(c);
-		memcpy(c->s.pdpte, pdpte, sizeof pdpte);
-	}
+	if (pg_on && (c->s.cr4 & CR4_PAE) && !(c->s.efer & EFER_LME))
+		rc = load_pdptes(c, c->s.cr3);
+	if (rc != X86_OK)
+		return rc;
 	c->s.cr0 = (v & CR0_KNOWN) | CR0_ET;
 	if ((v & CR0_PG) && (c->s.efer & EFER_LME))
 		c->s.efer |= EFER_LMA;
@@ -58,17 +67,19 @@ enum x86_rc x86_set_cr0(struct x86_cpu *c, uint64_t v)
 	return X86_OK;
 }
 
+/* Bit 63 asks to keep what is cached for the new PCID: nothing is, see tlb.c. */
 enum x86_rc x86_set_cr3(struct x86_cpu *c, uint64_t v)
 {
-	uint64_t pdpte[4];
+	enum x86_rc rc = X86_OK;
 
+	if (c->s.cr4 & CR4_PCIDE)
+		v &= ~CR3_NO_FLUSH;
 	if (v & ~X86_PHYS_MASK)
 		return gp(c);
-	if (c->paging == X86_PAGING_PAE) {
-		if (!x86_read_pdptes(c, v, pdpte))
-			return gp(c);
-		memcpy(c->s.pdpte, pdpte, sizeof pdpte);
-	}
+	if (c->paging == X86_PAGING_PAE)
+		rc = load_pdptes(c, v);
+	if (rc != X86_OK)
+		return rc;
 	c->s.cr3 = v;
 	x86_tlb_flush_local(c);
 	x86_paging_settled(c);
@@ -76,18 +87,26 @@ enum x86_rc x86_set_cr3(struct x86_cpu *c, uint64_t v)
 	return X86_OK;
 }
 
+/* PCIDs are for IA-32e mode, and are switched on with PCID 0 [SDM 3A "Process-Context Identifiers (PCIDs)"]. */
+static bool cr4_allowed(const struct x86_cpu *c, uint64_t v)
+{
+	if (v & ~(uint64_t)CR4_MODEL || (!(v & CR4_PAE) && (c->s.efer & EFER_LMA)))
+		return false;
+	return !(v & ~c->s.cr4 & CR4_PCIDE) || ((c->s.efer & EFER_LMA) && !(c->s.cr3 & CR3_PCID));
+}
+
 enum x86_rc x86_set_cr4(struct x86_cpu *c, uint64_t v)
 {
-	uint64_t changed = v ^ c->s.cr4, pdpte[4];
+	uint64_t changed = v ^ c->s.cr4;
+	enum x86_rc rc = X86_OK;
 
-	if (v & ~(uint64_t)CR4_MODEL || (!(v & CR4_PAE) && (c->s.efer & EFER_LMA)))
+	if (!cr4_allowed(c, v))
 		return gp(c);
 	if ((c->s.cr0 & CR0_PG) && (v & CR4_PAE) && !(c->s.efer & EFER_LMA) &&
-	    (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP))) {
-		if (!x86_read_pdptes(c, c->s.cr3, pdpte))
-			return gp(c);
-		memcpy(c->s.pdpte, pdpte, sizeof pdpte);
-	}
+	    (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)))
+		rc = load_pdptes(c, c->s.cr3);
+	if (rc != X86_OK)
+		return rc;
 	c->s.cr4 = v;
 	if (changed & CR4_PAGING)
 		x86_tlb_flush(c);

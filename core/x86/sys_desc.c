@@ -59,18 +59,14 @@ enum x86_rc x86_op_mov_from_sreg(struct x86_cpu *c, const struct x86_insn *i)
 	return X86_OK;
 }
 
-/* With an operand of 32 bits SP moves by 4, but Intel's processors write only the selector's 16 bits. [SDM 2B "PUSH -
- * Push Word, Doubleword, or Quadword Onto the Stack"]
- */
 enum x86_rc x86_op_push_sreg(struct x86_cpu *c, const struct x86_insn *i)
 {
-	uint64_t sel = visible_selector(c, i->reg), sp;
-	enum x86_rc rc;
+	uint64_t sp = x86_sp_add(c, x86_sp(c), -(int64_t)i->opsize);
+	/* "All recent Intel Core and Intel Atom processors perform a 16-bit move, leaving the upper portion of the
+	 * stack location unmodified" when the operand size is 32 bits [SDM 2B "PUSH--Push Word, Doubleword, or Quadword
+	 * Onto the Stack"]. */
+	enum x86_rc rc = x86_store(c, X86_SS, sp, i->opsize == 4 ? 2 : i->opsize, visible_selector(c, i->reg));
 
-	if (i->opsize != 4)
-		return x86_push(c, i->opsize, sel);
-	sp = x86_sp_add(c, x86_sp(c), -4);
-	rc = x86_store(c, X86_SS, sp, 2, sel);
 	if (rc == X86_OK)
 		x86_set_sp(c, sp);
 	return rc;
@@ -78,11 +74,13 @@ enum x86_rc x86_op_push_sreg(struct x86_cpu *c, const struct x86_insn *i)
 
 enum x86_rc x86_op_pop_sreg(struct x86_cpu *c, const struct x86_insn *i)
 {
-	uint64_t at = x86_sp(c), sp = x86_sp_add(c, at, i->opsize), sel;
-	enum x86_rc rc = x86_load(c, X86_SS, at, 2, &sel); /* whatever the operand size is */
+	uint64_t sp = x86_sp(c), sel;
+	/* Only the selector is read, whatever the operand size: so do the processors, as a page's end shows. */
+	enum x86_rc rc = x86_load(c, X86_SS, sp, 2, &sel);
 
 	if (rc != X86_OK)
 		return rc;
+	sp = x86_sp_add(c, sp, i->opsize);
 	if (i->reg == X86_SS) { /* SP moves by the old stack's width */
 		uint64_t old = c->s.gpr[X86_RSP];
 
@@ -130,15 +128,19 @@ static enum x86_rc table_intercept(
 static enum x86_rc store_table(struct x86_cpu *c, const struct x86_insn *i, const struct x86_dtable *t)
 {
 	unsigned size = c->mode == X86_MODE_LONG64 ? 8 : 4;
-	uint64_t ea = x86_ea(c, i), base_at = x86_addr_mask(i->addrsize, ea + 2), old;
-	struct x86_rmw m;
-	enum x86_rc rc = x86_rmw_load(c, i->seg, base_at, size, &old, &m);
+	uint64_t ea = x86_ea(c, i), base_at = x86_addr_mask(i->addrsize, ea + 2);
+	gva_t la[2];
+	enum x86_rc rc = x86_linear(c, i->seg, ea, 2, X86_ACCESS_WRITE, &la[0]);
 
 	if (rc == X86_OK)
-		rc = x86_store(c, i->seg, ea, 2, t->limit);
+		rc = x86_lin_probe(c, la[0], 2, c->user, X86_ACCESS_WRITE);
 	if (rc == X86_OK)
-		x86_rmw_store(c, &m, t->base);
-	return rc;
+		rc = x86_linear(c, i->seg, base_at, size, X86_ACCESS_WRITE, &la[1]);
+	if (rc == X86_OK)
+		rc = x86_lin_probe(c, la[1], size, c->user, X86_ACCESS_WRITE);
+	if (rc == X86_OK)
+		rc = x86_lin_store(c, la[0], 2, c->user, t->limit);
+	return rc == X86_OK ? x86_lin_store(c, la[1], size, c->user, t->base) : rc;
 }
 
 static enum x86_rc load_table(struct x86_cpu *c, const struct x86_insn *i, struct x86_dtable *t)

@@ -1,6 +1,7 @@
 /*
  * IN, OUT, INS, OUTS [SDM 1 "Input/Output"]. Concept: a port access is checked against IOPL and the TSS bitmap before
- * anything exits, and exits before its memory operand is looked at. One iteration of a string instruction an exit.
+ * anything exits, and exits before its memory operand is looked at; both also when a repeat count is 0. One iteration
+ * of a string instruction an exit.
  */
 #include "core/x86/exec.h"
 #include "core/x86/intercept.h"
@@ -171,13 +172,13 @@ enum x86_rc x86_op_ins(struct x86_cpu *c, const struct x86_insn *i)
 	gva_t la;
 	enum x86_rc rc;
 
-	rc = io_permitted(c, port, i->opsize); /* also when nothing is to be moved */
+	rc = io_permitted(c, port, i->opsize);
 	if (rc != X86_OK)
 		return rc;
-	if (is_rep(i) && counter(c, i) == 0)
-		return X86_OK;
 	if (io_exits(c, port, i->opsize))
 		return string_exit(c, i, port, true, X86_ES, off);
+	if (is_rep(i) && counter(c, i) == 0)
+		return X86_OK;
 	rc = x86_linear(c, X86_ES, off, i->opsize, X86_ACCESS_WRITE, &la);
 	if (rc == X86_OK)
 		rc = x86_lin_probe(c, la, i->opsize, c->user, X86_ACCESS_WRITE);
@@ -197,13 +198,13 @@ enum x86_rc x86_op_outs(struct x86_cpu *c, const struct x86_insn *i)
 	uint64_t off = x86_addr_mask(i->addrsize, c->s.gpr[X86_RSI]), v;
 	enum x86_rc rc;
 
-	rc = io_permitted(c, port, i->opsize); /* also when nothing is to be moved */
+	rc = io_permitted(c, port, i->opsize);
 	if (rc != X86_OK)
 		return rc;
-	if (is_rep(i) && counter(c, i) == 0)
-		return X86_OK;
 	if (io_exits(c, port, i->opsize))
 		return string_exit(c, i, port, false, i->seg, off);
+	if (is_rep(i) && counter(c, i) == 0)
+		return X86_OK;
 	rc = x86_load(c, i->seg, off, i->opsize, &v);
 	if (rc != X86_OK)
 		return rc;

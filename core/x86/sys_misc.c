@@ -170,17 +170,81 @@ enum x86_rc x86_op_invlpg(struct x86_cpu *c, const struct x86_insn *i)
 	return rc;
 }
 
-/* CPUID does not offer INVPCID: where it does not exit, it is undefined. */
+enum { INVPCID_ADDRESS, INVPCID_CONTEXT, INVPCID_ALL_GLOBAL, INVPCID_ALL };
+
+/* Only the current PCID has translations in the TLB (tlb.c), and nothing of another one needs to go. */
+static enum x86_rc invalidate_pcid(struct x86_cpu *c, uint64_t type, uint64_t pcid, gva_t la)
+{
+	bool current = pcid == (c->s.cr4 & CR4_PCIDE ? c->s.cr3 & CR3_PCID : 0);
+
+	if (type > INVPCID_ALL || pcid & ~(uint64_t)CR3_PCID)
+		return gp(c);
+	if (type <= INVPCID_CONTEXT && pcid && !(c->s.cr4 & CR4_PCIDE))
+		return gp(c);
+	if (type == INVPCID_ADDRESS && !x86_canonical(la))
+		return gp(c);
+	if (type == INVPCID_ADDRESS && current)
+		x86_invlpg(c, la);
+	else if (type == INVPCID_ALL_GLOBAL)
+		x86_tlb_flush(c);
+	else if (type == INVPCID_ALL || (type == INVPCID_CONTEXT && current))
+		x86_tlb_flush_local(c);
+	c->block_end = true;
+	return X86_OK;
+}
+
+/* Undefined where CPUID does not offer it, or the VMM did not enable it. */
 enum x86_rc x86_op_invpcid(struct x86_cpu *c, const struct x86_insn *i)
 {
+	uint64_t descriptor[2];
 	enum x86_rc rc;
 
-	if (!x86_intercept_on(c, X86_ICPT_INVPCID))
+	if (x86_intercept_on(c, X86_ICPT_INVPCID) ? !(c->ctl->proc2 & PROC2_INVPCID) : !X86_HAS_INVPCID)
 		return x86_fault(c, VEC_UD);
 	rc = x86_intercept(c, i, X86_ICPT_INVPCID, x86_insn_displacement(c, i));
 	if (rc == X86_EXIT)
 		c->exit->insn_info = x86_insn_info(i, (uint32_t)(i->reg & 15) << 28);
-	return rc == X86_OK ? x86_fault(c, VEC_UD) : rc;
+	if (rc != X86_OK)
+		return rc;
+	if (!X86_HAS_INVPCID)
+		return x86_fault(c, VEC_UD);
+	rc = x86_load128(c, i->seg, x86_ea(c, i), false, descriptor);
+	return rc == X86_OK ? invalidate_pcid(c, x86_reg(c, i->opsize, i->reg), descriptor[0], descriptor[1]) : rc;
+}
+
+/* --- Protection keys ------------------------------------------------------------------------------------------- */
+
+/* ECX must be 0; for WRPKRU EDX, too. */
+static enum x86_rc pkru_permitted(struct x86_cpu *c, bool write)
+{
+	if (!(c->s.cr4 & CR4_PKE))
+		return x86_fault(c, VEC_UD);
+	if ((uint32_t)c->s.gpr[X86_RCX] || (write && (uint32_t)c->s.gpr[X86_RDX]))
+		return gp(c);
+	return X86_OK;
+}
+
+enum x86_rc x86_op_rdpkru(struct x86_cpu *c, const struct x86_insn *i)
+{
+	enum x86_rc rc = pkru_permitted(c, false);
+
+	(void)i;
+	if (rc == X86_OK)
+		set_edx_eax(c, (uint32_t)c->s.pkru);
+	return rc;
+}
+
+enum x86_rc x86_op_wrpkru(struct x86_cpu *c, const struct x86_insn *i)
+{
+	enum x86_rc rc = pkru_permitted(c, true);
+
+	(void)i;
+	if (rc != X86_OK)
+		return rc;
+	if (c->s.pkru != (uint32_t)c->s.gpr[X86_RAX])
+		x86_tlb_flush(c); /* its entries were made under other rights */
+	c->s.pkru = (uint32_t)c->s.gpr[X86_RAX];
+	return X86_OK;
 }
 
 /* --- Calling a VMM --------------------------------------------------------------------------------------------- */

@@ -88,6 +88,11 @@ static enum x86_rc save_image(struct x86_cpu *c, uint32_t base, const struct lay
 	return rc;
 }
 
+enum x86_rc x86_check_tss_limit(struct x86_cpu *c, const struct x86_desc *d)
+{
+	return d->limit < layout_of(d->attr)->min_limit ? x86_fault_sel(c, VEC_TS, d->sel) : X86_OK;
+}
+
 static enum x86_rc check_new_tss(
     struct x86_cpu *c, uint16_t sel, enum x86_task_source source, struct x86_desc *d, const struct layout **l)
 {
@@ -107,7 +112,7 @@ static enum x86_rc check_new_tss(
 	if (!(d->attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, sel);
 	*l = layout_of(d->attr);
-	return d->limit < (*l)->min_limit ? x86_fault_sel(c, VEC_TS, sel) : X86_OK;
+	return x86_check_tss_limit(c, d);
 }
 
 /* --- In the new task ------------------------------------------------------------------------------------------- */
@@ -179,6 +184,8 @@ static enum x86_rc load_new_segments(struct x86_cpu *c, const struct image *m)
 	rc = load_new_cs(c, (uint16_t)m->segs[1]);
 	if (rc == X86_OK)
 		rc = x86_check_ss(c, (uint16_t)m->segs[2], cpl, VEC_TS, &ss);
+	if (rc == X86_OK)
+		rc = x86_seg_accessed(c, &ss);
 	if (rc != X86_OK)
 		return rc;
 	c->s.seg[X86_SS] = ss;
@@ -212,8 +219,10 @@ static enum x86_rc switch_page_tables(struct x86_cpu *c, uint64_t cr3)
 	if (!(c->s.cr0 & CR0_PG))
 		return X86_OK;
 	if (c->s.cr4 & CR4_PAE) {
-		if (!x86_read_pdptes(c, cr3, pdptes))
-			return x86_fault_ec(c, VEC_TS, c->s.tr.sel & 0xfffcu);
+		enum x86_rc rc = x86_read_pdptes(c, cr3, pdptes);
+
+		if (rc != X86_OK)
+			return rc == X86_FAULT ? x86_fault_ec(c, VEC_TS, c->s.tr.sel & 0xfffcu) : rc;
 		memcpy(c->s.pdpte, pdptes, sizeof pdptes);
 	}
 	c->s.cr3 = cr3;

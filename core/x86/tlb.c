@@ -3,8 +3,8 @@
  * that software keeps coherent. The generation in the tag makes a flush one increment; a global entry is recognised by
  * the generation of the last *full* flush that it carries, and is moved to the current one when it is looked up.
  *
- * PCIDs are architecturally visible but not cached: a MOV CR3 flushes all non-global entries even where bit 63 asks to
- * keep them, which the architecture permits.
+ * Of the translations of a PCID only the current one's are kept: a MOV CR3 drops all non-global entries even where bit
+ * 63 asks to keep them, which the architecture permits, and INVPCID has nothing to do for another PCID.
  */
 #include "core/x86/paging.h"
 
@@ -43,14 +43,33 @@ void x86_tlb_flush_local(struct x86_cpu *c)
 
 void x86_tlb_flush(struct x86_cpu *c)
 {
+	c->tlb.has_large = false;
 	c->tlb.global_gen++;
 	x86_tlb_flush_local(c);
 }
 
+static void drop_parts(struct x86_tlb_entry *array, gva_t gva)
+{
+	for (unsigned n = 0; n < 2 * X86_TLB_ENTRIES; n++) {
+		unsigned shift = array[n].flags >> X86_TLB_SHIFT_AT;
+
+		if (shift > PAGE_SHIFT_4K &&
+		    (((array[n].tag & TAG_PAGE) ^ gva >> PAGE_SHIFT_4K) >> (shift - PAGE_SHIFT_4K)) == 0)
+			array[n].tag = 0;
+	}
+}
+
+/* "If the page is larger than 4 KBytes and multiple TLB entries are in use for that page, the instruction invalidates
+ * all of them" [SDM 3A "Operations that Invalidate TLBs and Paging-Structure Caches"]. */
 void x86_tlb_flush_page(struct x86_cpu *c, gva_t gva)
 {
 	static const unsigned kinds[] = {X86_ACCESS_READ, X86_ACCESS_WRITE, X86_ACCESS_FETCH};
 
+	if (c->tlb.has_large) {
+		drop_parts(c->tlb.read[0], gva);
+		drop_parts(c->tlb.write[0], gva);
+		drop_parts(c->tlb.fetch[0], gva);
+	}
 	for (unsigned user = 0; user < 2; user++)
 		for (unsigned k = 0; k < ARRAY_LEN(kinds); k++)
 			slot(c, gva, kinds[k], user)->tag = 0;
@@ -159,7 +178,8 @@ enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_p
 		e->tag = la >> PAGE_SHIFT_4K | c->tlb.gen_tag;
 		e->host = page;
 		e->gpa = w.gpa & ~(gpa_t)(PAGE_SIZE_4K - 1);
-		e->flags = w.global ? X86_TLB_GLOBAL : 0;
+		e->flags = (w.global ? X86_TLB_GLOBAL : 0) | w.shift << X86_TLB_SHIFT_AT;
+		c->tlb.has_large |= w.shift > PAGE_SHIFT_4K;
 		e->global_gen = c->tlb.global_gen;
 	}
 	return X86_OK;

@@ -18,6 +18,7 @@
 #define X86_TLB_GEN_SHIFT 52
 
 #define X86_TLB_GLOBAL (1u << 0)
+#define X86_TLB_SHIFT_AT 8 /* flags: log2 of the size of the page that this is a part of */
 
 struct x86_cpu;
 
@@ -25,7 +26,7 @@ struct x86_tlb_entry {
 	uint64_t tag;	     /* (gva >> 12) | generation << X86_TLB_GEN_SHIFT; 0 = empty */
 	uint8_t *host;	     /* start of the host page */
 	gpa_t gpa;	     /* guest-physical page */
-	uint32_t flags;	     /* X86_TLB_GLOBAL */
+	uint32_t flags;	     /* X86_TLB_GLOBAL, and from X86_TLB_SHIFT_AT on the page's size */
 	uint32_t global_gen; /* of the last flush of everything, when this was filled */
 };
 
@@ -36,6 +37,7 @@ struct x86_tlb {
 	/* Paging state that the entries were made under: x86_state_changed() flushes when it moved. */
 	uint64_t cr0, cr3, cr4, efer, pdpte[4], dr[4], dr7;
 	uint64_t misses, flushes;
+	bool has_large;			   /* parts of large pages may be in it: INVLPG looks for all of them */
 	uint8_t code[X86_TLB_CODE_COUNTS]; /* decoded-code marks by page number modulo the size; 255 is sticky */
 };
 

@@ -102,8 +102,10 @@ enum err emulate_inject(struct vcpu *v, const struct x86_event *ev)
 	s->pending_len = ev->insn_len;
 	if (ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector == VEC_PF)
 		s->cr2 = ev->cr2;
-	if (ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector == VEC_DB)
+	if (ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector == VEC_DB) {
 		s->dr6 |= ev->dr6;
+		s->dr7 &= ~(uint64_t)(1u << 13); /* general detect: its handler may use the debug registers */
+	}
 	return ERR_OK;
 }
 

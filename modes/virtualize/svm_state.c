@@ -224,7 +224,9 @@ enum err svm_inject(struct vcpu *v, const struct x86_event *ev)
 	s->pending_len = ev->insn_len;
 	if (ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector == VEC_PF)
 		b->s.cr2 = s->cr2 = ev->cr2;
-	if (ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector == VEC_DB)
+	if (ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector == VEC_DB) {
 		b->s.dr6 = s->dr6 = b->s.dr6 | ev->dr6;
+		b->s.dr7 = s->dr7 = b->s.dr7 & ~(uint64_t)(1u << 13); /* general detect */
+	}
 	return ERR_OK;
 }

@@ -208,6 +208,8 @@ static enum err vmx_inject(struct vcpu *v, const struct x86_event *ev)
 	if (exception && ev->vector == VEC_DB) {
 		s->dr6 = vmx_read_dr6() | ev->dr6;
 		vmx_write_dr6(s->dr6);
+		s->dr7 = vmread(VMCS_GUEST_DR7) & ~(uint64_t)(1u << 13); /* general detect */
+		vmwrite(VMCS_GUEST_DR7, s->dr7);
 	}
 	return ERR_OK;
 }

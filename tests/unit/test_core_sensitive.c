@@ -149,7 +149,7 @@ static void a_decoded_instruction_finds_its_row(void **state)
 /* All that the executor calls a system or I/O instruction is in the table, or is known not to be sensitive. */
 static void no_system_instruction_was_forgotten(void **state)
 {
-	static const char *const innocuous[] = {"arpl", "rdfsbase", "rdgsbase", "wrfsbase", "wrgsbase", "rdrand",
+	static const char *const innocuous[] = {"arpl", "rdpkru", "wrpkru", "rdfsbase", "rdgsbase", "wrfsbase", "wrgsbase", "rdrand",
 	    "rdseed", "rsm", "getsec", "vmcall", "vmlaunch", "vmresume", "vmxoff", "vmxon", "vmptrld", "vmptrst",
 	    "vmclear", "vmread", "vmwrite", "vmfunc", "invept", "invvpid", "vmrun", "vmmcall", "vmload", "vmsave",
 	    "stgi", "clgi", "skinit", "invlpga"};

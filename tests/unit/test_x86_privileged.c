@@ -1,0 +1,460 @@
+/*
+ * What fuzzing privileged state against another processor taught (docs/PRIVILEGED.md): orders, last checks, single-step
+ * and NMI corners; and protection keys.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/x86/event.h"
+#include "core/x86/paging.h"
+#include "tests/x86_fixture.h"
+
+#define CODE_AT 0x7000u
+#define HIGH 0x200000u /* the second 2 MiB page, which tests take away */
+#define DR7_GD (1u << 13)
+#define DR6_BS (1u << 14)
+
+static int setup(void **state)
+{
+	*state = x86_fix_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	x86_fix_free(*state);
+	return 0;
+}
+
+#define STEP(f, ...) step((f), (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+
+static enum x86_rc step(struct x86_fix *f, const uint8_t *code, size_t n)
+{
+	x86_fix_code(f, CODE_AT, code, n);
+	return x86_step(f->c);
+}
+
+static void assert_fault(const struct x86_fix *f, enum x86_rc rc, unsigned vector, unsigned error)
+{
+	assert_int_equal(rc, X86_FAULT);
+	assert_int_equal(f->c->fault.vector, vector);
+	assert_int_equal(f->c->fault.error, error);
+}
+
+static void assert_page_fault(const struct x86_fix *f, enum x86_rc rc, uint64_t at, unsigned error)
+{
+	assert_fault(f, rc, VEC_PF, error);
+	assert_int_equal(f->c->fault.cr2, at);
+}
+
+static void long_mode(struct x86_fix *f, unsigned cpl)
+{
+	x86_fix_reset(f);
+	x86_fix_long(f, cpl);
+	x86_fix_tables(f);
+}
+
+static void take_high_page_away(struct x86_fix *f)
+{
+	x86_fix_poke(f, 0x102008, 8, 0);
+	x86_tlb_flush(f->c);
+}
+
+static void put_frame(struct x86_fix *f, uint64_t rip, uint64_t cs, uint64_t flags, uint64_t rsp, uint64_t ss)
+{
+	const uint64_t v[] = {rip, cs, flags, rsp, ss};
+
+	for (unsigned n = 0; n < 5; n++)
+		x86_fix_poke(f, 0x9000 + 8 * n, 8, v[n]);
+	f->c->s.gpr[X86_RSP] = 0x9000;
+}
+
+static unsigned access_byte(const struct x86_fix *f, unsigned sel)
+{
+	return (unsigned)x86_fix_peek(f, X86_FIX_GDT + sel + 5, 1);
+}
+
+/* --- Orders: as a processor shows them by the address of its page faults ------------------------------------------ */
+
+static void returns_read_the_stack_from_above(void **state)
+{
+	struct x86_fix *f = *state;
+
+	long_mode(f, 0);
+	take_high_page_away(f);
+	f->c->s.gpr[X86_RSP] = HIGH + 8;
+	assert_page_fault(f, STEP(f, 0x48, 0xcb), HIGH + 16, 0); /* far return: CS */
+	assert_page_fault(f, STEP(f, 0x48, 0xcf), HIGH + 24, 0); /* IRETQ: RFLAGS */
+	f->c->s.gpr[X86_RSP] = HIGH - 24;
+	x86_fix_poke(f, HIGH - 16, 8, SEL_CODE0);
+	assert_page_fault(f, STEP(f, 0x48, 0xcf), HIGH + 8, 0); /* then SS, when CS is good */
+	x86_fix_poke(f, HIGH - 16, 8, 0x1000);
+	assert_fault(f, STEP(f, 0x48, 0xcf), VEC_GP, 0x1000);
+}
+
+static void iret_looks_at_ss_before_the_target(void **state)
+{
+	struct x86_fix *f = *state;
+
+	long_mode(f, 0);
+	put_frame(f, 0x1234567890abcdefull, SEL_CODE0, 2, 0x9000, 0x120);
+	assert_fault(f, STEP(f, 0x48, 0xcf), VEC_GP, 0x120);
+	put_frame(f, 0x1234567890abcdefull, SEL_CODE0, 2, 0x9000, SEL_DATA0);
+	assert_fault(f, STEP(f, 0x48, 0xcf), VEC_GP, 0);
+}
+
+static void code_that_is_not_64_bit_code_is_entered_with_32_bits(void **state)
+{
+	struct x86_fix *f = *state;
+
+	long_mode(f, 0);
+	x86_fix_desc(f, X86_FIX_GDT + SEL_FREE, 0, 0xffffffffu, 0xc09b);
+	put_frame(f, 0x500001234ull, SEL_FREE, 2, 0x9000, SEL_DATA0);
+	assert_int_equal(STEP(f, 0x48, 0xcf), X86_OK);
+	assert_int_equal(f->c->s.rip, 0x1234);
+	long_mode(f, 0);
+	x86_fix_desc(f, X86_FIX_GDT + SEL_FREE, 0, 0xffffffffu, 0xc09b);
+	put_frame(f, 0x500001234ull, SEL_FREE, 2, 0x9000, SEL_DATA0);
+	assert_int_equal(STEP(f, 0x48, 0xcb), X86_OK);
+	assert_int_equal(f->c->s.rip, 0x1234);
+}
+
+static void selectors_move_16_bits(void **state)
+{
+	struct x86_fix *f = *state;
+
+	x86_fix_prot(f, 4, 0);
+	x86_fix_tables(f);
+	f->c->s.seg[X86_FS].sel = 0x1234;
+	x86_fix_poke(f, 0x8ffc, 4, 0xaabbccdd);
+	assert_int_equal(STEP(f, 0x0f, 0xa0), X86_OK); /* PUSH FS */
+	assert_int_equal(f->c->s.gpr[X86_RSP], 0x8ffc);
+	assert_int_equal(x86_fix_peek(f, 0x8ffc, 4), 0xaabb1234);
+	long_mode(f, 0);
+	x86_fix_poke(f, 0x8ff8, 8, ~0ull);
+	f->c->s.seg[X86_FS].sel = 0x1234;
+	assert_int_equal(STEP(f, 0x0f, 0xa0), X86_OK); /* 64 bits: zero-extended */
+	assert_int_equal(x86_fix_peek(f, 0x8ff8, 8), 0x1234);
+	take_high_page_away(f);
+	f->c->s.gpr[X86_RSP] = HIGH - 2;
+	x86_fix_poke(f, HIGH - 2, 2, 0);
+	assert_int_equal(STEP(f, 0x0f, 0xa1), X86_OK); /* POP FS reads no more than the selector */
+	assert_int_equal(f->c->s.gpr[X86_RSP], HIGH + 6);
+}
+
+static void sgdt_writes_both_parts_or_neither(void **state)
+{
+	struct x86_fix *f = *state;
+
+	long_mode(f, 0);
+	take_high_page_away(f);
+	f->c->s.gpr[X86_RBX] = HIGH - 2;
+	x86_fix_poke(f, HIGH - 2, 2, 0x5555);
+	assert_page_fault(f, STEP(f, 0x0f, 0x01, 0x03), HIGH, 2);
+	assert_int_equal(x86_fix_peek(f, HIGH - 2, 2), 0x5555);
+	f->c->s.gpr[X86_RBX] = HIGH;
+	assert_page_fault(f, STEP(f, 0x0f, 0x01, 0x03), HIGH, 2); /* the limit first */
+}
+
+/* --- Accessed bits, selectors ------------------------------------------------------------------------------------- */
+
+static void a_descriptor_is_accessed_when_nothing_can_fail_any_more(void **state)
+{
+	static const uint8_t far_call[] = {0x48, 0xff, 0x1b};
+	struct x86_fix *f = *state;
+
+	long_mode(f, 0);
+	x86_fix_desc(f, X86_FIX_GDT + SEL_FREE, 0, 0xffffffffu, 0xa09a);
+	take_high_page_away(f);
+	f->c->s.gpr[X86_RBX] = 0x6000;
+	x86_fix_poke(f, 0x6000, 8, 0x7100);
+	x86_fix_poke(f, 0x6008, 2, SEL_FREE);
+	f->c->s.gpr[X86_RSP] = HIGH + 0x100;
+	assert_fault(f, step(f, far_call, sizeof far_call), VEC_PF, 2);
+	assert_int_equal(access_byte(f, SEL_FREE), 0x9a);
+	put_frame(f, 0x7100, SEL_FREE, 2, 0x9000, 0x120);
+	assert_fault(f, STEP(f, 0x48, 0xcf), VEC_GP, 0x120);
+	assert_int_equal(access_byte(f, SEL_FREE), 0x9a);
+	f->c->s.gpr[X86_RSP] = 0x9000;
+	assert_int_equal(step(f, far_call, sizeof far_call), X86_OK);
+	assert_int_equal(access_byte(f, SEL_FREE), 0x9b);
+}
+
+static void an_outer_return_clears_null_selectors_and_keeps_the_base_of_fs(void **state)
+{
+	struct x86_fix *f = *state;
+
+	long_mode(f, 0);
+	f->c->s.seg[X86_ES] = x86_null_seg(3, 0);
+	f->c->s.seg[X86_FS] = x86_null_seg(0, 0);
+	f->c->s.seg[X86_FS].base = 0x1234000;
+	put_frame(f, 0x7100, SEL_CODE3 | 3, 2, 0x9000, SEL_DATA3 | 3);
+	assert_int_equal(STEP(f, 0x48, 0xcf), X86_OK);
+	assert_int_equal(f->c->cpl, 3);
+	assert_int_equal(f->c->s.seg[X86_ES].sel, 0);
+	assert_int_equal(f->c->s.seg[X86_FS].base, 0x1234000);
+}
+
+/* --- Events ------------------------------------------------------------------------------------------------------- */
+
+static void int_n_pushes_rf_as_0(void **state)
+{
+	struct x86_fix *f = *state;
+
+	long_mode(f, 0);
+	x86_fix_idt(f, 0x30, SEL_CODE0, 0x7800, 0x8e);
+	f->c->s.rflags |= FLAG_RF;
+	assert_int_equal(STEP(f, 0xcd, 0x30), X86_OK);
+	assert_int_equal(x86_fix_peek(f, f->c->s.gpr[X86_RSP] + 16, 8), FLAG_R1);
+}
+
+static void a_stack_fault_without_a_new_stack_has_no_selector(void **state)
+{
+	struct x86_fix *f = *state;
+
+	long_mode(f, 0);
+	x86_fix_idt(f, 0x30, SEL_CODE0, 0x7800, 0x8e);
+	f->c->s.gpr[X86_RSP] = 0x1234567800000000ull;
+	assert_fault(f, STEP(f, 0xcd, 0x30), VEC_SS, 0);
+}
+
+static void nmis_are_blocked_from_the_start_of_their_delivery(void **state)
+{
+	const struct x86_event nmi = {.vector = VEC_NMI, .type = INTR_TYPE_NMI};
+	struct x86_fix *f = *state;
+
+	long_mode(f, 0);
+	x86_fix_controls(f, "vtx-ept");
+	f->ctl.exceptions = UINT32_MAX;
+	x86_fix_idt(f, VEC_NMI, 0x1000, 0x7800, 0x8e);
+	assert_int_equal(x86_inject(f->c, &nmi), X86_EXIT); /* #GP of the gate */
+	assert_int_equal(f->c->s.intr_shadow, INTR_SHADOW_NMI);
+	put_frame(f, 0x7100, SEL_CODE0, 2, 0x9000, SEL_DATA0);
+	assert_int_equal(STEP(f, 0x48, 0xcf), X86_OK);
+	assert_int_equal(f->c->s.intr_shadow, INTR_SHADOW_NMI); /* "NMI exiting": IRET leaves them to the VMM */
+	x86_set_controls(f->c, NULL);
+	put_frame(f, 0x7100, SEL_CODE0, 2, 0x9000, SEL_DATA0);
+	assert_int_equal(STEP(f, 0x48, 0xcf), X86_OK);
+	assert_int_equal(f->c->s.intr_shadow, 0);
+}
+
+static void general_detect_ends_with_the_handler_unless_a_vmm_injects(void **state)
+{
+	struct x86_event db = {.vector = VEC_DB, .type = INTR_TYPE_HW_EXCEPTION};
+	struct x86_fix *f = *state;
+
+	long_mode(f, 0);
+	x86_fix_idt(f, VEC_DB, SEL_CODE0, 0x7800, 0x8e);
+	f->c->s.dr7 |= DR7_GD;
+	assert_int_equal(x86_inject(f->c, &db), X86_OK);
+	assert_int_equal(f->c->s.dr7, 0x400 | DR7_GD);
+	assert_int_equal(x86_deliver(f->c, &db), X86_OK);
+	assert_int_equal(f->c->s.dr7, 0x400);
+}
+
+static void an_injected_int_n_obeys_iopl_in_virtual_8086_mode(void **state)
+{
+	const struct x86_event ev = {.vector = 0x30, .type = INTR_TYPE_SW_INT, .insn_len = 2};
+	struct x86_fix *f = *state;
+
+	x86_fix_prot(f, 4, 0);
+	x86_fix_tables(f);
+	x86_fix_controls(f, "vtx-ept");
+	f->ctl.exceptions = 1u << VEC_GP;
+	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
+		f->c->s.seg[n] = (struct x86_seg){.limit = 0xffff, .attr = 0xf3};
+	f->c->s.rflags |= FLAG_VM;
+	x86_state_changed(f->c);
+	assert_int_equal(x86_inject(f->c, &ev), X86_EXIT);
+	assert_int_equal(f->exit.intr_info, INTR_INFO_VALID | INTR_INFO_ERROR | 3u << 8 | VEC_GP);
+	assert_int_equal(f->exit.intr_error, 0);
+	assert_int_equal(f->exit.idt_info & 0xff, 0x30);
+}
+
+static void system_calls_trap_by_tf_at_their_end(void **state)
+{
+	struct x86_fix *f = *state;
+
+	long_mode(f, 3);
+	f->c->s.sysenter_cs = SEL_CODE0;
+	f->c->s.sysenter_eip = 0x7800;
+	f->c->s.sysenter_esp = 0x9000;
+	f->c->s.rflags |= FLAG_TF;
+	assert_fault(f, STEP(f, 0x0f, 0x34), VEC_DB, 0); /* SYSENTER keeps TF */
+	assert_int_equal(f->c->fault.dr6, DR6_BS);
+	assert_int_equal(f->c->s.rip, 0x7800);
+	long_mode(f, 3);
+	f->c->s.efer |= EFER_SCE;
+	f->c->s.star = (uint64_t)SEL_CODE0 << 32 | (uint64_t)SEL_DATA0 << 48;
+	f->c->s.lstar = 0x7800;
+	f->c->s.fmask = FLAG_TF;
+	f->c->s.rflags |= FLAG_TF;
+	assert_int_equal(STEP(f, 0x0f, 0x05), X86_OK); /* SYSCALL has cleared it */
+	f->c->s.gpr[X86_R11] = FLAG_TF | FLAG_R1;
+	f->c->s.gpr[X86_RCX] = 0x7100;
+	assert_fault(f, STEP(f, 0x48, 0x0f, 0x07), VEC_DB, 0); /* SYSRET has set it */
+	assert_int_equal(f->c->s.rip, 0x7100);
+	assert_int_equal(f->c->s.pending_dbg, 0);
+}
+
+static void real_mode_iret_leaves_vif_and_vip_alone(void **state)
+{
+	struct x86_fix *f = *state;
+
+	x86_fix_real(f);
+	x86_fix_poke(f, 0x9000, 4, 0x7100);
+	x86_fix_poke(f, 0x9004, 4, 0);
+	x86_fix_poke(f, 0x9008, 4, FLAG_VIF | FLAG_VIP | FLAG_ID | FLAG_R1);
+	assert_int_equal(STEP(f, 0x66, 0xcf), X86_OK);
+	assert_int_equal(f->c->s.rflags, FLAG_ID | FLAG_R1);
+}
+
+static void rep_ins_asks_for_permission_with_a_count_of_0_too(void **state)
+{
+	struct x86_fix *f = *state;
+
+	long_mode(f, 3);
+	f->c->s.gpr[X86_RCX] = 0;
+	assert_fault(f, STEP(f, 0xf3, 0x6c), VEC_GP, 0);
+	assert_fault(f, STEP(f, 0xf3, 0x6e), VEC_GP, 0);
+	f->c->s.rflags |= FLAG_IOPL;
+	assert_int_equal(STEP(f, 0xf3, 0x6c), X86_OK);
+	assert_int_equal(f->n_log, 0);
+}
+
+static void sysenter_cs_keeps_32_bits(void **state)
+{
+	struct x86_fix *f = *state;
+	uint64_t v;
+
+	assert_true(x86_wrmsr(f->c, 0x174, 0x1234567800000008ull));
+	assert_true(x86_rdmsr(f->c, 0x174, &v));
+	assert_int_equal(v, 8);
+}
+
+/* --- Paging ------------------------------------------------------------------------------------------------------- */
+
+static void invlpg_drops_every_part_of_a_large_page(void **state)
+{
+	struct x86_fix *f = *state;
+	uint64_t v;
+
+	long_mode(f, 0);
+	x86_fix_poke(f, 0x5000, 4, 1);
+	x86_fix_poke(f, HIGH + 0x5000, 4, 2);
+	assert_int_equal(x86_load(f->c, X86_DS, 0x5000, 4, &v), X86_OK);
+	assert_int_equal(v, 1);
+	x86_fix_poke(f, 0x102000, 8, HIGH | 0x87);
+	x86_invlpg(f->c, 0x1ff000); /* another 4 KiB of the same page */
+	assert_int_equal(x86_load(f->c, X86_DS, 0x5000, 4, &v), X86_OK);
+	assert_int_equal(v, 2);
+}
+
+static void pdptes_outside_ram_are_an_ept_violation(void **state)
+{
+	struct x86_fix *f = *state;
+
+	x86_fix_prot(f, 4, 0);
+	f->c->s.cr4 |= CR4_PAE;
+	f->c->s.cr0 |= CR0_PG;
+	x86_state_changed(f->c);
+	assert_fault(f, x86_set_cr3(f->c, 0x80000000u), VEC_GP, 0); /* for the VMM: all ones */
+	x86_fix_controls(f, "vtx-ept");
+	assert_int_equal(x86_set_cr3(f->c, 0x80000000u), X86_EXIT);
+	assert_int_equal(f->exit.reason, EXIT_EPT_VIOLATION);
+	assert_int_equal(f->exit.gpa, 0x80000000u);
+	assert_int_equal(f->exit.qual, QUAL_EPT_READ);
+}
+
+/* Key 5 on the second 2 MiB page. */
+static void with_keys(struct x86_fix *f, unsigned cpl, uint32_t pkru)
+{
+	long_mode(f, cpl);
+	x86_fix_poke(f, 0x102008, 8, HIGH | 0x87 | 5ull << 59);
+	f->c->s.cr4 |= CR4_PKE;
+	f->c->s.pkru = pkru;
+	x86_state_changed(f->c);
+}
+
+static enum x86_rc load_high(struct x86_fix *f)
+{
+	uint64_t v;
+
+	return x86_load(f->c, X86_DS, HIGH, 4, &v);
+}
+
+static void protection_keys_deny_data_accesses_to_user_pages(void **state)
+{
+	const uint32_t access = 1u << 10, write = 2u << 10;
+	struct x86_fix *f = *state;
+
+	with_keys(f, 3, access);
+	assert_page_fault(f, load_high(f), HIGH, PF_P | PF_U | PF_PK);
+	assert_page_fault(f, x86_store(f->c, X86_DS, HIGH, 4, 0), HIGH, PF_P | PF_U | PF_W | PF_PK);
+	f->c->s.rip = HIGH;
+	x86_fix_poke(f, HIGH, 1, 0x90);
+	assert_int_equal(x86_step(f->c), X86_OK); /* fetches are free */
+	with_keys(f, 3, write);
+	assert_int_equal(load_high(f), X86_OK);
+	assert_page_fault(f, x86_store(f->c, X86_DS, HIGH, 4, 0), HIGH, PF_P | PF_U | PF_W | PF_PK);
+	with_keys(f, 0, write);
+	assert_int_equal(x86_store(f->c, X86_DS, HIGH, 4, 0), X86_OK); /* CR0.WP = 0 */
+	f->c->s.cr0 |= CR0_WP;
+	x86_state_changed(f->c);
+	assert_page_fault(f, x86_store(f->c, X86_DS, HIGH, 4, 0), HIGH, PF_P | PF_W | PF_PK);
+	with_keys(f, 0, access);
+	x86_fix_poke(f, 0x102008, 8, HIGH | 0x83 | 5ull << 59); /* a supervisor page has no key that counts */
+	assert_int_equal(load_high(f), X86_OK);
+	with_keys(f, 3, access);
+	f->c->s.cr4 &= ~(uint64_t)CR4_PKE;
+	x86_state_changed(f->c);
+	assert_int_equal(load_high(f), X86_OK);
+}
+
+static void wrpkru_takes_effect_at_once_and_has_its_rules(void **state)
+{
+	struct x86_fix *f = *state;
+
+	with_keys(f, 3, 0);
+	assert_int_equal(load_high(f), X86_OK);
+	f->c->s.gpr[X86_RAX] = 0xffffffff00000400ull;
+	f->c->s.gpr[X86_RCX] = f->c->s.gpr[X86_RDX] = 0;
+	assert_int_equal(STEP(f, 0x0f, 0x01, 0xef), X86_OK);
+	assert_page_fault(f, load_high(f), HIGH, PF_P | PF_U | PF_PK);
+	f->c->s.gpr[X86_RAX] = f->c->s.gpr[X86_RDX] = ~0ull;
+	f->c->s.gpr[X86_RCX] = 1ull << 32;
+	assert_int_equal(STEP(f, 0x0f, 0x01, 0xee), X86_OK);
+	assert_int_equal(f->c->s.gpr[X86_RAX], 0x400);
+	assert_int_equal(f->c->s.gpr[X86_RDX], 0);
+	f->c->s.gpr[X86_RDX] = 1;
+	assert_fault(f, STEP(f, 0x0f, 0x01, 0xef), VEC_GP, 0);
+	f->c->s.gpr[X86_RCX] = 1;
+	assert_fault(f, STEP(f, 0x0f, 0x01, 0xee), VEC_GP, 0);
+	assert_fault(f, STEP(f, 0x66, 0x0f, 0x01, 0xee), VEC_UD, 0);
+	f->c->s.cr4 &= ~(uint64_t)CR4_PKE;
+	assert_fault(f, STEP(f, 0x0f, 0x01, 0xee), VEC_UD, 0);
+	assert_fault(f, STEP(f, 0x0f, 0x01, 0xef), VEC_UD, 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {T(returns_read_the_stack_from_above), T(iret_looks_at_ss_before_the_target),
+	    T(code_that_is_not_64_bit_code_is_entered_with_32_bits), T(selectors_move_16_bits),
+	    T(sgdt_writes_both_parts_or_neither), T(a_descriptor_is_accessed_when_nothing_can_fail_any_more),
+	    T(an_outer_return_clears_null_selectors_and_keeps_the_base_of_fs), T(int_n_pushes_rf_as_0),
+	    T(a_stack_fault_without_a_new_stack_has_no_selector), T(nmis_are_blocked_from_the_start_of_their_delivery),
+	    T(general_detect_ends_with_the_handler_unless_a_vmm_injects),
+	    T(an_injected_int_n_obeys_iopl_in_virtual_8086_mode), T(system_calls_trap_by_tf_at_their_end),
+	    T(real_mode_iret_leaves_vif_and_vip_alone), T(rep_ins_asks_for_permission_with_a_count_of_0_too),
+	    T(sysenter_cs_keeps_32_bits), T(invlpg_drops_every_part_of_a_large_page),
+	    T(pdptes_outside_ram_are_an_ept_violation), T(protection_keys_deny_data_accesses_to_user_pages),
+	    T(wrpkru_takes_effect_at_once_and_has_its_rules)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
