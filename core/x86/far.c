@@ -16,7 +16,7 @@ struct far_target {
 	uint64_t off;
 };
 
-/* Into a 16- or 32-bit segment only the lower half of an offset counts. False: not within the segment. */
+/* Code that is not 64-bit code is entered with 32 bits of the offset, as processors show. */
 static bool target_valid(const struct x86_cpu *c, const struct x86_desc *cs, uint64_t *rip)
 {
 	if (x86_lma(c) && (cs->attr & SEG_L))
@@ -346,9 +346,7 @@ enum x86_rc x86_check_return_cs(struct x86_cpu *c, uint16_t *sel, struct x86_des
 	if (!x86_is_code(cs->attr) || rpl < c->cpl || !size_valid(c, cs) ||
 	    (x86_is_conforming(cs->attr) ? x86_dpl(cs->attr) > rpl : x86_dpl(cs->attr) != rpl))
 		return x86_fault_sel(c, VEC_GP, *sel);
-	if (!(cs->attr & SEG_P))
-		return x86_fault_sel(c, VEC_NP, *sel);
-	return X86_OK;
+	return cs->attr & SEG_P ? X86_OK : x86_fault_sel(c, VEC_NP, *sel);
 }
 
 enum x86_rc x86_finish_return(struct x86_cpu *c, struct x86_desc *cs, const struct x86_seg *ss, uint64_t *off)

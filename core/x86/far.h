@@ -6,7 +6,7 @@
 
 #include "core/x86/segment.h"
 
-/* Two neighbours from a copy of SP: SS over SP. */
+/* Two neighbours from a copy of SP: CS over IP, SS over SP. */
 enum x86_rc x86_pop_two(struct x86_cpu *c, uint64_t *sp, unsigned size, uint64_t *low, uint64_t *high);
 /* CS of a return: checks *sel (whose RPL becomes the new CPL). Under trap-and-emulate *sel comes back with the virtual
  * CPL. Then SS, if it is popped, and then the rest: the offset, cut to its size, and the accessed bits of both (ss may

@@ -193,21 +193,19 @@ static enum x86_rc iret_task(struct x86_cpu *c, const struct x86_insn *i)
 
 enum x86_rc x86_op_iret(struct x86_cpu *c, const struct x86_insn *i)
 {
-	uint64_t sp = x86_sp(c);
-	struct image m = {0};
+	struct image m = {.sp_after = x86_sp(c)};
 	enum x86_rc rc;
 
 	if (c->mode < X86_MODE_PROT && (x86_depriv(c) || (c->mode == X86_MODE_V86 && iopl(c) < 3)))
 		return x86_fault_ec(c, VEC_GP, 0);
 	if (c->mode >= X86_MODE_PROT && (c->s.rflags & FLAG_NT))
 		return x86_lma(c) ? x86_fault_ec(c, VEC_GP, 0) : iret_task(c, i);
-	/* From the last to the first, which only shows where a fault is reported (tests/oracle). */
-	m.sp_after = x86_sp_add(c, sp, 2 * i->opsize);
-	rc = x86_pop_tmp(c, &m.sp_after, i->opsize, &m.flags);
+	/* Flags first, then CS, then IP: the order shows in the address of a page fault, and this is the processors'.
+	 */
+	rc = x86_load(c, X86_SS, x86_sp_add(c, m.sp_after, 2 * (int64_t)i->opsize), i->opsize, &m.flags);
 	if (rc == X86_OK)
-		rc = x86_load(c, X86_SS, x86_sp_add(c, sp, i->opsize), i->opsize, &m.cs);
-	if (rc == X86_OK)
-		rc = x86_load(c, X86_SS, sp, i->opsize, &m.rip);
+		rc = x86_pop_two(c, &m.sp_after, i->opsize, &m.rip, &m.cs);
+	m.sp_after = x86_sp_add(c, m.sp_after, i->opsize);
 	if (rc != X86_OK)
 		return rc;
 	if (c->mode < X86_MODE_PROT)

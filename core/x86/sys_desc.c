@@ -59,15 +59,12 @@ enum x86_rc x86_op_mov_from_sreg(struct x86_cpu *c, const struct x86_insn *i)
 	return X86_OK;
 }
 
-/* With an operand of 32 bits SP moves by 4, but Intel's processors write only the selector's 16 bits. [SDM 2B "PUSH -
- * Push Word, Doubleword, or Quadword Onto the Stack"]
- */
 enum x86_rc x86_op_push_sreg(struct x86_cpu *c, const struct x86_insn *i)
 {
 	uint64_t sp = x86_sp_add(c, x86_sp(c), -(int64_t)i->opsize);
-	/* With 32 bits "all recent Intel Core and Intel Atom processors perform a 16-bit move, leaving the upper
-	 * portion of the stack location unmodified" [SDM 2B "PUSH - Push Word, Doubleword, or Quadword Onto the
-	 * Stack"]. */
+	/* "All recent Intel Core and Intel Atom processors perform a 16-bit move, leaving the upper portion of the
+	 * stack location unmodified" when the operand size is 32 bits [SDM 2B "PUSH - Push Word, Doubleword, or Quadword
+	 * Onto the Stack"]. */
 	enum x86_rc rc = x86_store(c, X86_SS, sp, i->opsize == 4 ? 2 : i->opsize, visible_selector(c, i->reg));
 
 	if (rc == X86_OK)

@@ -7,6 +7,8 @@
 #include "tests/foreign.h"
 #include "tests/oracle/oracle.h"
 
+#define UMIP "SGDT, SIDT, SLDT, STR, SMSW: Linux answers under UMIP with values of its own"
+
 static const char *by_id(const struct orc_gen *g)
 {
 	switch (g->i.id) {
@@ -24,7 +26,7 @@ static const char *by_id(const struct orc_gen *g)
 	case INSN_SLDT:
 	case INSN_STR:
 	case INSN_SMSW:
-		return "SGDT, SIDT, SLDT, STR, SMSW: Linux answers under UMIP with values of its own";
+		return UMIP;
 	case INSN_SYSCALL:
 	case INSN_SYSENTER:
 		return "SYSCALL, SYSENTER: enter the kernel";
@@ -83,6 +85,10 @@ static const char *by_meaning(const struct orc_gen *g)
 const char *orc_excluded(const struct orc_gen *g)
 {
 	const char *why = g->valid ? by_id(g) : NULL;
+
+	/* Also with LOCK: Linux answers the #GP of UMIP, which comes before #UD. */
+	if (!g->valid && g->i.map == 1 && g->i.opcode <= 1)
+		return UMIP;
 
 	if (!why && g->valid && orc_locks_bus(g))
 		return "LOCK across a cache line: Linux traps and throttles it (bus lock detection)";

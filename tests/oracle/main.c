@@ -269,7 +269,7 @@ static void report_rows(void)
 		else if (r->excluded)
 			excluded++;
 		else
-			print_row(r->stopped ? "not executed by our CPU" : "no case", r);
+			print_row(r->stopped ? "left out" : "no case", r);
 		if (opt.rows)
 			print_row("row", r);
 	}
@@ -289,14 +289,13 @@ static void report(double seconds)
 	for (unsigned id = 0; id < INSN_COUNT; id++) {
 		ids += total->by_id[id] != 0;
 		if (total->stopped_by_id[id] && (opt.verbose || !total->by_id[id]))
-			printf(
-			    "stopped in ours: %s %" PRIu64 "\n", x86_insn_name((uint16_t)id), total->stopped_by_id[id]);
+			printf("left out: %s %" PRIu64 "\n", x86_insn_name((uint16_t)id), total->stopped_by_id[id]);
 	}
 	report_rows();
 	printf("%u of %u instructions\n", ids, (unsigned)INSN_COUNT);
 	printf("%" PRIu64 " instances (64-bit %" PRIu64 ", 32-bit %" PRIu64 ", 16-bit %" PRIu64 "), %" PRIu64
 	       " ended by an exception, %" PRIu64 " disturbed and repeated, %" PRIu64 " lost, %" PRIu64
-	       " not executed by ours; %" PRIu64 " differences, %" PRIu64 " unexplained; %.0f a second\n",
+	       " left out, for they might loop; %" PRIu64 " differences, %" PRIu64 " unexplained; %.0f a second\n",
 	    total->done, total->by_mode[0], total->by_mode[1], total->by_mode[2], total->faults, total->disturbed,
 	    total->lost, total->not_ours, total->differences, total->unexplained, (double)total->done / seconds);
 }

@@ -43,6 +43,7 @@ struct model {
 
 struct query {
 	bool user, write, fetch;
+	bool implicit; /* by the processor itself: descriptor tables, TSS; never user, never a fetch */
 };
 
 static bool bit(uint64_t v, unsigned n)
@@ -104,7 +105,8 @@ static struct model model_level(struct x86_fix *f, struct model m, struct query 
 		return model_level(f, m, q, la, e & 0xfffffff000ull, level - 1, us, rw, nx);
 	m.gpa = (e & 0xffffffffffull & ~((1ull << low) - 1)) | (la & ((1ull << low) - 1));
 	if (q.user ? !us
-		   : (us && ((q.fetch && bit(s->cr4, 20)) || (!q.fetch && bit(s->cr4, 21) && !bit(s->rflags, 18)))))
+		   : (us && ((q.fetch && bit(s->cr4, 20)) ||
+				(!q.fetch && bit(s->cr4, 21) && (q.implicit || !bit(s->rflags, 18))))))
 		return model_fail(m, s, q, true, false);
 	if ((q.fetch && nx) || (q.write && !rw && (q.user || bit(s->cr0, 16))))
 		return model_fail(m, s, q, true, false);
@@ -188,11 +190,12 @@ static void compare_walk(struct x86_fix *f, unsigned mode)
 	unsigned how;
 
 	q.fetch = !q.write && (rnd() & 1);
+	q.implicit = !q.user && !q.fetch && (rnd() & 1);
 	m = model_walk(f, q, la);
 	for (unsigned n = 0; n < m.n; n++)
 		before[n] = entry_at(f, m.entries[n], m.entry_size);
 	how = q.fetch ? X86_ACCESS_FETCH : q.write ? X86_ACCESS_WRITE : X86_ACCESS_READ;
-	rc = x86_walk(f->c, la, how, q.user ? X86_PRIV_USER : X86_PRIV_SUPER, &w);
+	rc = x86_walk(f->c, la, how, q.user ? X86_PRIV_USER : q.implicit ? X86_PRIV_IMPLICIT : X86_PRIV_SUPER, &w);
 	assert_int_equal(rc, m.ok ? X86_WALK_OK : X86_WALK_FAULT);
 	seen[m.ok ? 0 : m.error & 8 ? 3 : m.error & 1 ? 2 : 1]++;
 	if (m.ok)
