@@ -410,6 +410,7 @@ static enum x86_rc deliver_all(
 {
 	struct x86_event cur = *ev, prior;
 	bool have_prior = first != NULL;
+	uint64_t held = c->s.pending_dbg;
 
 	if (have_prior)
 		prior = *first;
@@ -435,6 +436,8 @@ static enum x86_rc deliver_all(
 			}
 		}
 		rc = deliver_once(c, &cur, return_address(c, &cur));
+		if (rc != X86_OK) /* data breakpoints that a delivery met which did not complete */
+			c->s.pending_dbg = held;
 		if (rc == X86_EXIT)
 			note_vectoring(c, &cur);
 		if (rc != X86_FAULT)
