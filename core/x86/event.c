@@ -30,8 +30,7 @@ static uint64_t saved_flags(const struct x86_cpu *c, const struct x86_event *ev)
 	bool fault =
 	    ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector != VEC_DB && ev->vector != VEC_DF && ev->vector != VEC_MC;
 
-	/* INT n, INT3, INTO and INT1 are complete: RF has served. */
-	return fault ? c->s.rflags | FLAG_RF : is_software(ev) ? c->s.rflags & ~(uint64_t)FLAG_RF : c->s.rflags;
+	return c->s.rflags | (fault ? FLAG_RF : 0);
 }
 
 static uint32_t idt_error(const struct x86_event *ev)
@@ -475,7 +474,12 @@ enum x86_rc x86_software_event(struct x86_cpu *c, uint8_t vector, uint8_t type, 
 	} else {
 		if (type == INTR_TYPE_PRIV_SW_EXCEPTION)
 			note_fault_registers(c, &ev, false);
+		uint64_t rf = c->s.rflags & FLAG_RF;
+
+		c->s.rflags &= ~(uint64_t)FLAG_RF; /* it has served: the instruction is about to be complete */
 		rc = deliver_once(c, &ev, next);
+		if (rc != X86_OK)
+			c->s.rflags |= rf;
 		if (rc == X86_EXIT)
 			note_vectoring(c, &ev);
 	}
