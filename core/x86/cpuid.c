@@ -35,6 +35,7 @@ enum {
 	F_FXSR = 1u << 24,
 	/* leaf 1 ECX */
 	F_CX16 = 1u << 13,
+	F_PCID = 1u << 17,
 	F_MOVBE = 1u << 22,
 	F_POPCNT = 1u << 23,
 	F_XSAVE = 1u << 26,
@@ -42,6 +43,7 @@ enum {
 	/* leaf 7 EBX, ECX, EDX */
 	F_FSGSBASE = 1u << 0,
 	F_SMEP = 1u << 7,
+	F_INVPCID = 1u << 10,
 	F_SMAP = 1u << 20,
 	F_UMIP = 1u << 2,
 	F_ARCH_CAPABILITIES = 1u << 29,
@@ -63,14 +65,14 @@ struct leaf {
 static const struct leaf model[] = {
     {0x0, 0, {0xd, 0x756e6547, 0x6c65746e, 0x49656e69}}, /* "GenuineIntel" */
     {0x1, 0,
-	{SIGNATURE, 0x00010800, F_CX16 | F_MOVBE | F_POPCNT | F_XSAVE | F_HYPERVISOR,
+	{SIGNATURE, 0x00010800, F_CX16 | F_PCID | F_MOVBE | F_POPCNT | F_XSAVE | F_HYPERVISOR,
 	    F_FPU | F_DE | F_PSE | F_TSC | F_MSR | F_PAE | F_MCE | F_CX8 | F_SEP | F_MTRR | F_PGE | F_MCA | F_CMOV |
 		F_PAT | F_CLFSH | F_FXSR}},
     {0x2, 0, {0x00ff0001, 0, 0, 0}},		  /* see leaf 4 */
     {0x4, 0, {0x00000121, 0x0140003f, 0x3f, 0}},  /* L1 data, 24 KiB, 6 ways */
     {0x4, 1, {0x00000122, 0x01c0003f, 0x3f, 0}},  /* L1 code, 32 KiB, 8 ways */
     {0x4, 2, {0x00000143, 0x03c0003f, 0xfff, 0}}, /* L2, 4 MiB, 16 ways */
-    {0x7, 0, {0, F_FSGSBASE | F_SMEP | F_SMAP, F_UMIP, F_ARCH_CAPABILITIES}},
+    {0x7, 0, {0, F_FSGSBASE | F_SMEP | F_INVPCID | F_SMAP, F_UMIP, F_ARCH_CAPABILITIES}},
     {0xd, 0, {0x3, 0x240, 0x240, 0}},	    /* x87 and SSE state: legacy area and header */
     {0x40000000, 0, {0x40000000, 0, 0, 0}}, /* the signature is filled in below */
     {0x80000000, 0, {0x80000008, 0, 0, 0}},
