@@ -30,8 +30,7 @@ static uint64_t saved_flags(const struct x86_cpu *c, const struct x86_event *ev)
 	bool fault =
 	    ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector != VEC_DB && ev->vector != VEC_DF && ev->vector != VEC_MC;
 
-	/* INT n, INT3, INTO and INT1 are complete: RF has served. */
-	return fault ? c->s.rflags | FLAG_RF : is_software(ev) ? c->s.rflags & ~(uint64_t)FLAG_RF : c->s.rflags;
+	return c->s.rflags | (fault ? FLAG_RF : 0);
 }
 
 static uint32_t idt_error(const struct x86_event *ev)
@@ -412,6 +411,7 @@ static enum x86_rc deliver_all(
 {
 	struct x86_event cur = *ev, prior;
 	bool have_prior = first != NULL;
+	uint64_t held = c->s.pending_dbg;
 
 	if (have_prior)
 		prior = *first;
@@ -437,6 +437,8 @@ static enum x86_rc deliver_all(
 			}
 		}
 		rc = deliver_once(c, &cur, return_address(c, &cur));
+		if (rc != X86_OK) /* data breakpoints that a delivery met which did not complete */
+			c->s.pending_dbg = held;
 		if (rc == X86_EXIT)
 			note_vectoring(c, &cur);
 		if (rc != X86_FAULT)
@@ -474,7 +476,12 @@ enum x86_rc x86_software_event(struct x86_cpu *c, uint8_t vector, uint8_t type, 
 	} else {
 		if (type == INTR_TYPE_PRIV_SW_EXCEPTION)
 			note_fault_registers(c, &ev, false);
+		uint64_t rf = c->s.rflags & FLAG_RF;
+
+		c->s.rflags &= ~(uint64_t)FLAG_RF; /* it has served: the instruction is about to be complete */
 		rc = deliver_once(c, &ev, next);
+		if (rc != X86_OK)
+			c->s.rflags |= rf;
 		if (rc == X86_EXIT)
 			note_vectoring(c, &ev);
 	}

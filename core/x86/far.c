@@ -227,12 +227,12 @@ static enum x86_rc far_task(struct x86_cpu *c, const struct x86_insn *i, const s
 		rc = x86_desc_read(c, d->gate_sel, VEC_GP, &tss);
 		if (rc != X86_OK)
 			return rc;
-		if (!(tss.attr & SEG_P))
-			return x86_fault_sel(c, VEC_NP, tss.sel);
 	}
 	type = x86_systype(tss.attr);
 	if ((type != DESC_TSS16 && type != DESC_TSS32) || (tss.sel & 4))
 		return x86_fault_sel(c, VEC_GP, tss.sel);
+	if (!(tss.attr & SEG_P))
+		return x86_fault_sel(c, VEC_NP, tss.sel);
 	rc = x86_check_tss_limit(c, &tss);
 	if (rc != X86_OK)
 		return rc;

@@ -69,7 +69,7 @@ enum x86_rc x86_step(struct x86_cpu *c)
 {
 	bool special = x86_debug_active(c);
 	struct x86_insn i;
-	uint64_t budget, start = c->s.rip;
+	uint64_t budget, held, start = c->s.rip;
 	enum x86_rc rc;
 
 	if (special) {
@@ -88,8 +88,11 @@ enum x86_rc x86_step(struct x86_cpu *c)
 	}
 	/* Single-stepping and breakpoints see every iteration of a repeated instruction. */
 	budget = c->budget;
+	held = c->s.pending_dbg;
 	c->budget = 1;
 	rc = run_one(c, &i);
+	if (rc != X86_OK) /* its data breakpoints are traps, and it has not completed */
+		c->s.pending_dbg = held;
 	c->budget = rc == X86_OK && budget ? budget - 1 : budget;
 	/* Between iterations a trap or an interrupt sees RF set [SDM 3B "Debug Exceptions"].
 	 */

@@ -191,6 +191,9 @@ enum {
 	BOCHS_ESP16,
 	BOCHS_ENTER16,
 	BOCHS_IRET_NP,
+	BOCHS_SP0,
+	BOCHS_LD_ORDER,
+	BOCHS_SYSRET_RSP,
 	NO_PSE36,
 	EPT_RMW,
 };
@@ -225,6 +228,9 @@ static const char *const explanations[] = {
     [BOCHS_ESP16] = "Bochs: an inner stack of 16 bits gets SP, and not ESP, from the TSS",
     [BOCHS_ENTER16] = "Bochs: ENTER with 32 bits on a stack of 16 keeps the upper half of ESP in EBP",
     [BOCHS_IRET_NP] = "Bochs: IRET to a stack segment that is not present is #NP, not #SS",
+    [BOCHS_SP0] = "Bochs: a far CALL with SP 0 is #SS instead of going on at the top",
+    [BOCHS_LD_ORDER] = "Bochs: code with L and D that is not present is #NP, not #GP",
+    [BOCHS_SYSRET_RSP] = "SYSRET to compatibility mode: the upper half of RSP is undefined",
     [NO_PSE36] = "PSE-36, which our CPUID does not offer",
     [EPT_RMW] = "EPT violation of a read-modify-write: read and write, or write",
 };
@@ -344,8 +350,12 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, co
 		return BOCHS_ORDER;
 	if (second == 0x01 && modrm < 2 && same_fault(a, b) && only_stores(k, a, b, true))
 		return BOCHS_PUSHED;
-	if ((second == 0xb2 || second == 0xb4 || second == 0xb5) && same_but_for_address(a, b))
+	if ((second == 0xb2 || second == 0xb4 || second == 0xb5) &&
+	    (same_but_for_address(a, b) || (is_exception(&a->e, VEC_AC) && is_exception(&b->e, VEC_PF))))
 		return BOCHS_ORDER;
+	if (second == 0x07 && !has_rex_w(k, op) && (uint32_t)a->s.gpr[X86_RSP] == b->s.gpr[X86_RSP] &&
+	    a->s.gpr[X86_RSP] >> 32)
+		return BOCHS_SYSRET_RSP;
 	return DIFFERENT;
 }
 
@@ -379,6 +389,10 @@ static int explain_stack(const struct pf_case *k, const struct pf_result *a, str
 		return BOCHS_FRAME66;
 	if (far_call && k->mode == PF_LONG64 && is_null_ss(&k->s) && is_exception(&b->e, VEC_SS))
 		return BOCHS_CALL_LONG;
+	if (far_call && !(uint16_t)k->s.gpr[X86_RSP] && is_exception(&b->e, VEC_SS))
+		return BOCHS_SP0;
+	if (k->lma && is_exception(&a->e, VEC_GP) && is_exception(&b->e, VEC_NP) && a->e.intr_error == b->e.intr_error)
+		return BOCHS_LD_ORDER;
 	if (opcode == 0xcf && is_exception(&a->e, VEC_SS) && is_exception(&b->e, VEC_NP) &&
 	    a->e.intr_error == b->e.intr_error)
 		return BOCHS_IRET_NP;
