@@ -41,6 +41,7 @@ struct x86_walk {
 	unsigned shift;	  /* log2 of the page size */
 	bool user, write; /* what the tables permit, all levels together */
 	bool nx, global;
+	bool dirty;	  /* a write would not have to set the dirty bit */
 	bool table_write; /* X86_WALK_TABLE: setting A or D failed, not reading */
 };
 

@@ -148,6 +148,22 @@ static void fill(struct x86_cpu *c, struct x86_tlb_entry *e, gva_t la, uint8_t *
 	    .global_gen = c->tlb.global_gen};
 }
 
+/* Reads and writes of a page mostly come together: what may be written may be read and is the same page then; what was
+ * read may be written, if the tables say so (protection keys aside) and the dirty bit is set. */
+static void fill_other(
+    struct x86_cpu *c, gva_t la, unsigned user, uint8_t *page, const struct x86_walk *w, bool written)
+{
+	if (written) {
+		fill(c, slot(c, la, X86_ACCESS_READ, user), la, page, w);
+	} else if (w->write && w->dirty && !(c->s.cr4 & CR4_PKE) && c->env->page(c->env_arg, w->gpa, true) == page) {
+		struct x86_tlb_entry *e = slot(c, la, X86_ACCESS_WRITE, user);
+
+		fill(c, e, la, page, w);
+		if (x86_tlb_is_code(c, w->gpa))
+			e->tag |= X86_TLB_CODE_PAGE;
+	}
+}
+
 enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_priv priv, unsigned size, uint8_t **host,
     gpa_t *gpa, bool *code)
 {
@@ -185,8 +201,8 @@ enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_p
 		fill(c, e, la, page, &w);
 		if (write && x86_tlb_is_code(c, w.gpa))
 			e->tag |= X86_TLB_CODE_PAGE;
-		if (write) /* what may be written may be read, and is the same page then */
-			fill(c, slot(c, la, X86_ACCESS_READ, user), la, page, &w);
+		if (!(how & X86_ACCESS_FETCH))
+			fill_other(c, la, user, page, &w, write);
 	}
 	return X86_OK;
 }
