@@ -161,7 +161,7 @@ enum x86_walk_rc x86_walk(struct x86_cpu *c, gva_t la, unsigned how, enum x86_pr
 	struct step path[4];
 	unsigned n = 0;
 
-	*w = (struct x86_walk){.user = true, .write = true, .shift = 12};
+	*w = (struct x86_walk){.user = true, .write = true, .dirty = true, .shift = 12};
 	if (c->paging == X86_PAGING_NONE) {
 		w->gpa = la & X86_PHYS_MASK;
 		return X86_WALK_OK;
@@ -193,6 +193,7 @@ enum x86_walk_rc x86_walk(struct x86_cpu *c, gva_t la, unsigned how, enum x86_pr
 
 			w->shift = shift;
 			w->key = (uint8_t)(e >> 59 & 15);
+			w->dirty = e & PTE_D;
 			w->global = (e & PTE_G) && (c->s.cr4 & CR4_PGE);
 			w->gpa = (e & X86_PHYS_MASK & ~0xfffull & ~mask) | (la & mask);
 			break;

@@ -43,6 +43,7 @@ struct x86_walk {
 	bool user, write; /* what the tables permit, all levels together */
 	bool nx, global;
 	uint8_t key;	  /* protection key, where 4-level paging and CR4.PKE make it count */
+	bool dirty;	  /* a write would not have to set the dirty bit */
 	bool table_write; /* X86_WALK_TABLE: setting A or D failed, not reading */
 };
 

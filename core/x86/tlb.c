@@ -43,7 +43,7 @@ void x86_tlb_flush_local(struct x86_cpu *c)
 
 void x86_tlb_flush(struct x86_cpu *c)
 {
-	c->tlb.has_large = false;
+	c->tlb.large_first = c->tlb.large_last = 0;
 	c->tlb.global_gen++;
 	x86_tlb_flush_local(c);
 }
@@ -65,7 +65,7 @@ void x86_tlb_flush_page(struct x86_cpu *c, gva_t gva)
 {
 	static const unsigned kinds[] = {X86_ACCESS_READ, X86_ACCESS_WRITE, X86_ACCESS_FETCH};
 
-	if (c->tlb.has_large) {
+	if (c->tlb.large_last && gva >= c->tlb.large_first && gva <= c->tlb.large_last) {
 		drop_parts(c->tlb.read[0], gva);
 		drop_parts(c->tlb.write[0], gva);
 		drop_parts(c->tlb.fetch[0], gva);
@@ -158,6 +158,16 @@ static bool hit_code_page(struct x86_cpu *c, struct x86_tlb_entry *e, gva_t la, 
 	return true;
 }
 
+static void note_large(struct x86_tlb *t, gva_t la, unsigned shift)
+{
+	gva_t first = la & ~(gva_t)0 << shift, last = first + (1ull << shift) - 1;
+
+	if (!t->large_last || first < t->large_first)
+		t->large_first = first;
+	if (last > t->large_last)
+		t->large_last = last;
+}
+
 static void fill(struct x86_cpu *c, struct x86_tlb_entry *e, gva_t la, uint8_t *page, const struct x86_walk *w)
 {
 	*e = (struct x86_tlb_entry){.tag = la >> PAGE_SHIFT_4K | c->tlb.gen_tag,
@@ -165,7 +175,24 @@ static void fill(struct x86_cpu *c, struct x86_tlb_entry *e, gva_t la, uint8_t *
 	    .gpa = w->gpa & ~(gpa_t)(PAGE_SIZE_4K - 1),
 	    .flags = (w->global ? X86_TLB_GLOBAL : 0) | w->shift << X86_TLB_SHIFT_AT,
 	    .global_gen = c->tlb.global_gen};
-	c->tlb.has_large |= w->shift > PAGE_SHIFT_4K;
+	if (w->shift > PAGE_SHIFT_4K)
+		note_large(&c->tlb, la, w->shift);
+}
+
+/* Reads and writes of a page mostly come together: what may be written may be read and is the same page then; what was
+ * read may be written, if the tables say so (protection keys aside) and the dirty bit is set. */
+static void fill_other(
+    struct x86_cpu *c, gva_t la, unsigned user, uint8_t *page, const struct x86_walk *w, bool written)
+{
+	if (written) {
+		fill(c, slot(c, la, X86_ACCESS_READ, user), la, page, w);
+	} else if (w->write && w->dirty && !(c->s.cr4 & CR4_PKE) && c->env->page(c->env_arg, w->gpa, true) == page) {
+		struct x86_tlb_entry *e = slot(c, la, X86_ACCESS_WRITE, user);
+
+		fill(c, e, la, page, w);
+		if (x86_tlb_is_code(c, w->gpa))
+			e->tag |= X86_TLB_CODE_PAGE;
+	}
 }
 
 enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_priv priv, unsigned size, uint8_t **host,
@@ -205,8 +232,8 @@ enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_p
 		fill(c, e, la, page, &w);
 		if (write && x86_tlb_is_code(c, w.gpa))
 			e->tag |= X86_TLB_CODE_PAGE;
-		if (write) /* what may be written may be read, and is the same page then */
-			fill(c, slot(c, la, X86_ACCESS_READ, user), la, page, &w);
+		if (!(how & X86_ACCESS_FETCH))
+			fill_other(c, la, user, page, &w, write);
 	}
 	return X86_OK;
 }
