@@ -63,8 +63,8 @@ enum x86_rc x86_op_push_sreg(struct x86_cpu *c, const struct x86_insn *i)
 {
 	uint64_t sp = x86_sp_add(c, x86_sp(c), -(int64_t)i->opsize);
 	/* "All recent Intel Core and Intel Atom processors perform a 16-bit move, leaving the upper portion of the
-	 * stack location unmodified" when the operand size is 32 bits [SDM 2B "PUSH - Push Word, Doubleword, or Quadword
-	 * Onto the Stack"]. */
+	 * stack location unmodified" when the operand size is 32 bits [SDM 2B "PUSH - Push Word, Doubleword, or
+	 * Quadword Onto the Stack"]. */
 	enum x86_rc rc = x86_store(c, X86_SS, sp, i->opsize == 4 ? 2 : i->opsize, visible_selector(c, i->reg));
 
 	if (rc == X86_OK)

@@ -40,7 +40,7 @@ struct x86_tlb {
 	uint64_t cr0, cr3, cr4, efer, pdpte[4], dr[4], dr7;
 	uint64_t misses, flushes;
 	/* Parts of large pages may be in it, between these addresses: there INVLPG looks for all of them. */
-	gva_t large_first, large_last; /* both 0: nowhere */
+	gva_t large_first, large_last;	   /* both 0: nowhere */
 	uint8_t code[X86_TLB_CODE_COUNTS]; /* decoded-code marks by page number modulo the size; 255 is sticky */
 };
 
