@@ -482,11 +482,18 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	clock_run_due(&vm->clock);
 	if (vm->want_reset)
 		vm_reset(vm);
-	vcpu_take_signals(v);
-	if (!vcpu_runs(v) && !wake(vm, v))
-		return false;
-	offer_nmi(vm, v, &bounds);
-	offer_interrupt(vm, v, &bounds);
+	bool quiet = !vm->machine || lapic_idle(v);
+	if (UNLIKELY(!quiet))
+		vcpu_take_signals(v);
+	if (!vcpu_runs(v)) {
+		if (!wake(vm, v))
+			return false;
+		quiet = false; /* a timer may have come */
+	}
+	if (UNLIKELY(!quiet || irq_pending(vm))) {
+		offer_nmi(vm, v, &bounds);
+		offer_interrupt(vm, v, &bounds);
+	}
 	if (!flush_state(v) || vm->ended)
 		return false;
 
@@ -531,7 +538,7 @@ enum err vm_run(struct vm *vm)
 	if (!resume(vm))
 		return ERR_OK;
 	while (!vm->ended)
-		(void)turn(vm, vm_whose_turn(vm));
+		(void)turn(vm, LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm));
 	return ERR_OK;
 }
 
@@ -544,7 +551,7 @@ enum slice_result vm_run_slice(struct vm *vm, uint64_t until_ns)
 	vm->slice_end_ns = until_ns;
 	vm->idle = false;
 	while (!vm->ended && !vm->idle && host->now_ns() < until_ns)
-		(void)turn(vm, vm_whose_turn(vm));
+		(void)turn(vm, LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm));
 	vm->slice_end_ns = CLOCK_NEVER;
 	return vm->ended ? SLICE_ENDED : vm->idle ? SLICE_IDLE : SLICE_OVER;
 }

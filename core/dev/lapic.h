@@ -74,6 +74,8 @@ struct lapic_signals {
 	uint8_t vector; /* startup */
 };
 struct lapic_signals lapic_signals(const struct vcpu *v);
+/* Nothing waits here, not even masked: one look before each entry, instead of one for each kind. */
+bool lapic_idle(const struct vcpu *v);
 void lapic_nmi_taken(struct vcpu *v);
 void lapic_startup_taken(struct vcpu *v);
 /* INIT: everything but the ID and IA32_APIC_BASE is as after power-on. */

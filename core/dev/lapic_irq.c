@@ -318,6 +318,15 @@ struct lapic_signals lapic_signals(const struct vcpu *v)
 	return (struct lapic_signals){a->nmi, a->init, a->startup, a->startup_vector};
 }
 
+bool lapic_idle(const struct vcpu *v)
+{
+	const struct lapic_cpu *a = lapic_of(v);
+	const uint32_t *irr = a->irr;
+
+	return !(irr[0] | irr[1] | irr[2] | irr[3] | irr[4] | irr[5] | irr[6] | irr[7] | a->extint | a->nmi | a->init |
+		 a->startup);
+}
+
 void lapic_nmi_taken(struct vcpu *v)
 {
 	lapic_of(v)->nmi = 0;
