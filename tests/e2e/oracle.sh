@@ -18,6 +18,11 @@ is "no unexplained difference in $n random instructions" 0 $status
 [ $status = 0 ] || tail -c 6000 "$work/run"
 is "every row of the decode tables that is not excluded by name had its turn" "" "$(grep '^no case:' "$work/run")"
 
+is "the block runner does the same as one instruction at a time" "0 differ" \
+	"$(sed -n 's/^[0-9]* of them by decoded blocks too, \([0-9]* differ\) .*/\1/p' "$work/run")"
+"$oracle" --n 20000 --seed 2 --break blocks --brief --show 1 >"$work/broken" 2>&1
+is "blocks that outlive their code: found" 1 $?
+
 # breaks INSN:WHAT: the oracle must find it, and nothing else
 breaks() {
 	"$oracle" --n 60000 --seed 2 --break "$1" --brief >"$work/broken" 2>&1

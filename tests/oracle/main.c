@@ -1,6 +1,6 @@
 /*
- * The oracle's program: oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG] [--rows] [--only
- * INSN]
+ * The oracle's program: oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG|blocks] [--rows]
+ * [--only INSN]
  *
  * Exit status: 0 no unexplained difference, 1 differences, 2 usage, 77 cannot run here (the reason is printed).
  */
@@ -28,6 +28,7 @@ static struct {
 /* Shared by all workers. */
 struct totals {
 	uint64_t done, faults, excluded, nothing, not_ours, disturbed, differences, unexplained, lost;
+	uint64_t by_blocks, exits, engines_differ;
 	uint64_t by_mode[ORC_MODES];
 	uint64_t by_id[INSN_COUNT], stopped_by_id[INSN_COUNT];
 	char excluded_name[MAX_NAMES][96];
@@ -85,6 +86,30 @@ struct work {
 };
 static struct work work;
 
+/* Our two engines have to agree to the bit. */
+static void judge_engines(struct orc_gen *g, const uint8_t *base, const struct orc_result *step)
+{
+	static unsigned shown;
+	static struct orc_result blocks;
+
+	if (!orc_blocks_run(g->c, base, &blocks)) {
+		add(&total->exits, 1);
+		return;
+	}
+	add(&total->by_blocks, 1);
+	if (memcmp(step, &blocks, sizeof(blocks)) == 0)
+		return;
+	add(&total->engines_differ, 1);
+	if (shown++ >= opt.show)
+		return;
+	flockfile(stdout);
+	printf("block runner (\"native\" here: one instruction at a time): ");
+	g->c->nat = *step;
+	orc_print_case(stdout, g, &blocks, orc_compare(g, &blocks), opt.brief);
+	fflush(stdout);
+	funlockfile(stdout);
+}
+
 /* The cases of batch number; those that our CPU cannot do are left out. */
 static void prepare(struct orc_shared *sh, struct work *w, uint64_t number)
 {
@@ -112,6 +137,7 @@ static void prepare(struct orc_shared *sh, struct work *w, uint64_t number)
 				add(&g->row->stopped, 1);
 			continue;
 		}
+		judge_engines(g, sh->base, &w->ours[w->n]);
 		w->n++;
 	}
 	sh->n = w->n;
@@ -229,7 +255,11 @@ static void worker(unsigned me)
 		exit(77);
 	}
 	orc_ours_setup();
-	if (opt.broken && !orc_ours_break(opt.broken))
+	if (!orc_blocks_setup())
+		exit(2);
+	if (opt.broken && strcmp(opt.broken, "blocks") == 0)
+		orc_blocks_break();
+	else if (opt.broken && !orc_ours_break(opt.broken))
 		exit(2);
 	for (uint64_t b = opt.one ? opt.at / ORC_BATCH : me; b < batches || opt.one; b += opt.jobs) {
 		prepare(sh, &work, b);
@@ -293,6 +323,8 @@ static void report(double seconds)
 	}
 	report_rows();
 	printf("%u of %u instructions\n", ids, (unsigned)INSN_COUNT);
+	printf("%" PRIu64 " of them by decoded blocks too, %" PRIu64 " differ (%" PRIu64 " more ended by an exit)\n",
+	    total->by_blocks, total->engines_differ, total->exits);
 	printf("%" PRIu64 " instances (64-bit %" PRIu64 ", 32-bit %" PRIu64 ", 16-bit %" PRIu64 "), %" PRIu64
 	       " ended by an exception, %" PRIu64 " disturbed and repeated, %" PRIu64 " lost, %" PRIu64
 	       " left out, for they might loop; %" PRIu64 " differences, %" PRIu64 " unexplained; %.0f a second\n",
@@ -375,8 +407,8 @@ int main(int argc, char **argv)
 	struct orc_row *rows;
 
 	if (!options(argc, argv)) {
-		fprintf(
-		    stderr, "oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG] [--rows]\n");
+		fprintf(stderr,
+		    "oracle [--n CASES] [--seed S] [--jobs J] [--at NUMBER] [--break INSN:FLAG|blocks] [--rows]\n");
 		return 2;
 	}
 	if (why) {
@@ -407,5 +439,5 @@ int main(int argc, char **argv)
 		return worst;
 	if (!opt.one)
 		report((double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) * 1e-9);
-	return total->unexplained || total->lost ? 1 : 0;
+	return total->unexplained || total->lost || total->engines_differ ? 1 : 0;
 }

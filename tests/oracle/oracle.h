@@ -5,7 +5,8 @@
  *   gen.c       an instruction of a row: prefixes, ModRM, immediate
  *   place.c     registers, flags, segments and memory that make it do something
  *   native.c    runs it on the processor, in a sandboxed child
- *   ours.c      runs it on our CPU
+ *   ours.c      runs it on our CPU; kernel.c is what stands around it there
+ *   blocks.c    and once more by decoded blocks, as guests run
  *   compare.c   finds what differs; explained.def says which differences are right, and why
  *   main.c      workers, report
  *
@@ -156,6 +157,12 @@ void orc_ours_setup(void);
 void orc_ours_run(const struct orc_case *c, const uint8_t *base, struct orc_result *out);
 const uint8_t *orc_ours_memory(void);  /* the data pages after the last run */
 bool orc_ours_break(const char *what); /* "add:of": breaks a handler; false: no such */
+
+/* --- blocks.c --- */
+bool orc_blocks_setup(void);
+/* Like orc_ours_run(), whose result it has to be. False: an exit of the virtual machine came first. */
+bool orc_blocks_run(const struct orc_case *c, const uint8_t *base, struct orc_result *out);
+void orc_blocks_break(void); /* forgets to drop blocks whose code has changed */
 
 /* --- compare.c --- */
 #define ORC_D_GPR(n) (1ull << (n))
