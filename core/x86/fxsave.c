@@ -259,11 +259,13 @@ static enum x86_rc xsave(struct x86_cpu *c, const struct x86_insn *i, bool optim
 		rc = find_area(c, i, XS_SIZE, 64, X86_ACCESS_WRITE);
 	if (rc == X86_OK)
 		rc = probe(c, i, XS_SIZE - 1, XS_SIZE, X86_ACCESS_WRITE);
-	if (rc == X86_OK)
-		rc = x86_lin_load(c, area_at(c, i, XS_BV), 8, c->user, &bv);
 	for (unsigned k = 0; k < ARRAY_LEN(parts) && rc == X86_OK; k++)
 		if (parts[k].on)
 			rc = probe(c, i, parts[k].from, parts[k].to, X86_ACCESS_WRITE);
+	if (rc == X86_OK) /* read and written */
+		rc = probe(c, i, XS_BV, XS_BV + 8, X86_ACCESS_WRITE);
+	if (rc == X86_OK)
+		rc = x86_lin_load(c, area_at(c, i, XS_BV), 8, c->user, &bv);
 	if (rc != X86_OK)
 		return rc;
 	make_image(c, i, image);

@@ -169,6 +169,13 @@ struct pf_result {
 /* privfuzz_cmp.c: NULL: equal. Else what differs first; *explained is not 0 when the difference is known (then it is
  * one of pf_explanations()). What means nothing is cleared in both. */
 const char *pf_compare(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *explained);
+const char *pf_state_differs(const struct x86_state *a, const struct x86_state *b); /* its name; NULL: equal */
+
+/* privfuzz_explain.c */
+unsigned pf_opcode_at(const struct pf_case *k); /* where in k->code, behind the prefixes */
+/* What is known to differ in fields that the comparison would stop at: made equal. */
+int pf_explain_away(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs);
+int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_result *b);
 size_t pf_explanations(void);
 const char *pf_explanation(size_t n);
 void pf_tell(const struct pf_case *k, const struct pf_result *ours, const struct pf_result *theirs, const char *what);

@@ -169,6 +169,61 @@ static bool is_area(const struct orc_gen *g)
 	       g->i.id == INSN_XSAVEOPT;
 }
 
+/* Its operand does not stand where it has to. */
+static bool is_misaligned(const struct orc_gen *g)
+{
+	bool fx = g->i.id == INSN_FXSAVE || g->i.id == INSN_FXRSTOR;
+
+	return is_area(g) && orc_operand(g) & (fx ? 15 : 63);
+}
+
+/* Its area goes across the end of its segment. */
+static bool is_across_limit(const struct orc_gen *g)
+{
+	uint64_t offset = (uint32_t)(orc_operand(g) - orc_seg_base(g->c, g->i.seg));
+	struct x86_seg s;
+
+	return is_area(g) && g->c->mode != ORC_64 && orc_segment(g->c->in.sel[g->i.seg], &s) && offset <= s.limit &&
+	       offset + 575 > s.limit;
+}
+
+/* Eight bytes of the data pages as the case begins; 0 elsewhere. */
+static uint64_t data64(const struct orc_gen *g, uint64_t la)
+{
+	uint64_t off = la - ORC_SCRATCH, v;
+	uint8_t mem[ORC_SCRATCH_SIZE];
+
+	if (off > ORC_SCRATCH_SIZE - 8)
+		return 0;
+	memcpy(mem, g->base, sizeof(mem));
+	for (unsigned k = 0; k < g->c->n_patch; k++)
+		memcpy(mem + (g->c->patch[k].off & 0xffff), &g->c->patch[k].v, g->c->patch[k].off >> 16);
+	memcpy(&v, mem + off, 8);
+	return v;
+}
+
+/* XSTATE_BV of the area names a component that the kernel's XCR0 has, and ours does not. */
+static bool has_foreign_component(const struct orc_gen *g)
+{
+	uint32_t xcr0, high;
+	uint64_t bv, la = orc_operand(g);
+
+	__asm__("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
+	bv = data64(g, (g->c->mode == ORC_64 ? la : (uint32_t)la) + 512);
+	return bv & xcr0 & ~3ull;
+}
+
+/* The instruction loaded GDT entry 15. */
+static bool loaded_entry_15(const struct orc_gen *g)
+{
+	const struct orc_result *nat = &g->c->nat;
+	bool loaded = false;
+
+	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
+		loaded |= (nat->s.sel[n] & ~3u) == 15u << 3;
+	return loaded && (!nat->vector || nat->vector == VEC_BP + 1);
+}
+
 /* #SS, #GP, #PF, #AC; of a struct orc_result. */
 static bool is_address_fault(unsigned vector)
 {

@@ -127,6 +127,7 @@ struct orc_gen {
 	struct orc_row *row;	  /* NULL: an undefined opcode */
 	unsigned disp_at, disp_n; /* of an address without registers */
 	bool valid;		  /* the decoder knows it */
+	const uint8_t *base;	  /* the data pages before patches, once it is to be judged */
 };
 /* Makes case number index. False: this number gives none (*why names the exclusion, or NULL). */
 bool orc_generate(struct orc_gen *g, struct orc_case *c, uint64_t seed, uint64_t index, const char **why);
@@ -139,6 +140,7 @@ bool orc_place(struct orc_gen *g);
 bool orc_locks_bus(const struct orc_gen *g); /* a locked access across a cache line */
 void orc_place_fx(struct orc_gen *g);
 uint32_t orc_target(struct orc_rng *r);
+uint64_t orc_operand(const struct orc_gen *g); /* linear address of the memory operand; wider than it may be */
 uint64_t orc_seg_base(const struct orc_case *c, unsigned seg);
 
 /* --- exclude.c --- */

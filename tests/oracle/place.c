@@ -129,7 +129,7 @@ static uint64_t stack_linear(const struct orc_gen *g)
 	return (uint32_t)(ss.base + (ss.attr & SEG_DB ? (uint32_t)sp : (uint16_t)sp));
 }
 
-static uint64_t ea(const struct orc_gen *g)
+uint64_t orc_operand(const struct orc_gen *g)
 {
 	static struct x86_cpu cpu; /* x86_ea() reads registers and rip only */
 
@@ -251,7 +251,7 @@ static void place_selector(struct orc_gen *g)
 	uint16_t sel = PICK(g, loadable);
 
 	if (g->i.flags & INSN_MEM)
-		poke(g, ea(g), sel | orc_rand(&g->r) << 16, 2);
+		poke(g, orc_operand(g), sel | orc_rand(&g->r) << 16, 2);
 	else if (g->i.rm != X86_RSP)
 		g->c->in.gpr[g->i.rm & 15] = sel | (orc_rand(&g->r) << 16);
 }
@@ -281,7 +281,7 @@ static void place_far(struct orc_gen *g)
 	unsigned n = g->i.opsize;
 
 	if (g->i.flags & INSN_MEM) {
-		at = ea(g);
+		at = orc_operand(g);
 		poke(g, at, off, n);
 		poke(g, at + n, sel, 2);
 	} else if (n == 2 || n == 4) {
@@ -340,7 +340,7 @@ static void place_cmpxchg(struct orc_gen *g)
 			r[g->i.rm] = r[X86_RAX];
 		return;
 	}
-	at = ea(g);
+	at = orc_operand(g);
 	if (orc_below(&g->r, 2))
 		return;
 	poke(g, at, r[X86_RAX], g->i.id == INSN_CMPXCHG ? 8 : half);
@@ -359,7 +359,7 @@ bool orc_locks_bus(const struct orc_gen *g)
 
 	if (!(g->i.flags & INSN_MEM) || !is_locked(&g->i))
 		return false;
-	at = ea(g);
+	at = orc_operand(g);
 	if (bit_by_register(&g->i)) {
 		int64_t n = (int64_t)x86_sext(g->i.opsize, g->c->in.gpr[g->i.reg]) >> 3;
 
@@ -373,7 +373,7 @@ static void place_near_target(struct orc_gen *g)
 	uint64_t v = code_target(g);
 
 	if (g->i.flags & INSN_MEM)
-		poke(g, ea(g), v, 8);
+		poke(g, orc_operand(g), v, 8);
 	else if (g->i.rm != X86_RSP)
 		g->c->in.gpr[g->i.rm] = v;
 }
@@ -381,7 +381,7 @@ static void place_near_target(struct orc_gen *g)
 /* An area that FXRSTOR and XRSTOR accept, mostly. XCR0 is the kernel's: no components that our CPU does not have. */
 static void place_area(struct orc_gen *g)
 {
-	uint64_t at = ea(g);
+	uint64_t at = orc_operand(g);
 
 	g->c->in.gpr[X86_RAX] &= 3;
 	g->c->in.gpr[X86_RDX] = 0;
@@ -438,7 +438,7 @@ static void place_by_id(struct orc_gen *g)
 	case INSN_LFS:
 	case INSN_LGS:
 	case INSN_LSS:
-		poke(g, ea(g) + g->i.opsize, PICK(g, loadable), 2);
+		poke(g, orc_operand(g) + g->i.opsize, PICK(g, loadable), 2);
 		break;
 	case INSN_CALL:
 	case INSN_JMP:
@@ -495,10 +495,10 @@ static void place_value(struct orc_gen *g)
 {
 	if (!(g->i.flags & INSN_MEM) || chance(g, 4))
 		return;
-	poke(g, ea(g), orc_value(&g->r), 8);
+	poke(g, orc_operand(g), orc_value(&g->r), 8);
 	if (g->i.class != INSN_CLASS_FPU)
 		return;
-	poke(g, ea(g) + 8, orc_value(&g->r), 8);
+	poke(g, orc_operand(g) + 8, orc_value(&g->r), 8);
 }
 
 static void place_registers(struct orc_gen *g)
