@@ -84,8 +84,9 @@ struct pf_case {
 	bool lma;
 	uint8_t *area; /* PF_SIZE bytes: guest-physical PF_BASE */
 	struct x86_state s;
-	uint64_t cr4_may; /* bits that both processors have */
-	uint64_t at;	  /* linear address of the instruction */
+	uint32_t exceptions; /* that exit, as in the exception bitmap */
+	uint64_t cr4_may;    /* bits that both processors have */
+	uint64_t at;	     /* linear address of the instruction */
 	uint8_t code[32];
 	unsigned len;
 	const char *what;

@@ -241,7 +241,8 @@ void pf_tell(const struct pf_case *k, const struct pf_result *ours, const struct
 	    (unsigned long long)s->gpr[3], (unsigned long long)s->gpr[6], (unsigned long long)s->gpr[7],
 	    (unsigned long long)s->dr[0], (unsigned long long)s->dr[1], (unsigned long long)s->dr[2],
 	    (unsigned long long)s->dr[3]);
-	pf_say("  tr %x:%llx:%x:%x", s->tr.sel, (unsigned long long)s->tr.base, s->tr.limit, s->tr.attr);
+	pf_say("  tr %x:%llx:%x:%x exceptions %x", s->tr.sel, (unsigned long long)s->tr.base, s->tr.limit, s->tr.attr,
+	    k->exceptions);
 	if (k->code[pf_opcode_at(k)] == 0xcd)
 		pf_say("  gates %08x %08x, %08x %08x", word(k, PF_IDT + 8 * k->code[pf_opcode_at(k) + 1]),
 		    word(k, PF_IDT + 4 + 8 * k->code[pf_opcode_at(k) + 1]),

@@ -38,7 +38,7 @@ enum {
 	BOCHS_IRET_NP,
 	BOCHS_SP0,
 	BOCHS_LD_ORDER,
-	BOCHS_SYSRET_RSP,
+	LEFT_LONG64,
 	NO_PSE36,
 	EPT_RMW,
 	BOCHS_ARPL,
@@ -47,6 +47,7 @@ enum {
 	BOCHS_INT_SHADOW,
 	LIMIT_4G,
 	BOCHS_TSS_LIMIT,
+	BOCHS_BOUND,
 };
 
 static const char *const explanations[] = {
@@ -81,7 +82,7 @@ static const char *const explanations[] = {
     [BOCHS_IRET_NP] = "Bochs: IRET to a stack segment that is not present is #NP, not #SS",
     [BOCHS_SP0] = "Bochs: a far CALL with SP 0 is #SS instead of going on at the top",
     [BOCHS_LD_ORDER] = "Bochs: code with L and D that is not present is #NP, not #GP",
-    [BOCHS_SYSRET_RSP] = "SYSRET to compatibility mode: the upper half of RSP is undefined",
+    [LEFT_LONG64] = "leaving 64-bit mode: the upper half of RSP is undefined",
     [NO_PSE36] = "PSE-36, which our CPUID does not offer",
     [EPT_RMW] = "EPT violation of a read-modify-write: read and write, or write",
     [BOCHS_ARPL] = "Bochs: ARPL that changes nothing needs a writable operand",
@@ -90,6 +91,7 @@ static const char *const explanations[] = {
     [BOCHS_INT_SHADOW] = "Bochs: INT n in the shadow of MOV SS forgets a pending single-step trap",
     [LIMIT_4G] = "a stack access across 4 GiB, which may or may not be a limit violation",
     [BOCHS_TSS_LIMIT] = "Bochs: SS of an inner stack is 4 bytes of the TSS, not 2, when it is compared with the limit",
+    [BOCHS_BOUND] = "Bochs: BOUND reads the upper bound even below the lower one",
 };
 
 size_t pf_explanations(void)
@@ -210,9 +212,6 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, co
 	if ((second == 0xb2 || second == 0xb4 || second == 0xb5) &&
 	    (same_but_for_address(a, b) || (is_exception(&a->e, VEC_AC) && is_exception(&b->e, VEC_PF))))
 		return BOCHS_ORDER;
-	if (second == 0x07 && !has_rex_w(k, op) && (uint32_t)a->s.gpr[X86_RSP] == b->s.gpr[X86_RSP] &&
-	    a->s.gpr[X86_RSP] >> 32)
-		return BOCHS_SYSRET_RSP;
 	return DIFFERENT;
 }
 
@@ -330,6 +329,12 @@ static bool faults_at(const struct pf_result *r, uint64_t la)
 	return (is_exception(&r->e, VEC_PF) || r->e.reason == EXIT_EPT_VIOLATION) && at - la < 8;
 }
 
+/* By the limit or the kind of a data segment. */
+static bool is_segment_fault(const struct pf_result *r)
+{
+	return (is_exception(&r->e, VEC_GP) || is_exception(&r->e, VEC_SS)) && !r->e.intr_error;
+}
+
 static uint64_t string_address(const struct pf_case *k, const struct x86_insn *i, unsigned sreg, unsigned reg)
 {
 	uint64_t offset = k->s.gpr[reg];
@@ -350,8 +355,8 @@ static int explain_string(const struct pf_case *k, const struct pf_result *a, st
 
 	if (x86_decode(k->code, k->len, k->size, k->size == 8 ? X86_MODE_LONG64 : X86_MODE_PROT, &i) != DECODE_OK)
 		return DIFFERENT;
-	if (is_compare(opcode) && faults_at(a, string_address(k, &i, X86_ES, X86_RDI)) &&
-	    faults_at(b, string_address(k, &i, i.seg, X86_RSI)))
+	if (is_compare(opcode) && (faults_at(a, string_address(k, &i, X86_ES, X86_RDI)) || is_segment_fault(a)) &&
+	    (faults_at(b, string_address(k, &i, i.seg, X86_RSI)) || is_segment_fault(b)))
 		return BOCHS_CMPS;
 	if (!(i.flags & (INSN_REP | INSN_REPNE)) || a->s.rip != k->s.rip || (a->s.rflags ^ k->s.rflags) & arithmetic)
 		return DIFFERENT;
@@ -387,6 +392,12 @@ int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_res
 		return why;
 	if (opcode == 0x63 && k->mode != PF_LONG64 && is_arpl(k, a, b))
 		return BOCHS_ARPL;
+	if (opcode == 0x62 && k->mode != PF_LONG64 && is_exception(&a->e, VEC_BR) && !is_exception(&b->e, VEC_BR) &&
+	    !pf_state_differs(&a->s, &b->s))
+		return BOCHS_BOUND;
+	if (k->mode == PF_LONG64 && !(a->s.seg[X86_CS].attr & SEG_L) && a->s.gpr[X86_RSP] >> 32 &&
+	    b->s.gpr[X86_RSP] == (uint32_t)a->s.gpr[X86_RSP])
+		return LEFT_LONG64;
 	if (is_compare(opcode) || opcode == 0xae || opcode == 0xaf)
 		why = explain_string(k, a, b, opcode);
 	if (why)
