@@ -140,6 +140,8 @@ static enum x86_rc call_inner(
 	struct x86_seg ss;
 	enum x86_rc rc = x86_inner_stack(c, cpl, &ss, &sp);
 
+	if (rc == X86_OK && !target_valid(c, cs, &target))
+		rc = x86_fault_ec(c, VEC_GP, 0);
 	if (rc == X86_OK)
 		rc = read_params(c, count, size, params);
 	if (rc != X86_OK)
@@ -194,10 +196,10 @@ static enum x86_rc far_call_gate(struct x86_cpu *c, const struct x86_desc *g, bo
 		return x86_fault_sel(c, VEC_GP, g->gate_sel);
 	if (!(cs.attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, g->gate_sel);
+	if (call && !x86_is_conforming(cs.attr) && x86_dpl(cs.attr) < c->cpl)
+		return call_inner(c, g, &cs, size, target); /* the stack is looked at before the target */
 	if (!target_valid(c, &cs, &target))
 		return x86_fault_ec(c, VEC_GP, 0);
-	if (call && !x86_is_conforming(cs.attr) && x86_dpl(cs.attr) < c->cpl)
-		return call_inner(c, g, &cs, size, target);
 	if (call)
 		rc = push_return(c, size, &sp);
 	if (rc == X86_OK)

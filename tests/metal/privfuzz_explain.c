@@ -48,6 +48,7 @@ enum {
 	LIMIT_4G,
 	BOCHS_TSS_LIMIT,
 	BOCHS_BOUND,
+	BOCHS_V86_DPL,
 };
 
 static const char *const explanations[] = {
@@ -92,6 +93,7 @@ static const char *const explanations[] = {
     [LIMIT_4G] = "a stack access across 4 GiB, which may or may not be a limit violation",
     [BOCHS_TSS_LIMIT] = "Bochs: SS of an inner stack is 4 bytes of the TSS, not 2, when it is compared with the limit",
     [BOCHS_BOUND] = "Bochs: BOUND reads the upper bound even below the lower one",
+    [BOCHS_V86_DPL] = "Bochs: an interrupt of virtual-8086 mode looks at the TSS before the DPL of its handler",
 };
 
 size_t pf_explanations(void)
@@ -265,7 +267,8 @@ static int explain_stack(const struct pf_case *k, const struct pf_result *a, str
 		return BOCHS_ENTER16;
 	if (k->mode < PF_PROT16 && (opcode == 0xca || opcode == 0xcb || opcode == 0xcf) && same_but_for_address(a, b))
 		return BOCHS_ORDER;
-	if (far_call && k->lma && k->mode != PF_LONG64 && (k->s.seg[X86_SS].base || b->e.reason != a->e.reason))
+	if (far_call && k->lma && k->mode != PF_LONG64 &&
+	    (k->s.seg[X86_SS].base || b->e.reason != a->e.reason || is_exception(&a->e, VEC_AC)))
 		return BOCHS_CALL_LONG;
 	if ((far_call || k->s.pending_event || opcode == 0xcd) && k->lma && is_exception(&a->e, VEC_SS) &&
 	    is_exception(&b->e, VEC_SS) && a->e.intr_error != b->e.intr_error)
@@ -366,12 +369,25 @@ static int explain_string(const struct pf_case *k, const struct pf_result *a, st
 	return same ? BOCHS_REP_FLAGS : DIFFERENT;
 }
 
-/* The limit of a 32-bit TSS cuts the padding after SS0, SS1 or SS2. */
+/* The limit of the TSS ends right behind SS0, SS1 or SS2, or in the padding of it. */
 static bool cuts_ss(const struct pf_case *k)
 {
 	const struct x86_seg *tr = &k->s.tr;
+	bool wide = tr->attr & 8;
+	unsigned rest = wide ? tr->limit & 7 : tr->limit & 3;
 
-	return (tr->attr & 8) && !k->lma && tr->limit <= 26 && ((tr->limit & 7) == 1 || (tr->limit & 7) == 2);
+	return !k->lma && tr->limit <= (wide ? 26u : 13u) && (rest == 1 || (wide && rest == 2));
+}
+
+static bool is_tss_fault(const struct pf_case *k, const struct pf_result *r)
+{
+	return is_exception(&r->e, VEC_TS) && (r->e.intr_error & ~7u) == (k->s.tr.sel & ~7u);
+}
+
+/* A page fault on a descriptor table that the guest itself delivers: it shows in CR2 only. */
+static bool delivered_table_fault(const struct pf_case *k, const struct pf_result *r)
+{
+	return !(k->exceptions & 1u << VEC_PF) && r->s.cr2 != k->s.cr2 && r->s.cr2 - PF_GDT < PF_STACK - PF_GDT;
 }
 
 /* Of a stack of 4 GiB, whose pointer is less than the largest frame below its end. */
@@ -405,9 +421,13 @@ int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_res
 	if (opcode == 0xcd && (k->s.intr_shadow & INTR_SHADOW_MOVSS) && k->s.pending_dbg == 0x4000 &&
 	    is_exception(&a->e, VEC_DB) && a->e.qual == 0x4000 && !is_exception(&b->e, VEC_DB))
 		return BOCHS_INT_SHADOW;
-	if (cuts_ss(k) && is_exception(&b->e, VEC_TS) && (b->e.intr_error & ~7u) == (k->s.tr.sel & ~7u) &&
-	    !is_exception(&a->e, VEC_TS))
+	if (cuts_ss(k) && is_tss_fault(k, b) && !is_exception(&a->e, VEC_TS))
 		return BOCHS_TSS_LIMIT;
+	if (k->mode == PF_V86 && is_exception(&a->e, VEC_GP) && (a->e.intr_error & ~7u) &&
+	    (a->e.idt_info & INTR_INFO_VALID) && is_tss_fault(k, b))
+		return BOCHS_V86_DPL;
+	if ((k->s.cr4 & CR4_SMAP) && (k->s.rflags & FLAG_AC) && delivered_table_fault(k, a))
+		return BOCHS_SMAP_AC;
 	if (crosses_4g(k) && is_exception(&b->e, VEC_SS) && !b->e.intr_error &&
 	    (is_exception(&a->e, VEC_PF) || a->e.reason == EXIT_EPT_VIOLATION))
 		return LIMIT_4G;
