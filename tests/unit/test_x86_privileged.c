@@ -393,6 +393,21 @@ static void pdptes_outside_ram_are_an_ept_violation(void **state)
 }
 
 /* Key 5 on the second 2 MiB page. */
+/* CALL by a gate to a stack that is bad and a target beyond its segment: #TS, then #GP(0). */
+static void a_call_gate_looks_at_the_stack_before_the_target(void **state)
+{
+	struct x86_fix *f = *state;
+
+	x86_fix_prot(f, 4, 3);
+	x86_fix_tables(f);
+	x86_fix_desc(f, X86_FIX_GDT + SEL_FREE + 8, 0, 0xffff, 0x409b);
+	x86_fix_gate(f, X86_FIX_GDT + SEL_FREE, SEL_FREE + 8, 0x20000, 0xec, 0);
+	x86_fix_poke(f, X86_FIX_TSS + 8, 2, SEL_READ_ONLY0);
+	assert_fault(f, STEP(f, 0x9a, 0, 0, 0, 0, SEL_FREE | 3, 0), VEC_TS, SEL_READ_ONLY0);
+	x86_fix_poke(f, X86_FIX_TSS + 8, 2, SEL_DATA0);
+	assert_fault(f, STEP(f, 0x9a, 0, 0, 0, 0, SEL_FREE | 3, 0), VEC_GP, 0);
+}
+
 static void with_keys(struct x86_fix *f, unsigned cpl, uint32_t pkru)
 {
 	long_mode(f, cpl);
@@ -476,7 +491,8 @@ int main(void)
 	    T(system_calls_trap_by_tf_at_their_end), T(real_mode_iret_leaves_vif_and_vip_alone),
 	    T(rep_ins_asks_for_permission_with_a_count_of_0_too), T(sysenter_cs_keeps_32_bits),
 	    T(invlpg_drops_every_part_of_a_large_page), T(pdptes_outside_ram_are_an_ept_violation),
-	    T(protection_keys_deny_data_accesses_to_user_pages), T(wrpkru_takes_effect_at_once_and_has_its_rules)};
+	    T(a_call_gate_looks_at_the_stack_before_the_target), T(protection_keys_deny_data_accesses_to_user_pages),
+	    T(wrpkru_takes_effect_at_once_and_has_its_rules)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
