@@ -49,6 +49,7 @@ enum {
 	BOCHS_TSS_LIMIT,
 	BOCHS_BOUND,
 	BOCHS_V86_DPL,
+	BOCHS_NULL_SS,
 };
 
 static const char *const explanations[] = {
@@ -94,6 +95,7 @@ static const char *const explanations[] = {
     [BOCHS_TSS_LIMIT] = "Bochs: SS of an inner stack is 4 bytes of the TSS, not 2, when it is compared with the limit",
     [BOCHS_BOUND] = "Bochs: BOUND reads the upper bound even below the lower one",
     [BOCHS_V86_DPL] = "Bochs: an interrupt of virtual-8086 mode looks at the TSS before the DPL of its handler",
+    [BOCHS_NULL_SS] = "Bochs: a return to 64-bit code of an outer ring takes a null SS of any RPL",
 };
 
 size_t pf_explanations(void)
@@ -160,6 +162,8 @@ static bool only_stores(const struct pf_case *k, const struct pf_result *a, cons
 
 static bool same_fault(const struct pf_result *a, const struct pf_result *b)
 {
+	if (a->e.reason == EXIT_TRIPLE_FAULT && b->e.reason == EXIT_TRIPLE_FAULT)
+		return !pf_state_differs(&a->s, &b->s);
 	return a->e.reason == EXIT_EXCEPTION_NMI && b->e.reason == EXIT_EXCEPTION_NMI &&
 	       a->e.intr_info == b->e.intr_info && a->e.intr_error == b->e.intr_error &&
 	       a->e.idt_info == b->e.idt_info && !pf_state_differs(&a->s, &b->s);
@@ -265,6 +269,10 @@ static int explain_stack(const struct pf_case *k, const struct pf_result *a, str
 		return BOCHS_ESP16;
 	if (opcode == 0xc8 && k->size < 8 && only_upper_half(a, b, X86_RBP))
 		return BOCHS_ENTER16;
+	if ((opcode == 0xca || opcode == 0xcb || opcode == 0xcf) && k->lma && is_exception(&a->e, VEC_GP) &&
+	    !a->e.intr_error && (b->s.seg[X86_SS].attr & SEG_UNUSABLE) && (b->s.seg[X86_CS].attr & SEG_L) &&
+	    (b->s.seg[X86_SS].sel ^ b->s.seg[X86_CS].sel) & 3)
+		return BOCHS_NULL_SS;
 	if (k->mode < PF_PROT16 && (opcode == 0xca || opcode == 0xcb || opcode == 0xcf) && same_but_for_address(a, b))
 		return BOCHS_ORDER;
 	if (far_call && k->lma && k->mode != PF_LONG64 &&
