@@ -7,7 +7,6 @@ static const struct {
 	const char *why;
 } foreign_ext[] = {
     {ZYDIS_ISA_EXT_ADOX_ADCX, "not in x86-64-v2"},
-    {ZYDIS_ISA_EXT_AES, "not in x86-64-v2"},
     {ZYDIS_ISA_EXT_AMD3DNOW, "AMD only, withdrawn"},
     {ZYDIS_ISA_EXT_AMD_INVLPGB, "AMD only"},
     {ZYDIS_ISA_EXT_AMX_BF16, "not in x86-64-v2"},
@@ -41,7 +40,6 @@ static const struct {
     {ZYDIS_ISA_EXT_MONITORX, "AMD only"},
     {ZYDIS_ISA_EXT_MOVDIR, "not in x86-64-v2"},
     {ZYDIS_ISA_EXT_PADLOCK, "VIA only"},
-    {ZYDIS_ISA_EXT_PCLMULQDQ, "not in x86-64-v2"},
     {ZYDIS_ISA_EXT_PCONFIG, "not in x86-64-v2"},
     {ZYDIS_ISA_EXT_PKU, "not in x86-64-v2"},
     {ZYDIS_ISA_EXT_PT, "not in x86-64-v2"},
@@ -63,7 +61,6 @@ static const struct {
     {ZYDIS_ISA_EXT_WAITPKG, "not in x86-64-v2"},
     {ZYDIS_ISA_EXT_XOP, "AMD only"},
     {ZYDIS_ISA_EXT_XSAVEC, "not in x86-64-v2"},
-    {ZYDIS_ISA_EXT_XSAVEOPT, "not in x86-64-v2"},
     {ZYDIS_ISA_EXT_XSAVES, "not in x86-64-v2"},
 };
 

@@ -124,7 +124,7 @@ static void prepare(struct orc_shared *sh, struct work *w, uint64_t number)
 			continue;
 		if (!orc_generate(g, c, opt.seed, number * ORC_BATCH + k, &why)) {
 			if (why)
-				count_excluded(g->row, why);
+				count_excluded(g->valid ? g->row : NULL, why);
 			else
 				add(&total->nothing, 1);
 			continue;
@@ -191,7 +191,7 @@ static void judge(struct orc_shared *sh, struct work *w, unsigned k)
 	add(&total->done, 1);
 	add(&total->by_mode[c->mode], 1);
 	add(&total->by_id[g->valid ? g->i.id : INSN_UD_INVALID], 1);
-	if (g->row) {
+	if (g->row && g->valid) {
 		add(&g->row->count[c->mode], 1);
 		if (c->nat.vector && c->nat.vector != VEC_BP + 1)
 			add(&g->row->faults, 1);
@@ -302,7 +302,7 @@ static void report_rows(void)
 		else
 			print_row(r->stopped ? "left out" : "no case", r);
 		if (opt.rows)
-			print_row("row", r);
+			print_row(r->count[0] + r->count[1] + r->count[2] || !r->excluded ? "row" : "excluded row", r);
 	}
 	printf("%u rows of the decode tables: %u run, %u excluded by name, %u without a case\n", orc_n_rows, hit,
 	    excluded, orc_n_rows - hit - excluded);
