@@ -90,13 +90,29 @@ static enum x86_rc push_in_new_mode(struct x86_cpu *c, const struct x86_desc *cs
 	return rc;
 }
 
+/* The end of a JMP or CALL, by a gate or not, whose code segment has been found to be good. */
+static enum x86_rc far_same_ring(struct x86_cpu *c, struct x86_desc *cs, bool call, unsigned size, uint64_t target)
+{
+	uint64_t sp = x86_sp(c);
+	enum x86_rc rc = call ? push_in_new_mode(c, cs, size, &sp) : X86_OK;
+
+	if (rc == X86_OK && !target_valid(c, cs, &target))
+		rc = x86_fault_ec(c, VEC_GP, 0);
+	if (rc == X86_OK)
+		rc = x86_desc_accessed(c, cs);
+	if (rc != X86_OK)
+		return rc;
+	set_cs(c, cs, c->cpl, target);
+	if (call)
+		x86_set_sp(c, sp);
+	return X86_OK;
+}
+
 /* JMP and CALL straight to a code segment: never a change of ring. */
 static enum x86_rc far_direct(
     struct x86_cpu *c, const struct x86_insn *i, struct far_target to, bool call, struct x86_desc *cs)
 {
 	unsigned dpl = x86_dpl(cs->attr), rpl = to.sel & 3;
-	uint64_t sp = x86_sp(c);
-	enum x86_rc rc = X86_OK;
 
 	if (x86_depriv(c))
 		rpl = 0; /* the shadow descriptor of this ring has DPL 3, and so has the CPU */
@@ -106,18 +122,7 @@ static enum x86_rc far_direct(
 		return x86_fault_sel(c, VEC_GP, to.sel);
 	if (!(cs->attr & SEG_P))
 		return x86_fault_sel(c, VEC_NP, to.sel);
-	if (call)
-		rc = push_in_new_mode(c, cs, i->opsize, &sp);
-	if (rc == X86_OK && !target_valid(c, cs, &to.off))
-		rc = x86_fault_ec(c, VEC_GP, 0);
-	if (rc == X86_OK)
-		rc = x86_desc_accessed(c, cs);
-	if (rc != X86_OK)
-		return rc;
-	set_cs(c, cs, c->cpl, to.off);
-	if (call)
-		x86_set_sp(c, sp);
-	return X86_OK;
+	return far_same_ring(c, cs, call, i->opsize, to.off);
 }
 
 /* Parameters of a call gate: read from the old stack before it is left. */
@@ -176,7 +181,7 @@ static enum x86_rc call_inner(
 static enum x86_rc far_call_gate(struct x86_cpu *c, const struct x86_desc *g, bool call)
 {
 	unsigned type = x86_systype(g->attr), size = x86_lma(c) ? 8 : type == DESC_CALL32 ? 4 : 2;
-	uint64_t target = size == 2 ? (uint16_t)g->offset : g->offset, sp = x86_sp(c);
+	uint64_t target = size == 2 ? (uint16_t)g->offset : g->offset;
 	struct x86_desc cs = {0};
 	enum x86_rc rc;
 
@@ -198,17 +203,7 @@ static enum x86_rc far_call_gate(struct x86_cpu *c, const struct x86_desc *g, bo
 		return x86_fault_sel(c, VEC_NP, g->gate_sel);
 	if (call && !x86_is_conforming(cs.attr) && x86_dpl(cs.attr) < c->cpl)
 		return call_inner(c, g, &cs, size, target); /* the stack is looked at before the target */
-	if (!target_valid(c, &cs, &target))
-		return x86_fault_ec(c, VEC_GP, 0);
-	if (call)
-		rc = push_return(c, size, &sp);
-	if (rc == X86_OK)
-		rc = x86_desc_accessed(c, &cs);
-	if (rc != X86_OK)
-		return rc;
-	x86_set_sp(c, sp);
-	set_cs(c, &cs, c->cpl, target);
-	return X86_OK;
+	return far_same_ring(c, &cs, call, size, target);
 }
 
 /* JMP or CALL to a TSS or a task gate. */

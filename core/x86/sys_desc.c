@@ -228,6 +228,14 @@ enum x86_rc x86_op_str(struct x86_cpu *c, const struct x86_insn *i)
 	return rc == X86_OK ? store_selector(c, i, x86_depriv(c) ? HOST_TR : c->s.tr.sel) : rc;
 }
 
+/* A descriptor of LDT or TSS in the GDT: of 16 bytes in IA-32e mode, which all have to be in the table before it is read. */
+static enum x86_rc read_system_desc(struct x86_cpu *c, uint16_t sel, struct x86_desc *d)
+{
+	if (sel & 4 || (x86_lma(c) && (sel & 0xfff8u) + 15 > c->s.gdtr.limit))
+		return x86_fault_sel(c, VEC_GP, sel);
+	return x86_desc_read(c, sel, VEC_GP, d);
+}
+
 enum x86_rc x86_op_lldt(struct x86_cpu *c, const struct x86_insn *i)
 {
 	struct x86_desc d = {0};
@@ -242,9 +250,7 @@ enum x86_rc x86_op_lldt(struct x86_cpu *c, const struct x86_insn *i)
 		c->s.ldtr = x86_null_seg(sel, 0);
 		return X86_OK;
 	}
-	if (sel & 4)
-		return x86_fault_sel(c, VEC_GP, sel);
-	rc = x86_desc_read(c, sel, VEC_GP, &d);
+	rc = read_system_desc(c, sel, &d);
 	if (rc != X86_OK)
 		return rc;
 	if (x86_systype(d.attr) != DESC_LDT || d.malformed)
@@ -270,9 +276,7 @@ enum x86_rc x86_op_ltr(struct x86_cpu *c, const struct x86_insn *i)
 		return rc;
 	if (x86_is_null(sel))
 		return x86_fault_ec(c, VEC_GP, 0);
-	if (sel & 4)
-		return x86_fault_sel(c, VEC_GP, sel);
-	rc = x86_desc_read(c, sel, VEC_GP, &d);
+	rc = read_system_desc(c, sel, &d);
 	if (rc != X86_OK)
 		return rc;
 	type = x86_systype(d.attr);

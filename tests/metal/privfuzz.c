@@ -18,7 +18,7 @@ static struct boot_info boot_info;
 static struct pf_request request;
 static struct vm *vm;
 static struct x86_cpu *ours;
-static uint8_t *area, *before, *after_ours;
+static uint8_t *area, *before, *after_ours, *after_theirs, *after_again;
 static struct vm_exit our_exit;
 static struct {
 	uint64_t run, equal, refused, endless, unimplemented, different, explained[64], by_kind[64],
@@ -113,11 +113,9 @@ static enum x86_rc begin(struct x86_cpu *c)
 	return info ? x86_inject(c, &ev) : X86_OK;
 }
 
-/* False: it did not end, or our CPU lacks something. */
-static bool run_ours(const struct pf_case *k, struct pf_result *r)
+static enum x86_rc run_cpu(const struct pf_case *k, struct pf_result *r)
 {
 	enum x86_rc rc;
-	unsigned n;
 
 	ours->s = k->s;
 	ours->lazy.op = 0;
@@ -130,11 +128,22 @@ static bool run_ours(const struct pf_case *k, struct pf_result *r)
 	x86_state_changed(ours);
 	vm->controls.exceptions = k->exceptions;
 	rc = begin(ours);
-	for (n = 0; n < STEPS_MAX && rc == X86_OK; n++) {
+	for (unsigned n = 0; n < STEPS_MAX && rc == X86_OK; n++) {
 		rc = x86_step(ours);
 		if (rc == X86_FAULT)
 			rc = x86_deliver(ours, &ours->fault);
 	}
+	x86_flags_sync(ours);
+	r->s = ours->s;
+	r->e = our_exit;
+	return rc;
+}
+
+/* False: it did not end, or our CPU lacks something. */
+static bool run_ours(const struct pf_case *k, struct pf_result *r)
+{
+	enum x86_rc rc = run_cpu(k, r);
+
 	if (rc == X86_STOP) {
 		pf_say("STOP %llu %s: %s", (unsigned long long)k->index, k->what, ours->stop_reason);
 		counts.unimplemented++;
@@ -144,10 +153,20 @@ static bool run_ours(const struct pf_case *k, struct pf_result *r)
 		counts.endless++;
 		return false;
 	}
-	x86_flags_sync(ours);
-	r->s = ours->s;
-	r->e = our_exit;
 	return true;
+}
+
+bool pf_run_again(const struct pf_case *k, struct pf_result *r)
+{
+	enum x86_rc rc;
+
+	pf_copy(after_theirs, area, PF_SIZE);
+	pf_copy(area, before, PF_SIZE);
+	rc = run_cpu(k, r);
+	pf_copy(after_again, area, PF_SIZE);
+	pf_copy(area, after_theirs, PF_SIZE);
+	r->area = after_again;
+	return rc == X86_EXIT;
 }
 
 /* An IRET ends blocking by NMI: Bochs 2.7 keeps it over a VM entry that says there is none. */
@@ -244,6 +263,7 @@ static void run_case(uint64_t index)
 		return;
 	a.area = after_ours;
 	b.area = area;
+	k.area = before;
 	counts.run++;
 	if (b.e.reason < EXIT_SDM_COUNT)
 		counts.by_reason[b.e.reason]++;
@@ -317,8 +337,10 @@ static void make_vm(void)
 	area = mem_page(&vm->mem, PF_BASE, true);
 	before = host_metal_ops.page_alloc(PF_SIZE);
 	after_ours = host_metal_ops.page_alloc(PF_SIZE);
+	after_theirs = host_metal_ops.page_alloc(PF_SIZE);
+	after_again = host_metal_ops.page_alloc(PF_SIZE);
 	ours = host_metal_ops.page_alloc(sizeof(*ours));
-	if (!before || !after_ours || !ours)
+	if (!before || !after_ours || !after_theirs || !after_again || !ours)
 		stop("no memory");
 	if (program(&why) != ERR_OK)
 		stop(why.text);

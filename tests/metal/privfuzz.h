@@ -82,7 +82,7 @@ struct pf_case {
 	unsigned cpl;
 	unsigned size; /* of code: 2, 4, 8 */
 	bool lma;
-	uint8_t *area; /* PF_SIZE bytes: guest-physical PF_BASE */
+	uint8_t *area; /* PF_SIZE bytes: guest-physical PF_BASE, as the case begins; what runs works on a copy */
 	struct x86_state s;
 	uint32_t exceptions; /* that exit, as in the exception bitmap */
 	uint64_t cr4_may;    /* bits that both processors have */
@@ -90,6 +90,7 @@ struct pf_case {
 	uint8_t code[32];
 	unsigned len;
 	const char *what;
+	unsigned sel;  /* the selector that r/m16 holds */
 	unsigned kind; /* row of the table of instructions */
 };
 
@@ -167,15 +168,20 @@ struct pf_result {
 	uint8_t *area;
 };
 
+/* privfuzz.c: the case once more in our CPU, with a state that a rule has changed; for rules. False: no end. */
+bool pf_run_again(const struct pf_case *k, struct pf_result *r);
+
 /* privfuzz_cmp.c: NULL: equal. Else what differs first; *explained is not 0 when the difference is known (then it is
  * one of pf_explanations()). What means nothing is cleared in both. */
 const char *pf_compare(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *explained);
+const char *pf_first_difference(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b);
 const char *pf_state_differs(const struct x86_state *a, const struct x86_state *b); /* its name; NULL: equal */
 
 /* privfuzz_explain.c */
 unsigned pf_opcode_at(const struct pf_case *k); /* where in k->code, behind the prefixes */
 /* What is known to differ in fields that the comparison would stop at: made equal. */
 int pf_explain_away(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs);
+/* The rule that explains the first difference; 0: none. Negative: b has been made equal in it, and more may differ. */
 int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_result *b);
 size_t pf_explanations(void);
 const char *pf_explanation(size_t n);

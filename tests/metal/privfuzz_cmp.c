@@ -117,7 +117,7 @@ const char *pf_state_differs(const struct x86_state *a, const struct x86_state *
 	return NULL;
 }
 
-static size_t first_difference(const struct pf_result *a, const struct pf_result *b)
+static size_t first_byte(const struct pf_result *a, const struct pf_result *b)
 {
 	size_t n = 0;
 
@@ -177,17 +177,39 @@ static const char *first_difference_of(const struct pf_result *ours, const struc
 	return pf_equal(ours->area, theirs->area, PF_SIZE) ? NULL : "memory";
 }
 
+const char *pf_first_difference(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
+{
+	static struct pf_result x, y;
+
+	x = *a;
+	y = *b;
+	normalise(k, &x);
+	normalise(k, &y);
+	return first_difference_of(&x, &y);
+}
+
 const char *pf_compare(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *explained)
 {
 	const char *what;
-	int why;
+	int why, rule;
 
 	normalise(k, ours);
 	normalise(k, theirs);
 	why = pf_explain_away(k, ours, theirs);
-	what = first_difference_of(ours, theirs);
-	*explained = what ? pf_explain(k, ours, theirs) : why;
-	return what ? what : why ? "explained" : NULL;
+	*explained = 0;
+	for (unsigned n = 0; n < 8; n++) {
+		what = first_difference_of(ours, theirs);
+		if (!what)
+			break;
+		rule = pf_explain(k, ours, theirs);
+		if (!rule)
+			return what;
+		why = rule < 0 ? -rule : rule;
+		if (rule > 0)
+			break;
+	}
+	*explained = why;
+	return why ? "explained" : NULL;
 }
 
 /* --- For people -------------------------------------------------------------------------------------------------- */
@@ -223,7 +245,7 @@ void pf_tell(const struct pf_case *k, const struct pf_result *ours, const struct
 {
 	const struct x86_state *a = &ours->s, *b = &theirs->s, *s = &k->s;
 	char code[3 * 16 + 1] = "";
-	size_t at = first_difference(ours, theirs);
+	size_t at = first_byte(ours, theirs);
 
 	for (unsigned n = 0; n < k->len && n < 16; n++)
 		fmt_snprintf(code + 3 * n, 4, "%02x ", k->code[n]);

@@ -1,56 +1,10 @@
 /*
  * The differences that are known and explained: docs/PRIVILEGED.md. Each rule asks for the instruction, the state and
- * the difference that it explains; "a" is ours, "b" the processor.
+ * the difference that it explains. Where it can, it makes b's field what ours is, and the comparison goes on; where the
+ * two have gone different ways from there, it ends the comparison.
  */
-#include "core/x86/insn.h"
 #include "core/x86/segment.h"
-#include "tests/metal/privfuzz.h"
-
-enum {
-	DIFFERENT,
-	BOCHS_SMAP_AC,
-	BOCHS_SHADOW,
-	BOCHS_IRET64,
-	BOCHS_IRET_V86,
-	BOCHS_SYSCALL_TF,
-	BOCHS_SYSCALL_SS,
-	BOCHS_PENDING_BS,
-	BOCHS_INT_V86,
-	BOCHS_PUSHED,
-	BOCHS_ORDER,
-	BOCHS_FRAME66,
-	BOCHS_MOV_DR,
-	BOCHS_GD_BS,
-	BOCHS_SS_DPL,
-	BOCHS_FMASK,
-	BOCHS_AC_V86,
-	BOCHS_CALL_LONG,
-	BOCHS_SS_ERROR,
-	BOCHS_SYSRET_SS,
-	BOCHS_XSETBV,
-	BOCHS_LAR_COMPAT,
-	BOCHS_CONFORMING,
-	BOCHS_POP_SREG,
-	BOCHS_DB_MERGED,
-	BOCHS_POPF_V86,
-	BOCHS_ESP16,
-	BOCHS_ENTER16,
-	BOCHS_IRET_NP,
-	BOCHS_SP0,
-	BOCHS_LD_ORDER,
-	LEFT_LONG64,
-	NO_PSE36,
-	EPT_RMW,
-	BOCHS_ARPL,
-	BOCHS_CMPS,
-	BOCHS_REP_FLAGS,
-	BOCHS_INT_SHADOW,
-	LIMIT_4G,
-	BOCHS_TSS_LIMIT,
-	BOCHS_BOUND,
-	BOCHS_V86_DPL,
-	BOCHS_NULL_SS,
-};
+#include "tests/metal/privfuzz_explain.h"
 
 static const char *const explanations[] = {
     [DIFFERENT] = "",
@@ -64,13 +18,11 @@ static const char *const explanations[] = {
     [BOCHS_INT_V86] = "Bochs: #GP of INT n by IOPL has IDT-vectoring information",
     [BOCHS_PUSHED] = "Bochs: an instruction that faults in its last check has pushed or stored already",
     [BOCHS_ORDER] = "Bochs: the second part of a far pointer or pseudo-descriptor is read first",
-    [BOCHS_FRAME66] = "Bochs: ENTER and LEAVE with 66 in 64-bit mode move 64 bits",
     [BOCHS_MOV_DR] = "Bochs: MOV DR without privilege is #UD or #DB before it is #GP",
     [BOCHS_GD_BS] = "Bochs: a general-detect fault of a single-stepped MOV DR has BS, too",
     [BOCHS_SS_DPL] = "Bochs: the DPL of a null SS is 0 whatever the CPL",
     [BOCHS_FMASK] = "Bochs: WRMSR of IA32_FMASK ignores reserved bits",
     [BOCHS_AC_V86] = "Bochs: no alignment check in virtual-8086 mode after a VM entry",
-    [BOCHS_CALL_LONG] = "Bochs: a far call from compatibility to 64-bit mode pushes on the flat stack of the new mode",
     [BOCHS_SS_ERROR] = "Bochs: #SS of an inner stack has the selector of the old one",
     [BOCHS_SYSRET_SS] = "Bochs: SYSRET leaves base and limit of SS as they were",
     [BOCHS_XSETBV] = "Bochs: XSETBV exits before its privilege is checked",
@@ -80,7 +32,6 @@ static const char *const explanations[] = {
     [BOCHS_DB_MERGED] = "Bochs: a pending trap and an instruction breakpoint are one #DB",
     [BOCHS_POPF_V86] = "Bochs: POPF in virtual-8086 mode reads the stack before it looks at IOPL",
     [BOCHS_ESP16] = "Bochs: an inner stack of 16 bits gets SP, and not ESP, from the TSS",
-    [BOCHS_ENTER16] = "Bochs: ENTER with 32 bits on a stack of 16 keeps the upper half of ESP in EBP",
     [BOCHS_IRET_NP] = "Bochs: IRET to a stack segment that is not present is #NP, not #SS",
     [BOCHS_SP0] = "Bochs: a far CALL with SP 0 is #SS instead of going on at the top",
     [BOCHS_LD_ORDER] = "Bochs: code with L and D that is not present is #NP, not #GP",
@@ -96,6 +47,8 @@ static const char *const explanations[] = {
     [BOCHS_BOUND] = "Bochs: BOUND reads the upper bound even below the lower one",
     [BOCHS_V86_DPL] = "Bochs: an interrupt of virtual-8086 mode looks at the TSS before the DPL of its handler",
     [BOCHS_NULL_SS] = "Bochs: a return to 64-bit code of an outer ring takes a null SS of any RPL",
+    [BOCHS_GATE_TYPE] = "Bochs: a 64-bit gate with a bad upper half that is not present is #NP, not #GP",
+    [BOCHS_AC_FIRST] = "Bochs: an alignment check comes before the page fault of the same access",
 };
 
 size_t pf_explanations(void)
@@ -136,25 +89,124 @@ static bool has_prefix(const struct pf_case *k, unsigned op, unsigned prefix)
 	return false;
 }
 
-static bool is_exception(const struct vm_exit *e, unsigned vector)
-{
-	return e->reason == EXIT_EXCEPTION_NMI && (uint8_t)e->intr_info == vector;
-}
-
 static bool has_rex_w(const struct pf_case *k, unsigned op)
 {
 	return k->size == 8 && op && (k->code[op - 1] & 0xf8) == 0x48;
 }
 
-/* Nothing but stack, an operand's memory, and the accessed and dirty bits of its page. */
-static bool only_stores(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b, bool data)
+static bool has_rex_r(const struct pf_case *k, unsigned op)
 {
+	return k->size == 8 && op && (k->code[op - 1] & 0xf4) == 0x44;
+}
+
+/* --- Descriptors, as they were before ------------------------------------------------------------------------------
+ */
+
+static bool desc_at(const struct pf_case *k, unsigned sel, uint64_t d[2])
+{
+	uint64_t base = sel & 4 ? k->s.ldtr.base : k->s.gdtr.base;
+	uint64_t limit = sel & 4 ? k->s.ldtr.limit : k->s.gdtr.limit, at = base + (sel & 0xfff8) - PF_BASE;
+
+	d[0] = d[1] = 0;
+	if ((sel & 0xfff8) + 7u > limit || at + 8 > PF_SIZE)
+		return false;
+	memcpy(&d[0], k->area + at, 8);
+	if (at + 16 <= PF_SIZE)
+		memcpy(&d[1], k->area + at + 8, 8);
+	return true;
+}
+
+/* A system descriptor of 16 bytes whose second half is not there, or means something. */
+static bool is_upper_half_seen(const struct pf_case *k, unsigned sel)
+{
+	uint64_t d[2], limit = sel & 4 ? k->s.ldtr.limit : k->s.gdtr.limit;
+
+	if (!desc_at(k, sel, d) || (d[0] >> 44 & 1))
+		return false;
+	return (sel & 0xfff8) + 15u > limit || (uint32_t)d[1] || (d[1] >> 40 & 0x1f);
+}
+
+static bool in_tables(const struct pf_case *k, uint64_t la)
+{
+	return la - k->s.gdtr.base <= k->s.gdtr.limit || la - k->s.ldtr.base <= k->s.ldtr.limit ||
+	       la - k->s.idtr.base <= k->s.idtr.limit || la - k->s.tr.base <= k->s.tr.limit;
+}
+
+/* --- System instructions -------------------------------------------------------------------------------------------
+ */
+
+/* Which of both traps after SYSCALL and SYSRET, by TF as it is at their end and as it was at their start. */
+static bool is_syscall_tf(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b, bool sysret)
+{
+	bool ours = pf_is(a, VEC_DB), theirs = pf_is(b, VEC_DB);
+
+	if (ours == theirs)
+		return false;
+	if (!sysret)
+		return theirs && (k->s.rflags & FLAG_TF) && (k->s.fmask & FLAG_TF);
+	return ((k->s.rflags ^ k->s.gpr[X86_R11]) & FLAG_TF) && ours == !!(k->s.gpr[X86_R11] & FLAG_TF);
+}
+
+static int explain_fast(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, bool sysret)
+{
+	struct x86_seg *ss = &b->s.seg[X86_SS];
+
+	if (is_syscall_tf(k, a, b, sysret))
+		return BOCHS_SYSCALL_TF;
+	if (!sysret && (a->s.seg[X86_SS].sel ^ ss->sel) == (k->s.star >> 32 & 3) && a->s.seg[X86_SS].sel != ss->sel) {
+		ss->sel = a->s.seg[X86_SS].sel;
+		return -BOCHS_SYSCALL_SS;
+	}
+	if (sysret && ss->limit == k->s.seg[X86_SS].limit && ss->base == k->s.seg[X86_SS].base &&
+	    (ss->limit != a->s.seg[X86_SS].limit || ss->base != a->s.seg[X86_SS].base)) {
+		*ss = a->s.seg[X86_SS];
+		return -BOCHS_SYSRET_SS;
+	}
+	return DIFFERENT;
+}
+
+static int explain_mov_dr(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned reg)
+{
+	bool general_detect = pf_is(b, VEC_DB) && (k->s.dr7 & 1u << 13);
+
+	if (k->cpl && pf_is(a, VEC_GP) && !a->e.intr_error && pf_same_end(a, b) &&
+	    (general_detect || (pf_is(b, VEC_UD) && (k->s.cr4 & CR4_DE) && (reg & 6) == 4)))
+		return BOCHS_MOV_DR;
+	if (pf_is(a, VEC_DB) && general_detect && (k->s.rflags & FLAG_TF) && a->e.qual == 0x2000 &&
+	    b->e.qual == 0x6000) {
+		b->e.qual = a->e.qual;
+		return -BOCHS_GD_BS;
+	}
+	return DIFFERENT;
+}
+
+/* LAR, LSL, LLDT, LTR. */
+static int explain_selector(
+    const struct pf_case *k, const struct pf_result *a, struct pf_result *b, bool asks, unsigned reg)
+{
+	if (!k->lma || k->mode == PF_LONG64 || !is_upper_half_seen(k, k->sel))
+		return DIFFERENT;
+	if (asks && a->e.reason == b->e.reason && a->e.intr_info == b->e.intr_info && a->s.rip == b->s.rip &&
+	    (a->s.gpr[reg] != b->s.gpr[reg] || ((a->s.rflags ^ b->s.rflags) & FLAG_ZF))) {
+		b->s.gpr[reg] = a->s.gpr[reg];
+		b->s.rflags = (b->s.rflags & ~(uint64_t)FLAG_ZF) | (a->s.rflags & FLAG_ZF);
+		return -BOCHS_LAR_COMPAT;
+	}
+	return asks && a->s.rip == b->s.rip ? DIFFERENT : BOCHS_LAR_COMPAT;
+}
+
+/* SGDT and SIDT: nothing but the bytes of the operand, and the bits of its page. */
+static bool only_operand(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
+{
+	unsigned bytes = k->mode == PF_LONG64 ? 10 : 6;
+	struct x86_insn i;
+
+	if (!pf_decode(k, &i) || !(i.flags & INSN_MEM))
+		return false;
 	for (unsigned n = 0; n < PF_SIZE; n++) {
 		unsigned at = PF_BASE + n, x = a->area[n] ^ b->area[n];
 
-		if (!x || at - PF_STACK < PAGE_SIZE_4K || (data && at >= PF_GDT))
-			continue;
-		if (!(k->s.cr0 & CR0_PG) || at < PF_PT || at >= PF_PT + PAGE_SIZE_4K || (x & ~0x60u))
+		if (x && at - pf_operand(k, &i) >= bytes && ((x & ~0x60u) || at - PF_PT >= PAGE_SIZE_4K))
 			return false;
 	}
 	return true;
@@ -163,219 +215,239 @@ static bool only_stores(const struct pf_case *k, const struct pf_result *a, cons
 static bool same_fault(const struct pf_result *a, const struct pf_result *b)
 {
 	if (a->e.reason == EXIT_TRIPLE_FAULT && b->e.reason == EXIT_TRIPLE_FAULT)
-		return !pf_state_differs(&a->s, &b->s);
+		return pf_same_state(a, b);
 	return a->e.reason == EXIT_EXCEPTION_NMI && b->e.reason == EXIT_EXCEPTION_NMI &&
 	       a->e.intr_info == b->e.intr_info && a->e.intr_error == b->e.intr_error &&
-	       a->e.idt_info == b->e.idt_info && !pf_state_differs(&a->s, &b->s);
+	       a->e.idt_info == b->e.idt_info && pf_same_state(a, b);
 }
 
-/* Two accesses of one instruction that both fail: which one is told differs. */
-static bool same_but_for_address(const struct pf_result *a, const struct pf_result *b)
+/* POP FS and GS without 66: a page fault in what 16 bits do not touch, or #AC of an even address. */
+static bool is_wide_pop(const struct pf_case *k, const struct pf_result *b, unsigned op)
 {
-	uint64_t d = a->e.reason == EXIT_EPT_VIOLATION ? a->e.gla - b->e.gla : a->e.qual - b->e.qual;
+	uint64_t sp = k->s.gpr[X86_RSP];
 
-	if (a->e.reason != b->e.reason || d + 16 > 32 || pf_state_differs(&a->s, &b->s))
+	if (k->mode != PF_LONG64 || has_prefix(k, op, 0x66))
 		return false;
-	return a->e.reason == EXIT_EPT_VIOLATION || (is_exception(&a->e, VEC_PF) && is_exception(&b->e, VEC_PF));
+	return pf_is(b, VEC_AC) ? !(sp & 1) : pf_met_at(b, sp + 2, 6) && (sp & 0xfff) > 0xff8;
 }
 
-/* #AC or a page fault in what the narrow read does not touch. */
-static bool pop_size_matters(const struct pf_result *wide)
+static int explain_system(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
 {
-	return is_exception(&wide->e, VEC_AC) || is_exception(&wide->e, VEC_PF);
+	unsigned second = k->code[op + 1], modrm = k->code[op + 2], reg = modrm >> 3 & 7;
+
+	switch (second) {
+	case 0x00:
+		return reg == 2 || reg == 3 ? explain_selector(k, a, b, false, 0) : DIFFERENT;
+	case 0x01:
+		if (modrm == 0xd1 && k->cpl && pf_is(a, VEC_GP) && !a->e.intr_error && b->e.reason == EXIT_XSETBV)
+			return pf_same_end(a, b) ? BOCHS_XSETBV : DIFFERENT;
+		if (reg < 4 && pf_other_address(a, b))
+			return BOCHS_ORDER;
+		return reg < 2 && same_fault(a, b) && only_operand(k, a, b) ? BOCHS_PUSHED : DIFFERENT;
+	case 0x02:
+	case 0x03:
+		return explain_selector(k, a, b, true, reg | (has_rex_r(k, op) ? 8 : 0));
+	case 0x05:
+	case 0x07:
+		return explain_fast(k, a, b, second == 0x07);
+	case 0x21:
+	case 0x23:
+		return explain_mov_dr(k, a, b, reg);
+	case 0x30:
+		return (uint32_t)k->s.gpr[X86_RCX] == 0xc0000084u && !k->cpl && (uint32_t)k->s.gpr[X86_RDX] &&
+			       pf_is(a, VEC_GP) && b->s.fmask == (uint32_t)k->s.gpr[X86_RAX]
+			   ? BOCHS_FMASK
+			   : DIFFERENT;
+	case 0xa1:
+	case 0xa9:
+		return is_wide_pop(k, b, op) ? BOCHS_POP_SREG : DIFFERENT;
+	case 0xb2:
+	case 0xb4:
+	case 0xb5:
+		return pf_other_address(a, b) ||
+			       (pf_is(a, VEC_AC) && (pf_is(b, VEC_PF) || pf_ept(b)) && pf_same_state(a, b))
+			   ? BOCHS_ORDER
+			   : DIFFERENT;
+	default:
+		return DIFFERENT;
+	}
 }
 
-static int explain_system(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b, unsigned op)
-{
-	unsigned second = k->code[op + 1], modrm = k->code[op + 2] >> 3 & 7;
-	bool fast = second == 0x05 || second == 0x07;
+/* --- Stacks and transfers ------------------------------------------------------------------------------------------
+ */
 
-	if (fast && (is_exception(&a->e, VEC_DB) != is_exception(&b->e, VEC_DB)))
-		return BOCHS_SYSCALL_TF;
-	if (second == 0x05 && (a->s.seg[X86_SS].sel ^ b->s.seg[X86_SS].sel) == (k->s.star >> 32 & 3) &&
-	    (k->s.star >> 32 & 3))
-		return BOCHS_SYSCALL_SS;
-	if ((second == 0x21 || second == 0x23) && k->cpl && is_exception(&a->e, VEC_GP))
-		return BOCHS_MOV_DR;
-	if ((second == 0x21 || second == 0x23) && is_exception(&a->e, VEC_DB) && (k->s.rflags & FLAG_TF) &&
-	    a->e.qual == 0x2000 && b->e.qual == 0x6000)
-		return BOCHS_GD_BS;
-	if (second == 0x07 && k->s.seg[X86_SS].limit != UINT32_MAX && b->s.seg[X86_SS].limit == k->s.seg[X86_SS].limit)
-		return BOCHS_SYSRET_SS;
-	if (second == 0x01 && k->code[op + 2] == 0xd1 && k->cpl && b->e.reason == EXIT_XSETBV)
-		return BOCHS_XSETBV;
-	if ((second == 0x02 || second == 0x03 || (second == 0x00 && (modrm == 2 || modrm == 3))) && k->lma &&
-	    k->mode != PF_LONG64 && !is_exception(&b->e, VEC_PF))
-		return BOCHS_LAR_COMPAT;
-	if ((second == 0xa1 || second == 0xa9) && k->mode == PF_LONG64 && pop_size_matters(b))
-		return BOCHS_POP_SREG;
-	if (second == 0x30 && (uint32_t)k->s.gpr[X86_RCX] == 0xc0000084u && is_exception(&a->e, VEC_GP))
-		return BOCHS_FMASK;
-	if (second == 0x01 && modrm < 4 && same_but_for_address(a, b))
-		return BOCHS_ORDER;
-	if (second == 0x01 && modrm < 2 && same_fault(a, b) && only_stores(k, a, b, true))
-		return BOCHS_PUSHED;
-	if ((second == 0xb2 || second == 0xb4 || second == 0xb5) &&
-	    (same_but_for_address(a, b) || (is_exception(&a->e, VEC_AC) && is_exception(&b->e, VEC_PF))))
-		return BOCHS_ORDER;
-	return DIFFERENT;
+/* Nothing but the stack, and the accessed and dirty bits of its page. */
+static bool only_stack(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
+{
+	for (unsigned n = 0; n < PF_SIZE; n++) {
+		unsigned at = PF_BASE + n, x = a->area[n] ^ b->area[n];
+
+		if (!x || at - PF_STACK < PAGE_SIZE_4K)
+			continue;
+		if (!(k->s.cr0 & CR0_PG) || at - PF_PT >= PAGE_SIZE_4K || (x & ~0x60u))
+			return false;
+	}
+	return true;
 }
 
 static bool failed_to_push(const struct pf_result *b)
 {
-	if (b->e.reason == EXIT_EPT_VIOLATION)
-		return b->e.qual & QUAL_EPT_WRITE;
-	return is_exception(&b->e, VEC_SS) || (is_exception(&b->e, VEC_PF) && (b->e.intr_error & 2));
+	return pf_ept(b) ? b->e.qual & QUAL_EPT_WRITE : pf_is(b, VEC_SS) || (pf_is(b, VEC_PF) && (b->e.intr_error & 2));
 }
 
-static bool only_upper_half(const struct pf_result *a, struct pf_result *b, unsigned reg)
+/* What IRET finds at the n-th place of the stack. */
+static uint64_t popped(const struct pf_case *k, unsigned n, unsigned op)
 {
-	uint64_t mine = a->s.gpr[reg], its = b->s.gpr[reg];
-	bool same;
+	bool other = has_prefix(k, op, 0x66);
+	unsigned size = (k->size == 2) == other ? 4 : 2;
+	uint64_t sp = k->s.gpr[X86_RSP], v = 0, at;
 
-	if (((mine ^ its) & ~0xffff0000ull) || mine == its)
-		return false;
-	b->s.gpr[reg] = mine;
-	same = !pf_state_differs(&a->s, &b->s);
-	b->s.gpr[reg] = its;
-	return same;
+	if (k->mode != PF_LONG64)
+		sp = k->s.seg[X86_SS].base + (k->s.seg[X86_SS].attr & SEG_DB ? (uint32_t)sp : (uint16_t)sp);
+	at = sp + n * size - PF_BASE;
+	if (at + size <= PF_SIZE)
+		memcpy(&v, k->area + at, size);
+	return v;
+}
+
+/* The descriptor that both refuse, by #GP and by #NP: not present, and of a kind that is #GP whether present or not. */
+static int explain_not_present(const struct pf_case *k, unsigned sel)
+{
+	uint64_t d[2];
+
+	if (!desc_at(k, sel & 0xfffc, d) || (d[0] >> 47 & 1))
+		return DIFFERENT;
+	if ((d[0] >> 43 & 3) == 3 && (d[0] >> 53 & 3) == 3)
+		return BOCHS_LD_ORDER;
+	return !(d[0] >> 44 & 1) && (d[1] >> 40 & 0x1f) ? BOCHS_GATE_TYPE : DIFFERENT;
+}
+
+/* A frame for conforming code: pushed by b with the privilege of its DPL, on a page that is closed to the CPL. */
+static int explain_conforming(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
+{
+	if (pf_is(a, VEC_PF) && pf_is(b, VEC_PF) && (a->e.intr_error & 6) == 6 && a->e.qual == b->e.qual &&
+	    (a->e.intr_error ^ b->e.intr_error) == 4) {
+		b->e.intr_error = a->e.intr_error;
+		return -BOCHS_CONFORMING;
+	}
+	if (!x86_is_conforming(b->s.seg[X86_CS].attr))
+		return DIFFERENT;
+	if (pf_is(a, VEC_PF) && (a->e.intr_error & 7) == 7 && a->e.qual - PF_STACK < PAGE_SIZE_4K)
+		return BOCHS_CONFORMING;
+	return !(k->exceptions & 1u << VEC_PF) && a->s.cr2 != k->s.cr2 && a->s.cr2 - PF_STACK < PAGE_SIZE_4K
+		   ? BOCHS_CONFORMING
+		   : DIFFERENT;
+}
+
+static int explain_event(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
+{
+	int why = explain_conforming(k, a, b);
+
+	if (why)
+		return why;
+	if (pf_is(a, VEC_GP) && a->e.intr_error <= 1 && failed_to_push(b))
+		return BOCHS_PUSHED;
+	if (same_fault(a, b) && only_stack(k, a, b) && !pf_equal(a->area, b->area, PF_SIZE))
+		return BOCHS_PUSHED;
+	if (k->mode == PF_V86 && pf_is(a, VEC_GP) && (a->e.intr_error & ~7u) && (a->e.idt_info & INTR_INFO_VALID) &&
+	    pf_is(b, VEC_TS) && (b->e.intr_error & ~7u) == (k->s.tr.sel & ~7u))
+		return BOCHS_V86_DPL;
+	return DIFFERENT;
+}
+
+static int explain_int_n(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
+{
+	if (k->mode == PF_V86 && pf_is(a, VEC_GP) && pf_is(b, VEC_GP) && !(a->e.idt_info & INTR_INFO_VALID) &&
+	    (b->e.idt_info & INTR_INFO_VALID) && (k->s.rflags >> 12 & 3) < 3) {
+		b->e.idt_info = a->e.idt_info;
+		b->e.idt_error = a->e.idt_error;
+		b->e.insn_len = a->e.insn_len;
+		return -BOCHS_INT_V86;
+	}
+	if ((k->s.intr_shadow & INTR_SHADOW_MOVSS) && k->s.pending_dbg == 0x4000 && pf_is(a, VEC_DB) &&
+	    a->e.qual == 0x4000 && !pf_is(b, VEC_DB))
+		return BOCHS_INT_SHADOW;
+	return DIFFERENT;
+}
+
+static int explain_iret(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
+{
+	if (pf_is(a, VEC_SS) && pf_is(b, VEC_NP) && a->e.intr_error == b->e.intr_error && pf_same_end(a, b))
+		return BOCHS_IRET_NP;
+	if (k->mode <= PF_PROT32 && pf_is(a, VEC_GP) && !a->e.intr_error && (b->s.rflags & FLAG_VM) &&
+	    popped(k, 0, op) > 0xffff)
+		return BOCHS_IRET_V86;
+	if (k->mode != PF_LONG64 || has_rex_w(k, op) || (popped(k, 1, op) & 3) != k->cpl)
+		return DIFFERENT;
+	if (a->s.rip == k->s.rip) /* it faulted in what b does not pop */
+		return b->s.rip != k->s.rip ? BOCHS_IRET64 : DIFFERENT;
+	if (a->s.gpr[X86_RSP] == b->s.gpr[X86_RSP] && a->s.seg[X86_SS].sel == b->s.seg[X86_SS].sel)
+		return DIFFERENT;
+	b->s.gpr[X86_RSP] = a->s.gpr[X86_RSP];
+	b->s.seg[X86_SS] = a->s.seg[X86_SS];
+	return -BOCHS_IRET64;
+}
+
+static int explain_return(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
+{
+	if (k->lma && pf_is(a, VEC_GP) && !a->e.intr_error && (b->s.seg[X86_SS].attr & SEG_UNUSABLE) &&
+	    (b->s.seg[X86_CS].attr & SEG_L) && (b->s.seg[X86_SS].sel ^ b->s.seg[X86_CS].sel) & 3)
+		return BOCHS_NULL_SS;
+	return k->mode < PF_PROT16 && pf_other_address(a, b) ? BOCHS_ORDER : DIFFERENT;
+}
+
+/* SP is 0 on a stack of 16 bits: the two pushes go on at the top. */
+static bool is_sp0(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
+{
+	uint16_t sp = (uint16_t)a->s.gpr[X86_RSP];
+
+	return k->mode != PF_LONG64 && !(k->s.seg[X86_SS].attr & SEG_DB) && !(uint16_t)k->s.gpr[X86_RSP] &&
+	       pf_is(b, VEC_SS) && pf_is(a, VEC_BP) && (sp == 0xfffc || sp == 0xfff8);
+}
+
+static bool is_popf_v86(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
+{
+	return k->mode == PF_V86 && pf_is(a, VEC_GP) && !a->e.intr_error && (k->s.rflags >> 12 & 3) < 3 &&
+	       (pf_is(b, VEC_SS) || pf_is(b, VEC_PF) || pf_is(b, VEC_AC) || pf_ept(b)) && pf_same_end(a, b);
 }
 
 static int explain_stack(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
 {
 	unsigned opcode = k->code[op], modrm = k->code[op + 1] >> 3 & 7;
-	bool far_call = opcode == 0x9a || (opcode == 0xff && modrm == 3);
-	bool pushes = far_call || (opcode == 0xff && modrm == 2) || opcode == 0xe8 || opcode == 0xcd || opcode == 0xc8;
+	bool far_call = opcode == 0x9a || (opcode == 0xff && modrm == 3), event = k->s.pending_event || opcode == 0xcd;
+	bool ret = opcode == 0xca || opcode == 0xcb || opcode == 0xcf;
+	uint64_t mine = a->s.gpr[X86_RSP], its = b->s.gpr[X86_RSP];
+	int why = DIFFERENT;
 
-	if (k->mode == PF_LONG64 && (opcode == 0xc8 || opcode == 0xc9) && op && has_prefix(k, op, 0x66))
-		return BOCHS_FRAME66;
-	if (far_call && k->mode == PF_LONG64 && is_null_ss(&k->s) && is_exception(&b->e, VEC_SS))
-		return BOCHS_CALL_LONG;
-	if (far_call && !(uint16_t)k->s.gpr[X86_RSP] && is_exception(&b->e, VEC_SS))
+	if (k->lma && pf_is(a, VEC_GP) && pf_is(b, VEC_NP) && a->e.intr_error == b->e.intr_error)
+		return explain_not_present(k, a->e.intr_error);
+	if (far_call && is_sp0(k, a, b))
 		return BOCHS_SP0;
-	if (k->lma && is_exception(&a->e, VEC_GP) && is_exception(&b->e, VEC_NP) && a->e.intr_error == b->e.intr_error)
-		return BOCHS_LD_ORDER;
-	if (opcode == 0xcf && is_exception(&a->e, VEC_SS) && is_exception(&b->e, VEC_NP) &&
-	    a->e.intr_error == b->e.intr_error)
-		return BOCHS_IRET_NP;
-	if ((k->s.pending_event || opcode == 0xcd || far_call) && is_exception(&a->e, VEC_PF) &&
-	    (a->e.intr_error & 6) == 6 &&
-	    (x86_is_conforming(b->s.seg[X86_CS].attr) ||
-		(is_exception(&b->e, VEC_PF) && a->e.qual == b->e.qual && (a->e.intr_error ^ b->e.intr_error) == 4)))
-		return BOCHS_CONFORMING;
-	if (k->mode == PF_V86 && opcode == 0x9d && is_exception(&a->e, VEC_GP) && (k->s.rflags >> 12 & 3) < 3)
+	if (opcode == 0x9d && is_popf_v86(k, a, b))
 		return BOCHS_POPF_V86;
-	if ((pushes || k->s.pending_event) && only_upper_half(a, b, X86_RSP) && !(b->s.seg[X86_SS].attr & SEG_DB))
-		return BOCHS_ESP16;
-	if (opcode == 0xc8 && k->size < 8 && only_upper_half(a, b, X86_RBP))
-		return BOCHS_ENTER16;
-	if ((opcode == 0xca || opcode == 0xcb || opcode == 0xcf) && k->lma && is_exception(&a->e, VEC_GP) &&
-	    !a->e.intr_error && (b->s.seg[X86_SS].attr & SEG_UNUSABLE) && (b->s.seg[X86_CS].attr & SEG_L) &&
-	    (b->s.seg[X86_SS].sel ^ b->s.seg[X86_CS].sel) & 3)
-		return BOCHS_NULL_SS;
-	if (k->mode < PF_PROT16 && (opcode == 0xca || opcode == 0xcb || opcode == 0xcf) && same_but_for_address(a, b))
-		return BOCHS_ORDER;
-	if (far_call && k->lma && k->mode != PF_LONG64 &&
-	    (k->s.seg[X86_SS].base || b->e.reason != a->e.reason || is_exception(&a->e, VEC_AC)))
-		return BOCHS_CALL_LONG;
-	if ((far_call || k->s.pending_event || opcode == 0xcd) && k->lma && is_exception(&a->e, VEC_SS) &&
-	    is_exception(&b->e, VEC_SS) && a->e.intr_error != b->e.intr_error)
-		return BOCHS_SS_ERROR;
-	if ((pushes || k->s.pending_event) && is_exception(&a->e, VEC_GP) && a->e.intr_error <= 1 && failed_to_push(b))
-		return BOCHS_PUSHED;
-	if ((pushes || k->s.pending_event) && same_fault(a, b) && only_stores(k, a, b, false))
-		return BOCHS_PUSHED;
-	return DIFFERENT;
+	if ((far_call || event) && mine != its && !((mine ^ its) & ~0xffff0000ull) &&
+	    !(b->s.seg[X86_SS].attr & SEG_DB)) {
+		b->s.gpr[X86_RSP] = mine;
+		return -BOCHS_ESP16;
+	}
+	if ((far_call || event) && k->lma && pf_is(a, VEC_SS) && pf_is(b, VEC_SS) &&
+	    a->e.intr_error != b->e.intr_error) {
+		b->e.intr_error = a->e.intr_error;
+		return -BOCHS_SS_ERROR;
+	}
+	if (event)
+		why = explain_event(k, a, b);
+	else if (far_call)
+		why = explain_conforming(k, a, b);
+	if (!why && opcode == 0xcd)
+		why = explain_int_n(k, a, b);
+	if (!why && opcode == 0xcf)
+		why = explain_iret(k, a, b, op);
+	return why || !ret ? why : explain_return(k, a, b);
 }
 
-static bool is_read(const struct vm_exit *e)
-{
-	return e->reason == EXIT_EPT_VIOLATION ? !(e->qual & QUAL_EPT_WRITE)
-					       : is_exception(e, VEC_PF) && !(e->intr_error & 2);
-}
-
-/* Nothing but dirty bits in the page table. */
-static bool only_dirty(const struct pf_result *a, const struct pf_result *b)
-{
-	for (unsigned n = 0; n < PF_SIZE; n++)
-		if (((a->area[n] ^ b->area[n]) & ~0x40u) || (a->area[n] != b->area[n] && PF_BASE + n - PF_PT >= 0x1000))
-			return false;
-	return true;
-}
-
-/*
- * ARPL writes only if the RPL is raised (ZF is 1 then). b wanted to write all the same: what it met is a write's fault
- * where a has a read's, a later one or none; or the page is dirty.
+/* --- Tables, limits, pages -----------------------------------------------------------------------------------------
  */
-static bool is_arpl(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
-{
-	struct x86_insn i;
-	bool a_done;
-
-	if (x86_decode(k->code, k->len, k->size, k->lma ? X86_MODE_COMPAT : X86_MODE_PROT, &i) != DECODE_OK ||
-	    i.id != INSN_ARPL || !(i.flags & INSN_MEM))
-		return false;
-	a_done = a->s.rip == k->s.rip + i.len || is_exception(&a->e, VEC_DB);
-	if (a_done && (a->s.rflags & FLAG_ZF))
-		return false;
-	if (a->e.reason == b->e.reason && a->e.intr_info == b->e.intr_info && a->e.qual == b->e.qual && a_done)
-		return !pf_state_differs(&a->s, &b->s) && only_dirty(a, b);
-	if (is_exception(&b->e, VEC_GP) && !b->e.intr_error)
-		return !(k->s.seg[i.seg].attr & 2) || (k->s.seg[i.seg].attr & 8);
-	if (b->e.reason == EXIT_EPT_VIOLATION ? !(b->e.qual & QUAL_EPT_WRITE)
-					      : !is_exception(&b->e, VEC_PF) || !(b->e.intr_error & 2))
-		return false;
-	return a_done || is_read(&a->e) || is_exception(&a->e, VEC_AC);
-}
-
-static bool is_compare(unsigned opcode)
-{
-	return opcode == 0xa6 || opcode == 0xa7;
-}
-
-static bool faults_at(const struct pf_result *r, uint64_t la)
-{
-	uint64_t at = r->e.reason == EXIT_EPT_VIOLATION ? r->e.gla : r->e.qual;
-
-	return (is_exception(&r->e, VEC_PF) || r->e.reason == EXIT_EPT_VIOLATION) && at - la < 8;
-}
-
-/* By the limit or the kind of a data segment. */
-static bool is_segment_fault(const struct pf_result *r)
-{
-	return (is_exception(&r->e, VEC_GP) || is_exception(&r->e, VEC_SS)) && !r->e.intr_error;
-}
-
-static uint64_t string_address(const struct pf_case *k, const struct x86_insn *i, unsigned sreg, unsigned reg)
-{
-	uint64_t offset = k->s.gpr[reg];
-
-	offset = i->addrsize == 2 ? (uint16_t)offset : i->addrsize == 4 ? (uint32_t)offset : offset;
-	if (k->mode == PF_LONG64 && sreg < X86_FS)
-		return offset;
-	offset += k->s.seg[sreg].base;
-	return k->mode == PF_LONG64 ? offset : (uint32_t)offset;
-}
-
-static int explain_string(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned opcode)
-{
-	const uint64_t arithmetic = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF;
-	uint64_t flags = b->s.rflags;
-	struct x86_insn i;
-	bool same;
-
-	if (x86_decode(k->code, k->len, k->size, k->size == 8 ? X86_MODE_LONG64 : X86_MODE_PROT, &i) != DECODE_OK)
-		return DIFFERENT;
-	if (is_compare(opcode) && (faults_at(a, string_address(k, &i, X86_ES, X86_RDI)) || is_segment_fault(a)) &&
-	    (faults_at(b, string_address(k, &i, i.seg, X86_RSI)) || is_segment_fault(b)))
-		return BOCHS_CMPS;
-	if (!(i.flags & (INSN_REP | INSN_REPNE)) || a->s.rip != k->s.rip || (a->s.rflags ^ k->s.rflags) & arithmetic)
-		return DIFFERENT;
-	b->s.rflags = (flags & ~arithmetic) | (a->s.rflags & arithmetic);
-	same = !pf_state_differs(&a->s, &b->s);
-	b->s.rflags = flags;
-	return same ? BOCHS_REP_FLAGS : DIFFERENT;
-}
 
 /* The limit of the TSS ends right behind SS0, SS1 or SS2, or in the padding of it. */
 static bool cuts_ss(const struct pf_case *k)
@@ -387,17 +459,6 @@ static bool cuts_ss(const struct pf_case *k)
 	return !k->lma && tr->limit <= (wide ? 26u : 13u) && (rest == 1 || (wide && rest == 2));
 }
 
-static bool is_tss_fault(const struct pf_case *k, const struct pf_result *r)
-{
-	return is_exception(&r->e, VEC_TS) && (r->e.intr_error & ~7u) == (k->s.tr.sel & ~7u);
-}
-
-/* A page fault on a descriptor table that the guest itself delivers: it shows in CR2 only. */
-static bool delivered_table_fault(const struct pf_case *k, const struct pf_result *r)
-{
-	return !(k->exceptions & 1u << VEC_PF) && r->s.cr2 != k->s.cr2 && r->s.cr2 - PF_GDT < PF_STACK - PF_GDT;
-}
-
 /* Of a stack of 4 GiB, whose pointer is less than the largest frame below its end. */
 static bool crosses_4g(const struct pf_case *k)
 {
@@ -407,61 +468,85 @@ static bool crosses_4g(const struct pf_case *k)
 	       (uint32_t)k->s.gpr[X86_RSP] > UINT32_MAX - 40;
 }
 
+/* An implicit access of ours to a table met a user page; if the guest itself delivers the fault, it shows in CR2. */
+static bool is_table_fault(const struct pf_case *k, const struct pf_result *a)
+{
+	struct x86_insn i;
+
+	if (pf_decode(k, &i) && (i.flags & INSN_MEM) && !k->s.pending_event && a->e.qual - pf_operand(k, &i) < 16)
+		return false;
+	if (pf_is(a, VEC_PF))
+		return (a->e.intr_error & 5) == 1 && in_tables(k, a->e.qual);
+	return !(k->exceptions & 1u << VEC_PF) && a->s.cr2 != k->s.cr2 && in_tables(k, a->s.cr2);
+}
+
+/* Bits 13 to 20 of a 4 MiB page's entry: ours are reserved, b's part of the address. */
+static bool is_pse36(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
+{
+	if (!pf_is(a, VEC_PF) || (a->e.intr_error & 9) != 9 || (k->s.cr4 & CR4_PAE) || !(k->s.cr4 & CR4_PSE))
+		return false;
+	return (pf_ept(b) && b->e.gpa >> 32) ||
+	       (pf_is(b, VEC_PF) && b->e.qual == a->e.qual && b->e.intr_error == (a->e.intr_error & ~8u));
+}
+
+static int explain_memory(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
+{
+	if (cuts_ss(k) && pf_is(b, VEC_TS) && (b->e.intr_error & ~7u) == (k->s.tr.sel & ~7u) && !pf_is(a, VEC_TS))
+		return BOCHS_TSS_LIMIT;
+	if ((k->s.cr4 & CR4_SMAP) && (k->s.rflags & FLAG_AC) && is_table_fault(k, a))
+		return BOCHS_SMAP_AC;
+	if (crosses_4g(k) && pf_is(b, VEC_SS) && !b->e.intr_error && (pf_is(a, VEC_PF) || pf_ept(a)))
+		return LIMIT_4G;
+	if (is_pse36(k, a, b))
+		return NO_PSE36;
+	if (pf_ept(a) && pf_ept(b) && a->e.gpa == b->e.gpa && (a->e.qual ^ b->e.qual) == QUAL_EPT_READ &&
+	    (a->e.qual & QUAL_EPT_WRITE)) {
+		b->e.qual = a->e.qual;
+		return -EPT_RMW;
+	}
+	return DIFFERENT;
+}
+
+/* --- All of them ---------------------------------------------------------------------------------------------------
+ */
+
+/* Ours once more, without alignment checks: is that the whole of the difference? */
+static bool is_without_ac(const struct pf_case *k, const struct pf_result *b)
+{
+	static struct pf_case twin;
+	static struct pf_result r;
+
+	twin = *k;
+	twin.s.cr0 &= ~(uint64_t)CR0_AM;
+	if (!pf_run_again(&twin, &r))
+		return false;
+	r.s.cr0 |= CR0_AM;
+	return !pf_first_difference(k, &r, b);
+}
+
 int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
 {
 	unsigned op = pf_opcode_at(k), opcode = k->code[op];
 	int why = opcode == 0x0f ? explain_system(k, a, b, op) : explain_stack(k, a, b, op);
 
+	if (!why)
+		why = explain_memory(k, a, b);
+	if (!why)
+		why = pf_explain_operand(k, a, b, opcode);
 	if (why)
 		return why;
-	if (opcode == 0x63 && k->mode != PF_LONG64 && is_arpl(k, a, b))
-		return BOCHS_ARPL;
-	if (opcode == 0x62 && k->mode != PF_LONG64 && is_exception(&a->e, VEC_BR) && !is_exception(&b->e, VEC_BR) &&
-	    !pf_state_differs(&a->s, &b->s))
-		return BOCHS_BOUND;
 	if (k->mode == PF_LONG64 && !(a->s.seg[X86_CS].attr & SEG_L) && a->s.gpr[X86_RSP] >> 32 &&
-	    b->s.gpr[X86_RSP] == (uint32_t)a->s.gpr[X86_RSP])
-		return LEFT_LONG64;
-	if (is_compare(opcode) || opcode == 0xae || opcode == 0xaf)
-		why = explain_string(k, a, b, opcode);
-	if (why)
-		return why;
-	if (opcode == 0xcd && (k->s.intr_shadow & INTR_SHADOW_MOVSS) && k->s.pending_dbg == 0x4000 &&
-	    is_exception(&a->e, VEC_DB) && a->e.qual == 0x4000 && !is_exception(&b->e, VEC_DB))
-		return BOCHS_INT_SHADOW;
-	if (cuts_ss(k) && is_tss_fault(k, b) && !is_exception(&a->e, VEC_TS))
-		return BOCHS_TSS_LIMIT;
-	if (k->mode == PF_V86 && is_exception(&a->e, VEC_GP) && (a->e.intr_error & ~7u) &&
-	    (a->e.idt_info & INTR_INFO_VALID) && is_tss_fault(k, b))
-		return BOCHS_V86_DPL;
-	if ((k->s.cr4 & CR4_SMAP) && (k->s.rflags & FLAG_AC) && delivered_table_fault(k, a))
-		return BOCHS_SMAP_AC;
-	if (crosses_4g(k) && is_exception(&b->e, VEC_SS) && !b->e.intr_error &&
-	    (is_exception(&a->e, VEC_PF) || a->e.reason == EXIT_EPT_VIOLATION))
-		return LIMIT_4G;
-	if (is_exception(&a->e, VEC_DB) && is_exception(&b->e, VEC_DB) && k->s.pending_dbg &&
-	    (a->e.qual & b->e.qual) == a->e.qual && !((a->e.qual ^ b->e.qual) & ~0xfull))
-		return BOCHS_DB_MERGED;
-	if (is_exception(&a->e, VEC_PF) && (a->e.intr_error & 5) == 1 && (k->s.cr4 & CR4_SMAP) &&
-	    (k->s.rflags & FLAG_AC) && (!is_exception(&b->e, VEC_PF) || a->e.qual != b->e.qual))
-		return BOCHS_SMAP_AC;
-	if (is_exception(&a->e, VEC_PF) && (a->e.intr_error & 9) == 9 && !(k->s.cr4 & CR4_PAE) &&
-	    (k->s.cr4 & CR4_PSE) && b->e.reason == EXIT_EPT_VIOLATION && b->e.gpa >> 32)
-		return NO_PSE36;
-	if (k->mode == PF_LONG64 && opcode == 0xcf && !has_rex_w(k, op))
-		return BOCHS_IRET64;
-	if (k->mode <= PF_PROT32 && opcode == 0xcf && is_exception(&a->e, VEC_GP) && (b->s.rflags & FLAG_VM))
-		return BOCHS_IRET_V86;
-	if (k->mode == PF_V86 && opcode == 0xcd && is_exception(&a->e, VEC_GP) && is_exception(&b->e, VEC_GP) &&
-	    !(a->e.idt_info & INTR_INFO_VALID) && (k->s.rflags >> 12 & 3) < 3)
-		return BOCHS_INT_V86;
-	if (k->mode == PF_V86 && is_exception(&a->e, VEC_AC) && (k->s.cr0 & CR0_AM) && (k->s.rflags & FLAG_AC))
+	    b->s.gpr[X86_RSP] == (uint32_t)a->s.gpr[X86_RSP]) {
+		b->s.gpr[X86_RSP] = a->s.gpr[X86_RSP];
+		return -LEFT_LONG64;
+	}
+	if (pf_is(a, VEC_DB) && pf_is(b, VEC_DB) && k->s.pending_dbg && a->e.qual != b->e.qual &&
+	    (a->e.qual & b->e.qual) == a->e.qual && !((a->e.qual ^ b->e.qual) & ~0xfull)) {
+		b->e.qual = a->e.qual;
+		return -BOCHS_DB_MERGED;
+	}
+	if (k->mode == PF_V86 && pf_is(a, VEC_AC) && is_without_ac(k, b))
 		return BOCHS_AC_V86;
-	if ((opcode == 0xc4 || opcode == 0xc5) && same_but_for_address(a, b))
-		return BOCHS_ORDER;
-	if (a->e.reason == EXIT_EPT_VIOLATION && b->e.reason == EXIT_EPT_VIOLATION && a->e.gpa == b->e.gpa &&
-	    (a->e.qual ^ b->e.qual) == QUAL_EPT_READ && (a->e.qual & QUAL_EPT_WRITE))
-		return EPT_RMW;
 	return DIFFERENT;
 }
 

@@ -97,6 +97,7 @@ static void rm16(struct pf_case *k, struct form f, unsigned reg, uint16_t v)
 	unsigned rm = pf_below(k, 8);
 	uint64_t la = pf_address(k);
 
+	k->sel = v;
 	if (pf_percent(k, 60) && rm != X86_RSP) {
 		k->s.gpr[rm] = (k->s.gpr[rm] & ~0xffffull) | v;
 		reg_reg(k, reg, rm);
@@ -571,7 +572,8 @@ static void stack_frame(struct pf_case *k)
 	static const uint8_t ops[] = {0xc9, 0x50, 0x58, 0x54, 0x5c, 0x60, 0x61, 0xc3};
 	unsigned op = ops[pf_below(k, ARRAY_LEN(ops))];
 
-	(void)prefixes(k);
+	if (k->size < 8)
+		(void)prefixes(k); /* Bochs: ENTER and LEAVE with 66 in 64-bit mode move 64 bits; the oracle has them */
 	k->s.gpr[X86_RBP] = pf_stack_target(k, k->mode == PF_LONG64 ? 0 : k->s.seg[X86_SS].base);
 	if (k->size == 8 && (op == 0x60 || op == 0x61))
 		op = 0xc9;
