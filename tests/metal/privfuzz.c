@@ -267,6 +267,7 @@ static enum err program(struct errmsg *why)
 	struct vmx_vm *vx = vmx_vm_of(vm);
 	enum err e;
 
+	c->pin &= ~PIN_VIRTUAL_NMIS; /* with them an NMI is not injected while NMIs are blocked */
 	c->proc &= ~PROC_MOV_DR_EXIT;
 	c->exceptions = UINT32_MAX;
 	c->cr0_mask = CR0_NE | CR0_CD | CR0_NW; /* VM entry does not load the latter two */
