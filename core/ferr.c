@@ -53,8 +53,7 @@ bool vcpu_is_ferr(struct vcpu *v, const struct vm_exit *e)
 	const uint32_t mf = INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION << INTR_INFO_TYPE_SHIFT | VEC_MF;
 	const struct x86_state *s;
 
-	if (LIKELY(e->intr_info != mf) || !v->vm->machine || vcpu_completes(v) ||
-	    v->vm->cfg.mode->caps & MODE_CAP_MODEL)
+	if (LIKELY(e->intr_info != mf) || vcpu_completes(v) || v->vm->cfg.mode->caps & MODE_CAP_MODEL)
 		return false;
 	s = vcpu_state(v);
 	return s && !(s->cr0 & CR0_NE);

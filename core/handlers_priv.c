@@ -58,7 +58,7 @@ enum verdict handle_exception(struct vcpu *v, struct vm_exit *e)
 {
 	if (is_modelled_trap(v, e))
 		return e->value == INSN_HLT ? VERDICT_HALT : VERDICT_NEXT;
-	if (vcpu_is_ferr(v, e))
+	if (v->vm->machine && vcpu_is_ferr(v, e))
 		return vcpu_ferr(v, e);
 	if (!is_privileged_trap(v, e))
 		return reflect_exit(v, e);
