@@ -94,8 +94,13 @@ static void env_code_written(void *arg, gpa_t gpa, unsigned n)
 	(void)n;
 }
 
+static void env_ferr_dropped(void *arg)
+{
+	(void)arg;
+}
+
 static const struct x86_env env = {env_page, env_mmio_read, env_mmio_write, env_io_read, env_io_write, env_rdmsr,
-    env_wrmsr, env_cpuid, env_tsc, env_code_written};
+    env_wrmsr, env_cpuid, env_tsc, env_code_written, env_ferr_dropped};
 
 /* --- Two processors ---------------------------------------------------------------------------------------------- */
 
