@@ -8,7 +8,8 @@
 
 /* Is this exit 0 such an exception? */
 bool vcpu_is_ferr(struct vcpu *v, const struct vm_exit *e);
-/* Its handler, in a machine: FERR# is asserted; then the instruction is executed (IGNNE#), or the CPU waits for an interrupt. */
+/* Its handler, in a machine: FERR# is asserted; then the instruction is executed (IGNNE#), or the CPU waits for an
+ * interrupt. */
 enum verdict vcpu_ferr(struct vcpu *v, struct vm_exit *e);
 /* FERR# has dropped. */
 void vcpu_ferr_dropped(struct vcpu *v);
