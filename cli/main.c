@@ -48,8 +48,7 @@ static void print_help(FILE *f)
 	fputs("\nGUEST is a path, or the name of a bundled guest such as \"hello\".\n"
 	      "\"vmscope COMMAND --help\" lists the options; the manual page is vmscope(1).\n\n"
 	      "exit status: 0 the guest ended well; 1 it failed, or a verdict is violated; 2 usage;\n"
-	      "3 not available here; 4 a limit was reached; 5 a bug in vmscope, or an instruction that\n"
-	      "is decoded but not executed yet (end \"unimplemented\")\n",
+	      "3 not available here; 4 a limit was reached, or the run was stopped; 5 a bug in vmscope\n",
 	    f);
 }
 

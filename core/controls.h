@@ -10,6 +10,7 @@
 /* Pin-based [SDM 3C "Pin-Based VM-Execution Controls"] */
 #define PIN_EXTINT_EXIT (1u << 0)
 #define PIN_NMI_EXIT (1u << 3)
+#define PIN_VIRTUAL_NMIS (1u << 5) /* the guest has NMI blocking of its own, which IRET ends */
 #define PIN_PREEMPTION_TIMER (1u << 6)
 /* Primary processor-based [SDM 3C "Processor-Based VM-Execution Controls"] */
 #define PROC_INTERRUPT_WINDOW (1u << 2)

@@ -5,6 +5,7 @@
 #include "core/env.h"
 
 #include "core/dev/lapic.h"
+#include "core/ferr.h"
 #include "core/lib.h"
 
 #define MSR_TSC 0x10u
@@ -172,6 +173,11 @@ static void env_code_written(void *arg, gpa_t gpa, unsigned n)
 		v->vm->code_written(v, gpa, n);
 }
 
+static void env_ferr_dropped(void *arg)
+{
+	vcpu_ferr_dropped(arg);
+}
+
 const struct x86_env vcpu_env_ops = {
     .page = env_page,
     .mmio_read = env_mmio_read,
@@ -183,4 +189,5 @@ const struct x86_env vcpu_env_ops = {
     .cpuid = env_cpuid,
     .tsc = env_tsc,
     .code_written = env_code_written,
+    .ferr_dropped = env_ferr_dropped,
 };

@@ -7,6 +7,7 @@
  */
 #include "core/handlers.h"
 
+#include "core/ferr.h"
 #include "core/x86/insn.h"
 
 static bool is_software(uint32_t type)
@@ -57,6 +58,8 @@ enum verdict handle_exception(struct vcpu *v, struct vm_exit *e)
 {
 	if (is_modelled_trap(v, e))
 		return e->value == INSN_HLT ? VERDICT_HALT : VERDICT_NEXT;
+	if (v->vm->machine && vcpu_is_ferr(v, e))
+		return vcpu_ferr(v, e);
 	if (!is_privileged_trap(v, e))
 		return reflect_exit(v, e);
 	if (!vcpu_state(v))

@@ -54,6 +54,7 @@ static const struct machine_row table[DEV_COUNT] = {
     [DEV_LS612] = {&ls612_ops, .pio = {{0x80, 16}, {0xed, 1}}},
     [DEV_DEBUG_EXIT] = {&debug_exit_ops, .pio = {{0xf4, 4}}},
     [DEV_DEBUGCON] = {&debugcon_ops, .pio = {{0xe9, 1}, {0x402, 1}}},
+    [DEV_COPROCESSOR] = {&coprocessor_ops, .pio = {{0xf0, 1}}},
     [DEV_PC_TESTDEV] = {&pc_testdev_ops, .pio = {{0xe0, 4}, {0xe4, 4}, {0xe8, 1}, {0x2000, 24}},
 	.mmio = {0xff000000, 0x10000}},
 };

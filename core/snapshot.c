@@ -9,6 +9,7 @@
 #include "core/lib.h"
 #include "core/machine.h"
 #include "core/vm.h"
+#include "core/x86/access.h"
 
 #define MAGIC 0x50414e53434d5601ull /* 01 "VMCSNAP" */
 #define FORMAT_VERSION 2u
@@ -32,7 +33,7 @@ struct section {
 struct vcpu_extra {
 	struct vcpu_counts counts;
 	uint64_t insns, halt_ns;
-	uint64_t halted, wait_startup;
+	uint64_t halted, wait_startup; /* halted: bit 1 says frozen */
 };
 
 struct vcpu_section {
@@ -129,7 +130,8 @@ static enum err save_vcpu(struct writer *w, struct vcpu *v)
 		return ERR_IO;
 	memset(&out, 0, sizeof(out));
 	out.state = *s;
-	out.extra = (struct vcpu_extra){v->counts, v->cpu.insns, v->halt_ns, v->halted, v->wait_startup};
+	out.extra =
+	    (struct vcpu_extra){v->counts, v->cpu.insns, v->halt_ns, v->halted | v->frozen << 1, v->wait_startup};
 	memcpy(put_section(w, "vcpu", X86_STATE_VERSION, v->id, "", sizeof(out)), &out, sizeof(out));
 	return ERR_OK;
 }
@@ -335,7 +337,9 @@ static void restore_vcpu(struct vcpu *v, const uint8_t *data)
 	v->cpu.insns = in.extra.insns;
 	v->counts = in.extra.counts;
 	v->halt_ns = in.extra.halt_ns;
-	v->halted = in.extra.halted != 0;
+	v->halted = in.extra.halted & 1;
+	v->frozen = in.extra.halted >> 1 & 1;
+	v->ferr_at = x86_get(in.state.fxsave + 8, 8);
 	v->wait_startup = in.extra.wait_startup != 0;
 	v->left_host_ns = 0;
 	v->state_valid = true;

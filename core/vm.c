@@ -8,6 +8,7 @@
 #include "core/vm.h"
 
 #include "core/dev/lapic.h"
+#include "core/ferr.h"
 #include "core/handlers.h"
 #include "core/irq.h"
 #include "core/lib.h"
@@ -269,6 +270,7 @@ static void halt(struct vm *vm, struct vcpu *v)
 	if (mode_has(vm, MODE_CAP_STATE_LIVE) && v->cpu.s.pending_dbg)
 		return;
 	v->halted = true;
+	v->frozen = false;
 	v->halt_ns = clock_now_ns(&vm->clock);
 }
 
@@ -422,23 +424,26 @@ static bool may_go_on(struct vm *vm)
  * it is awake. */
 static bool wake(struct vm *vm, struct vcpu *v)
 {
+	const char *why = v->frozen ? "an x87 exception that is IRQ 13 (CR0.NE is clear)" : "HLT";
+
 	if (vm->clock.kind == CLOCK_HOST)
 		settle_cost(v, vm->clock.host->now_ns());
 	if (vcpu_wakes(v)) {
-		v->halted = false;
+		v->halted = v->frozen = false;
 	} else if (vm_any_runs(vm)) {
 		return false;
 	} else if (!vm_any_listens(vm)) {
-		vm_kill(vm, END_HALT, 0,
-		    vm->n_vcpus == 1 ? "HLT with interrupts off: nothing can wake it"
-				     : "every CPU is halted with interrupts off or was never started");
+		if (vm->n_vcpus == 1)
+			vm_kill(vm, END_HALT, 0, "%s with interrupts off: nothing can wake it", why);
+		else
+			vm_kill(vm, END_HALT, 0, "every CPU is halted with interrupts off or was never started");
 	} else if (vm->slice_end_ns != CLOCK_NEVER && vm->clock.kind == CLOCK_HOST &&
 		   clock_next_deadline(&vm->clock) != CLOCK_NEVER) {
 		vm->idle = true; /* others may use the CPU until then */
 	} else if (!clock_wait(&vm->clock)) {
-		vm_kill(vm, END_HALT, 0, "HLT with no timer armed: nothing can wake it");
+		vm_kill(vm, END_HALT, 0, "%s with no timer armed: nothing can wake it", why);
 	} else if (vm->clock.kind == CLOCK_VIRTUAL && clock_now_ns(&vm->clock) - v->halt_ns > HALT_PATIENCE_NS) {
-		vm_kill(vm, END_HALT, 0, "HLT, and no interrupt came in an hour of guest time");
+		vm_kill(vm, END_HALT, 0, "%s, and no interrupt came in an hour of guest time", why);
 	}
 	return vcpu_runs(v);
 }
@@ -485,6 +490,8 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	bool quiet = !vm->machine || lapic_idle(v);
 	if (UNLIKELY(!quiet))
 		vcpu_take_signals(v);
+	if (UNLIKELY(v->cpu.ferr) && !mode_has(vm, MODE_CAP_STATE_LIVE))
+		vcpu_ferr_look(v);
 	if (!vcpu_runs(v)) {
 		if (!wake(vm, v))
 			return false;

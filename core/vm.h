@@ -66,6 +66,8 @@ struct vcpu {
 	uint32_t dirty;
 	struct x86_event reflect; /* for VERDICT_REFLECT */
 	bool halted;
+	bool frozen;	     /* halted, but by no HLT: an x87 exception waits for its interrupt (core/ferr.h) */
+	uint64_t ferr_at;    /* cpu.ferr: address of the instruction whose exception asserts FERR# */
 	bool wait_startup;   /* no bootstrap processor, and no start-up message came yet */
 	struct vm_exit exit; /* the current or last one */
 	struct vm_exit history[VM_HISTORY];
@@ -181,6 +183,9 @@ void vm_kill(struct vm *vm, enum end_kind kind, uint32_t code, const char *fmt, 
 
 /* Fail-stop: dumps the last exits to the host's log and ends the machine with end.kind "bug". */
 void vm_fail_stop(struct vm *vm, struct vcpu *v, const struct vm_exit *e);
+
+/* IGNNE# was asserted: a frozen CPU goes on. */
+void vcpu_thaw(struct vcpu *v);
 
 /* Injects without the loop's own decision (lockstep replay). */
 enum err vcpu_inject(struct vcpu *v, const struct x86_event *ev);

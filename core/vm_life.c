@@ -105,7 +105,7 @@ static void vcpu_reset(struct vcpu *v)
 	x86_state_changed(&v->cpu);
 	v->state_valid = true;
 	v->dirty = DIRTY_ALL;
-	v->halted = false;
+	v->halted = v->frozen = false;
 	v->wait_startup = v->id != 0;
 	if (v->id != 0)
 		v->cpu.s.apic_base &= ~APIC_BASE_BSP;

@@ -104,7 +104,7 @@ static void take_init(struct vcpu *v)
 		return;
 	x86_init_signal(&v->cpu);
 	lapic_init_taken(v);
-	v->halted = false;
+	v->halted = v->frozen = false;
 	v->halt_ns = clock_now_ns(&v->vm->clock);
 	v->wait_startup = !(v->cpu.s.apic_base & APIC_BASE_BSP);
 }

@@ -3,13 +3,14 @@
  *
  *   - its bus has one device that covers every port and address: reads give what the subject read, writes are compared
  *     with what the subject wrote;
- *   - RDMSR gives the subject's value (or its fault); HLT does not wait, since the subject has waited already;
+ *   - RDMSR gives the subject's value (or its fault); HLT and FERR# do not wait, since the subject has waited already;
  *   - its memory slots follow the subject's (ROM shadow registers are devices, and only the subject's act);
  *   - reading the time stamp counter without an exit is noticed: that input cannot be fed.
  */
 #include <string.h>
 
 #include "core/env.h"
+#include "core/ferr.h"
 #include "core/handlers.h"
 #include "core/lib.h"
 #include "core/x86/insn.h"
@@ -90,6 +91,19 @@ static enum verdict feed_hlt(struct vcpu *v, struct vm_exit *e)
 	(void)v;
 	(void)e;
 	return VERDICT_NEXT;
+}
+
+/* FERR# and IGNNE# are outside the CPU: the subject has waited for an interrupt, or has executed the instruction. */
+static enum verdict feed_exception(struct vcpu *v, struct vm_exit *e)
+{
+	const struct x86_state *s;
+
+	if (!vcpu_is_ferr(v, e))
+		return handlers_default()[EXIT_EXCEPTION_NMI](v, e);
+	s = vcpu_state(of_vm(v->vm)->s);
+	if (!s)
+		return VERDICT_KILL;
+	return s->rip == e->rip ? VERDICT_AGAIN : vcpu_execute(v, e);
 }
 
 static enum verdict feed_msr_read(struct vcpu *v, struct vm_exit *e)
@@ -270,6 +284,7 @@ enum err feed_init(struct equivalence *q, struct errmsg *why)
 	if (e != ERR_OK)
 		return e;
 	memcpy(q->handlers, vm->handlers, sizeof q->handlers);
+	q->handlers[EXIT_EXCEPTION_NMI] = feed_exception;
 	q->handlers[EXIT_HLT] = feed_hlt;
 	q->handlers[EXIT_MSR_READ] = feed_msr_read;
 	q->handlers[EXIT_RDTSC] = feed_rdtsc;

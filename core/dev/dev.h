@@ -55,6 +55,9 @@ bool uart16550_type(struct device *d, uint8_t byte);
 bool i8042_type(struct device *d, uint8_t byte);
 /* piix4pm.c: where its I/O block is, or would be without an owner. */
 unsigned piix4pm_base(const struct device *d);
+/* coprocessor.c: FERR# of a CPU, which asserts it while an x87 exception waits; is IGNNE# asserted? */
+void coprocessor_set_ferr(struct device *d, unsigned cpu, bool level);
+bool coprocessor_ignne(const struct device *d);
 /* vga.c */
 bool vga_screen(const struct device *d, char lines[25][81]);
 

@@ -55,6 +55,8 @@ struct x86_env {
 	uint64_t (*tsc)(void *arg); /* guest TSC, offset included */
 	/* Code was written: drop decoded blocks of this guest-physical page (only called for pages marked as code). */
 	void (*code_written)(void *arg, gpa_t gpa, unsigned n);
+	/* No unmasked x87 exception is pending any more, or CR0.NE was set (only called while ferr is set). */
+	void (*ferr_dropped)(void *arg);
 };
 
 /* Operating mode, for decode and execution. Order matters: >= X86_MODE_PROT has protection. */
@@ -98,7 +100,10 @@ struct x86_cpu {
 	uint64_t hop_limit;
 	bool block_end; /* set by handlers after which a block must not go on: mode, paging, segment or code changed */
 	bool irq_check; /* set when interrupts may have become deliverable (STI, POPF, IRET, MOV CR8) */
-	struct {	/* what x86_debug_before() saw, for x86_debug_after() */
+	/* FERR# is asserted: set by the VMM when it handles an x87 exception with CR0.NE clear. A block runner leaves
+	 * every instruction to x86_step() then, which clears it. */
+	bool ferr;
+	struct { /* what x86_debug_before() saw, for x86_debug_after() */
 		uint8_t tf, shadow;
 		bool keep_rf; /* the instruction loaded RF itself (IRET, task switch) */
 		bool no_trap; /* the instruction entered a handler (INT n, SYSCALL): no single-step trap after it */
@@ -152,6 +157,8 @@ enum x86_rc x86_inject(struct x86_cpu *c, const struct x86_event *ev);
 
 /* Raises: fill c->fault and return X86_FAULT. */
 enum x86_rc x86_fault(struct x86_cpu *c, uint8_t vector);
+/* An unmasked x87 exception is pending, and a waiting instruction met it: #MF; or, with CR0.NE clear, an exit. */
+enum x86_rc x86_x87_error(struct x86_cpu *c);
 enum x86_rc x86_fault_ec(struct x86_cpu *c, uint8_t vector, uint32_t error);
 enum x86_rc x86_fault_pf(struct x86_cpu *c, gva_t gva, uint32_t error);
 /* X86_STOP with a reason for people. */

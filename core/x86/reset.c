@@ -54,6 +54,7 @@ void x86_reset(struct x86_cpu *c)
 	struct x86_state *s = &c->s;
 
 	memset(s, 0, sizeof *s);
+	c->ferr = false;
 	s->version = X86_STATE_VERSION;
 	s->size = sizeof *s;
 	core_registers(s, CR0_CD | CR0_NW);

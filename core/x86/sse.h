@@ -56,13 +56,10 @@ X86_INLINE enum x86_rc x86_sse_check(struct x86_cpu *c)
 	return UNLIKELY(c->s.cr0 & CR0_TS) ? x86_fault(c, VEC_NM) : X86_OK;
 }
 
-/* An unmasked x87 exception that is pending is reported first. With CR0.NE clear it would be reported through the
- * interrupt controller (FERR#), which this machine does not have. */
+/* An unmasked x87 exception that is pending is reported first. */
 X86_INLINE enum x86_rc x86_mmx_pending(struct x86_cpu *c)
 {
-	if (UNLIKELY((c->s.fxsave[SSE_FX_FSW] & SSE_FSW_ES) && (c->s.cr0 & CR0_NE)))
-		return x86_fault(c, VEC_MF);
-	return X86_OK;
+	return UNLIKELY(c->s.fxsave[SSE_FX_FSW] & SSE_FSW_ES) ? x86_x87_error(c) : X86_OK;
 }
 
 X86_INLINE enum x86_rc x86_mmx_check(struct x86_cpu *c)

@@ -3,6 +3,7 @@
  * emulate does the same over decoded instructions that it kept. Read exec.h for the convention.
  */
 #include "core/x86/exec.h"
+#include "core/x86/x87.h"
 
 #define FETCH_MAX 15u
 
@@ -41,6 +42,15 @@ enum x86_rc x86_fetch_insn(struct x86_cpu *c, struct x86_insn *i)
 	}
 }
 
+/* FERR# follows the status word and CR0, whichever instruction changed them. */
+static void look_at_ferr(struct x86_cpu *c)
+{
+	if ((x87_word(c, X87_FSW) & X87_ES) && !(c->s.cr0 & CR0_NE))
+		return;
+	c->ferr = false;
+	c->env->ferr_dropped(c->env_arg);
+}
+
 /* The instruction proper: afterwards s.rip is the next instruction, or the same one unless X86_OK. */
 static enum x86_rc run_one(struct x86_cpu *c, const struct x86_insn *i)
 {
@@ -62,6 +72,8 @@ static enum x86_rc run_one(struct x86_cpu *c, const struct x86_insn *i)
 	c->insns++;
 	if (c->budget)
 		c->budget--;
+	if (UNLIKELY(c->ferr))
+		look_at_ferr(c);
 	return X86_OK;
 }
 

@@ -151,17 +151,12 @@ X86_INLINE enum x86_rc x87_available(struct x86_cpu *c)
 	return UNLIKELY(c->s.cr0 & (CR0_EM | CR0_TS)) ? x86_fault(c, VEC_NM) : X86_OK;
 }
 
-/*
- * A waiting instruction also reports what is pending. With CR0.NE clear a PC has FERR# wired to IRQ 13; this machine
- * has not: it is as if IGNNE# were always asserted, and the instruction is executed.
- */
+/* A waiting instruction also reports what is pending. */
 X86_INLINE enum x86_rc x87_waiting(struct x86_cpu *c)
 {
 	enum x86_rc rc = x87_available(c);
 
-	if (rc == X86_OK && UNLIKELY(x87_word(c, X87_FSW) & X87_ES) && (c->s.cr0 & CR0_NE))
-		return x86_fault(c, VEC_MF);
-	return rc;
+	return rc == X86_OK && UNLIKELY(x87_word(c, X87_FSW) & X87_ES) ? x86_x87_error(c) : rc;
 }
 
 X86_INLINE enum x86_rc x87_begin(struct x87 *x, struct x86_cpu *c, const struct x86_insn *i)

@@ -90,15 +90,29 @@ static enum x86_rc op_fldcw(struct x86_cpu *c, const struct x86_insn *i)
 	return X86_OK;
 }
 
+/*
+ * With CR0.NE clear it is not the processor's to say how this goes on, but the hardware's outside [SDM 1 "MS-DOS*
+ * Compatibility Sub-mode"]: it exits to whoever plays that. The VMM itself executes the instruction because IGNNE# is
+ * asserted.
+ */
+enum x86_rc x86_x87_error(struct x86_cpu *c)
+{
+	if (c->s.cr0 & CR0_NE)
+		return x86_fault(c, VEC_MF);
+	if (!c->ctl)
+		return X86_OK;
+	x86_exit(c, EXIT_EXCEPTION_NMI, 0, 0);
+	c->exit->intr_info = INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION << INTR_INFO_TYPE_SHIFT | VEC_MF;
+	return X86_EXIT;
+}
+
 /* FWAIT obeys CR0.MP, which every other x87 instruction does not need. */
 static enum x86_rc op_fwait(struct x86_cpu *c, const struct x86_insn *i)
 {
 	(void)i;
 	if ((c->s.cr0 & CR0_MP) && (c->s.cr0 & CR0_TS))
 		return x86_fault(c, VEC_NM);
-	if ((x87_word(c, X87_FSW) & X87_ES) && (c->s.cr0 & CR0_NE))
-		return x86_fault(c, VEC_MF);
-	return X86_OK;
+	return x87_word(c, X87_FSW) & X87_ES ? x86_x87_error(c) : X86_OK;
 }
 
 X86_HANDLER(op_fnstcw, store_word, X87_FCW)

@@ -37,7 +37,7 @@ static enum x86_rc finish(struct run *r, uint32_t reason, uint32_t vmm_reason)
 /* Instructions that need the slow path whatever the block cache holds. */
 static bool is_special(const struct run *r)
 {
-	return x86_debug_active(r->c) || r->b->single_step || r->c->on_insn;
+	return x86_debug_active(r->c) || r->b->single_step || r->c->on_insn || r->c->ferr;
 }
 
 /* Everything was dropped from the cache: no page holds decoded code any more. */

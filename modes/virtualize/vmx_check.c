@@ -290,6 +290,9 @@ static bool check_activity(const struct vmx_check *k, struct vmx_finding *out)
 	    "an external interrupt is not injected while STI or MOV SS block");
 	MUST(!valid || type != INTR_TYPE_NMI || !(blocking & INTR_SHADOW_MOVSS), GUEST_INTERRUPTIBILITY,
 	    "an NMI is not injected while MOV SS blocks");
+	MUST(!valid || type != INTR_TYPE_NMI || !(get(k, VMCS_PIN_CONTROLS) & PIN_VIRTUAL_NMIS) ||
+		 !(blocking & INTR_SHADOW_NMI),
+	    GUEST_INTERRUPTIBILITY, "a virtual NMI is not injected while NMIs are blocked");
 	MUST(!(blocking & 4), GUEST_INTERRUPTIBILITY, "blocking by SMI needs a processor in SMM");
 	return false;
 }

@@ -186,6 +186,8 @@ static void set_control_registers(struct vmx_vcpu *x, const struct x86_state *s)
 	x->tlb_stale |= put_changed(VMCS_GUEST_CR4, (s->cr4 & caps->cr4_may) | caps->cr4_must);
 	x->tlb_stale |= put_changed(VMCS_GUEST_EFER, s->efer);
 	vmwrite(VMCS_CR0_SHADOW, s->cr0);
+	/* The real CR0.NE is always set: what would be FERR# is an #MF, which is the VMM's then (core/ferr.c). */
+	vmwrite(VMCS_EXCEPTION_BITMAP, x->v->vm->controls.exceptions | (s->cr0 & CR0_NE ? 0 : 1u << VEC_MF));
 	vmwrite(VMCS_CR4_SHADOW, s->cr4);
 	x->entry = (x->entry & ~ENTRY_IA32E) | (s->efer & EFER_LMA ? ENTRY_IA32E : 0);
 	vmwrite(VMCS_ENTRY_CONTROLS, x->entry);

@@ -210,7 +210,7 @@ void vmx_set_tsc(struct vmx_vcpu *x)
 }
 
 /* What struct vm_controls knows of a set: not the bits that VMX fixes at 1, nor those of our own book-keeping. */
-#define PIN_POLICY (PIN_EXTINT_EXIT | PIN_NMI_EXIT | PIN_PREEMPTION_TIMER)
+#define PIN_POLICY (PIN_EXTINT_EXIT | PIN_NMI_EXIT | PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER)
 #define PROC_POLICY                                                                                                    \
 	(PROC_HLT_EXIT | PROC_INVLPG_EXIT | PROC_MWAIT_EXIT | PROC_RDPMC_EXIT | PROC_RDTSC_EXIT | PROC_CR3_LOAD_EXIT | \
 	    PROC_CR3_STORE_EXIT | PROC_CR8_LOAD_EXIT | PROC_CR8_STORE_EXIT | PROC_MOV_DR_EXIT | PROC_UNCOND_IO_EXIT |  \
@@ -227,6 +227,8 @@ void vmx_read_controls(struct vcpu *v, struct vm_controls *out)
 	out->proc = vmread32(VMCS_PROC_CONTROLS) & PROC_POLICY;
 	out->proc2 = vmread32(VMCS_PROC2_CONTROLS) & ~PROC2_TSC_SCALING;
 	out->exceptions = vmread32(VMCS_EXCEPTION_BITMAP);
+	if (!(vmread(VMCS_CR0_SHADOW) & CR0_NE) && !(v->vm->controls.exceptions >> VEC_MF & 1))
+		out->exceptions &= ~(1u << VEC_MF); /* vmx_state.c: it stands for FERR# */
 	out->pf_mask = vmread32(VMCS_PF_MASK);
 	out->pf_match = vmread32(VMCS_PF_MATCH);
 	out->cr0_mask = vmread(VMCS_CR0_MASK) & ~x->cr0_more;
@@ -250,6 +252,8 @@ static uint64_t changing(uint32_t field)
 	switch (field) {
 	case VMCS_PROC_CONTROLS:
 		return PROC_INTERRUPT_WINDOW;
+	case VMCS_EXCEPTION_BITMAP:
+		return 1u << VEC_MF; /* follows the guest's CR0.NE */
 	case VMCS_ENTRY_CONTROLS:
 		return ENTRY_IA32E;
 	case VMCS_ENTRY_INTR_INFO:

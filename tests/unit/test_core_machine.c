@@ -88,7 +88,8 @@ static void memory_above_3_gib_continues_at_4_gib(void **state)
 static void every_device_is_in_the_table_once_and_can_be_found(void **state)
 {
 	static const char *const names[] = {"i8259", "lapic", "ioapic", "i8254", "mc146818", "uart16550", "i8042",
-	    "i440fx", "piix3", "piix4pm", "fw_cfg", "vga", "ls612", "isa-debug-exit", "debugcon", "pc-testdev"};
+	    "i440fx", "piix3", "piix4pm", "fw_cfg", "vga", "ls612", "isa-debug-exit", "debugcon", "coprocessor",
+	    "pc-testdev"};
 
 	(void)state;
 	assert_int_equal(machine_n_devices(&f.vm), ARRAY_LEN(names));
