@@ -37,9 +37,10 @@ static const char *by_id(const struct orc_gen *g)
 	case INSN_XGETBV:
 		return "XGETBV: XCR0 is the kernel's";
 	case INSN_INVPCID:
+		return "INVPCID: privileged, and not on every processor that ours is compared with";
 	case INSN_MONITOR:
 	case INSN_MWAIT:
-		return "INVPCID, MONITOR, MWAIT: decoded, but not offered by our CPUID";
+		return "MONITOR, MWAIT: decoded, but not offered by our CPUID";
 	case INSN_INT_N:
 		return (g->i.imm & 0xff) == 0x80 ? "INT 80H: a system call" : NULL;
 	default:
