@@ -172,13 +172,35 @@ static void invpcid_exits_with_invlpg_and_before_its_operand(void **state)
 	assert_int_equal(f->c->fault.vector, VEC_UD);
 }
 
+static void a_cpu_that_lacks_pcids_says_so_and_has_no_invpcid(void **state)
+{
+	struct x86_fix *f = *state;
+	uint32_t one[4], seven[4];
+
+	for (unsigned lacks = 0; lacks < 2; lacks++) {
+		x86_fix_long(f, 0);
+		f->c->no_pcid = lacks;
+		x86_cpuid(f->c, 1, 0, one);
+		x86_cpuid(f->c, 7, 0, seven);
+		assert_int_equal(one[2] >> 17 & 1, !lacks);
+		assert_int_equal(seven[1] >> 10 & 1, !lacks);
+		assert_int_equal(x86_cpuid_lacks(f->c, 1), lacks);
+		assert_int_equal(invpcid(f, 2, 0, 0), lacks ? X86_FAULT : X86_OK);
+		if (lacks)
+			assert_int_equal(f->c->fault.vector, VEC_UD);
+		assert_int_equal(x86_set_cr4(f->c, CR4_PAE | CR4_PCIDE), lacks ? X86_FAULT : X86_OK);
+	}
+	f->c->no_pcid = false;
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {T(pcide_needs_long_mode_and_pcid_0),
 	    T(bit_63_is_for_mov_cr3_with_pcids_and_is_not_kept), T(invpcid_drops_what_its_type_says),
-	    T(invpcid_refuses_what_the_manual_says), T(invpcid_exits_with_invlpg_and_before_its_operand)};
+	    T(invpcid_refuses_what_the_manual_says), T(invpcid_exits_with_invlpg_and_before_its_operand),
+	    T(a_cpu_that_lacks_pcids_says_so_and_has_no_invpcid)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
