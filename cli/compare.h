@@ -31,7 +31,8 @@ struct comparison {
 };
 
 /* A verdict that holds becomes violated when the two consoles differ. */
-void compare_consoles(const struct comparison *c, struct equivalence_row *row);
+void compare_consoles(
+    const struct run_result *reference, const struct run_result *subject, struct equivalence_row *row);
 /* The host's KVM gave up on the guest, and what it had printed until then is equal. */
 bool console_cut(const struct run_result *reference, const struct run_result *r);
 /* A limit, a timeout or the user ended it before the guest did. */

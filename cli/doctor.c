@@ -102,9 +102,9 @@ static void check_kvm(json_t *list)
 	else if (!k.permitted)
 		snprintf(text, sizeof text, "/dev/kvm cannot be opened by this user: add it to the group kvm");
 	else
-		snprintf(text, sizeof text, "API %d, module %s, %d memory slots%s%s", k.api,
+		snprintf(text, sizeof text, "API %d, module %s, %d memory slots%s%s%s", k.api,
 		    k.module[0] ? k.module : "unknown", k.memory_slots, k.sync_regs ? ", synchronous registers" : "",
-		    k.msr_filter ? ", MSR filter" : "");
+		    k.msr_filter ? ", MSR filter" : "", k.pcid ? "" : ", no PCID or INVPCID for guests");
 	json_array_append_new(list, finding("kvm", k.present && k.permitted, text));
 	bool hardware = k.present && k.permitted && !k.emulates;
 	json_array_append_new(list,

@@ -132,6 +132,8 @@ static enum err create(struct run *run)
 	e = vm_create(&cfg, &run->vm, &r->why);
 	if (e)
 		return e;
+	if (run->x->no_pcid)
+		vm_without_pcid(run->vm);
 	snprintf(r->controls, sizeof r->controls, "%s", run->vm->controls.name);
 	if (!model)
 		e = guest_load(&run->guest, o, run->vm, &r->why);

@@ -19,6 +19,7 @@ struct runner_extra {
 	const struct probe_ops *probe; /* may be NULL */
 	void *probe_arg;
 	bool console_live;		 /* copy the console to stdout while it runs */
+	bool no_pcid;			 /* the guest's CPU has no PCIDs and no INVPCID */
 	struct measured reference_insns; /* how many instructions a counting engine retired for this guest */
 };
 

@@ -17,7 +17,7 @@
 #include "core/probe.h"
 #include "core/vm.h"
 
-#define REMOTE_VERSION 2u
+#define REMOTE_VERSION 3u
 
 enum msg_type {
 	/* VMM to host */
@@ -41,7 +41,9 @@ struct msg_hello {
 	char cpu_vendor[16], cpu_model[48];
 	uint8_t has_vmx, has_svm;     /* usable */
 	uint8_t has_bundle, has_bulk; /* came with the boot medium; the second disk answers */
-	uint8_t started, pad[3];
+	uint8_t started;
+	uint8_t has_pcid; /* 0: its virtualized guests get no PCIDs and no INVPCID */
+	uint8_t pad[2];
 	uint64_t memory;  /* bytes free for guests */
 	char no_vmx[160]; /* why not, in words; empty when usable */
 	char no_svm[160];

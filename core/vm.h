@@ -178,6 +178,8 @@ bool vm_may_resume(const struct vm *vm);
 void vm_stop(struct vm *vm);	/* end.kind "stopped"; async-signal-safe */
 void vm_timeout(struct vm *vm); /* end.kind "timeout"; async-signal-safe */
 void vm_reset(struct vm *vm);
+/* For a backend whose processor, or the kernel on it, cannot lend a guest PCIDs and INVPCID: its CPUs have neither. */
+void vm_without_pcid(struct vm *vm);
 /* Ends the machine; the first reason wins. Safe from device code. */
 void vm_kill(struct vm *vm, enum end_kind kind, uint32_t code, const char *fmt, ...) PRINTF_LIKE(4, 5);
 

@@ -92,6 +92,12 @@ void vm_fail_stop(struct vm *vm, struct vcpu *v, const struct vm_exit *e)
 
 /* --- Reset ------------------------------------------------------------------------------------------------------- */
 
+void vm_without_pcid(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
+		vm->vcpus[i].cpu.no_pcid = true;
+}
+
 static void vcpu_reset(struct vcpu *v)
 {
 	x86_reset(&v->cpu);

@@ -70,6 +70,7 @@ static void fill_facts(struct msg_hello *m)
 	fmt_snprintf(m->cpu_model, sizeof(m->cpu_model), "%s", f->model);
 	m->has_vmx = f->has_vmx;
 	m->has_svm = f->has_svm;
+	m->has_pcid = f->has_pcid;
 	m->memory = host_metal_ops.mem_limit();
 	fmt_snprintf(m->no_vmx, sizeof(m->no_vmx), "%s", f->no_vmx);
 	fmt_snprintf(m->no_svm, sizeof(m->no_svm), "%s", f->no_svm);

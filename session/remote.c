@@ -221,6 +221,8 @@ static void bind_mirrors(struct remote *r, const struct remote_request *q)
 		*m = (struct mirror){.r = r, .vm = vm, .index = i, .expect_end = true};
 		memcpy(m->told_reasons, vm->user_reasons, sizeof m->told_reasons);
 		vm->mode_priv = m;
+		if (r->want.mode == MODE_VIRTUALIZE && !r->facts.hello.has_pcid)
+			vm_without_pcid(vm);
 	}
 	pthread_mutex_unlock(&r->lock);
 }

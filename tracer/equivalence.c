@@ -213,11 +213,12 @@ static void set_reference_clock(struct equivalence *q)
 /* A processor that looks at privilege too late: the exit has no counterpart, the #GP that follows it has. */
 static bool exits_too_early(struct equivalence *q, const struct vm_exit *s)
 {
-	const struct x86_state *a = s->reason == EXIT_XSETBV ? vcpu_state(q->s) : NULL;
+	bool invpcid = s->reason == EXIT_INVPCID;
+	const struct x86_state *a = s->reason == EXIT_XSETBV || invpcid ? vcpu_state(q->s) : NULL;
 
 	if (!a || !(a->cr0 & CR0_PE) || (a->seg[X86_CS].sel & 3) == 0)
 		return false;
-	q->out->exempt[EXEMPT_EARLY_XSETBV]++;
+	q->out->exempt[invpcid ? EXEMPT_EARLY_INVPCID : EXEMPT_EARLY_XSETBV]++;
 	return true;
 }
 

@@ -147,6 +147,14 @@ static enum verdict feed_rdtsc(struct vcpu *v, struct vm_exit *e)
 	return VERDICT_NEXT;
 }
 
+/* Both sides give the model, less what the subject's processor lacks. */
+static enum verdict feed_cpuid_exit(struct vcpu *v, struct vm_exit *e)
+{
+	if (x86_cpuid_lacks(&v->cpu, e->cpuid.leaf))
+		of_vm(v->vm)->out->exempt[EXEMPT_CPUID_HOST]++;
+	return handlers_default()[EXIT_CPUID](v, e);
+}
+
 /* What the subject's guest sees of CPUID, where its backend cannot give the model. */
 static void feed_cpuid(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
@@ -157,7 +165,7 @@ static void feed_cpuid(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t out[
 	x86_cpuid(&v->cpu, leaf, subleaf, model);
 	memcpy(out, model, sizeof model);
 	q->subject->cfg.mode->adjust_cpuid(q->s, leaf, subleaf, out);
-	if (memcmp(out, model, sizeof model) != 0)
+	if (memcmp(out, model, sizeof model) != 0 || x86_cpuid_lacks(&v->cpu, leaf))
 		q->out->exempt[EXEMPT_CPUID_HOST]++;
 }
 
@@ -286,11 +294,13 @@ enum err feed_init(struct equivalence *q, struct errmsg *why)
 	memcpy(q->handlers, vm->handlers, sizeof q->handlers);
 	q->handlers[EXIT_EXCEPTION_NMI] = feed_exception;
 	q->handlers[EXIT_HLT] = feed_hlt;
+	q->handlers[EXIT_CPUID] = feed_cpuid_exit;
 	q->handlers[EXIT_MSR_READ] = feed_msr_read;
 	q->handlers[EXIT_RDTSC] = feed_rdtsc;
 	q->handlers[EXIT_RDTSCP] = feed_rdtsc;
 	vm->handlers = q->handlers;
 	vm->cfg.user_arg = q;
+	q->r->cpu.no_pcid = q->s->cpu.no_pcid;
 	if (q->subject->cfg.mode->adjust_cpuid) {
 		q->env = *q->r->cpu.env;
 		q->env.cpuid = feed_cpuid;

@@ -105,6 +105,7 @@ static inline void cpu_pause(void)
 struct metal_cpu_facts {
 	char vendor[16], model[49];
 	char hypervisor[16]; /* signature of the machine below, "" on hardware (and on those that do not tell) */
+	bool has_pcid;	     /* PCIDs and INVPCID, for itself and for guests */
 	bool has_vmx, has_svm;
 	char no_vmx[160], no_svm[160]; /* why not; empty when usable */
 };

@@ -10,6 +10,7 @@
 #define PROC_SECONDARY (1u << 31)
 #define PROC2_EPT (1u << 1)
 #define PROC2_UNRESTRICTED (1u << 7)
+#define PROC2_INVPCID (1u << 12)
 #define EPT_4_LEVELS (1u << 6)
 #define EPT_WB (1u << 14)
 #define VM_CR_SVMDIS (1u << 4)
@@ -63,6 +64,13 @@ static const char *why_no_svm(void)
 	return "";
 }
 
+/* Can a guest have PCIDs and INVPCID? Either alone is of no use to us: the model has both. */
+static bool lends_pcid(void)
+{
+	return (cpuid_bits(1, 2) & 1u << 17) && (cpuid_bits(7, 1) & 1u << 10) &&
+	       (!facts.has_vmx || may_be_1(MSR_IA32_VMX_PROCBASED_CTLS2, PROC2_INVPCID));
+}
+
 static void read_names(void)
 {
 	uint32_t r[4];
@@ -88,6 +96,7 @@ const struct metal_cpu_facts *metal_cpu_facts(void)
 		fmt_snprintf(facts.no_svm, sizeof(facts.no_svm), "%s", why_no_svm());
 		facts.has_vmx = !facts.no_vmx[0];
 		facts.has_svm = !facts.no_svm[0];
+		facts.has_pcid = lends_pcid();
 		known = true;
 	}
 	return &facts;

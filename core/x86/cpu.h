@@ -116,6 +116,7 @@ struct x86_cpu {
 	uint32_t mmio_count; /* device accesses of the current instruction when ctl == NULL */
 	struct exit_mmio mmio_last;
 	uint32_t apic_id, n_cpus; /* number of this CPU, and how many there are (0: 1): for CPUID */
+	bool no_pcid; /* a processor below cannot lend PCIDs and INVPCID: this CPU has neither, and CPUID says so */
 	void (*on_insn)(void *arg, const struct x86_insn *i); /* audit; NULL normally. arg is env_arg */
 	struct x86_tlb tlb;
 };
@@ -178,6 +179,9 @@ enum x86_rc x86_set_xcr(struct x86_cpu *c, uint32_t n, uint64_t v);
 enum x86_rc x86_set_dr(struct x86_cpu *c, unsigned n, uint64_t v);
 enum x86_rc x86_get_dr(struct x86_cpu *c, unsigned n, uint64_t *v);
 void x86_invlpg(struct x86_cpu *c, gva_t gva);
+/* INVPCID with its operands, #GP included; and what comes before its memory operand: #UD, #GP of the CPL, the exit. */
+enum x86_rc x86_invpcid(struct x86_cpu *c, uint64_t type, uint64_t pcid, gva_t la);
+enum x86_rc x86_invpcid_exits(struct x86_cpu *c, const struct x86_insn *i);
 
 /* The MSRs that are plain CPU state (FS/GS base, STAR, EFER, PAT, SYSENTER, MTRR, ...). False: no such MSR or bad value
  * (#GP). Everything the machine owns (TSC is clock + offset) comes through env. */
@@ -185,6 +189,8 @@ bool x86_rdmsr(struct x86_cpu *c, uint32_t msr, uint64_t *v);
 bool x86_wrmsr(struct x86_cpu *c, uint32_t msr, uint64_t v);
 /* The one CPUID model of the project, for all modes. Dynamic bits (OSXSAVE, leaf 0xd sizes) follow c->s. */
 void x86_cpuid(const struct x86_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+/* Does this CPU give less in the leaf than the model, because a processor below lacks it? */
+bool x86_cpuid_lacks(const struct x86_cpu *c, uint32_t leaf);
 size_t x86_cpuid_leaves(
     uint32_t leaves[][2], size_t max); /* every leaf/subleaf that the model defines: for KVM_SET_CPUID2 */
 

@@ -44,6 +44,7 @@ enum {
 	F_PCLMULQDQ = 1u << 1,
 	F_SSSE3 = 1u << 9,
 	F_CX16 = 1u << 13,
+	F_PCID = 1u << 17,
 	F_SSE41 = 1u << 19,
 	F_SSE42 = 1u << 20,
 	F_X2APIC = 1u << 21,
@@ -57,6 +58,7 @@ enum {
 	F_FSGSBASE = 1u << 0,
 	F_FDP_EXCPTN_ONLY = 1u << 6, /* the x87 data pointer is written only with an unmasked exception */
 	F_SMEP = 1u << 7,
+	F_INVPCID = 1u << 10,
 	F_NO_FCS_FDS = 1u << 13, /* the x87 selectors are stored as 0 */
 	F_SMAP = 1u << 20,
 	F_UMIP = 1u << 2,
@@ -82,7 +84,7 @@ static const struct leaf model[] = {
     {0x0, 0, {0xd, 0x756e6547, 0x6c65746e, 0x49656e69}}, /* "GenuineIntel" */
     {0x1, 0,
 	{SIGNATURE, 0x00000800,
-	    F_SSE3 | F_PCLMULQDQ | F_SSSE3 | F_CX16 | F_SSE41 | F_SSE42 | F_X2APIC | F_MOVBE | F_POPCNT |
+	    F_SSE3 | F_PCLMULQDQ | F_SSSE3 | F_CX16 | F_PCID | F_SSE41 | F_SSE42 | F_X2APIC | F_MOVBE | F_POPCNT |
 		F_TSC_DEADLINE | F_AES | F_XSAVE | F_HYPERVISOR,
 	    F_FPU | F_APIC | F_DE | F_PSE | F_TSC | F_MSR | F_PAE | F_MCE | F_CX8 | F_SEP | F_MTRR | F_PGE | F_MCA |
 		F_CMOV | F_PAT | F_CLFSH | F_MMX | F_FXSR | F_SSE | F_SSE2}},
@@ -90,7 +92,8 @@ static const struct leaf model[] = {
     {0x4, 0, {0x00000121, 0x0140003f, 0x3f, 0}},  /* L1 data, 24 KiB, 6 ways */
     {0x4, 1, {0x00000122, 0x01c0003f, 0x3f, 0}},  /* L1 code, 32 KiB, 8 ways */
     {0x4, 2, {0x00000143, 0x03c0003f, 0xfff, 0}}, /* L2, 4 MiB, 16 ways */
-    {0x7, 0, {0, F_FSGSBASE | F_FDP_EXCPTN_ONLY | F_SMEP | F_NO_FCS_FDS | F_SMAP, F_UMIP, F_ARCH_CAPABILITIES}},
+    {0x7, 0,
+	{0, F_FSGSBASE | F_FDP_EXCPTN_ONLY | F_SMEP | F_INVPCID | F_NO_FCS_FDS | F_SMAP, F_UMIP, F_ARCH_CAPABILITIES}},
     {0xb, 0, {0, 1, 1u << 8, 0}},     /* one thread a core */
     {0xb, 1, {0, 0, 2u << 8 | 1, 0}}, /* cores: filled in below */
     {0xd, 0, {0x3, 0x240, 0x240, 0}}, /* x87 and SSE state: legacy area and header */
@@ -166,6 +169,17 @@ static void topology(const struct x86_cpu *c, uint32_t leaf, uint32_t subleaf, u
 	}
 }
 
+/* What is missing below is missing here: a guest that asks is told so. */
+static void hide_lacking(const struct x86_cpu *c, uint32_t leaf, uint32_t out[4])
+{
+	if (!c->no_pcid)
+		return;
+	if (leaf == 1)
+		out[2] &= ~(uint32_t)F_PCID;
+	else if (leaf == 7)
+		out[1] &= ~(uint32_t)F_INVPCID;
+}
+
 void x86_cpuid(const struct x86_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
 	if (leaf > model[0].out[0] && leaf < 0x40000000)
@@ -183,6 +197,12 @@ void x86_cpuid(const struct x86_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_
 		break;
 	}
 	topology(c, leaf, subleaf, out);
+	hide_lacking(c, leaf, out);
+}
+
+bool x86_cpuid_lacks(const struct x86_cpu *c, uint32_t leaf)
+{
+	return c->no_pcid && (leaf == 1 || leaf == 7);
 }
 
 size_t x86_cpuid_leaves(uint32_t leaves[][2], size_t max)

@@ -84,9 +84,7 @@ enum x86_sreg { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_SREG_COUNT }
 /* What the project's CPU has; every other bit is reserved in it, whatever the real processor knows. */
 #define CR4_MODEL                                                                                                      \
 	(CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | \
-	    CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
-/* INVPCID comes with PCIDs. */
-#define X86_HAS_INVPCID ((CR4_MODEL & CR4_PCIDE) != 0)
+	    CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
 #define CR3_PCID 0xfffu
 #define CR3_NO_FLUSH (1ull << 63) /* in the source of MOV CR3 only */
 #define EFER_SCE (1u << 0)

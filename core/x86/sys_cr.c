@@ -90,7 +90,7 @@ enum x86_rc x86_set_cr3(struct x86_cpu *c, uint64_t v)
 /* PCIDs are for IA-32e mode, and are switched on with PCID 0 [SDM 3A "Process-Context Identifiers (PCIDs)"]. */
 static bool cr4_allowed(const struct x86_cpu *c, uint64_t v)
 {
-	if (v & ~(uint64_t)CR4_MODEL || (!(v & CR4_PAE) && (c->s.efer & EFER_LMA)))
+	if (v & ~(uint64_t)CR4_MODEL || (c->no_pcid && (v & CR4_PCIDE)) || (!(v & CR4_PAE) && (c->s.efer & EFER_LMA)))
 		return false;
 	return !(v & ~c->s.cr4 & CR4_PCIDE) || ((c->s.efer & EFER_LMA) && !(c->s.cr3 & CR3_PCID));
 }

@@ -173,7 +173,7 @@ enum x86_rc x86_op_invlpg(struct x86_cpu *c, const struct x86_insn *i)
 enum { INVPCID_ADDRESS, INVPCID_CONTEXT, INVPCID_ALL_GLOBAL, INVPCID_ALL };
 
 /* Only the current PCID has translations in the TLB (tlb.c), and nothing of another one needs to go. */
-static enum x86_rc invalidate_pcid(struct x86_cpu *c, uint64_t type, uint64_t pcid, gva_t la)
+enum x86_rc x86_invpcid(struct x86_cpu *c, uint64_t type, uint64_t pcid, gva_t la)
 {
 	bool current = pcid == (c->s.cr4 & CR4_PCIDE ? c->s.cr3 & CR3_PCID : 0);
 
@@ -194,22 +194,26 @@ static enum x86_rc invalidate_pcid(struct x86_cpu *c, uint64_t type, uint64_t pc
 }
 
 /* Undefined where CPUID does not offer it, or the VMM did not enable it. */
-enum x86_rc x86_op_invpcid(struct x86_cpu *c, const struct x86_insn *i)
+enum x86_rc x86_invpcid_exits(struct x86_cpu *c, const struct x86_insn *i)
 {
-	uint64_t descriptor[2];
 	enum x86_rc rc;
 
-	if (x86_intercept_on(c, X86_ICPT_INVPCID) ? !(c->ctl->proc2 & PROC2_INVPCID) : !X86_HAS_INVPCID)
+	if (c->no_pcid || (x86_intercept_on(c, X86_ICPT_INVPCID) && !(c->ctl->proc2 & PROC2_INVPCID)))
 		return x86_fault(c, VEC_UD);
 	rc = x86_intercept(c, i, X86_ICPT_INVPCID, x86_insn_displacement(c, i));
 	if (rc == X86_EXIT)
 		c->exit->insn_info = x86_insn_info(i, (uint32_t)(i->reg & 15) << 28);
-	if (rc != X86_OK)
-		return rc;
-	if (!X86_HAS_INVPCID)
-		return x86_fault(c, VEC_UD);
-	rc = x86_load128(c, i->seg, x86_ea(c, i), false, descriptor);
-	return rc == X86_OK ? invalidate_pcid(c, x86_reg(c, i->opsize, i->reg), descriptor[0], descriptor[1]) : rc;
+	return rc;
+}
+
+enum x86_rc x86_op_invpcid(struct x86_cpu *c, const struct x86_insn *i)
+{
+	uint64_t descriptor[2];
+	enum x86_rc rc = x86_invpcid_exits(c, i);
+
+	if (rc == X86_OK)
+		rc = x86_load128(c, i->seg, x86_ea(c, i), false, descriptor);
+	return rc == X86_OK ? x86_invpcid(c, x86_reg(c, i->opsize, i->reg), descriptor[0], descriptor[1]) : rc;
 }
 
 /* --- Protection keys ------------------------------------------------------------------------------------------- */

@@ -94,7 +94,7 @@ return function(g)
 		{ "INVD", insn(nil, "invd") },
 		{ "WBINVD", insn(nil, "wbinvd") },
 		{ "INVLPG", insn(nil, "invlpg", 0x130000) },
-		{ "INVPCID", ran, gp },
+		{ "INVPCID", insn(nil, "invpcid", 2) },
 		{ "RDMSR", insn(0x500, "rdmsr", EFER) },
 		{ "WRMSR", insn(nil, "wrmsr", KERNEL_GS_BASE, 0) },
 		{ "RDPMC", insn(nil, "rdpmc", 0x3fff) },

@@ -243,6 +243,24 @@ static int l_invlpg(lua_State *L)
 	return go(L);
 }
 
+/* The descriptor, which the instruction has in memory, is in RCX and RDX. */
+static enum x86_rc op_invpcid(struct x86_cpu *c, const struct x86_insn *i)
+{
+	enum x86_rc rc = x86_invpcid_exits(c, i);
+
+	return rc == X86_OK ? x86_invpcid(c, c->s.gpr[X86_RAX], c->s.gpr[X86_RCX], c->s.gpr[X86_RDX]) : rc;
+}
+
+static int l_invpcid(lua_State *L)
+{
+	struct sim_request *r = ask_insn(L, op_invpcid, INSN_INVPCID, 5, SIM_ANSWER_NONE);
+	r->rax = (uint64_t)luaL_checkinteger(L, 2);
+	r->rcx = (uint64_t)luaL_optinteger(L, 3, 0);
+	r->rdx = (uint64_t)luaL_optinteger(L, 4, 0);
+	r->insn.flags = INSN_MEM;
+	return go(L);
+}
+
 static int l_xsetbv(lua_State *L)
 {
 	struct sim_request *r = ask_insn(L, x86_op_xsetbv, INSN_XSETBV, 3, SIM_ANSWER_NONE);
@@ -448,11 +466,11 @@ static const luaL_Reg methods[] = {{"compute", l_compute}, {"out", l_out}, {"inp
     {"ins", l_ins}, {"cpuid", l_cpuid}, {"rdmsr", l_rdmsr}, {"wrmsr", l_wrmsr}, {"mov_cr", l_mov_cr},
     {"read_cr", l_read_cr}, {"mov_dr", l_mov_dr}, {"read_dr", l_read_dr}, {"clts", l_clts}, {"lmsw", l_lmsw},
     {"smsw", l_smsw}, {"sldt", l_sldt}, {"str", l_str}, {"sgdt", l_sgdt}, {"sidt", l_sidt}, {"lgdt", l_lgdt},
-    {"lidt", l_lidt}, {"lldt", l_lldt}, {"ltr", l_ltr}, {"invlpg", l_invlpg}, {"xsetbv", l_xsetbv},
-    {"xgetbv", l_xgetbv}, {"vmcall", l_vmcall}, {"load", l_load}, {"store", l_store}, {"fault", l_fault},
-    {"triple_fault", l_triple_fault}, {"hlt", l_hlt}, {"sti", l_sti}, {"cli", l_cli}, {"wbinvd", l_wbinvd},
-    {"invd", l_invd}, {"pause", l_pause}, {"rdtsc", l_rdtsc}, {"rdtscp", l_rdtscp}, {"rdpmc", l_rdpmc},
-    {"on_irq", l_on_irq}, {"start", l_start}, {"code", l_code}, {"cpl", l_cpl}, {NULL, NULL}};
+    {"lidt", l_lidt}, {"lldt", l_lldt}, {"ltr", l_ltr}, {"invlpg", l_invlpg}, {"invpcid", l_invpcid},
+    {"xsetbv", l_xsetbv}, {"xgetbv", l_xgetbv}, {"vmcall", l_vmcall}, {"load", l_load}, {"store", l_store},
+    {"fault", l_fault}, {"triple_fault", l_triple_fault}, {"hlt", l_hlt}, {"sti", l_sti}, {"cli", l_cli},
+    {"wbinvd", l_wbinvd}, {"invd", l_invd}, {"pause", l_pause}, {"rdtsc", l_rdtsc}, {"rdtscp", l_rdtscp},
+    {"rdpmc", l_rdpmc}, {"on_irq", l_on_irq}, {"start", l_start}, {"code", l_code}, {"cpl", l_cpl}, {NULL, NULL}};
 
 void sim_prims_open(struct sim_vcpu *m)
 {

@@ -14,6 +14,7 @@ struct kvm_facts {
 	int memory_slots; /* 0: unknown */
 	int sync_regs;	  /* KVM_CAP_SYNC_REGS mask */
 	bool msr_filter, readonly_mem, immediate_exit, guest_debug, xsave;
+	bool pcid; /* guests may have PCIDs and INVPCID */
 };
 
 extern const struct mode_ops mode_virtualize_type2_ops;

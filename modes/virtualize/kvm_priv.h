@@ -113,6 +113,12 @@ static inline struct kvm_vcpu *kvcpu_of(const struct vcpu *v)
 /* kvm.c */
 int kvm_ioctl(int fd, unsigned long request, void *arg); /* retries EINTR; -errno */
 
+/* kvm_cpuid.c */
+bool kvm_lends_pcid(int dev_fd); /* PCIDs and INVPCID, both */
+enum err kvm_cpuid_set(struct vcpu *v, struct errmsg *why);
+void kvm_cpuid_learn(struct vcpu *v); /* once the registers are set: some bits follow them */
+void kvm_adjust_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+
 /* kvm_state.c */
 enum err kvm_state_init(struct vm *vm, struct errmsg *why); /* finds the MSRs this host knows */
 enum err kvm_get_state(struct vcpu *v);

@@ -50,6 +50,7 @@ static uint64_t cr4_bits(void)
 
 	cpu_cpuid(1, 0, r);
 	bits |= r[2] & 1u << 26 ? CR4_OSXSAVE : 0;
+	bits |= r[2] & 1u << 17 ? CR4_PCIDE : 0;
 	cpu_cpuid(0, 0, r);
 	if (r[0] < 7)
 		return bits;
@@ -127,6 +128,14 @@ static enum err init_vcpu(struct vcpu *v, struct errmsg *why)
 	return ERR_OK;
 }
 
+static void offer_pcid(struct vm *vm)
+{
+	if (metal_cpu_facts()->has_pcid)
+		return;
+	vm_without_pcid(vm);
+	vm->cfg.host->log(LOG_INFO, "AMD-V: this processor lends no PCIDs or no INVPCID: CPUID offers neither");
+}
+
 static enum err svm_vm_init(struct vm *vm, struct errmsg *why)
 {
 	const struct host_ops *host = vm->cfg.host;
@@ -146,6 +155,7 @@ static enum err svm_vm_init(struct vm *vm, struct errmsg *why)
 		return err_set(why, ERR_NOMEM, "AMD-V: no memory for permission maps and nested page tables");
 	for (unsigned k = 0; k < vm->n_vcpus && e == ERR_OK; k++)
 		e = init_vcpu(&vm->vcpus[k], why);
+	offer_pcid(vm);
 	return e;
 }
 

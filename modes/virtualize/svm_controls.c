@@ -90,6 +90,12 @@ static void program_registers(const struct vm_controls *ctl, struct vmcb_control
 	c->dr_read = c->dr_write = ctl->proc & PROC_MOV_DR_EXIT ? UINT16_MAX : 0;
 }
 
+/* May the guest's INVPCID run on the processor, by "enable INVPCID" and INVLPG exiting? */
+static bool invpcid_runs(const struct vm_controls *ctl, const struct svm_features *f)
+{
+	return (f->cr4 & CR4_PCIDE) && (ctl->proc2 & PROC2_INVPCID) && !(ctl->proc & PROC_INVLPG_EXIT);
+}
+
 void svm_program_controls(
     const struct vm_controls *ctl, const struct svm_features *f, struct vmcb *b, uint8_t *iopm, uint8_t *msrpm)
 {
@@ -107,7 +113,7 @@ void svm_program_controls(
 		     SVM_ICPT2_VMLOAD | SVM_ICPT2_VMSAVE | SVM_ICPT2_STGI | SVM_ICPT2_CLGI | SVM_ICPT2_SKINIT |
 		     SVM_ICPT2_XSETBV | (ctl->exceptions & 1u << VEC_DB ? SVM_ICPT2_ICEBP : 0);
 	/* WBINVD always: QEMU's TCG takes INVD for it. */
-	c->icpt[2] = f->invpcid ? SVM_ICPT3_INVPCID : 0;
+	c->icpt[2] = f->invpcid && !invpcid_runs(ctl, f) ? SVM_ICPT3_INVPCID : 0;
 	build_iopm(ctl, iopm);
 	build_msrpm(ctl, msrpm);
 	c->iopm = (uintptr_t)iopm;

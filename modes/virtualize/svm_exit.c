@@ -385,7 +385,7 @@ enum err svm_explain_exit(struct vcpu *v, struct vm_exit *e)
 		judge(v, e);
 	else if (!explain_plain(v, e, code) && !explain_event(v, e, code))
 		return failed(v);
-	if (e->reason == EXIT_INVLPG) /* the handler knows the software TLB only */
+	if (e->reason == EXIT_INVLPG || code == SVM_EXIT_INVPCID) /* the executor knows the software TLB only */
 		svm_vcpu(v)->flush = true;
 	note_interrupted_event(v, e);
 	return ERR_OK;

@@ -85,6 +85,14 @@ static enum err make_vcpu(struct vcpu *v, struct errmsg *why)
 	return vmx_program(x, why);
 }
 
+static void offer_pcid(struct vm *vm)
+{
+	if (metal_cpu_facts()->has_pcid)
+		return;
+	vm_without_pcid(vm);
+	vm->cfg.host->log(LOG_INFO, "VT-x: this processor lends no PCIDs or no INVPCID: CPUID offers neither");
+}
+
 static enum err vmx_vm_init(struct vm *vm, struct errmsg *why)
 {
 	const struct host_ops *host = vm->cfg.host;
@@ -107,6 +115,8 @@ static enum err vmx_vm_init(struct vm *vm, struct errmsg *why)
 		e = make_bitmaps(vm, vx, why);
 	for (unsigned i = 0; e == ERR_OK && i < vm->n_vcpus; i++)
 		e = make_vcpu(&vm->vcpus[i], why);
+	if (e == ERR_OK)
+		offer_pcid(vm);
 	return e;
 }
 

@@ -182,6 +182,8 @@ static void read_operands(struct vmx_vcpu *x, struct vm_exit *e)
 		break;
 	case EXIT_CR_ACCESS:
 		read_cr(x, e);
+		/* MOV to CR3 flushes, also when the value is the one that CR3 has. */
+		x->tlb_stale |= e->cr.cr == 3 && e->cr.type == 0;
 		break;
 	case EXIT_DR_ACCESS:
 		read_dr(x, e);

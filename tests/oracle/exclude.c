@@ -37,7 +37,6 @@ static const char *by_id(const struct orc_gen *g)
 	case INSN_XGETBV:
 		return (uint32_t)g->c->in.gpr[X86_RCX] <= 1 ? "XGETBV of 0 and 1: XCR0 is the kernel's" : NULL;
 	case INSN_INVPCID:
-		return "INVPCID: decoded, but not offered by our CPUID";
 	case INSN_INT_N:
 		return (g->i.imm & 0xff) == 0x80 ? "INT 80H: a system call" : NULL;
 	default:

@@ -161,6 +161,7 @@ static void each_primitive_exits_by_the_controls(void **state)
 	    {"g:mov_dr(0, 5)", EXIT_DR_ACCESS, EXIT_DR_ACCESS, EXIT_DR_ACCESS, NONE},
 	    {"g:read_dr(7)", EXIT_DR_ACCESS, EXIT_DR_ACCESS, EXIT_DR_ACCESS, NONE},
 	    {"g:invlpg(0x1000)", NONE, EXIT_INVLPG, EXIT_INVLPG, NONE},
+	    {"g:invpcid(2)", NONE, EXIT_INVPCID, EXIT_INVPCID, NONE},
 	    {"g:invd()", EXIT_INVD, EXIT_INVD, EXIT_INVD, NONE},
 	    {"g:wbinvd()", NONE, NONE, EXIT_WBINVD, NONE},
 	    {"g:pause()", NONE, NONE, EXIT_PAUSE_INSTRUCTION, NONE},

@@ -40,7 +40,7 @@ static const struct row {
     {"invd", {0x0f, 0x08}, 2, OK, F(GP), E(INVD), F(GP), E(INVD), F(GP), OK, F(GP), F(GP)},
     {"wbinvd", {0x0f, 0x09}, 2, OK, F(GP), OK, F(GP), E(WBINVD), F(GP), OK, F(GP), F(GP)},
     {"invlpg", {0x0f, 0x01, 0x38}, 3, OK, F(GP), OK, F(GP), E(INVLPG), F(GP), OK, F(GP), F(GP)},
-    {"invpcid", {0x66, 0x0f, 0x38, 0x82, 0x00}, 5, F(UD), F(UD), F(UD), F(GP), E(INVPCID), F(GP), F(UD), F(UD), F(UD)},
+    {"invpcid", {0x66, 0x0f, 0x38, 0x82, 0x00}, 5, OK, F(GP), OK, F(GP), E(INVPCID), F(GP), OK, F(GP), F(GP)},
     {"rdtsc", {0x0f, 0x31}, 2, OK, F(GP), OK, F(GP), E(RDTSC), F(GP), OK, F(GP), OK},
     {"rdtscp", {0x0f, 0x01, 0xf9}, 3, OK, F(GP), OK, F(GP), E(RDTSCP), F(GP), OK, F(GP), OK},
     {"rdpmc", {0x0f, 0x33}, 2, F(GP), F(GP), E(RDPMC), F(GP), E(RDPMC), F(GP), F(GP), F(GP), F(GP)},

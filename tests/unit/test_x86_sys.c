@@ -98,7 +98,7 @@ static void reserved_bits_of_cr4_efer_xcr0_and_dr_fault(void **state)
 
 	x86_fix_long(f, 0);
 	assert_fault(f, x86_set_cr4(f->c, CR4_PAE | CR4_VMXE), VEC_GP, 0);
-	assert_fault(f, x86_set_cr4(f->c, CR4_PAE | CR4_PCIDE), VEC_GP, 0);
+	assert_fault(f, x86_set_cr4(f->c, CR4_PAE | CR4_PKE), VEC_GP, 0);
 	assert_fault(f, x86_set_cr4(f->c, CR4_PAE | 1ull << 31), VEC_GP, 0);
 	assert_fault(f, x86_set_efer(f->c, f->c->s.efer | 1u << 12), VEC_GP, 0);
 	assert_fault(f, x86_set_xcr(f->c, 0, 2), VEC_GP, 0);
@@ -122,17 +122,17 @@ static void cpuid_promises_only_what_the_registers_accept(void **state)
 		uint64_t cr4;
 	} rows[] = {{1, 3, 3, CR4_PSE}, {1, 3, 13, CR4_PGE}, {1, 3, 1, CR4_VME}, {1, 3, 2, CR4_DE}, {1, 3, 6, CR4_PAE},
 	    {1, 2, 17, CR4_PCIDE}, {1, 2, 5, CR4_VMXE}, {1, 2, 26, CR4_OSXSAVE}, {7, 1, 0, CR4_FSGSBASE},
-	    {7, 1, 7, CR4_SMEP}, {7, 1, 20, CR4_SMAP}, {7, 2, 2, CR4_UMIP}};
+	    {7, 1, 7, CR4_SMEP}, {7, 1, 20, CR4_SMAP}, {7, 2, 2, CR4_UMIP}, {7, 2, 3, CR4_PKE}};
 	struct x86_fix *f = *state;
 	uint32_t out[4];
 
-	x86_fix_prot(f, 4, 0);
+	x86_fix_long(f, 0); /* PCIDs exist nowhere else */
 	for (size_t n = 0; n < ARRAY_LEN(rows); n++) {
 		bool offered;
 
 		x86_cpuid(f->c, rows[n].leaf, 0, out);
 		offered = out[rows[n].reg] >> rows[n].bit & 1;
-		assert_int_equal(x86_set_cr4(f->c, rows[n].cr4), offered ? X86_OK : X86_FAULT);
+		assert_int_equal(x86_set_cr4(f->c, CR4_PAE | rows[n].cr4), offered ? X86_OK : X86_FAULT);
 	}
 	x86_cpuid(f->c, 0x80000008, 0, out);
 	assert_int_equal(out[0] & 0xff, 40);
