@@ -372,6 +372,9 @@ static int explain_int_n(const struct pf_case *k, const struct pf_result *a, str
 
 static int explain_iret(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
 {
+	uint64_t d[2];
+	uint16_t sel;
+
 	if (pf_is(a, VEC_SS) && pf_is(b, VEC_NP) && a->e.intr_error == b->e.intr_error && pf_same_end(a, b))
 		return BOCHS_IRET_NP;
 	if (k->mode <= PF_PROT32 && pf_is(a, VEC_GP) && !a->e.intr_error && (b->s.rflags & FLAG_VM) &&
@@ -379,9 +382,13 @@ static int explain_iret(const struct pf_case *k, const struct pf_result *a, stru
 		return BOCHS_IRET_V86;
 	if (k->mode != PF_LONG64 || has_rex_w(k, op) || (popped(k, 1, op) & 3) != k->cpl)
 		return DIFFERENT;
-	if (a->s.rip == k->s.rip) /* it faulted in what b does not pop */
-		return b->s.rip != k->s.rip ? BOCHS_IRET64 : DIFFERENT;
-	if (a->s.gpr[X86_RSP] == b->s.gpr[X86_RSP] && a->s.seg[X86_SS].sel == b->s.seg[X86_SS].sel)
+	if (a->s.rip == k->s.rip) /* it faulted: by what b does not pop? */
+		return b->s.rip != k->s.rip || (a->e.intr_error & 0xfffc) == (popped(k, 4, op) & 0xfffc) ? BOCHS_IRET64
+													 : DIFFERENT;
+	sel = a->s.seg[X86_SS].sel;
+	if (desc_at(k, sel, d) && !(d[0] >> 40 & 1)) /* accessed */
+		b->area[(sel & 4 ? k->s.ldtr.base : k->s.gdtr.base) + (sel & 0xfff8) + 5 - PF_BASE] |= 1;
+	else if (a->s.gpr[X86_RSP] == b->s.gpr[X86_RSP] && sel == b->s.seg[X86_SS].sel)
 		return DIFFERENT;
 	b->s.gpr[X86_RSP] = a->s.gpr[X86_RSP];
 	b->s.seg[X86_SS] = a->s.seg[X86_SS];
