@@ -80,6 +80,9 @@ static bool code_at(struct x86_cpu *c, gva_t ip, gpa_t *gpa, const uint8_t **pag
 		*page = e->host;
 		return true;
 	}
+	/* Beyond the limit of CS nothing is fetched, and no page is marked as accessed. */
+	if (c->mode != X86_MODE_LONG64 && c->s.rip > c->s.seg[X86_CS].limit)
+		return false;
 	return x86_fetch_page(c, ip, page, gpa) == X86_OK && *page;
 }
 
@@ -160,13 +163,10 @@ static void link_to(struct block *b, struct block *next)
 		b->x.link[next->gpa != b->gpa + b->bytes] = &next->x;
 }
 
-/* May b begin? False with *rc X86_STOP: by the slow path. */
-static bool may_begin(struct run *r, const struct block *b, uint64_t slice, enum x86_rc *rc)
+/* May b begin as a whole? Else the slow path takes its first instruction. */
+static bool may_begin(const struct run *r, const struct block *b)
 {
-	struct x86_cpu *c = r->c;
-
-	*rc = c->insns >= slice ? X86_OK : X86_STOP;
-	return c->insns < slice && c->insns + b->x.n <= r->end && inside_limit(c, b);
+	return r->c->insns + b->x.n <= r->end && inside_limit(r->c, b);
 }
 
 /*
@@ -182,6 +182,9 @@ static enum x86_rc run_blocks(struct run *r)
 	enum x86_rc rc;
 
 	for (;;) {
+		/* Before the look at the next page of code, which sets accessed bits. */
+		if (UNLIKELY(c->insns >= slice))
+			return X86_OK;
 		if (!code_at(c, x86_linear_ip(c), &gpa, &page))
 			return run_step(r);
 		next = b ? linked(b, gpa) : NULL;
@@ -195,8 +198,8 @@ static enum x86_rc run_blocks(struct run *r)
 				link_to(b, next);
 		}
 		b = next;
-		if (UNLIKELY(!may_begin(r, b, slice, &rc)))
-			return rc == X86_OK ? X86_OK : run_step(r);
+		if (UNLIKELY(!may_begin(r, b)))
+			return run_step(r);
 		c->hop_limit = c->insns + HOP_INSNS < slice ? c->insns + HOP_INSNS : slice;
 		c->hop_limit = c->hop_limit > BLOCK_INSNS_MAX ? c->hop_limit - BLOCK_INSNS_MAX : 0;
 		rc = run_chain(r, &b);
