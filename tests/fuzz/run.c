@@ -14,6 +14,7 @@
 #include "core/machine.h"
 #include "core/session.h"
 #include "core/snapshot.h"
+#include "core/x86/insn.h"
 #include "modes/emulate/emulate.h"
 #include "tracer/audit.h"
 #include "tracer/tracer.h"
@@ -73,6 +74,16 @@ static void digest_inject(void *arg, struct vcpu *v, const struct x86_event *ev)
 	*h = fnv64(*h, what, sizeof(what));
 }
 
+static void show_insn(void *arg, struct vcpu *v, const struct x86_insn *i)
+{
+	(void)arg;
+	fprintf(stderr, "%u: %llx %s len %u rax %llx rcx %llx rdx %llx rbx %llx\n", v->id,
+	    (unsigned long long)(v->cpu.s.rip), x86_insn_name(i->id), i->len, (unsigned long long)v->cpu.s.gpr[0],
+	    (unsigned long long)v->cpu.s.gpr[1], (unsigned long long)v->cpu.s.gpr[2],
+	    (unsigned long long)v->cpu.s.gpr[3]);
+}
+
+static const struct probe_ops shower = {.name = "shower", .on_insn = show_insn};
 static const struct probe_ops digest = {.name = "digest", .on_verdict = digest_exit, .on_inject = digest_inject};
 
 /* --- What must hold ----------------------------------------------------------------------------------------------- */
@@ -248,6 +259,8 @@ static void run_way(const struct fuzz_input *in, enum way way, struct outcome *o
 	observe(vm, &digest, &o->exits);
 	if (way == WAY_STEP)
 		observe(vm, &census_probe, &census);
+	if (way == WAY_STEP && getenv("FUZZ_INSNS"))
+		observe(vm, &shower, NULL);
 	if (way == WAY_BLOCKS && in->h.ways & FUZZ_WAY_TRACER && tracer_open(vm, &tracing, &t, &why) != ERR_OK)
 		fuzz_fail("tracer: %s", why.text);
 	if (session_open_local(vm, &s, &why) != ERR_OK)
