@@ -148,7 +148,7 @@ demo: ## install what is missing, build, and compare every backend on one guest
 unit: $(UNIT) $(ALL_EXTRA) ## build and run the unit tests
 	@tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT)
 
-tests: all $(UNIT) $(BENCH) $(TOOLS) $(ORACLE)
+tests: all $(UNIT) $(BENCH) $(TOOLS) $(ORACLE) $(FUZZ)
 
 check: ## install what is missing, build, and run every test
 	@tools/setup --tests

@@ -1,11 +1,12 @@
 /*
  * The same target without libFuzzer: random inputs of a fixed seed, files, or a corpus to begin with.
  *
- *   fuzz [--n N] [--seconds S] [--seed S] [--first N] [--mutations N] [FILE...]
+ *   fuzz [--n N] [--seconds S] [--seed S] [--first N] [--mutations N] [--found FILE] [FILE...]
  *   fuzz --corpus DIR [--n N] [--seed S] [GUEST...]    writes random inputs, and pieces of code from GUEST
  *
- * A case that stops the program is named by its seed and number (FIRST=that, n 1: the same again); --seconds bounds a
- * case, too: SIGALRM names it. FUZZ_EXITS=1 shows every exit.
+ * A case that stops the program is named by its seed and number ("--first NUMBER --n 1" is the same again) and written
+ * to the file of --found; one that takes 20 s (--limit) is stopped. FUZZ_EXITS=1 shows every exit, FUZZ_INSNS=1 every
+ * instruction of the reference run.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -16,27 +17,26 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CASE_SECONDS 20u
 #define PIECE 256u
 
 static struct options {
-	uint64_t n, seconds, seed, first, mutations;
-	const char *corpus;
-} opt = {.n = 1000, .seed = 1, .mutations = 3};
+	uint64_t n, seconds, seed, first, mutations, limit; /* limit: seconds of one case */
+	const char *corpus, *found;
+} opt = {.n = 1000, .seed = 1, .mutations = 3, .limit = 20};
 static volatile uint64_t at_case;
 
 static struct fuzz_input input;
 static uint8_t packed[FUZZ_INPUT_MAX];
 static size_t packed_len;
 
-/* Writes the case that stopped the program to a file of its own, and says which it was. */
+/* Says which case stopped the program, and writes it to the file of --found. */
 static void stopped(int sig)
 {
 	char line[160];
 	int n = snprintf(line, sizeof(line), "fuzz: %s in case %llu of seed %llu\n",
 	    sig == SIGALRM ? "no end" : strsignal(sig), (unsigned long long)at_case, (unsigned long long)opt.seed);
 
-	FILE *f = fopen("fuzz-stopped", "wbe");
+	FILE *f = opt.found ? fopen(opt.found, "wbe") : NULL;
 
 	if (f && fwrite(packed, 1, packed_len, f) == packed_len)
 		fclose(f);
@@ -63,7 +63,7 @@ static int run_files(char **path, int n)
 	for (int k = 0; k < n; k++) {
 		if (!read_file(path[k], packed, sizeof(packed), &packed_len))
 			return 2;
-		alarm(CASE_SECONDS);
+		alarm((unsigned)opt.limit);
 		LLVMFuzzerTestOneInput(packed, packed_len);
 		printf("%s: ran\n", path[k]);
 	}
@@ -160,7 +160,7 @@ static int run_random(void)
 		fuzz_random_input(&r, &input);
 		for (uint64_t m = 0; m <= opt.mutations; m++) {
 			packed_len = fuzz_pack(&input, packed, sizeof(packed));
-			alarm(CASE_SECONDS);
+			alarm((unsigned)opt.limit);
 			LLVMFuzzerTestOneInput(packed, packed_len);
 			fuzz_mutate(&r, &input);
 		}
@@ -187,10 +187,13 @@ int main(int argc, char **argv)
 	for (; k + 1 < argc && argv[k][0] == '-'; k += 2) {
 		if (strcmp(argv[k], "--corpus") == 0)
 			opt.corpus = argv[k + 1];
+		else if (strcmp(argv[k], "--found") == 0)
+			opt.found = argv[k + 1];
 		else if (!number("--n", argv[k], argv[k + 1], &opt.n) &&
 			 !number("--seconds", argv[k], argv[k + 1], &opt.seconds) &&
 			 !number("--seed", argv[k], argv[k + 1], &opt.seed) &&
 			 !number("--first", argv[k], argv[k + 1], &opt.first) &&
+			 !number("--limit", argv[k], argv[k + 1], &opt.limit) &&
 			 !number("--mutations", argv[k], argv[k + 1], &opt.mutations)) {
 			fprintf(stderr, "fuzz: %s %s: see tests/fuzz/main.c\n", argv[k], argv[k + 1]);
 			return 2;

@@ -42,55 +42,73 @@ static unsigned next(struct writer *w)
 	return *w->p++;
 }
 
-/* The primitives, with a letter for each argument: i integer, p port, s size, n small number, t text, b boolean. */
+/* The primitives, with a letter for each argument, see argument(). Those at the end are rare: they end most runs. */
 static const struct {
 	const char *name, *args;
-} prims[] = {{"compute", "n"}, {"out", "pis"}, {"inp", "ps"}, {"outs", "ptsb"}, {"ins", "pnsb"}, {"cpuid", "in"},
-    {"rdmsr", "m"}, {"wrmsr", "mi"}, {"mov_cr", "ni"}, {"read_cr", "n"}, {"mov_dr", "ni"}, {"read_dr", "n"},
-    {"clts", ""}, {"lmsw", "n"}, {"smsw", ""}, {"sldt", ""}, {"str", ""}, {"sgdt", ""}, {"sidt", ""}, {"lgdt", "in"},
-    {"lidt", "in"}, {"lldt", "n"}, {"ltr", "n"}, {"invlpg", "i"}, {"xsetbv", "ni"}, {"xgetbv", "n"}, {"vmcall", "i"},
-    {"load", "is"}, {"store", "iis"}, {"fault", "nii"}, {"hlt", ""}, {"sti", ""}, {"cli", ""}, {"wbinvd", ""},
-    {"invd", ""}, {"pause", ""}, {"rdtsc", ""}, {"rdtscp", ""}, {"rdpmc", "n"}, {"code", "w"}, {"cpl", "n"},
-    {"triple_fault", ""}, {"start", "x"}};
+} prims[] = {{"compute", "n"}, {"out", "pi"}, {"out", "pis"}, {"inp", "p"}, {"inp", "ps"}, {"outs", "pts"},
+    {"ins", "pns"}, {"cpuid", "in"}, {"rdmsr", "m"}, {"wrmsr", "mn"}, {"mov_cr", "cv"}, {"read_cr", "c"},
+    {"mov_dr", "dn"}, {"read_dr", "d"}, {"clts", ""}, {"lmsw", "n"}, {"smsw", ""}, {"sldt", ""}, {"str", ""},
+    {"sgdt", ""}, {"sidt", ""}, {"lgdt", "in"}, {"lidt", "in"}, {"invlpg", "i"}, {"vmcall", "i"}, {"load", "is"},
+    {"store", "iis"}, {"sti", ""}, {"cli", ""}, {"wbinvd", ""}, {"invd", ""}, {"pause", ""}, {"rdtsc", ""},
+    {"rdtscp", ""}, {"xgetbv", "z"}, {"hlt", ""}, {"start", "x"}, {"code", "w"}, {"rdpmc", "n"}, {"xsetbv", "zn"},
+    {"fault", "nii"}, {"cpl", "n"}, {"lldt", "n"}, {"ltr", "n"}, {"triple_fault", ""}};
+#define PRIMS_OFTEN 37u
 
+static void one_of(struct writer *w, const unsigned *list, size_t n)
+{
+	say(w, "0x%x", list[next(w) % n]);
+}
+#define ONE_OF(w, ...) one_of(w, (const unsigned[]){__VA_ARGS__}, sizeof((unsigned[]){__VA_ARGS__}) / sizeof(unsigned))
+
+/* i integer, p port, s size, n small number, t text, m MSR, c and d registers, v their values, w width, x state. */
 static void argument(struct writer *w, char kind)
 {
-	static const unsigned ports[] = {
-	    0x20, 0x21, 0x40, 0x43, 0x70, 0x71, 0x3f8, 0x3f9, 0x60, 0x64, 0xcf8, 0xcfc, 0x510, 0x511, 0x604, 0xe9};
-	static const char *const places[] = {"0xfee00080", "0xfee00300", "0xfee00320", "0xfee00380", "0xfec00000",
-	    "0xb8000", "0x9fffe", "0xffffd", "0x1ffffe", "0xfffffffc", "-1", "0x7fffffffffffffff", "1 << 31",
-	    "0x80000011", "0.5", "nil"};
+	static const char *const wrong[] = {"-1", "0.5", "nil", "0x7fffffffffffffff", "'x'", "{}", "1 << 63", "99"};
 	unsigned b = next(w);
 
+	if (b == 0x55) {
+		say(w, "%s", wrong[next(w) % ARRAY_LEN(wrong)]);
+		return;
+	}
 	switch (kind) {
 	case 'p':
-		say(w, "0x%x", ports[b % ARRAY_LEN(ports)]);
+		ONE_OF(w, 0x20, 0x21, 0x40, 0x43, 0x70, 0x71, 0x3f8, 0x3f9, 0x60, 0x64, 0xcf8, 0xcfc, 0x510, 0x511,
+		    0x604, 0xe9, 0xa1, 0x3d4, 0x3d5, 0x80);
 		break;
 	case 's':
-		say(w, "%d", (const int[]){1, 2, 4, 8, 3, 0}[b % 6]);
+		ONE_OF(w, 1, 2, 4);
 		break;
 	case 'n':
-		say(w, "%d", b & 0x80 ? (int)(b & 7) : (int)(b % 40) - 1);
+		say(w, "%u", b % 40 + 1);
 		break;
 	case 't':
-		say(w, "('x'):rep(%u)", b);
-		break;
-	case 'b':
-		say(w, b & 1 ? "true" : "false");
+		say(w, "('x'):rep(%u)", b % 64 * 4);
 		break;
 	case 'm':
-		say(w, "0x%x",
-		    (const unsigned[]){0x10, 0x1b, 0x174, 0x277, 0x6e0, 0x802, 0x830, 0xc0000080, 0xc0000100}[b % 9]);
+		ONE_OF(w, 0x10, 0x1b, 0x174, 0x277, 0x6e0, 0x802, 0x830, 0xc0000080, 0xc0000100);
+		break;
+	case 'c':
+		ONE_OF(w, 0, 2, 3, 4, 8);
+		break;
+	case 'd':
+		ONE_OF(w, 0, 1, 2, 3, 6, 7);
+		break;
+	case 'v':
+		ONE_OF(w, 0x80000011, 0x11, 0x20, 0x620, 0xa0, 0x8000, 5, 0);
 		break;
 	case 'w':
-		say(w, "%d", (const int[]){16, 32, 64}[b % 3]);
+		ONE_OF(w, 16, 32, 64);
 		break;
 	case 'x':
 		say(w, b & 1 ? "'boot'" : "'multiboot'");
 		break;
+	case 'z':
+		say(w, "0");
+		break;
 	default:
 		if (b & 1)
-			say(w, "%s", places[b / 2 % ARRAY_LEN(places)]);
+			ONE_OF(w, 0xfee00080, 0xfee000b0, 0xfee00300, 0xfee00320, 0xfee00380, 0xfec00000, 0xfec00010,
+			    0xb8000, 0x9fffe, 0xffffd, 0xffffe, 0xfffffffc, 0x80000011);
 		else
 			say(w, "0x%x", b << 8 | next(w));
 	}
@@ -98,17 +116,16 @@ static void argument(struct writer *w, char kind)
 
 static void call(struct writer *w)
 {
-	unsigned k = next(w) % ARRAY_LEN(prims), how = next(w);
+	unsigned k = next(w), how = next(w);
 
-	if (prims[k].args[0] == '\0' && k > 40 && how % 8)
-		k = 0;
-	say(w, how % 3 ? "pcall(g.%s, g" : how % 5 ? "g:%s(" : "for _ = 1, 5 do g:%s(", prims[k].name);
+	k %= how % 16 ? PRIMS_OFTEN : (unsigned)ARRAY_LEN(prims);
+	say(w, how % 5 ? "g:%s(" : "for _ = 1, 5 do g:%s(", prims[k].name);
 	for (const char *a = prims[k].args; *a; a++) {
-		if (how % 3 || a != prims[k].args)
+		if (a != prims[k].args)
 			say(w, ", ");
 		argument(w, *a);
 	}
-	say(w, how % 3 || how % 5 ? ")\n" : ") end\n");
+	say(w, how % 5 ? ")\n" : ") end\n");
 }
 
 static void write_model(struct writer *w, const struct fuzz_input *in)
@@ -159,6 +176,8 @@ static uint64_t run_model(const struct fuzz_input *in, const char *path)
 		fuzz_fail("model: run");
 	if (!vm->ended || end_status(vm->end.kind, 0) == 5 || vm->end.kind == END_HOST_ERROR)
 		fuzz_fail("model: ended by %s: %s", end_name(vm->end.kind), vm->end.detail);
+	if (getenv("FUZZ_EXITS"))
+		fprintf(stderr, "%s: %s\n", end_name(vm->end.kind), vm->end.detail);
 	fuzz_totals.runs++;
 	fuzz_totals.ends[vm->end.kind]++;
 	h = fnv64(h, vm->end.detail, strlen(vm->end.detail));
