@@ -294,13 +294,14 @@ static void random_head(struct fuzz_rng *r, struct fuzz_head *h)
 	h->cpl = (uint8_t)(rnd(r, 3) ? 0 : 3 | rnd(r, 4) << 2);
 	h->n_cpus = (uint8_t)(rnd(r, 4) ? 1 : 1 + rnd(r, 3));
 	h->profile = (uint8_t)rnd(r, 6);
-	h->ways = (uint8_t)((rnd(r, 6) == 0 ? FUZZ_WAY_CUT : 0) | (rnd(r, 12) == 0 ? FUZZ_WAY_TRACER : 0) |
+	h->ways = (uint8_t)((rnd(r, 3) == 0 ? FUZZ_WAY_CUT : 0) | (rnd(r, 24) == 0 ? FUZZ_WAY_TRACER : 0) |
 			    (rnd(r, 6) == 0 ? FUZZ_WAY_STEP_EXIT : 0) | rnd(r, 8) << FUZZ_CACHE_SHIFT);
 	h->cr0 = CR0_NE | (rnd(r, 4) ? CR0_WP : 0) | (rnd(r, 8) ? 0 : rnd(r, UINT32_MAX));
 	h->cr4 = rnd(r, 3) ? CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_PSE | CR4_PGE : rnd(r, UINT32_MAX);
 	h->efer = EFER_SCE | EFER_NXE | 1u << 16;
 	h->rflags = rnd(r, 4) ? FLAG_IF & rnd(r, UINT32_MAX) : rnd(r, UINT32_MAX) & ~(rnd(r, 4) ? FLAG_TF : 0);
 	h->dr7 = rnd(r, 12) ? 0 : rnd(r, UINT32_MAX);
+	h->mem = (uint8_t)(rnd(r, 6) ? 0 : rnd(r, 3));
 	h->style = (uint8_t)(rnd(r, 256) & ~(rnd(r, 4) ? FUZZ_SUPERVISOR : 0));
 	h->entry = (uint16_t)(rnd(r, 2) ? 0 : rnd(r, 4096));
 	h->max_insns = (uint16_t)(64 + rnd(r, rnd(r, 4) ? 1000 : 6000));

@@ -26,7 +26,7 @@
 
 #define GUARD (16u * PAGE_SIZE_4K)
 #define BLOCKS_MAX 256u
-#define KEEP_BYTES 65536u /* up to so many are cleared by hand, more by the kernel */
+#define KEEP_BYTES (1u << 20) /* up to so many are cleared by hand, more by the kernel */
 
 static struct block_of {
 	uint8_t *p;

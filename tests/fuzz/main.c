@@ -145,6 +145,10 @@ static void report(double seconds, uint64_t n)
 	for (unsigned k = 0; k < END_COUNT; k++)
 		if (fuzz_totals.ends[k])
 			printf(" %s %llu", end_name((enum end_kind)k), (unsigned long long)fuzz_totals.ends[k]);
+	printf("\nexits:");
+	for (unsigned k = 0; k < EXIT_SDM_COUNT; k++)
+		if (fuzz_totals.reasons[k])
+			printf(" %s %llu", exit_name(k), (unsigned long long)fuzz_totals.reasons[k]);
 	printf("\n");
 }
 
