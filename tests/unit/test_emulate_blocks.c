@@ -357,6 +357,22 @@ static void a_page_of_code_is_accessed_when_an_instruction_of_it_runs_and_not_be
 	vm_destroy(vm);
 }
 
+/* From memory of a device the executor runs the guest, and HLT is no bug of the VMM. */
+static void hlt_in_device_memory_halts(void **state)
+{
+	struct vm *vm = make_vm();
+
+	(void)state;
+	bus_mmio_write(&vm->bus, 0xb8000, 1, 0x90);
+	bus_mmio_write(&vm->bus, 0xb8001, 1, 0xf4);
+	vcpu_state_for_write(&vm->vcpus[0], DIRTY_ALL)->rip = 0xb8000;
+	assert_int_equal(vm_run(vm), ERR_OK);
+	assert_int_equal(vm->end.kind, END_HALT);
+	assert_int_equal(vm->vcpus[0].cpu.s.rip, 0xb8002);
+	assert_int_equal(vm->clock.insns, 2);
+	vm_destroy(vm);
+}
+
 /* --- Random programs ---------------------------------------------------------------------------------------------- */
 
 static uint32_t seed;
@@ -523,6 +539,7 @@ int main(void)
 	    cmocka_unit_test(a_write_from_outside_is_seen_when_it_is_told),
 	    cmocka_unit_test(a_new_mapping_is_new_code),
 	    cmocka_unit_test(code_that_was_decoded_flat_is_decoded_anew_for_another_mode),
+	    cmocka_unit_test(hlt_in_device_memory_halts),
 	    cmocka_unit_test(rep_stos_over_itself_ends_alike_with_and_without_blocks),
 	    cmocka_unit_test(a_page_of_code_is_accessed_when_an_instruction_of_it_runs_and_not_before),
 	    cmocka_unit_test(what_is_cached_and_where_runs_are_cut_changes_nothing),
