@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "core/env.h"
 #include "modes/emulate/emulate.h"
 
 #define TOP 0x10000u /* page tables: top, pdpt, pd, pt, and a second top with a pt of its own */
@@ -373,6 +374,23 @@ static void hlt_in_device_memory_halts(void **state)
 	vm_destroy(vm);
 }
 
+/* The local APIC's timer, periodic, every other nanosecond, with an interrupt that the task priority holds back. */
+static void hlt_with_a_fast_timer_that_nobody_hears_ends(void **state)
+{
+	struct vm *vm = make_vm();
+
+	(void)state;
+	PLACE(vm, CODE, 0xfb, 0xf4); /* sti; hlt */
+	vcpu_mmio_write(&vm->vcpus[0], 0xfee000f0, 4, 0x1ff);
+	vcpu_mmio_write(&vm->vcpus[0], 0xfee00080, 4, 0xf0);
+	vcpu_mmio_write(&vm->vcpus[0], 0xfee00320, 4, 0x20040);
+	vcpu_mmio_write(&vm->vcpus[0], 0xfee00380, 4, 1);
+	assert_int_equal(vm_run(vm), ERR_OK);
+	assert_int_equal(vm->end.kind, END_HALT);
+	assert_non_null(strstr(vm->end.detail, "timer events"));
+	vm_destroy(vm);
+}
+
 /* --- Random programs ---------------------------------------------------------------------------------------------- */
 
 static uint32_t seed;
@@ -540,6 +558,7 @@ int main(void)
 	    cmocka_unit_test(a_new_mapping_is_new_code),
 	    cmocka_unit_test(code_that_was_decoded_flat_is_decoded_anew_for_another_mode),
 	    cmocka_unit_test(hlt_in_device_memory_halts),
+	    cmocka_unit_test(hlt_with_a_fast_timer_that_nobody_hears_ends),
 	    cmocka_unit_test(rep_stos_over_itself_ends_alike_with_and_without_blocks),
 	    cmocka_unit_test(a_page_of_code_is_accessed_when_an_instruction_of_it_runs_and_not_before),
 	    cmocka_unit_test(what_is_cached_and_where_runs_are_cut_changes_nothing),
