@@ -16,6 +16,7 @@
 #include "core/x86/exec.h"
 
 #define KICK_CHECK_INSNS 65536u /* a stop request waits for at most so many instructions */
+#define BARREN_MAX 1000u	/* exceptions in a row, with no instruction between them, before the VMM has control */
 #define HOP_INSNS \
 	4096u /* blocks go on by themselves for so long: where a compiler calls instead of jumping, the stack */
 
@@ -273,6 +274,7 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 	struct emulate_vm *em = v->vm->mode_priv;
 	struct run r = {.v = v, .c = &v->cpu, .em = em, .b = b, .end = UINT64_MAX};
 	enum x86_rc rc = X86_OK;
+	unsigned barren = 0; /* time stands still in a guest whose handler faults before its first instruction */
 
 	r.c->exit = e;
 	r.c->insns = v->vm->clock.insns;
@@ -300,8 +302,11 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 		rc = is_special(&r) ? run_step(&r) : run_blocks(&r);
 		if (rc == X86_RETRY)
 			rc = X86_OK;
+		barren = r.c->insns == before ? barren + 1 : 0;
 		if (rc == X86_FAULT)
 			rc = x86_deliver(r.c, &r.c->fault);
+		if (rc == X86_OK && barren > BARREN_MAX)
+			rc = finish(&r, EXIT_PREEMPTION_TIMER, EXIT_VMM_TIMER);
 		if (rc == X86_OK && b->single_step && r.c->insns != before)
 			rc = x86_exit(r.c, EXIT_VMM_DEBUG, 0, 0);
 	}
