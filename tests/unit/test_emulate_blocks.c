@@ -391,6 +391,28 @@ static void hlt_with_a_fast_timer_that_nobody_hears_ends(void **state)
 	vm_destroy(vm);
 }
 
+/* #PF whose handler is not mapped, on a stack of its own: no instruction is ever executed, and no time passes. */
+static void a_handler_that_cannot_begin_does_not_keep_the_vmm_out(void **state)
+{
+	struct vm *vm = make_vm();
+	struct x86_state *s = vcpu_state_for_write(&vm->vcpus[0], DIRTY_ALL);
+
+	(void)state;
+	put64(vm, STACK_TOP + VEC_PF * 16, 0x00008e0100080000ull | 0x40ull << 48); /* 400000h, stack 1 */
+	put64(vm, STACK_TOP + 0x1000 + 36, STACK_TOP);
+	put64(vm, STACK_TOP + 0x2000 + 8, 0x00af9b000000ffffull);
+	s->idtr = (struct x86_dtable){.base = STACK_TOP, .limit = 0xfff};
+	s->gdtr = (struct x86_dtable){.base = STACK_TOP + 0x2000, .limit = 0xff};
+	s->tr = (struct x86_seg){.base = STACK_TOP + 0x1000, .limit = 0x67, .attr = 0x8b, .sel = 0x10};
+	s->rip = 0x400000;
+	vm->cfg.max_exits = 5;
+	assert_int_equal(vm_run(vm), ERR_OK);
+	assert_int_equal(vm->end.kind, END_LIMIT_EXITS);
+	assert_int_equal(vm->clock.insns, 0);
+	assert_true(vm->vcpus[0].cpu.s.cr2 == 0x400000);
+	vm_destroy(vm);
+}
+
 /* --- Random programs ---------------------------------------------------------------------------------------------- */
 
 static uint32_t seed;
@@ -559,6 +581,7 @@ int main(void)
 	    cmocka_unit_test(code_that_was_decoded_flat_is_decoded_anew_for_another_mode),
 	    cmocka_unit_test(hlt_in_device_memory_halts),
 	    cmocka_unit_test(hlt_with_a_fast_timer_that_nobody_hears_ends),
+	    cmocka_unit_test(a_handler_that_cannot_begin_does_not_keep_the_vmm_out),
 	    cmocka_unit_test(rep_stos_over_itself_ends_alike_with_and_without_blocks),
 	    cmocka_unit_test(a_page_of_code_is_accessed_when_an_instruction_of_it_runs_and_not_before),
 	    cmocka_unit_test(what_is_cached_and_where_runs_are_cut_changes_nothing),
