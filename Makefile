@@ -6,7 +6,7 @@
 # The list of sources is the tree itself: every folder is one static library. A part that needs more than its .c files
 # (assembly guests, generated tables) brings a *.mk of its own, which may add to ALL_EXTRA and define rules.
 
-MODES := release debug asan
+MODES := release debug asan fuzz
 # "make O=build/debug" and "make build/debug/tests/unit/test_x" mean that mode.
 ifeq ($(origin MODE),undefined)
 MODE := $(or $(firstword $(filter $(MODES),$(foreach g,$(if $(filter undefined,$(origin O)),,$(O)) $(MAKECMDGOALS),$(word 2,$(subst /, ,$(g)))))),release)
@@ -40,6 +40,8 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-protot
 WARN += $(if $(filter 1,$(WERROR)),-Werror)
 OPT_debug   := -O1 -g
 OPT_release := -O2 -g
+# Coverage for libFuzzer, and clang's sanitizers; -O2: speed is what finds things here.
+OPT_fuzz    := -O2 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 INCLUDES := -I. -I$(O)/gen
 PKGS := ncursesw libtraceevent libtracefs lua5.4 jansson libmd
@@ -146,7 +148,7 @@ demo: ## install what is missing, build, and compare every backend on one guest
 unit: $(UNIT) $(ALL_EXTRA) ## build and run the unit tests
 	@tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT)
 
-tests: all $(UNIT) $(BENCH) $(TOOLS) $(ORACLE)
+tests: all $(UNIT) $(BENCH) $(TOOLS) $(ORACLE) $(FUZZ)
 
 check: ## install what is missing, build, and run every test
 	@tools/setup --tests

@@ -21,8 +21,10 @@ struct device_ops {
 	 * len is 1, 2, 4 or 8 and never more than max_access (the bus splits, little-endian). */
 	uint64_t (*read)(struct device *d, unsigned region, uint32_t off, unsigned len);
 	void (*write)(struct device *d, unsigned region, uint32_t off, unsigned len, uint64_t value);
-	unsigned max_access;		    /* 1, 2, 4 or 8 */
-	void (*restored)(struct device *d); /* state was replaced: re-arm timers, lines, memory views. May be NULL */
+	unsigned max_access; /* 1, 2, 4 or 8 */
+	/* State was replaced: re-arm timers, renew memory views. May be NULL. Interrupt lines came with the state of
+	 * their controllers, and others may hold them, too. */
+	void (*restored)(struct device *d);
 };
 
 struct device {

@@ -70,6 +70,12 @@ static enum verdict executor_verdict(struct vcpu *v, struct vm_exit *e, enum x86
 		v->reflect = c->fault;
 		return VERDICT_REFLECT;
 	case X86_EXIT:
+		/* HLT is the one instruction whose effect is not on the CPU: it asks the VMM for the CPU's time. It is
+		 * met where HLT traps as a privileged instruction, and where the guest runs from device memory. */
+		if (scratch->reason == EXIT_HLT) {
+			e->insn_len = scratch->insn_len;
+			return VERDICT_HALT;
+		}
 		if (scratch->reason == EXIT_TRIPLE_FAULT)
 			vm_kill(v->vm, END_TRIPLE_FAULT, 0, "triple fault at rip %#llx", (unsigned long long)e->rip);
 		else

@@ -25,20 +25,6 @@ static enum verdict reflect_exit(struct vcpu *v, const struct vm_exit *e)
 	return VERDICT_REFLECT;
 }
 
-/* HLT is the one privileged instruction whose effect is not on the CPU: it asks the VMM for the CPU's time. */
-static bool is_hlt(struct vcpu *v, uint32_t *len)
-{
-	struct x86_insn insn;
-	uint8_t bytes[15];
-	size_t n = x86_peek(&v->cpu, x86_linear_ip(&v->cpu), bytes, sizeof(bytes));
-
-	if (x86_decode(bytes, n, v->cpu.code_size, (enum x86_mode)v->cpu.mode, &insn) != DECODE_OK ||
-	    insn.id != INSN_HLT)
-		return false;
-	*len = insn.len;
-	return true;
-}
-
 static bool is_privileged_trap(const struct vcpu *v, const struct vm_exit *e)
 {
 	uint8_t vector = (uint8_t)e->intr_info;
@@ -64,7 +50,5 @@ enum verdict handle_exception(struct vcpu *v, struct vm_exit *e)
 		return reflect_exit(v, e);
 	if (!vcpu_state(v))
 		return VERDICT_KILL;
-	if (v->cpu.cpl == 0 && is_hlt(v, &e->insn_len))
-		return VERDICT_HALT;
 	return vcpu_execute(v, e);
 }

@@ -19,6 +19,8 @@
 
 /* Guest time after which a halted guest that only hears timers is given up (virtual time; an hour takes a moment). */
 #define HALT_PATIENCE_NS 3600000000000ull
+#define HALT_PATIENCE_EVENTS 1000000u /* and timer events, as they may come every nanosecond */
+#define SLICE_EVENTS 1000u	      /* who runs in slices gets control back after so many */
 /* Host time and a software engine: look at the clock at least every so many instructions. */
 #define HOST_SLICE_INSNS 50000u
 #define DBG_SINGLE_STEP (1u << 14) /* DR6.BS */
@@ -420,6 +422,40 @@ static bool may_go_on(struct vm *vm)
 	return !vm->ended;
 }
 
+static bool any_wakes(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
+		if (vcpu_wakes(&vm->vcpus[i]))
+			return true;
+	return false;
+}
+
+/* Every CPU sleeps: guest time goes on from timer to timer, until one of them wakes somebody. One that fires every
+ * nanosecond, and that nobody hears, would keep us here for ever: hence the second bound. */
+static void sleep_on(struct vm *vm, const struct vcpu *v, const char *why)
+{
+	struct clock *c = &vm->clock;
+
+	for (unsigned n = 0; n < HALT_PATIENCE_EVENTS; n++) {
+		if (vm->slice_end_ns != CLOCK_NEVER && n == SLICE_EVENTS)
+			return;
+		if (!clock_wait(c)) {
+			vm_kill(vm, END_HALT, 0, "%s with no timer armed: nothing can wake it", why);
+			return;
+		}
+		if (c->kind == CLOCK_HOST)
+			return;
+		if (clock_now_ns(c) - v->halt_ns > HALT_PATIENCE_NS) {
+			vm_kill(vm, END_HALT, 0, "%s, and no interrupt came in an hour of guest time", why);
+			return;
+		}
+		clock_run_due(c);
+		if (vm->stop || vm->ended || vm->want_reset || any_wakes(vm))
+			return;
+	}
+	vm_kill(vm, END_HALT, 0, "%s, and no interrupt came of %u timer events", why, HALT_PATIENCE_EVENTS);
+}
+
 /* A vCPU that sleeps: an interrupt wakes it; otherwise, when all sleep, guest time goes on to the next timer. True when
  * it is awake. */
 static bool wake(struct vm *vm, struct vcpu *v)
@@ -440,10 +476,8 @@ static bool wake(struct vm *vm, struct vcpu *v)
 	} else if (vm->slice_end_ns != CLOCK_NEVER && vm->clock.kind == CLOCK_HOST &&
 		   clock_next_deadline(&vm->clock) != CLOCK_NEVER) {
 		vm->idle = true; /* others may use the CPU until then */
-	} else if (!clock_wait(&vm->clock)) {
-		vm_kill(vm, END_HALT, 0, "%s with no timer armed: nothing can wake it", why);
-	} else if (vm->clock.kind == CLOCK_VIRTUAL && clock_now_ns(&vm->clock) - v->halt_ns > HALT_PATIENCE_NS) {
-		vm_kill(vm, END_HALT, 0, "%s, and no interrupt came in an hour of guest time", why);
+	} else {
+		sleep_on(vm, v, why);
 	}
 	return vcpu_runs(v);
 }

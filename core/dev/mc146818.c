@@ -205,14 +205,12 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 }
 
 /* Interrupt line, and the timer for the next event that would raise it. */
-static void update(struct device *d)
+static void arm(struct device *d)
 {
-	struct mc146818_state *s = d->state;
-	uint8_t enabled = s->cmos[REG_B] & C_FLAGS, wanted = enabled & (uint8_t)~s->cmos[REG_C];
+	const struct mc146818_state *s = d->state;
+	uint8_t wanted = s->cmos[REG_B] & C_FLAGS & (uint8_t)~s->cmos[REG_C];
 	uint64_t next = CLOCK_NEVER;
 
-	s->cmos[REG_C] = (uint8_t)((s->cmos[REG_C] & C_FLAGS) | (s->cmos[REG_C] & enabled ? C_IRQF : 0));
-	irq_set_line(d->vm, RTC_IRQ, s->cmos[REG_C] & C_IRQF);
 	if ((wanted & C_PF) && period_ticks(s))
 		next = s->chain_ns + ticks_ns((s->periods + 1) * period_ticks(s), RTC_HZ);
 	if ((wanted & C_UF) && updating(s))
@@ -220,6 +218,16 @@ static void update(struct device *d)
 	if ((wanted & C_AF) && updating(s) && alarm_distance(s))
 		next = earlier(next, s->second_ns + alarm_distance(s) * NS_PER_S);
 	clock_arm(&d->vm->clock, d->timer, next);
+}
+
+static void update(struct device *d)
+{
+	struct mc146818_state *s = d->state;
+
+	s->cmos[REG_C] =
+	    (uint8_t)((s->cmos[REG_C] & C_FLAGS) | (s->cmos[REG_C] & s->cmos[REG_B] & C_FLAGS ? C_IRQF : 0));
+	irq_set_line(d->vm, RTC_IRQ, s->cmos[REG_C] & C_IRQF);
+	arm(d);
 }
 
 static void fire(void *arg, uint64_t deadline_ns)
@@ -377,5 +385,5 @@ const struct device_ops mc146818_ops = {
     .read = mc146818_read,
     .write = mc146818_write,
     .max_access = 1,
-    .restored = update,
+    .restored = arm,
 };

@@ -106,14 +106,25 @@ static void sync(struct device *d)
 	s->seen = now;
 }
 
+static bool wants_sci(const struct piix4pm_state *s)
+{
+	return (s->enable & PM1_TMR) && (s->control & CNT_SCI_EN);
+}
+
+static void arm(struct device *d)
+{
+	const struct piix4pm_state *s = d->state;
+
+	clock_arm(&d->vm->clock, d->timer,
+	    wants_sci(s) && !s->timer_status ? ticks_ns(((s->seen >> 23) + 1) << 23, PMTIMER_HZ) : CLOCK_NEVER);
+}
+
 static void update(struct device *d)
 {
-	struct piix4pm_state *s = d->state;
-	bool wanted = (s->enable & PM1_TMR) && (s->control & CNT_SCI_EN);
+	const struct piix4pm_state *s = d->state;
 
-	irq_set_line(d->vm, SCI_IRQ, wanted && s->timer_status);
-	clock_arm(&d->vm->clock, d->timer,
-	    wanted && !s->timer_status ? ticks_ns(((s->seen >> 23) + 1) << 23, PMTIMER_HZ) : CLOCK_NEVER);
+	irq_set_line(d->vm, SCI_IRQ, wants_sci(s) && s->timer_status);
+	arm(d);
 }
 
 static void fire(void *arg, uint64_t deadline_ns)
@@ -223,7 +234,7 @@ static void piix4pm_reset(struct device *d)
 static void piix4pm_restored(struct device *d)
 {
 	place(d);
-	update(d);
+	arm(d);
 }
 
 const struct device_ops piix4pm_ops = {

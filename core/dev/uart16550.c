@@ -100,12 +100,19 @@ static uint8_t interrupt_id(const struct uart16550_state *s)
 }
 
 /* The time-out runs while bytes wait below the trigger level and somebody wants to know. */
-static void update(struct device *d)
+static void arm(struct device *d)
 {
 	struct uart16550_state *s = d->state;
 	bool waiting = fifo_on(s) && s->n && s->n < trigger_level(s) && (s->ier & IER_RX) && !s->timed_out;
 
 	clock_arm(&d->vm->clock, d->timer, waiting ? s->active_ns + timeout_ns(s) : CLOCK_NEVER);
+}
+
+static void update(struct device *d)
+{
+	const struct uart16550_state *s = d->state;
+
+	arm(d);
 	irq_set_line(d->vm, UART_IRQ, interrupt_id(s) != IIR_NONE);
 }
 
@@ -354,5 +361,5 @@ const struct device_ops uart16550_ops = {
     .read = uart16550_read,
     .write = uart16550_write,
     .max_access = 1,
-    .restored = update,
+    .restored = arm,
 };

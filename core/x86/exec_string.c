@@ -199,6 +199,39 @@ X86_INLINE void clear_upper(struct x86_cpu *c, unsigned addrsize, enum str_op op
 		c->s.gpr[X86_RDI] = (uint32_t)c->s.gpr[X86_RDI];
 }
 
+/* Does the instruction itself lie, whole or in part, in the page of la? A page may be mapped twice. */
+static bool str_self_in_page(struct x86_cpu *c, const struct x86_insn *i, gva_t la)
+{
+	gva_t ip = c->eff_base[X86_CS] + x86_insn_rip(c, i), end = ip + i->len - 1;
+	gpa_t to, first, last;
+
+	if ((la ^ ip) >> PAGE_SHIFT_4K == 0 || (la ^ end) >> PAGE_SHIFT_4K == 0)
+		return true;
+	if (!(c->s.cr0 & CR0_PG) || !x86_translate(c, la, &to) || !x86_translate(c, ip, &first) ||
+	    !x86_translate(c, end, &last))
+		return false;
+	return (to ^ first) >> PAGE_SHIFT_4K == 0 || (to ^ last) >> PAGE_SHIFT_4K == 0;
+}
+
+/*
+ * A store that hits the instruction itself ends its turn, so that it is fetched anew: whether decoded code is kept
+ * somewhere then makes no difference. Returns how many elements of this page can be stored before the next look; 0: the
+ * next one is such a store.
+ */
+X86_INLINE uint64_t str_before_self(
+    struct x86_cpu *c, const struct x86_insn *i, unsigned size, const struct str_regs *s, uint64_t max)
+{
+	gva_t di = c->eff_base[X86_ES] + str_off(c, X86_RDI, s), ip = c->eff_base[X86_CS] + x86_insn_rip(c, i);
+	uint64_t to_ip = (ip - di) % PAGE_SIZE_4K;
+
+	if (LIKELY(to_ip >= size && (di - ip) % PAGE_SIZE_4K >= i->len)) {
+		if (to_ip / size >= max || !str_self_in_page(c, i, di))
+			return max;
+		return to_ip / size;
+	}
+	return str_self_in_page(c, i, di) || str_self_in_page(c, i, di + size - 1) ? 0 : max;
+}
+
 /*
  * The REP loop. done counts iterations completed in this call; the runner accounts for the last one itself when the
  * result is X86_OK. CMPS and SCAS set the flags when they are done: a fault or a trap between two iterations sees those
@@ -208,7 +241,7 @@ X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsi
 {
 	struct str_regs s = str_setup(c, i, size);
 	uint64_t left = c->s.gpr[X86_RCX] & s.mask, max = c->budget ? c->budget : 1, done = 0;
-	bool compares = op == STR_CMPS || op == STR_SCAS, stop = false, block_end = c->block_end;
+	bool compares = op == STR_CMPS || op == STR_SCAS, stop = false, self = false, block_end = c->block_end;
 	uint32_t devices = c->mmio_count;
 	uint64_t rflags = c->s.rflags;
 	struct x86_lazy lazy = c->lazy;
@@ -218,13 +251,17 @@ X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsi
 	if (left == 0)
 		return X86_OK;
 	c->block_end = false; /* set again by a store that hits code: perhaps this very instruction */
-	while (left && !stop && done < max) {
-		uint64_t n = 0;
+	while (left && !stop && !self && done < max) {
+		uint64_t n = 0, most = left < max - done ? left : max - done;
 
-		if ((op == STR_MOVS || op == STR_STOS) && s.step > 0)
-			n = str_run(c, i, size, op, &s, left < max - done ? left : max - done);
-		else if (compares && s.step > 0)
-			n = str_scan(c, i, size, op, &s, left < max - done ? left : max - done);
+		if (op == STR_MOVS || op == STR_STOS) {
+			uint64_t room = str_before_self(c, i, size, &s, s.step > 0 ? most : 1);
+
+			self = room == 0;
+			n = s.step > 0 ? str_run(c, i, size, op, &s, room) : 0;
+		} else if (compares && s.step > 0) {
+			n = str_scan(c, i, size, op, &s, most);
+		}
 		if (n == 0) {
 			rc = str_one(c, i, size, op, &s);
 			if (UNLIKELY(rc != X86_OK))

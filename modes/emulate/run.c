@@ -16,6 +16,7 @@
 #include "core/x86/exec.h"
 
 #define KICK_CHECK_INSNS 65536u /* a stop request waits for at most so many instructions */
+#define BARREN_MAX 1000u	/* exceptions in a row, with no instruction between them, before the VMM has control */
 #define HOP_INSNS \
 	4096u /* blocks go on by themselves for so long: where a compiler calls instead of jumping, the stack */
 
@@ -80,6 +81,9 @@ static bool code_at(struct x86_cpu *c, gva_t ip, gpa_t *gpa, const uint8_t **pag
 		*page = e->host;
 		return true;
 	}
+	/* Beyond the limit of CS nothing is fetched, and no page is marked as accessed. */
+	if (c->mode != X86_MODE_LONG64 && c->s.rip > c->s.seg[X86_CS].limit)
+		return false;
 	return x86_fetch_page(c, ip, page, gpa) == X86_OK && *page;
 }
 
@@ -160,13 +164,10 @@ static void link_to(struct block *b, struct block *next)
 		b->x.link[next->gpa != b->gpa + b->bytes] = &next->x;
 }
 
-/* May b begin? False with *rc X86_STOP: by the slow path. */
-static bool may_begin(struct run *r, const struct block *b, uint64_t slice, enum x86_rc *rc)
+/* May b begin as a whole? Else the slow path takes its first instruction. */
+static bool may_begin(const struct run *r, const struct block *b)
 {
-	struct x86_cpu *c = r->c;
-
-	*rc = c->insns >= slice ? X86_OK : X86_STOP;
-	return c->insns < slice && c->insns + b->x.n <= r->end && inside_limit(c, b);
+	return r->c->insns + b->x.n <= r->end && inside_limit(r->c, b);
 }
 
 /*
@@ -182,6 +183,9 @@ static enum x86_rc run_blocks(struct run *r)
 	enum x86_rc rc;
 
 	for (;;) {
+		/* Before the look at the next page of code, which sets accessed bits. */
+		if (UNLIKELY(c->insns >= slice))
+			return X86_OK;
 		if (!code_at(c, x86_linear_ip(c), &gpa, &page))
 			return run_step(r);
 		next = b ? linked(b, gpa) : NULL;
@@ -195,8 +199,8 @@ static enum x86_rc run_blocks(struct run *r)
 				link_to(b, next);
 		}
 		b = next;
-		if (UNLIKELY(!may_begin(r, b, slice, &rc)))
-			return rc == X86_OK ? X86_OK : run_step(r);
+		if (UNLIKELY(!may_begin(r, b)))
+			return run_step(r);
 		c->hop_limit = c->insns + HOP_INSNS < slice ? c->insns + HOP_INSNS : slice;
 		c->hop_limit = c->hop_limit > BLOCK_INSNS_MAX ? c->hop_limit - BLOCK_INSNS_MAX : 0;
 		rc = run_chain(r, &b);
@@ -270,6 +274,7 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 	struct emulate_vm *em = v->vm->mode_priv;
 	struct run r = {.v = v, .c = &v->cpu, .em = em, .b = b, .end = UINT64_MAX};
 	enum x86_rc rc = X86_OK;
+	unsigned barren = 0; /* time stands still in a guest whose handler faults before its first instruction */
 
 	r.c->exit = e;
 	r.c->insns = v->vm->clock.insns;
@@ -297,8 +302,11 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 		rc = is_special(&r) ? run_step(&r) : run_blocks(&r);
 		if (rc == X86_RETRY)
 			rc = X86_OK;
+		barren = r.c->insns == before ? barren + 1 : 0;
 		if (rc == X86_FAULT)
 			rc = x86_deliver(r.c, &r.c->fault);
+		if (rc == X86_OK && barren > BARREN_MAX)
+			rc = finish(&r, EXIT_PREEMPTION_TIMER, EXIT_VMM_TIMER);
 		if (rc == X86_OK && b->single_step && r.c->insns != before)
 			rc = x86_exit(r.c, EXIT_VMM_DEBUG, 0, 0);
 	}

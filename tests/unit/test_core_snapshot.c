@@ -126,6 +126,26 @@ static void a_machine_goes_back_to_what_it_was(void **state)
 	free(buf);
 }
 
+/* The test device holds the lines of the serial port, the clock, and power management as well. */
+static void an_interrupt_line_stays_as_it_is_whoever_holds_it(void **state)
+{
+	static const uint16_t lines[] = {0x2004, 0x2008, 0x2009};
+	size_t used, again;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(lines); i++) {
+		bus_pio_write(&vm->bus, lines[i], 1, 1);
+		uint8_t *buf = save(&used);
+		assert_int_equal(snapshot_restore(vm, buf, used, &why), ERR_OK);
+		uint8_t *second = save(&again);
+		assert_int_equal(again, used);
+		assert_memory_equal(second, buf, used);
+		free(second);
+		free(buf);
+		bus_pio_write(&vm->bus, lines[i], 1, 0);
+	}
+}
+
 static void a_snapshot_restores_into_another_machine_of_the_same_shape(void **state)
 {
 	size_t used;
@@ -290,6 +310,7 @@ static void opening_a_session_may_fail_for_want_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    T(an_interrupt_line_stays_as_it_is_whoever_holds_it),
 	    T(a_machine_goes_back_to_what_it_was),
 	    T(a_snapshot_restores_into_another_machine_of_the_same_shape),
 	    T(another_shape_is_refused_and_nothing_changes),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "core/env.h"
 #include "modes/emulate/emulate.h"
 
 #define TOP 0x10000u /* page tables: top, pdpt, pd, pt, and a second top with a pt of its own */
@@ -276,6 +277,142 @@ static void code_that_was_decoded_flat_is_decoded_anew_for_another_mode(void **s
 	vm_destroy(vm);
 }
 
+/* With a look at every instruction there are no blocks. */
+static void look(void *arg, struct vcpu *v, const struct x86_insn *i)
+{
+	(void)v, (void)i;
+	++*(unsigned *)arg;
+}
+
+/* rdi = 1 MiB + CODE + n: std or cld, mov cl, 8; rep stosb over itself, through another address of the same page, too.
+ */
+static uint64_t stos_over_itself(bool step, uint8_t flag, uint32_t to)
+{
+	static const struct probe_ops probe = {.name = "look", .on_insn = look};
+	struct vm *vm = make_vm();
+	unsigned seen = 0;
+
+	PLACE(vm, CODE, 0x90, 0xb0, 0xf4, 0xb1, 8, 0x90, 0xf3, 0xaa, 0x90, 0x90);
+	place(vm, CODE, &flag, 1);
+	put64(vm, PT + 0x100 * 8, CODE | 7);
+	if (step)
+		assert_int_equal(vm_add_probe(vm, &probe, &seen), ERR_OK);
+	vcpu_state_for_write(&vm->vcpus[0], DIRTY_ALL)->gpr[X86_RDI] = to;
+	uint64_t end = run_to_hlt(vm) << 8 | reg(vm, X86_RCX);
+
+	assert_int_equal(seen != 0, step);
+	vm_destroy(vm);
+	return end;
+}
+
+static void rep_stos_over_itself_ends_alike_with_and_without_blocks(void **state)
+{
+	static const uint32_t to[] = {CODE + 3, CODE + 6, CODE + 7, CODE + 10, 0x100000 + 3, 0x100000 + 6};
+
+	(void)state;
+	for (unsigned k = 0; k < 2 * ARRAY_LEN(to); k++) {
+		uint8_t flag = k & 1 ? 0xfd : 0xfc;
+		uint32_t at = to[k / 2] + (k & 1) * 8;
+
+		assert_int_equal(stos_over_itself(true, flag, at), stos_over_itself(false, flag, at));
+	}
+	assert_int_equal(stos_over_itself(false, 0xfc, CODE + 3) >> 8, CODE + 6);
+	assert_int_equal(stos_over_itself(false, 0xfc, 0x100003) >> 8, CODE + 6);
+}
+
+static bool accessed(struct vm *vm, gpa_t page)
+{
+	uint64_t e;
+
+	assert_int_equal(mem_read(&vm->mem, PT + page / PAGE_SIZE_4K * 8, &e, 8), ERR_OK);
+	return e & 0x20;
+}
+
+static void a_page_of_code_is_accessed_when_an_instruction_of_it_runs_and_not_before(void **state)
+{
+	struct run_bounds b = {.max_insns = 2, .deadline_ns = CLOCK_NEVER};
+	struct vm *vm = make_vm();
+	struct vm_exit e;
+
+	(void)state;
+	PLACE(vm, CODE, 0x90, 0xe9, 0xfa, 0x0f, 0, 0); /* nop; jmp CODE+1000h */
+	PLACE(vm, CODE + 0x1000, 0xf4);
+	run(vm, &b, &e);
+	assert_int_equal(e.reason, EXIT_PREEMPTION_TIMER);
+	assert_true(accessed(vm, CODE));
+	assert_false(accessed(vm, CODE + 0x1000));
+	run(vm, &b, &e);
+	assert_int_equal(e.reason, EXIT_HLT);
+	assert_true(accessed(vm, CODE + 0x1000));
+	vm_destroy(vm);
+	/* Beyond the limit of CS: #GP, and from there a triple fault. */
+	vm = make_vm();
+	PLACE(vm, CODE, 0x90, 0xe9, 0xfa, 0x0f, 0, 0);
+	struct x86_state *s = vcpu_state_for_write(&vm->vcpus[0], DIRTY_ALL);
+
+	s->seg[X86_CS] = (struct x86_seg){.limit = CODE + 0xfff, .attr = 0x409b, .sel = 8};
+	b.max_insns = 100;
+	run(vm, &b, &e);
+	assert_int_equal(e.reason, EXIT_TRIPLE_FAULT);
+	assert_false(accessed(vm, CODE + 0x1000));
+	vm_destroy(vm);
+}
+
+/* From memory of a device the executor runs the guest, and HLT is no bug of the VMM. */
+static void hlt_in_device_memory_halts(void **state)
+{
+	struct vm *vm = make_vm();
+
+	(void)state;
+	bus_mmio_write(&vm->bus, 0xb8000, 1, 0x90);
+	bus_mmio_write(&vm->bus, 0xb8001, 1, 0xf4);
+	vcpu_state_for_write(&vm->vcpus[0], DIRTY_ALL)->rip = 0xb8000;
+	assert_int_equal(vm_run(vm), ERR_OK);
+	assert_int_equal(vm->end.kind, END_HALT);
+	assert_int_equal(vm->vcpus[0].cpu.s.rip, 0xb8002);
+	assert_int_equal(vm->clock.insns, 2);
+	vm_destroy(vm);
+}
+
+/* The local APIC's timer, periodic, every other nanosecond, with an interrupt that the task priority holds back. */
+static void hlt_with_a_fast_timer_that_nobody_hears_ends(void **state)
+{
+	struct vm *vm = make_vm();
+
+	(void)state;
+	PLACE(vm, CODE, 0xfb, 0xf4); /* sti; hlt */
+	vcpu_mmio_write(&vm->vcpus[0], 0xfee000f0, 4, 0x1ff);
+	vcpu_mmio_write(&vm->vcpus[0], 0xfee00080, 4, 0xf0);
+	vcpu_mmio_write(&vm->vcpus[0], 0xfee00320, 4, 0x20040);
+	vcpu_mmio_write(&vm->vcpus[0], 0xfee00380, 4, 1);
+	assert_int_equal(vm_run(vm), ERR_OK);
+	assert_int_equal(vm->end.kind, END_HALT);
+	assert_non_null(strstr(vm->end.detail, "timer events"));
+	vm_destroy(vm);
+}
+
+/* #PF whose handler is not mapped, on a stack of its own: no instruction is ever executed, and no time passes. */
+static void a_handler_that_cannot_begin_does_not_keep_the_vmm_out(void **state)
+{
+	struct vm *vm = make_vm();
+	struct x86_state *s = vcpu_state_for_write(&vm->vcpus[0], DIRTY_ALL);
+
+	(void)state;
+	put64(vm, STACK_TOP + VEC_PF * 16, 0x00008e0100080000ull | 0x40ull << 48); /* 400000h, stack 1 */
+	put64(vm, STACK_TOP + 0x1000 + 36, STACK_TOP);
+	put64(vm, STACK_TOP + 0x2000 + 8, 0x00af9b000000ffffull);
+	s->idtr = (struct x86_dtable){.base = STACK_TOP, .limit = 0xfff};
+	s->gdtr = (struct x86_dtable){.base = STACK_TOP + 0x2000, .limit = 0xff};
+	s->tr = (struct x86_seg){.base = STACK_TOP + 0x1000, .limit = 0x67, .attr = 0x8b, .sel = 0x10};
+	s->rip = 0x400000;
+	vm->cfg.max_exits = 5;
+	assert_int_equal(vm_run(vm), ERR_OK);
+	assert_int_equal(vm->end.kind, END_LIMIT_EXITS);
+	assert_int_equal(vm->clock.insns, 0);
+	assert_true(vm->vcpus[0].cpu.s.cr2 == 0x400000);
+	vm_destroy(vm);
+}
+
 /* --- Random programs ---------------------------------------------------------------------------------------------- */
 
 static uint32_t seed;
@@ -442,6 +579,11 @@ int main(void)
 	    cmocka_unit_test(a_write_from_outside_is_seen_when_it_is_told),
 	    cmocka_unit_test(a_new_mapping_is_new_code),
 	    cmocka_unit_test(code_that_was_decoded_flat_is_decoded_anew_for_another_mode),
+	    cmocka_unit_test(hlt_in_device_memory_halts),
+	    cmocka_unit_test(hlt_with_a_fast_timer_that_nobody_hears_ends),
+	    cmocka_unit_test(a_handler_that_cannot_begin_does_not_keep_the_vmm_out),
+	    cmocka_unit_test(rep_stos_over_itself_ends_alike_with_and_without_blocks),
+	    cmocka_unit_test(a_page_of_code_is_accessed_when_an_instruction_of_it_runs_and_not_before),
 	    cmocka_unit_test(what_is_cached_and_where_runs_are_cut_changes_nothing),
 	};
 
