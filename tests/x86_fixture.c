@@ -125,6 +125,18 @@ void x86_fix_free(struct x86_fix *f)
 	free(f);
 }
 
+int x86_fix_setup(void **state)
+{
+	*state = x86_fix_new();
+	return 0;
+}
+
+int x86_fix_teardown(void **state)
+{
+	x86_fix_free(*state);
+	return 0;
+}
+
 void x86_fix_reset(struct x86_fix *f)
 {
 	struct x86_fix keep = {.c = f->c, .ram = f->ram};

@@ -34,6 +34,9 @@ struct x86_fix {
 /* At reset state, ctl NULL. Free with x86_fix_free(). */
 struct x86_fix *x86_fix_new(void);
 void x86_fix_free(struct x86_fix *f);
+/* The same for cmocka: *state is the fixture. */
+int x86_fix_setup(void **state);
+int x86_fix_teardown(void **state);
 /* Reset registers, RAM zeroed, log empty, no controls. */
 void x86_fix_reset(struct x86_fix *f);
 /* Flat segments, code at any address, stack at 0x9000: real mode (segments 0, 64 KiB), 16/32-bit protected, 64-bit with
