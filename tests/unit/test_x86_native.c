@@ -22,6 +22,7 @@
 
 #include "core/x86/exec.h"
 #include "tests/x86_native.h"
+#include "tests/x86_values.h"
 
 #define ROUNDS 400000u
 #define LINEAR NATIVE_SCRATCH
@@ -33,48 +34,6 @@
 /* 8: 64-bit mode. 4: compatibility mode. Set before anything else. */
 static unsigned code_size;
 static uintptr_t insn_address;
-
-static uint64_t rng_state;
-
-static uint64_t rng(void)
-{
-	rng_state ^= rng_state << 13;
-	rng_state ^= rng_state >> 7;
-	rng_state ^= rng_state << 17;
-	return rng_state * 0x2545f4914f6cdd1du;
-}
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(rng() >> 33) % n;
-}
-
-/* Values at which arithmetic is interesting. */
-static uint64_t value(void)
-{
-	uint64_t v = rng();
-
-	switch (below(9)) {
-	case 0:
-		return below(4);
-	case 1:
-		return 0 - (uint64_t)below(4);
-	case 2:
-		return 1ull << below(64);
-	case 3:
-		return (1ull << below(64)) - 1;
-	case 4:
-		return v & 0xff;
-	case 5:
-		return v & 0xffff;
-	case 6:
-		return v & 0xffffffff;
-	case 7:
-		return (uint64_t)(int64_t)(int32_t)v;
-	default:
-		return v;
-	}
-}
 
 /* ---- our side: user mode in long mode, page tables at 4 KiB, scratch pages at 32 KiB ---- */
 
@@ -255,7 +214,7 @@ static void random_code(struct instance *t)
 	if (has_modrm(map, op))
 		random_modrm(t);
 	while (t->n < 16)
-		t->code[t->n++] = (uint8_t)value();
+		t->code[t->n++] = (uint8_t)integer(64);
 }
 
 static bool cpu_has_movbe, cpu_has_popcnt, cpu_has_crc32;
@@ -375,7 +334,7 @@ static bool generate(struct instance *t)
 	patch_code(t);
 	decode(t);
 	for (unsigned r = 0; r < 16; r++)
-		t->gpr[r] = value();
+		t->gpr[r] = integer(64);
 	t->gpr[X86_RSP] = LINEAR + 2048 + 8 * below(128) + (below(8) == 0 ? below(8) : 0);
 	t->flags = (rng() & FLAGS_RANDOM) | FLAG_R1 | FLAG_IF;
 	if (!place_implicit(t) || !place_operand(t))
@@ -391,7 +350,7 @@ static void fill_memory(const struct instance *t)
 	uint64_t ea;
 
 	for (unsigned k = 0; k < 16; k++) {
-		uint64_t v = value();
+		uint64_t v = integer(64);
 
 		memcpy(mem + 8 * below(SCRATCH / 8), &v, 8);
 	}
@@ -623,7 +582,7 @@ static int compare_all(void)
 	}
 	insn_address = native_insn_address();
 	our_setup();
-	rng_state = 0x123456789abcdefu;
+	rng_seed(0x123456789abcdefu);
 	for (uint8_t *p = (uint8_t *)(uintptr_t)LINEAR; p < (uint8_t *)(uintptr_t)LINEAR + SCRATCH; p++)
 		*p = (uint8_t)rng();
 	while (done < ROUNDS && bad < 100) {
