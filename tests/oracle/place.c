@@ -393,7 +393,8 @@ static void place_area(struct orc_gen *g)
 		poke(g, at + k, 0, 8);
 }
 
-static void place_by_id(struct orc_gen *g)
+/* Instructions on data. False: none of them. */
+static bool place_data(struct orc_gen *g)
 {
 	uint64_t *r = g->c->in.gpr;
 
@@ -401,27 +402,51 @@ static void place_by_id(struct orc_gen *g)
 	case INSN_XLAT:
 		solve(
 		    g, X86_RBX, orc_target(&g->r) - (r[X86_RAX] & 0xff) - orc_seg_base(g->c, g->i.seg), g->i.addrsize);
-		break;
+		return true;
 	case INSN_MASKMOVQ:
 	case INSN_MASKMOVDQU:
 		solve(g, X86_RDI, orc_target(&g->r) - orc_seg_base(g->c, g->i.seg), g->i.addrsize);
-		break;
+		return true;
 	case INSN_LEAVE:
 		solve(g, X86_RBP, stack_linear(g) + 8 * rng_below(&g->r, 64) - orc_seg_base(g->c, X86_SS), 8);
-		break;
+		return true;
 	case INSN_ENTER:
 		place_enter(g);
-		break;
+		return true;
 	case INSN_DIV:
 	case INSN_IDIV:
 		if (rng_below(&g->r, 3))
 			r[X86_RDX] = rng_below(&g->r, 3) - 1ull;
-		break;
+		return true;
 	case INSN_CMPXCHG:
 	case INSN_CMPXCHG8B:
 	case INSN_CMPXCHG16B:
 		place_cmpxchg(g);
-		break;
+		return true;
+	case INSN_POPF:
+		place_popf(g);
+		return true;
+	case INSN_WRFSBASE:
+	case INSN_WRGSBASE:
+		if (rng_below(&g->r, 4) && g->i.rm != X86_RSP)
+			r[g->i.rm] = random_base(g);
+		return true;
+	case INSN_FXSAVE:
+	case INSN_FXRSTOR:
+	case INSN_XSAVE:
+	case INSN_XRSTOR:
+	case INSN_XSAVEOPT:
+		place_area(g);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Instructions that load segments or go elsewhere. */
+static void place_transfer(struct orc_gen *g)
+{
+	switch (g->i.id) {
 	case INSN_MOV_SREG:
 	case INSN_LAR:
 	case INSN_LSL:
@@ -457,21 +482,6 @@ static void place_by_id(struct orc_gen *g)
 	case INSN_RET_FAR:
 	case INSN_IRET:
 		place_far_return(g);
-		break;
-	case INSN_POPF:
-		place_popf(g);
-		break;
-	case INSN_WRFSBASE:
-	case INSN_WRGSBASE:
-		if (rng_below(&g->r, 4) && g->i.rm != X86_RSP)
-			r[g->i.rm] = random_base(g);
-		break;
-	case INSN_FXSAVE:
-	case INSN_FXRSTOR:
-	case INSN_XSAVE:
-	case INSN_XRSTOR:
-	case INSN_XSAVEOPT:
-		place_area(g);
 		break;
 	default:
 		if (g->i.class == INSN_CLASS_BRANCH)
@@ -549,7 +559,8 @@ bool orc_place(struct orc_gen *g)
 		c->in.gpr[g->i.reg] = (uint64_t)(int64_t)((int)rng_below(&g->r, 4000) - 2000);
 	place_moffs(g);
 	place_value(g);
-	place_by_id(g);
+	if (!place_data(g))
+		place_transfer(g);
 	for (unsigned n = 0; n < 16 && c->mode != ORC_64; n++)
 		c->in.gpr[n] = n < 8 ? (uint32_t)c->in.gpr[n] : 0;
 	if (g->i.class == INSN_CLASS_FPU || chance(g, 64)) {
