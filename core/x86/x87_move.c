@@ -5,7 +5,7 @@
 
 /* ---- loads ---- */
 
-/* The push of a value whose conversion may have raised flags: on a full stack there was none. A denormal is loaded even
+/* The push of a value whose conversion may have raised flags, which a stack fault replaces. A denormal is loaded even
  * if DE is unmasked. */
 X86_INLINE enum x86_rc push_result(struct x87 *x, struct f80 v)
 {
