@@ -335,10 +335,35 @@ static int set_fault(struct run_options *o, const char *arg)
 	return cli_usage("--seed-fault %s: no such fault: ept, msr, cr8, root, own or idt", arg);
 }
 
+/* Where an option that is taken as it is goes; NULL: no such option. */
+static const char **text_option(struct run_options *o, int key)
+{
+	switch (key) {
+	case OPT_OUTPUT:
+		return &o->output;
+	case OPT_ENGINE:
+		return &o->engine;
+	case OPT_MACHINE:
+		return &o->machine;
+	case OPT_MODEL:
+		return &o->model;
+	case OPT_FIRMWARE:
+		return &o->firmware;
+	case OPT_KERNEL:
+		return &o->kernel;
+	case OPT_INITRD:
+		return &o->initrd;
+	case OPT_APPEND:
+		return &o->append;
+	default:
+		return NULL;
+	}
+}
+
 int options_parse(int key, char *arg, struct argp_state *state)
 {
 	struct run_options *o = state->input;
-	const char **text = NULL;
+	const char **text;
 	switch (key) {
 	case OPT_MODE:
 		return set_mode(o, arg);
@@ -388,33 +413,11 @@ int options_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		return set_guest(o, arg);
-	case OPT_OUTPUT:
-		text = &o->output;
-		break;
-	case OPT_ENGINE:
-		text = &o->engine;
-		break;
-	case OPT_MACHINE:
-		text = &o->machine;
-		break;
-	case OPT_MODEL:
-		text = &o->model;
-		break;
-	case OPT_FIRMWARE:
-		text = &o->firmware;
-		break;
-	case OPT_KERNEL:
-		text = &o->kernel;
-		break;
-	case OPT_INITRD:
-		text = &o->initrd;
-		break;
-	case OPT_APPEND:
-		text = &o->append;
-		break;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		text = text_option(o, key);
+		if (!text)
+			return ARGP_ERR_UNKNOWN;
+		*text = arg;
+		return 0;
 	}
-	*text = arg;
-	return 0;
 }

@@ -129,6 +129,10 @@ void line_kick(struct remote *r); /* async-signal-safe */
 /* The newest line that the VMM wrote for people, or "". Lock held. */
 const char *line_last_log(const struct remote *r, char buf[400]);
 void line_dead(struct remote *r, const char *fmt, ...) PRINTF_LIKE(2, 3); /* lock held */
+/* Between line.c and line_frames.c; lock held. */
+void line_finish(struct remote *r, struct command *c, enum err e);
+void line_got_frame(void *arg, const struct wire_frame *f); /* arg: the struct remote */
+void line_copy_counts(struct remote *r);
 
 /* stream.c: takes one thing from the queue, or one record; false: nothing is there. */
 bool stream_pump(struct remote *r);

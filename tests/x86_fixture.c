@@ -10,6 +10,8 @@ static uint8_t *fix_page(void *arg, gpa_t gpa, bool write)
 
 	if (gpa >= X86_FIX_RAM || (write && gpa >= f->rom_start && gpa < f->rom_end))
 		return NULL;
+	if (write)
+		f->dirty[gpa >> PAGE_SHIFT_4K] = true;
 	return f->ram + (gpa & ~(gpa_t)(PAGE_SIZE_4K - 1));
 }
 
@@ -125,20 +127,37 @@ void x86_fix_free(struct x86_fix *f)
 	free(f);
 }
 
+int x86_fix_setup(void **state)
+{
+	*state = x86_fix_new();
+	return 0;
+}
+
+int x86_fix_teardown(void **state)
+{
+	x86_fix_free(*state);
+	return 0;
+}
+
+void x86_fix_reset_cpu(struct x86_fix *f)
+{
+	memset(f->c, 0, sizeof *f->c);
+	f->c->env = &fix_env;
+	f->c->env_arg = f;
+	f->c->exit = &f->exit;
+	f->c->budget = UINT64_MAX;
+	x86_reset(f->c);
+}
+
 void x86_fix_reset(struct x86_fix *f)
 {
 	struct x86_fix keep = {.c = f->c, .ram = f->ram};
 
 	*f = keep;
 	memset(f->ram, 0, X86_FIX_RAM);
-	memset(f->c, 0, sizeof *f->c);
 	f->io_value = 0x11223344;
 	f->mmio_value = 0x8877665544332211u;
-	f->c->env = &fix_env;
-	f->c->env_arg = f;
-	f->c->exit = &f->exit;
-	f->c->budget = UINT64_MAX;
-	x86_reset(f->c);
+	x86_fix_reset_cpu(f);
 }
 
 static void set_flat(struct x86_fix *f, unsigned cpl, uint32_t code_attr, uint32_t data_attr, uint32_t limit)

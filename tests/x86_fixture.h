@@ -24,8 +24,9 @@ struct x86_fix {
 	struct vm_controls ctl; /* in use after x86_fix_controls() */
 	struct x86_fix_access log[X86_FIX_LOG];
 	unsigned n_log;
-	uint64_t io_value, mmio_value; /* what devices answer */
-	uint64_t rom_start, rom_end;   /* pages that may not be written directly */
+	bool dirty[X86_FIX_RAM >> PAGE_SHIFT_4K]; /* pages that the processor may have written */
+	uint64_t io_value, mmio_value;		  /* what devices answer */
+	uint64_t rom_start, rom_end;		  /* pages that may not be written directly */
 	uint64_t tsc;
 	unsigned code_writes;
 	gpa_t code_write_gpa;
@@ -34,8 +35,13 @@ struct x86_fix {
 /* At reset state, ctl NULL. Free with x86_fix_free(). */
 struct x86_fix *x86_fix_new(void);
 void x86_fix_free(struct x86_fix *f);
+/* The same for cmocka: *state is the fixture. */
+int x86_fix_setup(void **state);
+int x86_fix_teardown(void **state);
 /* Reset registers, RAM zeroed, log empty, no controls. */
 void x86_fix_reset(struct x86_fix *f);
+/* Reset registers only. */
+void x86_fix_reset_cpu(struct x86_fix *f);
 /* Flat segments, code at any address, stack at 0x9000: real mode (segments 0, 64 KiB), 16/32-bit protected, 64-bit with
  * identity page tables at 0x100000 (first GiB by 2 MiB pages, user accessible). cpl 0 or 3. */
 void x86_fix_real(struct x86_fix *f);

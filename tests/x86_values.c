@@ -5,51 +5,81 @@
 
 #include <string.h>
 
-static uint64_t rng_state;
+static struct rng own;
+
+uint64_t rng_mix(uint64_t z)
+{
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+void rng_at(struct rng *r, uint64_t seed, uint64_t index)
+{
+	r->s = rng_mix(rng_mix(seed + 0x9e3779b97f4a7c15u) ^ index);
+}
+
+uint64_t rng_next(struct rng *r)
+{
+	return rng_mix(r->s += 0x9e3779b97f4a7c15u);
+}
+
+unsigned rng_below(struct rng *r, unsigned n)
+{
+	return (unsigned)(((rng_next(r) >> 32) * n) >> 32);
+}
+
+/* bits: a power of 2. */
+static uint64_t value(struct rng *r, unsigned bits)
+{
+	uint64_t v = rng_next(r);
+	unsigned bit = (unsigned)v & (bits - 1);
+
+	switch (rng_below(r, 9)) {
+	case 0:
+		return v & 3;
+	case 1:
+		return 0 - (v & 3);
+	case 2:
+		return 1ull << bit;
+	case 3:
+		return (1ull << bit) - 1;
+	case 4:
+		return v & 0xff;
+	case 5:
+		return v & 0xffff;
+	case 6:
+		return v & 0xffffffff;
+	case 7:
+		return (uint64_t)(int64_t)(int32_t)v;
+	default:
+		return v;
+	}
+}
+
+uint64_t rng_value(struct rng *r)
+{
+	return value(r, 64);
+}
 
 void rng_seed(uint64_t seed)
 {
-	rng_state = seed ? seed : 1;
+	rng_at(&own, seed, 0);
 }
 
 uint64_t rng(void)
 {
-	rng_state ^= rng_state << 13;
-	rng_state ^= rng_state >> 7;
-	rng_state ^= rng_state << 17;
-	return rng_state * 0x2545f4914f6cdd1du;
+	return rng_next(&own);
 }
 
 unsigned below(unsigned n)
 {
-	return (unsigned)(rng() >> 33) % n;
+	return rng_below(&own, n);
 }
 
 uint64_t integer(unsigned bits)
 {
-	uint64_t v;
-
-	switch (below(6)) {
-	case 0:
-		v = below(3);
-		break;
-	case 1:
-		v = 0 - (uint64_t)below(3);
-		break;
-	case 2:
-		v = 1ull << below(bits);
-		break;
-	case 3:
-		v = (1ull << below(bits)) - 1;
-		break;
-	case 4:
-		v = (1ull << (bits - 1)) - below(3);
-		break;
-	default:
-		v = rng();
-		break;
-	}
-	return bits == 64 ? v : v & ((1ull << bits) - 1);
+	return value(&own, bits) & (~0ull >> (64 - bits));
 }
 
 /* A number of a format with the given widths: special, or with an exponent at which something happens. */

@@ -20,10 +20,24 @@ enum {
 	AT_XMM = 160
 };
 
+/* Every bit of z decides about every bit of the result, one to one. */
+uint64_t rng_mix(uint64_t z);
+
+/* A sequence of random numbers. Any two seeds and any two indices give unrelated ones. */
+struct rng {
+	uint64_t s;
+};
+void rng_at(struct rng *r, uint64_t seed, uint64_t index);
+uint64_t rng_next(struct rng *r);
+unsigned rng_below(struct rng *r, unsigned n);
+/* An integer at which arithmetic is interesting, of 64 bits. */
+uint64_t rng_value(struct rng *r);
+
+/* What follows draws from the one sequence of this process. */
 void rng_seed(uint64_t seed);
 uint64_t rng(void);
 unsigned below(unsigned n);
-/* Zero-extended. */
+/* As rng_value(), zero-extended from 8, 16, 32 or 64 bits. */
 uint64_t integer(unsigned bits);
 /* A number of a format with these widths. */
 uint64_t number(unsigned exp_bits, unsigned frac_bits);

@@ -216,6 +216,28 @@ X86_INLINE enum x86_rc x87_end(struct x87 *x)
 	return X86_OK;
 }
 
+/* The same for a result that goes to ST(0). */
+X86_INLINE enum x86_rc x87_end_top(struct x87 *x, struct f80 v)
+{
+	enum x86_rc rc = x87_end(x);
+
+	if (x87_writes(x))
+		x87_set(x->c, 0, v);
+	return rc;
+}
+
+/* A whole instruction: ST(0) becomes fn(ST(0)). */
+typedef struct f80 (*x87_unary)(struct x87 *x, struct f80 a);
+X86_INLINE enum x86_rc x87_replace_top(struct x86_cpu *c, const struct x86_insn *i, x87_unary fn)
+{
+	struct x87 x;
+	enum x86_rc rc = x87_begin(&x, c, i);
+
+	if (rc != X86_OK)
+		return rc;
+	return x87_end_top(&x, x87_empty(c, 0) ? x87_stack_fault(&x, false) : fn(&x, x87_get(c, 0)));
+}
+
 /* Operands in memory: the value in the 80-bit format where that is the same thing. It is not for denormals and NaNs. */
 X86_INLINE bool x87_widen(uint64_t m, unsigned size, bool integer, struct f80 *v)
 {

@@ -59,10 +59,7 @@ X86_INLINE enum x86_rc arith_mem(struct x86_cpu *c, const struct x86_insn *i, un
 		v = calculate_unusual(&x, unusual, reverse, m, size);
 	else
 		v = reverse ? op(&x.st, v, x87_get(c, 0)) : op(&x.st, x87_get(c, 0), v);
-	rc = x87_end(&x);
-	if (x87_writes(&x))
-		x87_set(c, 0, v);
-	return rc;
+	return x87_end_top(&x, v);
 }
 
 #define ARITH(name, fn, op, reverse)                                  \
@@ -83,23 +80,7 @@ ARITH(fdivr, sf_f80_div, SF_DIV, true)
 
 /* ---- instructions on ST(0), some with ST(1) ---- */
 
-typedef struct f80 (*x87_unary)(struct x87 *x, struct f80 a);
 typedef struct f80 (*x87_binary)(struct x87 *x, struct f80 a, struct f80 b);
-
-X86_INLINE enum x86_rc unary(struct x86_cpu *c, const struct x86_insn *i, x87_unary fn)
-{
-	struct x87 x;
-	struct f80 v;
-	enum x86_rc rc = x87_begin(&x, c, i);
-
-	if (rc != X86_OK)
-		return rc;
-	v = x87_empty(c, 0) ? x87_stack_fault(&x, false) : fn(&x, x87_get(c, 0));
-	rc = x87_end(&x);
-	if (x87_writes(&x))
-		x87_set(c, 0, v);
-	return rc;
-}
 
 X86_INLINE enum x86_rc binary(struct x86_cpu *c, const struct x86_insn *i, x87_binary fn)
 {
@@ -112,10 +93,7 @@ X86_INLINE enum x86_rc binary(struct x86_cpu *c, const struct x86_insn *i, x87_b
 	if (i->id == INSN_FPREM || i->id == INSN_FPREM1)
 		x.cc &= ~X87_C2; /* even if nothing is reduced */
 	v = x87_empty(c, 0) || x87_empty(c, 1) ? x87_stack_fault(&x, false) : fn(&x, x87_get(c, 0), x87_get(c, 1));
-	rc = x87_end(&x);
-	if (x87_writes(&x))
-		x87_set(c, 0, v);
-	return rc;
+	return x87_end_top(&x, v);
 }
 
 static struct f80 do_fchs(struct x87 *x, struct f80 a)
@@ -291,10 +269,10 @@ static enum x86_rc op_fxtract(struct x86_cpu *c, const struct x86_insn *i)
 	return rc;
 }
 
-X86_HANDLER(op_fchs, unary, do_fchs)
-X86_HANDLER(op_fabs, unary, do_fabs)
-X86_HANDLER(op_fsqrt, unary, do_fsqrt)
-X86_HANDLER(op_frndint, unary, do_frndint)
+X86_HANDLER(op_fchs, x87_replace_top, do_fchs)
+X86_HANDLER(op_fabs, x87_replace_top, do_fabs)
+X86_HANDLER(op_fsqrt, x87_replace_top, do_fsqrt)
+X86_HANDLER(op_frndint, x87_replace_top, do_frndint)
 X86_HANDLER(op_fscale, binary, do_fscale)
 X86_HANDLER(op_fprem, binary, do_fprem)
 X86_HANDLER(op_fprem1, binary, do_fprem1)

@@ -5,11 +5,15 @@
 
 /* ---- loads ---- */
 
-/* The push of a value whose conversion may have raised flags. A denormal is loaded even if DE is unmasked. */
+/* The push of a value whose conversion may have raised flags, which a stack fault replaces. A denormal is loaded even
+ * if DE is unmasked. */
 X86_INLINE enum x86_rc push_result(struct x87 *x, struct f80 v)
 {
-	enum x86_rc rc = x87_end(x);
+	enum x86_rc rc;
 
+	if (UNLIKELY(x87_is_full(x) && !x->stack_fault))
+		v = x87_stack_fault(x, true);
+	rc = x87_end(x);
 	if (!(x->st.flags & ~x->st.masks & SF_IE))
 		x87_push(x->c, v);
 	return rc;
@@ -26,9 +30,7 @@ X86_INLINE enum x86_rc load_mem(struct x86_cpu *c, const struct x86_insn *i, uns
 		rc = x86_load(c, i->seg, x86_ea(c, i), size, &m);
 	if (rc != X86_OK)
 		return rc;
-	if (UNLIKELY(x87_is_full(&x)))
-		v = x87_stack_fault(&x, true);
-	else if (integer && size == 8)
+	if (integer && size == 8)
 		v = sf_int_to_f80((int64_t)m);
 	else if (UNLIKELY(!x87_widen(m, size, integer, &v)))
 		v = size == 4 ? sf_f32_to_f80(&x.st, (uint32_t)m) : sf_f64_to_f80(&x.st, m);
@@ -43,10 +45,7 @@ X86_INLINE enum x86_rc load_reg(struct x86_cpu *c, const struct x86_insn *i)
 
 	if (rc != X86_OK)
 		return rc;
-	if (UNLIKELY(x87_empty(c, i->rm & 7) || x87_is_full(&x)))
-		v = x87_stack_fault(&x, !x87_empty(c, i->rm & 7));
-	else
-		v = x87_get(c, i->rm & 7);
+	v = UNLIKELY(x87_empty(c, i->rm & 7)) ? x87_stack_fault(&x, false) : x87_get(c, i->rm & 7);
 	return push_result(&x, v);
 }
 
@@ -73,8 +72,6 @@ static enum x86_rc op_fld_m80(struct x86_cpu *c, const struct x86_insn *i)
 		rc = x87_load80(c, i, &v);
 	if (rc != X86_OK)
 		return rc;
-	if (x87_is_full(&x))
-		v = x87_stack_fault(&x, true);
 	return push_result(&x, v);
 }
 
@@ -107,8 +104,6 @@ static enum x86_rc op_fbld(struct x86_cpu *c, const struct x86_insn *i)
 	}
 	v = sf_int_to_f80((int64_t)n);
 	v.se |= bcd.se & 0x8000;
-	if (x87_is_full(&x))
-		v = x87_stack_fault(&x, true);
 	return push_result(&x, v);
 }
 
@@ -136,8 +131,6 @@ static enum x86_rc op_fld_constant(struct x86_cpu *c, const struct x86_insn *i)
 	v = sf_f80_pack(&x.st, &constants[i->rm & 7]);
 	x.st.flags = 0;
 	x.st.c1 = false;
-	if (x87_is_full(&x))
-		v = x87_stack_fault(&x, true);
 	return push_result(&x, v);
 }
 
@@ -216,6 +209,23 @@ X86_INLINE enum x86_rc store_result(struct x87 *x, unsigned size, uint64_t v, bo
 	return X86_OK;
 }
 
+/* The same for 10 bytes, and pop. */
+static enum x86_rc store80_result(struct x87 *x, struct f80 v)
+{
+	bool stores = x87_stores(x);
+
+	if (stores) {
+		enum x86_rc rc = x87_store80(x->c, x->i, v);
+
+		if (rc != X86_OK)
+			return rc;
+	}
+	x87_end(x);
+	if (stores)
+		x87_pop(x->c);
+	return X86_OK;
+}
+
 X86_INLINE enum x86_rc store_mem(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool pop)
 {
 	struct x87 x;
@@ -283,14 +293,7 @@ static enum x86_rc op_fstp_m80(struct x86_cpu *c, const struct x86_insn *i)
 	if (rc != X86_OK)
 		return rc;
 	v = x87_empty(c, 0) ? x87_stack_fault(&x, false) : x87_get(c, 0);
-	if (x87_stores(&x))
-		rc = x87_store80(c, i, v);
-	if (rc != X86_OK)
-		return rc;
-	x87_end(&x);
-	if (x87_stores(&x))
-		x87_pop(c);
-	return X86_OK;
+	return store80_result(&x, v);
 }
 
 X86_HANDLER(fst_reg, store_reg, false)
@@ -349,14 +352,7 @@ static enum x86_rc op_fbstp(struct x86_cpu *c, const struct x86_insn *i)
 			x.st.c1 = false;
 		}
 	}
-	if (x87_stores(&x))
-		rc = x87_store80(c, i, r);
-	if (rc != X86_OK)
-		return rc;
-	x87_end(&x);
-	if (x87_stores(&x))
-		x87_pop(c);
-	return X86_OK;
+	return store80_result(&x, r);
 }
 
 X86_FAMILY_ONE(fbstp, op_fbstp)

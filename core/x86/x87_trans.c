@@ -28,28 +28,14 @@ static struct sf_num exp2m1(struct x87 *x, const struct sf_num *a)
 	return x87_exp2m1(a);
 }
 
-static enum x86_rc op_f2xm1(struct x86_cpu *c, const struct x86_insn *i)
+static struct f80 do_f2xm1(struct x87 *x, struct f80 v)
 {
-	struct sf_num a, r;
-	struct x87 x;
-	struct f80 v;
-	enum x86_rc rc = x87_begin(&x, c, i);
+	struct sf_num a = sf_unpack80(v), r = exp2m1(x, &a);
 
-	if (rc != X86_OK)
-		return rc;
-	if (x87_empty(c, 0)) {
-		v = x87_stack_fault(&x, false);
-	} else {
-		a = sf_unpack80(x87_get(c, 0));
-		r = exp2m1(&x, &a);
-		v = sf_f80_pack(&x.st, &r);
-	}
-	rc = x87_end(&x);
-	if (x87_writes(&x))
-		x87_set(c, 0, v);
-	return rc;
+	return sf_f80_pack(&x->st, &r);
 }
 
+X86_HANDLER(op_f2xm1, x87_replace_top, do_f2xm1)
 X86_FAMILY_ONE(f2xm1, op_f2xm1)
 
 /* ---- of ST(0) and ST(1), into ST(1), and pop ---- */

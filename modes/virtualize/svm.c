@@ -325,18 +325,6 @@ static void ask_for_window(struct vmcb *b, bool on)
 	}
 }
 
-static void remember_offer(const struct vmcb *b, struct svm_offer *o)
-{
-	o->efer = b->s.efer;
-	o->cr0 = b->s.cr0;
-	o->cr3 = b->s.cr3;
-	o->cr4 = b->s.cr4;
-	o->dr6 = b->s.dr6;
-	o->dr7 = b->s.dr7;
-	o->cs_attr = b->s.cs.attr;
-	o->event_inj = b->c.event_inj;
-}
-
 static void enter(struct vcpu *v, const struct run_bounds *bounds)
 {
 	struct svm_vcpu *x = svm_vcpu(v);
@@ -350,7 +338,7 @@ static void enter(struct vcpu *v, const struct run_bounds *bounds)
 	b->c.tlb_control = x->flush ? SVM_TLB_FLUSH_ALL : 0;
 	b->c.clean = 0;
 	cpu_write_cr2(b->s.cr2); /* VMRUN loads it from the control block; Bochs does not */
-	remember_offer(b, &x->offer);
+	svm_remember_offer(b, &x->offer);
 	arm_slice(v, bounds);
 	v->entered_ticks = cpu_rdtsc();
 	svm_enter((uintptr_t)b, v->cpu.s.gpr, (uintptr_t)processor.host);

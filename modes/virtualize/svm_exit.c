@@ -331,19 +331,6 @@ static bool is_svm_insn(uint64_t code)
 	return code == SVM_EXIT_INVLPGA || (code >= SVM_EXIT_VMRUN && code < SVM_EXIT_RDTSCP);
 }
 
-/* The control block as VMRUN met it: for the explanation, and for whoever reads it now. */
-static void put_back(struct vmcb *b, const struct svm_offer *o)
-{
-	b->s.efer = o->efer;
-	b->s.cr0 = o->cr0;
-	b->s.cr3 = o->cr3;
-	b->s.cr4 = o->cr4;
-	b->s.dr6 = o->dr6;
-	b->s.dr7 = o->dr7;
-	b->s.cs.attr = o->cs_attr;
-	b->c.event_inj = o->event_inj;
-}
-
 static enum err failed(struct vcpu *v)
 {
 	struct vmcb *b = svm_vcpu(v)->vmcb;
@@ -352,7 +339,7 @@ static enum err failed(struct vcpu *v)
 	/* -1; QEMU's TCG writes the lower half of it. */
 	bool refused = b->c.exit_code == SVM_EXIT_INVALID || b->c.exit_code == (uint32_t)SVM_EXIT_INVALID;
 	if (refused)
-		put_back(b, &svm_vcpu(v)->offer);
+		svm_put_back_offer(b, &svm_vcpu(v)->offer);
 	if (!refused)
 		vm_kill(v->vm, END_HOST_ERROR, (uint32_t)b->c.exit_code,
 		    "AMD-V: exit code %#llx, which nothing asked for, at rip %#llx", (unsigned long long)b->c.exit_code,

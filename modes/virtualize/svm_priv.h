@@ -61,6 +61,9 @@ void svm_enter(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_vmcb_pa);
 /* svm_state.c */
 void svm_state_from_vmcb(struct x86_state *s, const struct vmcb *b, uint64_t cr4_hidden);
 void svm_state_to_vmcb(const struct x86_state *s, struct vmcb *b, uint64_t cr4_known);
+/* The offer is put back for the explanation of a failed entry, and for whoever reads the control block then. */
+void svm_remember_offer(const struct vmcb *b, struct svm_offer *o);
+void svm_put_back_offer(struct vmcb *b, const struct svm_offer *o);
 enum err svm_get_state(struct vcpu *v);
 enum err svm_set_state(struct vcpu *v);
 bool svm_interruptible(struct vcpu *v);

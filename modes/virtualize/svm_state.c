@@ -13,6 +13,27 @@
 #define SVM_SEG_TYPE 0xffu  /* type, S, DPL, P are where a descriptor has them */
 #define SVM_SEG_HIGH 0xf00u /* AVL, L, D/B, G: four bits lower than in a descriptor */
 
+/* What both have in the same form, by its name here and in the state-save area. */
+#define SAME_FIELDS(F)                    \
+	F(gpr[X86_RAX], rax)              \
+	F(gpr[X86_RSP], rsp)              \
+	F(rip, rip)                       \
+	F(rflags, rflags)                 \
+	F(cr0, cr0)                       \
+	F(cr2, cr2)                       \
+	F(cr3, cr3)                       \
+	F(dr6, dr6)                       \
+	F(dr7, dr7)                       \
+	F(star, star)                     \
+	F(lstar, lstar)                   \
+	F(cstar, cstar)                   \
+	F(fmask, sfmask)                  \
+	F(kernel_gs_base, kernel_gs_base) \
+	F(sysenter_cs, sysenter_cs)       \
+	F(sysenter_esp, sysenter_esp)     \
+	F(sysenter_eip, sysenter_eip)     \
+	F(pat, g_pat)
+
 /* --- Segments ---------------------------------------------------------------------------------------------------- */
 
 static struct vmcb_seg seg_to(const struct x86_seg *s)
@@ -62,9 +83,6 @@ static void sregs_from(struct x86_state *s, const struct vmcb *b, uint64_t cr4_h
 	s->tr.attr |= 2; /* loaded means busy, also where the processor keeps it as it was read */
 	s->gdtr = (struct x86_dtable){.base = b->s.gdtr.base, .limit = b->s.gdtr.limit};
 	s->idtr = (struct x86_dtable){.base = b->s.idtr.base, .limit = b->s.idtr.limit};
-	s->cr0 = b->s.cr0;
-	s->cr2 = b->s.cr2;
-	s->cr3 = b->s.cr3;
 	s->cr4 = b->s.cr4 | cr4_hidden;
 	s->cr8 = b->c.int_ctl & 0xf;
 	/* LMA is what LME and PG make it. Bochs clears it before a MOV to CR0 that clears PG exits. */
@@ -82,54 +100,19 @@ static void sregs_to(const struct x86_state *s, struct vmcb *b, uint64_t cr4_kno
 	b->s.tr = seg_to(&s->tr);
 	b->s.gdtr = (struct vmcb_seg){.base = s->gdtr.base, .limit = s->gdtr.limit};
 	b->s.idtr = (struct vmcb_seg){.base = s->idtr.base, .limit = s->idtr.limit};
-	b->s.cr0 = s->cr0;
-	b->s.cr2 = s->cr2;
-	b->s.cr3 = s->cr3;
 	b->s.cr4 = s->cr4 & cr4_known;
 	b->c.int_ctl = (b->c.int_ctl & ~SVM_V_TPR_MASK) | (s->cr8 & 0xf);
 	b->s.efer = s->efer | EFER_SVME;
-}
-
-/* --- MSRs -------------------------------------------------------------------------------------------------------- */
-
-static void msrs_from(struct x86_state *s, const struct vmcb *b)
-{
-	s->star = b->s.star;
-	s->lstar = b->s.lstar;
-	s->cstar = b->s.cstar;
-	s->fmask = b->s.sfmask;
-	s->kernel_gs_base = b->s.kernel_gs_base;
-	s->sysenter_cs = b->s.sysenter_cs;
-	s->sysenter_esp = b->s.sysenter_esp;
-	s->sysenter_eip = b->s.sysenter_eip;
-	s->pat = b->s.g_pat;
-}
-
-static void msrs_to(const struct x86_state *s, struct vmcb *b)
-{
-	b->s.star = s->star;
-	b->s.lstar = s->lstar;
-	b->s.cstar = s->cstar;
-	b->s.sfmask = s->fmask;
-	b->s.kernel_gs_base = s->kernel_gs_base;
-	b->s.sysenter_cs = s->sysenter_cs;
-	b->s.sysenter_esp = s->sysenter_esp;
-	b->s.sysenter_eip = s->sysenter_eip;
-	b->s.g_pat = s->pat;
 }
 
 /* --- All of it --------------------------------------------------------------------------------------------------- */
 
 void svm_state_from_vmcb(struct x86_state *s, const struct vmcb *b, uint64_t cr4_hidden)
 {
-	s->gpr[X86_RAX] = b->s.rax;
-	s->gpr[X86_RSP] = b->s.rsp;
-	s->rip = b->s.rip;
-	s->rflags = b->s.rflags;
+#define F(ours, theirs) s->ours = b->s.theirs;
+	SAME_FIELDS(F)
+#undef F
 	sregs_from(s, b, cr4_hidden);
-	msrs_from(s, b);
-	s->dr6 = b->s.dr6;
-	s->dr7 = b->s.dr7;
 	/* One bit for two causes: what blocked first does not matter any more. */
 	s->intr_shadow &= INTR_SHADOW_NMI;
 	s->intr_shadow |= b->c.int_state & SVM_SHADOW ? INTR_SHADOW_STI : 0;
@@ -137,15 +120,37 @@ void svm_state_from_vmcb(struct x86_state *s, const struct vmcb *b, uint64_t cr4
 
 void svm_state_to_vmcb(const struct x86_state *s, struct vmcb *b, uint64_t cr4_known)
 {
-	b->s.rax = s->gpr[X86_RAX];
-	b->s.rsp = s->gpr[X86_RSP];
-	b->s.rip = s->rip;
-	b->s.rflags = s->rflags;
+#define F(ours, theirs) b->s.theirs = s->ours;
+	SAME_FIELDS(F)
+#undef F
 	sregs_to(s, b, cr4_known);
-	msrs_to(s, b);
-	b->s.dr6 = s->dr6;
-	b->s.dr7 = s->dr7;
 	b->c.int_state = s->intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS) ? SVM_SHADOW : 0;
+}
+
+/* --- What VMRUN judges ------------------------------------------------------------------------------------------- */
+
+#define OFFER_FIELDS(F)       \
+	F(efer, s.efer)       \
+	F(cr0, s.cr0)         \
+	F(cr3, s.cr3)         \
+	F(cr4, s.cr4)         \
+	F(dr6, s.dr6)         \
+	F(dr7, s.dr7)         \
+	F(cs_attr, s.cs.attr) \
+	F(event_inj, c.event_inj)
+
+void svm_remember_offer(const struct vmcb *b, struct svm_offer *o)
+{
+#define F(ours, theirs) o->ours = b->theirs;
+	OFFER_FIELDS(F)
+#undef F
+}
+
+void svm_put_back_offer(struct vmcb *b, const struct svm_offer *o)
+{
+#define F(ours, theirs) b->theirs = o->ours;
+	OFFER_FIELDS(F)
+#undef F
 }
 
 /* --- mode_ops ---------------------------------------------------------------------------------------------------- */

@@ -15,7 +15,7 @@ static void put(struct orc_gen *g, unsigned byte)
 
 static void put_random(struct orc_gen *g, unsigned n)
 {
-	uint64_t v = orc_value(&g->r);
+	uint64_t v = rng_value(&g->r);
 
 	for (unsigned k = 0; k < n; k++)
 		put(g, (unsigned)(v >> 8 * k));
@@ -23,7 +23,7 @@ static void put_random(struct orc_gen *g, unsigned n)
 
 static bool chance(struct orc_gen *g, unsigned n)
 {
-	return orc_below(&g->r, n) == 0;
+	return rng_below(&g->r, n) == 0;
 }
 
 /* Legacy prefixes in random order, then REX. Returns whether 67 is among them. */
@@ -43,17 +43,17 @@ static bool put_prefixes(struct orc_gen *g)
 		p[n++] = 0x67;
 	}
 	if (chance(g, 8))
-		p[n++] = (uint8_t) "\x26\x2e\x36\x3e\x64\x65"[orc_below(&g->r, 6)];
+		p[n++] = (uint8_t) "\x26\x2e\x36\x3e\x64\x65"[rng_below(&g->r, 6)];
 	if (row ? row->mem && chance(g, 10) : chance(g, 16))
 		p[n++] = 0xf0;
 	if (!row)
 		while (n < 5 && chance(g, 3))
-			p[n++] = (uint8_t) "\x66\xf2\xf3"[orc_below(&g->r, 3)];
+			p[n++] = (uint8_t) "\x66\xf2\xf3"[rng_below(&g->r, 3)];
 	if (chance(g, 200))
 		while (n < 12 && !chance(g, 8))
-			p[n++] = (uint8_t) "\x26\x2e\x36\x3e"[orc_below(&g->r, 4)];
+			p[n++] = (uint8_t) "\x26\x2e\x36\x3e"[rng_below(&g->r, 4)];
 	for (unsigned k = n; k > 1; k--) {
-		unsigned j = orc_below(&g->r, k);
+		unsigned j = rng_below(&g->r, k);
 		uint8_t b = p[j];
 
 		p[j] = p[k - 1];
@@ -61,8 +61,8 @@ static bool put_prefixes(struct orc_gen *g)
 	}
 	for (unsigned k = 0; k < n; k++)
 		put(g, p[k]);
-	if (g->c->mode == ORC_64 && orc_below(&g->r, 2))
-		put(g, 0x40 | orc_below(&g->r, 16));
+	if (g->c->mode == ORC_64 && rng_below(&g->r, 2))
+		put(g, 0x40 | rng_below(&g->r, 16));
 	return p67;
 }
 
@@ -77,7 +77,7 @@ static void put_disp(struct orc_gen *g, unsigned n, bool no_registers)
 
 static void put_memory16(struct orc_gen *g, unsigned reg)
 {
-	unsigned mod = orc_below(&g->r, 3), rm = orc_below(&g->r, 8);
+	unsigned mod = rng_below(&g->r, 3), rm = rng_below(&g->r, 8);
 
 	put(g, mod << 6 | reg << 3 | rm);
 	if (mod == 0 && rm == 6)
@@ -88,10 +88,10 @@ static void put_memory16(struct orc_gen *g, unsigned reg)
 
 static void put_memory32(struct orc_gen *g, unsigned reg)
 {
-	unsigned mod = orc_below(&g->r, 3), rm = orc_below(&g->r, 8), base = rm;
+	unsigned mod = rng_below(&g->r, 3), rm = rng_below(&g->r, 8), base = rm;
 
 	if (rm == 4 || chance(g, 8)) {
-		unsigned sib = orc_below(&g->r, 256);
+		unsigned sib = rng_below(&g->r, 256);
 
 		put(g, mod << 6 | reg << 3 | 4);
 		put(g, sib);
@@ -108,8 +108,8 @@ static void put_memory32(struct orc_gen *g, unsigned reg)
 static void put_modrm(struct orc_gen *g, bool p67)
 {
 	const struct orc_row *row = g->row;
-	unsigned reg = row->reg >= 0 ? (unsigned)row->reg : orc_below(&g->r, 8);
-	unsigned rm = row->rm >= 0 ? (unsigned)row->rm : orc_below(&g->r, 8);
+	unsigned reg = row->reg >= 0 ? (unsigned)row->reg : rng_below(&g->r, 8);
+	unsigned rm = row->rm >= 0 ? (unsigned)row->rm : rng_below(&g->r, 8);
 
 	if (!row->mem)
 		put(g, 0xc0 | reg << 3 | rm);
@@ -141,10 +141,10 @@ static void pick_row(struct orc_gen *g)
 {
 	unsigned modes;
 
-	g->row = &orc_rows[orc_below(&g->r, orc_n_rows)];
+	g->row = &orc_rows[rng_below(&g->r, orc_n_rows)];
 	modes = chance(g, 64) ? 7 : g->row->modes;
 	do
-		g->c->mode = (uint8_t)orc_below(&g->r, ORC_MODES);
+		g->c->mode = (uint8_t)rng_below(&g->r, ORC_MODES);
 	while (!(modes >> g->c->mode & 1));
 }
 
@@ -152,9 +152,9 @@ static void make_code(struct orc_gen *g)
 {
 	if (chance(g, 64)) {
 		g->row = NULL;
-		g->c->mode = (uint8_t)orc_below(&g->r, ORC_MODES);
+		g->c->mode = (uint8_t)rng_below(&g->r, ORC_MODES);
 		put_prefixes(g);
-		put_opcode(g, orc_below(&g->r, 4), orc_below(&g->r, 256));
+		put_opcode(g, rng_below(&g->r, 4), rng_below(&g->r, 256));
 	} else {
 		bool p67;
 
@@ -177,16 +177,16 @@ static void choose_slot(struct orc_gen *g)
 	unsigned off;
 
 	if (chance(g, 32))
-		off = ORC_CODE_SIZE - orc_below(&g->r, c->insn_len + 2u);
+		off = ORC_CODE_SIZE - rng_below(&g->r, c->insn_len + 2u);
 	else if (chance(g, 4))
-		off = 0x2000 - orc_below(&g->r, 20);
+		off = 0x2000 - rng_below(&g->r, 20);
 	else
-		off = 0x1000 + orc_below(&g->r, 0xf00);
+		off = 0x1000 + rng_below(&g->r, 0xf00);
 	if (off == ORC_CODE_SIZE)
 		off -= c->insn_len;
 	/* Not beyond the segment: one cannot jump there. Across its end, one can run. */
 	if (orc_segment(c->in.sel[X86_CS], &cs) && cs.base == ORC_CODE && off > cs.limit)
-		off = cs.limit - orc_below(&g->r, 20);
+		off = cs.limit - rng_below(&g->r, 20);
 	c->slot = ORC_CODE + off;
 	c->in.rip = c->slot - cs.base;
 }
@@ -236,7 +236,7 @@ bool orc_generate(struct orc_gen *g, struct orc_case *c, uint64_t seed, uint64_t
 	*why = NULL;
 	g->c = c;
 	c->index = index;
-	orc_rng_init(&g->r, seed, index);
+	rng_at(&g->r, seed, index);
 	make_code(g);
 	/* LOCK where it is not allowed is #UD: not every time. */
 	if (g->row && !g->valid && !chance(g, 8))

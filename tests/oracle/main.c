@@ -54,11 +54,11 @@ static void add(uint64_t *p, uint64_t n)
 
 static void fill_base(struct orc_shared *sh, uint64_t number)
 {
-	struct orc_rng r;
+	struct rng r;
 
-	orc_rng_init(&r, ~opt.seed, number);
+	rng_at(&r, ~opt.seed, number);
 	for (unsigned k = 0; k < ORC_SCRATCH_SIZE; k += 8) {
-		uint64_t v = orc_value(&r);
+		uint64_t v = rng_value(&r);
 
 		memcpy(sh->base + k, &v, 8);
 	}

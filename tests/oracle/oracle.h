@@ -25,6 +25,7 @@
 #include <stdio.h>
 
 #include "core/x86/insn.h"
+#include "tests/x86_values.h"
 
 #define ORC_SCRATCH 0x10000000u
 #define ORC_SCRATCH_SIZE 8192u
@@ -81,14 +82,7 @@ struct orc_shared {
 	struct orc_case c[ORC_BATCH];
 };
 
-/* --- rng.c --- */
-struct orc_rng {
-	uint64_t s;
-};
-uint64_t orc_rand(struct orc_rng *r);
-unsigned orc_below(struct orc_rng *r, unsigned n);
-uint64_t orc_value(struct orc_rng *r); /* values at which arithmetic is interesting */
-void orc_rng_init(struct orc_rng *r, uint64_t seed, uint64_t index);
+/* --- hash.c --- */
 uint64_t orc_hash(const uint8_t *p, const uint8_t *base); /* of the data pages: of what differs from base */
 
 /* --- rows.c --- */
@@ -122,7 +116,7 @@ bool orc_ldt_install(void); /* native */
 /* --- gen.c --- */
 struct orc_gen {
 	struct orc_case *c;
-	struct orc_rng r;
+	struct rng r;
 	struct x86_insn i;
 	struct orc_row *row;	  /* NULL: an undefined opcode */
 	unsigned disp_at, disp_n; /* of an address without registers */
@@ -139,7 +133,7 @@ void orc_place_segments(struct orc_gen *g);
 bool orc_place(struct orc_gen *g);
 bool orc_locks_bus(const struct orc_gen *g); /* a locked access across a cache line */
 void orc_place_fx(struct orc_gen *g);
-uint32_t orc_target(struct orc_rng *r);
+uint32_t orc_target(struct rng *r);
 uint64_t orc_operand(const struct orc_gen *g); /* linear address of the memory operand; wider than it may be */
 uint64_t orc_seg_base(const struct orc_case *c, unsigned seg);
 

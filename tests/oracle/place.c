@@ -10,23 +10,23 @@
 
 static bool chance(struct orc_gen *g, unsigned n)
 {
-	return orc_below(&g->r, n) == 0;
+	return rng_below(&g->r, n) == 0;
 }
 
-uint32_t orc_target(struct orc_rng *r)
+uint32_t orc_target(struct rng *r)
 {
-	switch (orc_below(r, 60)) {
+	switch (rng_below(r, 60)) {
 	case 0: /* across the middle */
 	case 1:
-		return ORC_SCRATCH + 4096 - orc_below(r, 20);
+		return ORC_SCRATCH + 4096 - rng_below(r, 20);
 	case 2: /* across the end, into the unmapped page */
-		return ORC_SCRATCH + ORC_SCRATCH_SIZE - orc_below(r, 20);
+		return ORC_SCRATCH + ORC_SCRATCH_SIZE - rng_below(r, 20);
 	case 3: /* from the unmapped page before */
-		return ORC_SCRATCH - 1 - orc_below(r, 20);
+		return ORC_SCRATCH - 1 - rng_below(r, 20);
 	case 4: /* code: cannot be written */
-		return ORC_CODE + orc_below(r, ORC_CODE_SIZE);
+		return ORC_CODE + rng_below(r, ORC_CODE_SIZE);
 	default:
-		return ORC_SCRATCH + (orc_below(r, ORC_SCRATCH_SIZE - 64) & (orc_below(r, 3) ? ~15u : ~0u));
+		return ORC_SCRATCH + (rng_below(r, ORC_SCRATCH_SIZE - 64) & (rng_below(r, 3) ? ~15u : ~0u));
 	}
 }
 
@@ -43,17 +43,17 @@ static const uint16_t stack16[] = {L(3), L(18), L(6), L(4), 0x2b};
 static const uint16_t loadable[] = {0, 1, 2, 3, 0x0b, 0x13, 0x1b, 0x20, 0x23, 0x28, 0x29, 0x2b, 0x33, L(0), L(1), L(2),
     L(3), L(4), L(5), L(6), L(7), L(8), L(9), L(10), L(11), L(12), L(13), L(15), L(16), L(17), L(18), L(19), L(20),
     L(21), L(22), L(23), L(24), 0xfff7, 0x4, 0x1d};
-#define PICK(g, a) (a)[orc_below(&(g)->r, sizeof(a) / sizeof((a)[0]))]
+#define PICK(g, a) (a)[rng_below(&(g)->r, sizeof(a) / sizeof((a)[0]))]
 
 static uint64_t random_base(struct orc_gen *g)
 {
-	switch (orc_below(&g->r, 4)) {
+	switch (rng_below(&g->r, 4)) {
 	case 0:
 		return 0;
 	case 1:
-		return (uint64_t)((int64_t)(orc_rand(&g->r) << 16) >> 16);
+		return (uint64_t)((int64_t)(rng_next(&g->r) << 16) >> 16);
 	default:
-		return ORC_SCRATCH + orc_below(&g->r, 4096);
+		return ORC_SCRATCH + rng_below(&g->r, 4096);
 	}
 }
 
@@ -66,7 +66,7 @@ void orc_place_segments(struct orc_gen *g)
 		if (g->c->mode == ORC_16)
 			s->sel[n] = PICK(g, data16);
 		else
-			s->sel[n] = orc_below(&g->r, 2) ? 0x2b : PICK(g, data32);
+			s->sel[n] = rng_below(&g->r, 2) ? 0x2b : PICK(g, data32);
 	}
 	if (g->c->mode == ORC_64) {
 		s->sel[X86_CS] = 0x33;
@@ -77,7 +77,7 @@ void orc_place_segments(struct orc_gen *g)
 	}
 	if (g->c->mode == ORC_32) {
 		s->sel[X86_CS] = PICK(g, code32);
-		s->sel[X86_SS] = orc_below(&g->r, 2) ? 0x2b : PICK(g, stack32);
+		s->sel[X86_SS] = rng_below(&g->r, 2) ? 0x2b : PICK(g, stack32);
 	} else {
 		s->sel[X86_CS] = PICK(g, code16);
 		s->sel[X86_SS] = PICK(g, stack16);
@@ -141,10 +141,10 @@ uint64_t orc_operand(const struct orc_gen *g)
 /* A linear address in the code, as an offset in CS. */
 static uint64_t code_target(struct orc_gen *g)
 {
-	uint64_t la = chance(g, 16) ? orc_target(&g->r) : ORC_CODE + orc_below(&g->r, ORC_CODE_SIZE);
+	uint64_t la = chance(g, 16) ? orc_target(&g->r) : ORC_CODE + rng_below(&g->r, ORC_CODE_SIZE);
 
 	if (chance(g, 64))
-		return orc_value(&g->r);
+		return rng_value(&g->r);
 	return la - orc_seg_base(g->c, X86_CS);
 }
 
@@ -156,9 +156,9 @@ static void solve(struct orc_gen *g, unsigned n, uint64_t off, unsigned addrsize
 	if (addrsize == 8)
 		*r = off;
 	else if (addrsize == 4)
-		*r = (uint32_t)off | (chance(g, 4) ? 0 : orc_rand(&g->r) << 32);
+		*r = (uint32_t)off | (chance(g, 4) ? 0 : rng_next(&g->r) << 32);
 	else
-		*r = (off & 0xffff) | (orc_rand(&g->r) << 16);
+		*r = (off & 0xffff) | (rng_next(&g->r) << 16);
 }
 
 /* An address in which no register can be chosen: its displacement is. */
@@ -196,8 +196,8 @@ static bool place_operand(struct orc_gen *g)
 	off = orc_target(&g->r);
 	if (is_locked(i)) /* across a cache line it would lock the bus, which the kernel watches */
 		off = (off & ~63ull) | (off & 48);
-	if (is_area(i) && orc_below(&g->r, 8)) /* mostly where FXSAVE and XSAVE want it */
-		off = ORC_SCRATCH + 64 * orc_below(&g->r, 118);
+	if (is_area(i) && rng_below(&g->r, 8)) /* mostly where FXSAVE and XSAVE want it */
+		off = ORC_SCRATCH + 64 * rng_below(&g->r, 118);
 	off -= orc_seg_base(g->c, i->seg);
 	if (i->base == INSN_NO_REG) {
 		if (g->disp_n)
@@ -220,11 +220,11 @@ static bool place_operand(struct orc_gen *g)
 static void place_string(struct orc_gen *g)
 {
 	const struct x86_insn *i = &g->i;
-	uint64_t src = orc_target(&g->r), dst = chance(g, 4) ? src + orc_below(&g->r, 16) - 8 : orc_target(&g->r);
+	uint64_t src = orc_target(&g->r), dst = chance(g, 4) ? src + rng_below(&g->r, 16) - 8 : orc_target(&g->r);
 
 	solve(g, X86_RSI, src - orc_seg_base(g->c, i->seg), i->addrsize);
 	solve(g, X86_RDI, dst - orc_seg_base(g->c, X86_ES), i->addrsize);
-	solve(g, X86_RCX, orc_below(&g->r, chance(g, 8) ? 600 : 24), i->addrsize);
+	solve(g, X86_RCX, rng_below(&g->r, chance(g, 8) ? 600 : 24), i->addrsize);
 }
 
 /* The immediate is the last of the instruction. */
@@ -251,9 +251,9 @@ static void place_selector(struct orc_gen *g)
 	uint16_t sel = PICK(g, loadable);
 
 	if (g->i.flags & INSN_MEM)
-		poke(g, orc_operand(g), sel | orc_rand(&g->r) << 16, 2);
+		poke(g, orc_operand(g), sel | rng_next(&g->r) << 16, 2);
 	else if (g->i.rm != X86_RSP)
-		g->c->in.gpr[g->i.rm & 15] = sel | (orc_rand(&g->r) << 16);
+		g->c->in.gpr[g->i.rm & 15] = sel | (rng_next(&g->r) << 16);
 }
 
 static uint16_t code_selector(struct orc_gen *g)
@@ -267,10 +267,10 @@ static uint16_t code_selector(struct orc_gen *g)
 static uint64_t far_offset(struct orc_gen *g, uint16_t sel)
 {
 	struct x86_seg s;
-	uint64_t la = ORC_CODE + orc_below(&g->r, ORC_CODE_SIZE);
+	uint64_t la = ORC_CODE + rng_below(&g->r, ORC_CODE_SIZE);
 
 	if (chance(g, 16))
-		return orc_value(&g->r);
+		return rng_value(&g->r);
 	return orc_segment(sel, &s) ? la - s.base : la;
 }
 
@@ -298,7 +298,7 @@ static void place_far_return(struct orc_gen *g)
 	uint64_t sp = stack_linear(g);
 	uint16_t sel = code_selector(g), ss = chance(g, 4) ? PICK(g, loadable) : 0x2b;
 	uint64_t flags =
-	    FLAG_R1 | FLAG_IF | (orc_rand(&g->r) & (FLAGS_STATUS | FLAG_DF | FLAG_ID | FLAG_NT | FLAG_IOPL));
+	    FLAG_R1 | FLAG_IF | (rng_next(&g->r) & (FLAGS_STATUS | FLAG_DF | FLAG_ID | FLAG_NT | FLAG_IOPL));
 
 	poke(g, sp, far_offset(g, sel), n);
 	poke(g, sp + n, sel, n);
@@ -311,23 +311,23 @@ static void place_far_return(struct orc_gen *g)
 	poke(g, sp + k++ * n, flags, n);
 	if (g->c->mode != ORC_64)
 		return;
-	poke(g, sp + k++ * n, ORC_SCRATCH + orc_below(&g->r, 4096), n);
+	poke(g, sp + k++ * n, ORC_SCRATCH + rng_below(&g->r, 4096), n);
 	poke(g, sp + k * n, ss, n);
 }
 
 static void place_popf(struct orc_gen *g)
 {
-	uint64_t v = orc_rand(&g->r) & ~(uint64_t)FLAG_TF;
+	uint64_t v = rng_next(&g->r) & ~(uint64_t)FLAG_TF;
 
 	poke(g, stack_linear(g), v, g->i.opsize);
 }
 
 static void place_enter(struct orc_gen *g)
 {
-	uint8_t high = chance(g, 8) ? (uint8_t)orc_below(&g->r, 32) : 0;
+	uint8_t high = chance(g, 8) ? (uint8_t)rng_below(&g->r, 32) : 0;
 
 	patch_imm(g, 2, &high, 1);
-	solve(g, X86_RBP, stack_linear(g) + orc_below(&g->r, 256) - orc_seg_base(g->c, X86_SS), 8);
+	solve(g, X86_RBP, stack_linear(g) + rng_below(&g->r, 256) - orc_seg_base(g->c, X86_SS), 8);
 }
 
 static void place_cmpxchg(struct orc_gen *g)
@@ -336,12 +336,12 @@ static void place_cmpxchg(struct orc_gen *g)
 	unsigned half = g->i.id == INSN_CMPXCHG8B ? 4 : 8;
 
 	if (!(g->i.flags & INSN_MEM)) {
-		if (g->i.rm < 16 && g->i.rm != X86_RSP && orc_below(&g->r, 2))
+		if (g->i.rm < 16 && g->i.rm != X86_RSP && rng_below(&g->r, 2))
 			r[g->i.rm] = r[X86_RAX];
 		return;
 	}
 	at = orc_operand(g);
-	if (orc_below(&g->r, 2))
+	if (rng_below(&g->r, 2))
 		return;
 	poke(g, at, r[X86_RAX], g->i.id == INSN_CMPXCHG ? 8 : half);
 	if (g->i.id != INSN_CMPXCHG)
@@ -387,13 +387,14 @@ static void place_area(struct orc_gen *g)
 	g->c->in.gpr[X86_RDX] = 0;
 	if (chance(g, 8))
 		return;
-	poke(g, at + 24, orc_rand(&g->r) & 0xffff, 4);
-	poke(g, at + 512, orc_rand(&g->r) & 3, 8);
+	poke(g, at + 24, rng_next(&g->r) & 0xffff, 4);
+	poke(g, at + 512, rng_next(&g->r) & 3, 8);
 	for (unsigned k = 520; k < 576; k += 8)
 		poke(g, at + k, 0, 8);
 }
 
-static void place_by_id(struct orc_gen *g)
+/* Instructions on data. False: none of them. */
+static bool place_data(struct orc_gen *g)
 {
 	uint64_t *r = g->c->in.gpr;
 
@@ -401,27 +402,51 @@ static void place_by_id(struct orc_gen *g)
 	case INSN_XLAT:
 		solve(
 		    g, X86_RBX, orc_target(&g->r) - (r[X86_RAX] & 0xff) - orc_seg_base(g->c, g->i.seg), g->i.addrsize);
-		break;
+		return true;
 	case INSN_MASKMOVQ:
 	case INSN_MASKMOVDQU:
 		solve(g, X86_RDI, orc_target(&g->r) - orc_seg_base(g->c, g->i.seg), g->i.addrsize);
-		break;
+		return true;
 	case INSN_LEAVE:
-		solve(g, X86_RBP, stack_linear(g) + 8 * orc_below(&g->r, 64) - orc_seg_base(g->c, X86_SS), 8);
-		break;
+		solve(g, X86_RBP, stack_linear(g) + 8 * rng_below(&g->r, 64) - orc_seg_base(g->c, X86_SS), 8);
+		return true;
 	case INSN_ENTER:
 		place_enter(g);
-		break;
+		return true;
 	case INSN_DIV:
 	case INSN_IDIV:
-		if (orc_below(&g->r, 3))
-			r[X86_RDX] = orc_below(&g->r, 3) - 1ull;
-		break;
+		if (rng_below(&g->r, 3))
+			r[X86_RDX] = rng_below(&g->r, 3) - 1ull;
+		return true;
 	case INSN_CMPXCHG:
 	case INSN_CMPXCHG8B:
 	case INSN_CMPXCHG16B:
 		place_cmpxchg(g);
-		break;
+		return true;
+	case INSN_POPF:
+		place_popf(g);
+		return true;
+	case INSN_WRFSBASE:
+	case INSN_WRGSBASE:
+		if (rng_below(&g->r, 4) && g->i.rm != X86_RSP)
+			r[g->i.rm] = random_base(g);
+		return true;
+	case INSN_FXSAVE:
+	case INSN_FXRSTOR:
+	case INSN_XSAVE:
+	case INSN_XRSTOR:
+	case INSN_XSAVEOPT:
+		place_area(g);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Instructions that load segments or go elsewhere. */
+static void place_transfer(struct orc_gen *g)
+{
+	switch (g->i.id) {
 	case INSN_MOV_SREG:
 	case INSN_LAR:
 	case INSN_LSL:
@@ -458,21 +483,6 @@ static void place_by_id(struct orc_gen *g)
 	case INSN_IRET:
 		place_far_return(g);
 		break;
-	case INSN_POPF:
-		place_popf(g);
-		break;
-	case INSN_WRFSBASE:
-	case INSN_WRGSBASE:
-		if (orc_below(&g->r, 4) && g->i.rm != X86_RSP)
-			r[g->i.rm] = random_base(g);
-		break;
-	case INSN_FXSAVE:
-	case INSN_FXRSTOR:
-	case INSN_XSAVE:
-	case INSN_XRSTOR:
-	case INSN_XSAVEOPT:
-		place_area(g);
-		break;
 	default:
 		if (g->i.class == INSN_CLASS_BRANCH)
 			place_relative(g);
@@ -495,29 +505,29 @@ static void place_value(struct orc_gen *g)
 {
 	if (!(g->i.flags & INSN_MEM) || chance(g, 4))
 		return;
-	poke(g, orc_operand(g), orc_value(&g->r), 8);
+	poke(g, orc_operand(g), rng_value(&g->r), 8);
 	if (g->i.class != INSN_CLASS_FPU)
 		return;
-	poke(g, orc_operand(g) + 8, orc_value(&g->r), 8);
+	poke(g, orc_operand(g) + 8, rng_value(&g->r), 8);
 }
 
 static void place_registers(struct orc_gen *g)
 {
 	struct orc_state *s = &g->c->in;
-	uint64_t sp = ORC_SCRATCH + 2048 + 8 * orc_below(&g->r, 256);
+	uint64_t sp = ORC_SCRATCH + 2048 + 8 * rng_below(&g->r, 256);
 
 	for (unsigned n = 0; n < 16; n++)
-		s->gpr[n] = orc_value(&g->r);
+		s->gpr[n] = rng_value(&g->r);
 	if (chance(g, 8))
-		sp += orc_below(&g->r, 8);
+		sp += rng_below(&g->r, 8);
 	if (chance(g, 100))
 		sp = orc_target(&g->r);
 	s->gpr[X86_RSP] = sp - orc_seg_base(g->c, X86_SS);
 	if (g->c->mode == ORC_16)
-		s->gpr[X86_RSP] |= (uint64_t)(orc_below(&g->r, 0x7fff)) << 16;
+		s->gpr[X86_RSP] |= (uint64_t)(rng_below(&g->r, 0x7fff)) << 16;
 	if (s->gpr[X86_RSP] >> 16 == ORC_PAD >> 16) /* with a flat SS that would be the frame's own page */
 		s->gpr[X86_RSP] ^= 0x10000;
-	s->flags = FLAG_R1 | FLAG_IF | (orc_rand(&g->r) & (FLAGS_STATUS | FLAG_DF | FLAG_ID));
+	s->flags = FLAG_R1 | FLAG_IF | (rng_next(&g->r) & (FLAGS_STATUS | FLAG_DF | FLAG_ID));
 	if (chance(g, 16))
 		s->flags |= FLAG_AC;
 	if (chance(g, 32))
@@ -546,10 +556,11 @@ bool orc_place(struct orc_gen *g)
 	if (!place_operand(g))
 		return false;
 	if (bit_by_register(&g->i) && (g->i.flags & INSN_MEM) && g->i.reg != g->i.base && g->i.reg != g->i.index)
-		c->in.gpr[g->i.reg] = (uint64_t)(int64_t)((int)orc_below(&g->r, 4000) - 2000);
+		c->in.gpr[g->i.reg] = (uint64_t)(int64_t)((int)rng_below(&g->r, 4000) - 2000);
 	place_moffs(g);
 	place_value(g);
-	place_by_id(g);
+	if (!place_data(g))
+		place_transfer(g);
 	for (unsigned n = 0; n < 16 && c->mode != ORC_64; n++)
 		c->in.gpr[n] = n < 8 ? (uint32_t)c->in.gpr[n] : 0;
 	if (g->i.class == INSN_CLASS_FPU || chance(g, 64)) {

@@ -3,11 +3,11 @@
 
 #include "tests/oracle/oracle.h"
 
-static uint32_t f32(struct orc_rng *r)
+static uint32_t f32(struct rng *r)
 {
-	uint32_t v = (uint32_t)orc_rand(r);
+	uint32_t v = (uint32_t)rng_next(r);
 
-	switch (orc_below(r, 12)) {
+	switch (rng_below(r, 12)) {
 	case 0:
 		return v & 0x80000000; /* 0 */
 	case 1:
@@ -23,19 +23,19 @@ static uint32_t f32(struct orc_rng *r)
 	case 6:
 	case 7:
 	case 8:
-		return (v & 0x80ffffff) | ((0x3f + orc_below(r, 3) - 1) << 24); /* near 1 */
+		return (v & 0x80ffffff) | ((0x3f + rng_below(r, 3) - 1) << 24); /* near 1 */
 	case 9:
-		return (v & 0x80000007) | ((0x7f - 20 + orc_below(r, 60)) << 23); /* few bits */
+		return (v & 0x80000007) | ((0x7f - 20 + rng_below(r, 60)) << 23); /* few bits */
 	default:
 		return v;
 	}
 }
 
-static uint64_t f64(struct orc_rng *r)
+static uint64_t f64(struct rng *r)
 {
-	uint64_t v = orc_rand(r), sign = v & 1ull << 63;
+	uint64_t v = rng_next(r), sign = v & 1ull << 63;
 
-	switch (orc_below(r, 12)) {
+	switch (rng_below(r, 12)) {
 	case 0:
 		return sign;
 	case 1:
@@ -51,21 +51,21 @@ static uint64_t f64(struct orc_rng *r)
 	case 6:
 	case 7:
 	case 8:
-		return (v & 0x800fffffffffffffull) | ((uint64_t)(0x3ff - 12 + orc_below(r, 24)) << 52);
+		return (v & 0x800fffffffffffffull) | ((uint64_t)(0x3ff - 12 + rng_below(r, 24)) << 52);
 	case 9:
-		return (v & 0x8007000000000000ull) | ((uint64_t)(0x3ff - 30 + orc_below(r, 90)) << 52);
+		return (v & 0x8007000000000000ull) | ((uint64_t)(0x3ff - 30 + rng_below(r, 90)) << 52);
 	default:
 		return v;
 	}
 }
 
 /* 80 bits: also pseudo-denormals, unnormals, pseudo-infinities. */
-static void f80(struct orc_rng *r, uint8_t *p)
+static void f80(struct rng *r, uint8_t *p)
 {
-	uint64_t m = orc_rand(r);
-	uint16_t se = (uint16_t)orc_rand(r), sign = se & 0x8000;
+	uint64_t m = rng_next(r);
+	uint16_t se = (uint16_t)rng_next(r), sign = se & 0x8000;
 
-	switch (orc_below(r, 14)) {
+	switch (rng_below(r, 14)) {
 	case 0:
 		m = 0;
 		se = sign;
@@ -83,7 +83,7 @@ static void f80(struct orc_rng *r, uint8_t *p)
 		se |= 0x7fff;
 		break;
 	case 4:
-		m >>= 1 + orc_below(r, 63);
+		m >>= 1 + rng_below(r, 63);
 		se = sign;
 		break;
 	case 5:
@@ -93,24 +93,24 @@ static void f80(struct orc_rng *r, uint8_t *p)
 	case 6: /* whatever it is */
 		break;
 	case 7: /* an integer, or half of one */
-		m = (m | 1ull << 63) & ~0ull << orc_below(r, 64);
-		se = (uint16_t)(sign | (0x3fff - 2 + orc_below(r, 68)));
+		m = (m | 1ull << 63) & ~0ull << rng_below(r, 64);
+		se = (uint16_t)(sign | (0x3fff - 2 + rng_below(r, 68)));
 		break;
 	default:
 		m |= 1ull << 63;
-		se = (uint16_t)(sign | (0x3fff - 40 + orc_below(r, 80)));
+		se = (uint16_t)(sign | (0x3fff - 40 + rng_below(r, 80)));
 		break;
 	}
 	memcpy(p, &m, 8);
 	memcpy(p + 8, &se, 2);
 }
 
-static void xmm(struct orc_rng *r, uint8_t *p)
+static void xmm(struct rng *r, uint8_t *p)
 {
-	unsigned kind = orc_below(r, 4);
+	unsigned kind = rng_below(r, 4);
 
 	for (unsigned k = 0; k < 16; k += 4) {
-		uint32_t v = kind == 0 ? f32(r) : (uint32_t)orc_value(r);
+		uint32_t v = kind == 0 ? f32(r) : (uint32_t)rng_value(r);
 
 		memcpy(p + k, &v, 4);
 	}
@@ -120,7 +120,7 @@ static void xmm(struct orc_rng *r, uint8_t *p)
 		memcpy(p + k, &v, 8);
 	}
 	for (unsigned k = 0; k < 16 && kind == 2; k += 8) {
-		uint64_t v = orc_rand(r);
+		uint64_t v = rng_next(r);
 
 		memcpy(p + k, &v, 8);
 	}
@@ -137,7 +137,7 @@ static void fx_operand(struct orc_gen *g)
 	uint8_t b[16];
 
 	for (unsigned k = 0; k < g->c->n_patch && k < 2; k++) {
-		switch (orc_below(&g->r, 3)) {
+		switch (rng_below(&g->r, 3)) {
 		case 0:
 			g->c->patch[k].v = f32(&g->r) | (uint64_t)f32(&g->r) << 32;
 			break;
@@ -154,30 +154,30 @@ static void fx_operand(struct orc_gen *g)
 
 void orc_place_fx(struct orc_gen *g)
 {
-	struct orc_rng *r = &g->r;
+	struct rng *r = &g->r;
 	uint8_t *f = g->c->in.fx;
-	bool plain = orc_below(r, 4) != 0;
-	unsigned fcw = 0x0040 | (orc_below(r, 16) << 8) | (plain ? 0x3f : orc_below(r, 64));
-	unsigned fsw = (orc_below(r, 8) << 11) | ((unsigned)orc_rand(r) & 0x4700);
-	unsigned ftw = orc_below(r, 4) ? 0xff : (unsigned)orc_rand(r) & 0xff;
+	bool plain = rng_below(r, 4) != 0;
+	unsigned fcw = 0x0040 | (rng_below(r, 16) << 8) | (plain ? 0x3f : rng_below(r, 64));
+	unsigned fsw = (rng_below(r, 8) << 11) | ((unsigned)rng_next(r) & 0x4700);
+	unsigned ftw = rng_below(r, 4) ? 0xff : (unsigned)rng_next(r) & 0xff;
 
-	if (orc_below(r, 4) == 0) { /* exceptions from before; ES follows when they are not masked */
-		fsw |= (unsigned)orc_rand(r) & 0x7f;
+	if (rng_below(r, 4) == 0) { /* exceptions from before; ES follows when they are not masked */
+		fsw |= (unsigned)rng_next(r) & 0x7f;
 		if (fsw & 0x3f & ~fcw)
-			fsw = orc_below(r, 8) ? fsw & ~(0x3fu & ~fcw) : fsw | 0x8080;
+			fsw = rng_below(r, 8) ? fsw & ~(0x3fu & ~fcw) : fsw | 0x8080;
 	}
 	put(f, 0, fcw, 2);
 	put(f, 2, fsw, 2);
 	put(f, 4, ftw, 1);
-	put(f, 6, orc_rand(r) & 0x7ff, 2);
-	put(f, 8, orc_rand(r) & 0x7fffffffffff, 8);
-	put(f, 16, orc_rand(r) & 0x7fffffffffff, 8);
-	put(f, 24, (orc_rand(r) & 0xe07f) | (plain ? 0x1f80 : orc_rand(r) & 0x1f80), 4);
+	put(f, 6, rng_next(r) & 0x7ff, 2);
+	put(f, 8, rng_next(r) & 0x7fffffffffff, 8);
+	put(f, 16, rng_next(r) & 0x7fffffffffff, 8);
+	put(f, 24, (rng_next(r) & 0xe07f) | (plain ? 0x1f80 : rng_next(r) & 0x1f80), 4);
 	put(f, 28, 0xffff, 4);
 	for (unsigned k = 0; k < 8; k++)
 		f80(r, f + 32 + 16 * k);
 	for (unsigned k = 0; k < 16; k++)
 		xmm(r, f + 160 + 16 * k);
-	if (g->i.class == INSN_CLASS_FPU && orc_below(r, 8))
+	if (g->i.class == INSN_CLASS_FPU && rng_below(r, 8))
 		fx_operand(g);
 }

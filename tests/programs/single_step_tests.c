@@ -13,8 +13,9 @@
 
 #include "core/x86/exec.h"
 #include "tests/moo.h"
+#include "tests/x86_fixture.h"
 
-#define RAM_SIZE MOO_RAM
+#define RAM_SIZE MOO_RAM /* of X86_FIX_RAM */
 #define PAGES (RAM_SIZE >> PAGE_SHIFT_4K)
 #define FLAGS_286 0x0fffu /* bits 12-15 cannot be set on an 80286 in real mode */
 #define SHOWN 3		  /* failures a file that are printed */
@@ -32,86 +33,43 @@ static const uint8_t gprs[MOO_REGS] = {[AX] = X86_RAX,
     [DI] = X86_RDI};
 static const uint8_t sregs[MOO_REGS] = {[CS] = X86_CS, [SS] = X86_SS, [DS] = X86_DS, [ES] = X86_ES};
 
-static struct x86_cpu cpu;
-static struct vm_exit cpu_exit;
-static uint8_t ram[RAM_SIZE] __attribute__((aligned(4096))), want[RAM_SIZE];
-static bool dirty[PAGES];
-
-/* --- the machine: RAM, and ports that answer with ones --------------------------------------------------------- */
-
-static uint8_t *env_page(void *arg, gpa_t gpa, bool write)
-{
-	(void)arg;
-	if (gpa >= RAM_SIZE)
-		return NULL;
-	if (write)
-		dirty[gpa >> PAGE_SHIFT_4K] = true;
-	return ram + (gpa & ~(gpa_t)(PAGE_SIZE_4K - 1));
-}
-
-static uint64_t env_io_read(void *arg, uint16_t port, unsigned n)
-{
-	(void)arg;
-	(void)port;
-	(void)n;
-	return ~0ull;
-}
-
-static void env_io_write(void *arg, uint16_t port, unsigned n, uint64_t v)
-{
-	(void)arg;
-	(void)port;
-	(void)n;
-	(void)v;
-}
-
-static void env_code_written(void *arg, gpa_t gpa, unsigned n)
-{
-	(void)arg;
-	(void)gpa;
-	(void)n;
-}
-
-static const struct x86_env env = {
-    .page = env_page, .io_read = env_io_read, .io_write = env_io_write, .code_written = env_code_written};
+static struct x86_fix *fix; /* ports answer with ones */
+static struct x86_cpu *cpu;
+static uint8_t want[RAM_SIZE];
 
 static void load(const struct moo_test *t)
 {
-	memset(&cpu, 0, sizeof cpu);
-	cpu.env = &env;
-	cpu.exit = &cpu_exit;
-	cpu.budget = UINT64_MAX;
-	x86_reset(&cpu);
+	x86_fix_reset_cpu(fix);
 	for (unsigned r = 0; r < MOO_REGS; r++) {
 		uint16_t v = t->before.reg[r];
 
 		if (r >= CS && r <= ES)
-			cpu.s.seg[sregs[r]] =
+			cpu->s.seg[sregs[r]] =
 			    (struct x86_seg){.base = (uint32_t)v << 4, .limit = 0xffff, .attr = 0x93, .sel = v};
 		else if (r == IP)
-			cpu.s.rip = v;
+			cpu->s.rip = v;
 		else if (r == FL)
-			x86_flags_write(&cpu, (v & FLAGS_286) | FLAG_R1);
+			x86_flags_write(cpu, (v & FLAGS_286) | FLAG_R1);
 		else
-			cpu.s.gpr[gprs[r]] = v;
+			cpu->s.gpr[gprs[r]] = v;
 	}
 	for (unsigned k = 0; k < t->before.cells; k++)
-		ram[t->before.cell[k].addr] = want[t->before.cell[k].addr] = t->before.cell[k].value;
+		fix->ram[t->before.cell[k].addr] = want[t->before.cell[k].addr] = t->before.cell[k].value;
 	for (unsigned k = 0; k < t->after.cells; k++)
 		want[t->after.cell[k].addr] = t->after.cell[k].value;
-	x86_state_changed(&cpu);
+	x86_state_changed(cpu);
 }
 
 static void unload(const struct moo_test *t)
 {
 	for (unsigned k = 0; k < t->before.cells; k++)
-		ram[t->before.cell[k].addr] = want[t->before.cell[k].addr] = 0;
+		fix->ram[t->before.cell[k].addr] = want[t->before.cell[k].addr] = 0;
 	for (unsigned k = 0; k < t->after.cells; k++)
 		want[t->after.cell[k].addr] = 0;
 	for (unsigned p = 0; p < PAGES; p++) {
-		if (dirty[p])
-			memset(ram + ((size_t)p << PAGE_SHIFT_4K), 0, PAGE_SIZE_4K);
-		dirty[p] = false;
+		if (fix->dirty[p])
+			memset(fix->ram + ((size_t)p << PAGE_SHIFT_4K), 0, PAGE_SIZE_4K);
+		fix->dirty[p] = false;
 	}
 }
 
@@ -129,13 +87,13 @@ static void prepare(const struct moo_test *t, const struct way *w)
 	uint32_t at = ((uint32_t)t->before.reg[CS] << 4) + t->before.reg[IP];
 
 	load(t);
-	for (uint8_t last = w->prefix; last && memchr("\x26\x2e\x36\x3e\xf0\xf2\xf3", ram[at], 7); at++) {
-		if (ram[at] == 0xf0)
-			ram[at] = want[at] = last;
-		last = ram[at];
+	for (uint8_t last = w->prefix; last && memchr("\x26\x2e\x36\x3e\xf0\xf2\xf3", fix->ram[at], 7); at++) {
+		if (fix->ram[at] == 0xf0)
+			fix->ram[at] = want[at] = last;
+		last = fix->ram[at];
 	}
 	if (w->partial)
-		cpu.s.gpr[X86_RSP] = (uint16_t)(t->after.reg[SP] + 6);
+		cpu->s.gpr[X86_RSP] = (uint16_t)(t->after.reg[SP] + 6);
 }
 
 /* A string instruction with iterations left. */
@@ -148,44 +106,44 @@ static bool repeats(const struct x86_insn *i)
  * the instruction or at the start of a handler: it only counts in IP. */
 static int run(const struct way *w)
 {
-	uint64_t start = cpu.s.rip;
+	uint64_t start = cpu->s.rip;
 	enum x86_rc rc = X86_OK;
 	struct x86_insn i;
 	int vector = -1;
 
 	if (w->force) {
-		rc = x86_fault(&cpu, w->force);
+		rc = x86_fault(cpu, w->force);
 	} else {
-		rc = x86_fetch_insn(&cpu, &i);
+		rc = x86_fetch_insn(cpu, &i);
 		if (w->skip)
-			cpu.s.rip += i.len;
+			cpu->s.rip += i.len;
 		do {
 			if (rc == X86_OK && !w->skip)
-				rc = x86_step(&cpu);
-		} while (rc == X86_OK && cpu.s.rip == start && repeats(&i));
+				rc = x86_step(cpu);
+		} while (rc == X86_OK && cpu->s.rip == start && repeats(&i));
 	}
 	if (rc == X86_FAULT) {
-		struct x86_event ev = cpu.fault;
+		struct x86_event ev = cpu->fault;
 
 		if (w->ss_is_gp && ev.vector == VEC_SS)
 			ev.vector = VEC_GP;
 		vector = ev.vector;
-		rc = x86_deliver(&cpu, &ev);
+		rc = x86_deliver(cpu, &ev);
 	}
-	if (rc == X86_EXIT && cpu_exit.reason == EXIT_HLT)
-		cpu.s.rip += i.len - 1u;
-	cpu.s.rip = (cpu.s.rip + 1) & 0xffff;
-	x86_flags_sync(&cpu);
+	if (rc == X86_EXIT && fix->exit.reason == EXIT_HLT)
+		cpu->s.rip += i.len - 1u;
+	cpu->s.rip = (cpu->s.rip + 1) & 0xffff;
+	x86_flags_sync(cpu);
 	return rc == X86_STOP ? 0x100 : vector;
 }
 
 static uint16_t result(unsigned r)
 {
 	if (r >= CS && r <= ES)
-		return cpu.s.seg[sregs[r]].sel;
+		return cpu->s.seg[sregs[r]].sel;
 	if (r == IP)
-		return (uint16_t)cpu.s.rip;
-	return r == FL ? (uint16_t)cpu.s.rflags : (uint16_t)cpu.s.gpr[gprs[r]];
+		return (uint16_t)cpu->s.rip;
+	return r == FL ? (uint16_t)cpu->s.rflags : (uint16_t)cpu->s.gpr[gprs[r]];
 }
 
 /* --- comparison ------------------------------------------------------------------------------------------------ */
@@ -195,7 +153,7 @@ static uint16_t undefined_flags(const struct x86_insn *i)
 {
 	const uint16_t all = FLAGS_STATUS, af = FLAG_AF;
 	unsigned op = i->opcode, alu = op < 0x40 ? op >> 3 : i->reg & 7;
-	unsigned count = op < 0xc2 ? (unsigned)i->imm & 31 : op < 0xd2 ? 1 : cpu.s.gpr[X86_RCX] & 31;
+	unsigned count = op < 0xc2 ? (unsigned)i->imm & 31 : op < 0xd2 ? 1 : cpu->s.gpr[X86_RCX] & 31;
 
 	if ((op < 0x40 && (op & 7) < 6) || (op >= 0x80 && op < 0x84))
 		return alu == 1 || alu == 4 || alu == 6 ? af : 0;
@@ -257,18 +215,18 @@ static unsigned compare_memory(const struct moo_test *t, uint16_t flags, bool pr
 	unsigned n = 0;
 
 	for (unsigned k = 0; k < t->after.cells; k++)
-		dirty[t->after.cell[k].addr >> PAGE_SHIFT_4K] = true;
+		fix->dirty[t->after.cell[k].addr >> PAGE_SHIFT_4K] = true;
 	for (unsigned p = 0; p < PAGES; p++) {
-		for (uint32_t a = p << PAGE_SHIFT_4K; dirty[p] && a < (p + 1) << PAGE_SHIFT_4K; a++) {
+		for (uint32_t a = p << PAGE_SHIFT_4K; fix->dirty[p] && a < (p + 1) << PAGE_SHIFT_4K; a++) {
 			uint8_t m = 0xff;
 
 			if (t->vector >= 0 && (a == pushed || a == pushed + 1))
 				m = (uint8_t)(flags >> (a == pushed ? 0 : 8));
-			if (!((ram[a] ^ want[a]) & m))
+			if (!((fix->ram[a] ^ want[a]) & m))
 				continue;
 			n++;
 			if (print)
-				printf("    memory %05" PRIx32 ": %02x, expected %02x\n", a, ram[a], want[a]);
+				printf("    memory %05" PRIx32 ": %02x, expected %02x\n", a, fix->ram[a], want[a]);
 		}
 	}
 	return n;
@@ -372,7 +330,7 @@ static void print_failure(const struct facts *f, uint16_t undefined)
 	printf("  %s:", f->t->name);
 	for (unsigned k = 0; k < f->t->n_bytes; k++)
 		printf(" %02x", f->t->bytes[k]);
-	printf("; vector %d, expected %d %s\n", f->vector, f->t->vector, cpu.stop_reason);
+	printf("; vector %d, expected %d %s\n", f->vector, f->t->vector, cpu->stop_reason);
 	prepare(f->t, &plain);
 	run(&plain);
 	equal(f->t, &plain, undefined, true);
@@ -388,7 +346,7 @@ static void run_test(const struct moo_test *t)
 	bool same, but_flags;
 
 	prepare(t, &plain);
-	if (x86_fetch_insn(&cpu, &i) == X86_OK)
+	if (x86_fetch_insn(cpu, &i) == X86_OK)
 		undefined = undefined_flags(&i);
 	f.vector = run(&plain);
 	same = equal(t, &plain, 0, false);
@@ -423,6 +381,10 @@ int main(int argc, char **argv)
 {
 	unsigned failed = 0;
 
+	fix = x86_fix_new();
+	fix->io_value = ~0ull;
+	cpu = fix->c;
+
 	for (int a = 1; a < argc; a++) {
 		failed = sum.failed;
 		sum.failed = 0;
@@ -442,5 +404,6 @@ int main(int argc, char **argv)
 			printf("%8u explained: %s\n", n, rules[k].what);
 		n = 0;
 	}
+	x86_fix_free(fix);
 	return sum.failed != 0;
 }

@@ -115,60 +115,62 @@ static void the_session_and_the_end_are_in_the_file(void **state)
 	trace_fake_vm_free(vm);
 }
 
-/* One exit in, with every field that an event can hold. */
+/* An exit with every field that an event can hold, and where these go. */
+static const struct vm_exit every_field = {.reason = EXIT_IO_INSTRUCTION,
+    .rip = 0x1234,
+    .qual = 0x3f80008,
+    .idt_info = 0x55,
+    .intr_info = 0x80000b0e,
+    .intr_error = 3,
+    .index = 9,
+    .insns = 77,
+    .time_ns = 1000,
+    .cost_ns = 640,
+    .cost_modelled = 1,
+    .insn_len = 2,
+    .observed = OBSERVED_METAL,
+    .io = {.port = 0x3f8, .size = 2, .in = 1, .count = 3, .value = 0xabcd}};
+
+static const struct {
+	const char *event, *field;
+	uint64_t value;
+} event_fields[] = {
+    {"kvm_exit", "exit_reason", 30},
+    {"kvm_exit", "guest_rip", 0x1234},
+    {"kvm_exit", "isa", 1},
+    {"kvm_exit", "info1", 0x3f80008},
+    {"kvm_exit", "info2", 0x55},
+    {"kvm_exit", "intr_info", 0x80000b0e},
+    {"kvm_exit", "error_code", 3},
+    {"kvm_exit", "vcpu_id", 0},
+    {"kvm_pio", "rw", 0},
+    {"kvm_pio", "port", 0x3f8},
+    {"kvm_pio", "size", 2},
+    {"kvm_pio", "count", 3},
+    {"kvm_pio", "val", 0xabcd},
+    {"verdict", "index", 9},
+    {"verdict", "insns", 77},
+    {"verdict", "cost_ns", 640},
+    {"verdict", "modelled", 1},
+    {"verdict", "observed", OBSERVED_METAL},
+    {"verdict", "verdict", VERDICT_AGAIN},
+    {"verdict", "insn_len", 2},
+};
+
 static void fields_of_an_exit_reach_the_events(void **state)
 {
 	const char *path = trace_tmp("fields.dat");
 	struct vm *vm = trace_fake_vm(1, CLOCK_VIRTUAL);
 	struct tracer_config c = {.path = path};
 	struct tracer *t = open_tracer(vm, &c);
-	struct vm_exit x = {.reason = EXIT_IO_INSTRUCTION,
-	    .rip = 0x1234,
-	    .qual = 0x3f80008,
-	    .idt_info = 0x55,
-	    .intr_info = 0x80000b0e,
-	    .intr_error = 3,
-	    .index = 9,
-	    .insns = 77,
-	    .time_ns = 1000,
-	    .cost_ns = 640,
-	    .cost_modelled = 1,
-	    .insn_len = 2,
-	    .observed = OBSERVED_METAL,
-	    .io = {.port = 0x3f8, .size = 2, .in = 1, .count = 3, .value = 0xabcd}};
-	static const struct {
-		const char *event, *field;
-		uint64_t value;
-	} want[] = {
-	    {"kvm_exit", "exit_reason", 30},
-	    {"kvm_exit", "guest_rip", 0x1234},
-	    {"kvm_exit", "isa", 1},
-	    {"kvm_exit", "info1", 0x3f80008},
-	    {"kvm_exit", "info2", 0x55},
-	    {"kvm_exit", "intr_info", 0x80000b0e},
-	    {"kvm_exit", "error_code", 3},
-	    {"kvm_exit", "vcpu_id", 0},
-	    {"kvm_pio", "rw", 0},
-	    {"kvm_pio", "port", 0x3f8},
-	    {"kvm_pio", "size", 2},
-	    {"kvm_pio", "count", 3},
-	    {"kvm_pio", "val", 0xabcd},
-	    {"verdict", "index", 9},
-	    {"verdict", "insns", 77},
-	    {"verdict", "cost_ns", 640},
-	    {"verdict", "modelled", 1},
-	    {"verdict", "observed", OBSERVED_METAL},
-	    {"verdict", "verdict", VERDICT_AGAIN},
-	    {"verdict", "insn_len", 2},
-	};
 	static const char *const order[] = {"session", "kvm_exit", "kvm_pio", "verdict", "end"};
 	struct trace_reader *r;
 	struct trace_event e;
 	size_t found = 0, at = 0;
 
 	(void)state;
-	vm->probes[0]->on_exit(vm->probe_args[0], &vm->vcpus[0], &x);
-	vm->probes[0]->on_verdict(vm->probe_args[0], &vm->vcpus[0], &x, VERDICT_AGAIN);
+	vm->probes[0]->on_exit(vm->probe_args[0], &vm->vcpus[0], &every_field);
+	vm->probes[0]->on_verdict(vm->probe_args[0], &vm->vcpus[0], &every_field, VERDICT_AGAIN);
 	vm->clock.insns = 200; /* the end comes later */
 	assert_int_equal(tracer_close(t, NULL), ERR_OK);
 	assert_int_equal(reader_open(path, &r, NULL), ERR_OK);
@@ -177,20 +179,20 @@ static void fields_of_an_exit_reach_the_events(void **state)
 
 		assert_true(at < ARRAY_LEN(order));
 		assert_string_equal(d->name, order[at++]);
-		for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		for (size_t i = 0; i < ARRAY_LEN(event_fields); i++) {
 			uint64_t v;
 
-			if (strcmp(d->name, want[i].event) != 0)
+			if (strcmp(d->name, event_fields[i].event) != 0)
 				continue;
-			assert_true(trace_event_number(&e, want[i].field, &v));
-			assert_int_equal(v, want[i].value);
+			assert_true(trace_event_number(&e, event_fields[i].field, &v));
+			assert_int_equal(v, event_fields[i].value);
 			found++;
 		}
 		if (at == 2)
 			assert_int_equal(e.ts, 1000);
 	}
 	assert_int_equal(at, ARRAY_LEN(order));
-	assert_int_equal(found, ARRAY_LEN(want));
+	assert_int_equal(found, ARRAY_LEN(event_fields));
 	reader_close(r);
 	trace_fake_vm_free(vm);
 }

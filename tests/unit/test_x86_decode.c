@@ -16,6 +16,7 @@
 
 #include "core/x86/insn.h"
 #include "tests/foreign.h"
+#include "tests/x86_values.h"
 
 /* In each mode; VMSCOPE_ROUNDS=N says more. */
 #define ROUNDS 800000ul
@@ -51,16 +52,6 @@ static const struct mode modes[] = {
     {"32-bit", 4, X86_MODE_PROT, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32},
     {"64-bit", 8, X86_MODE_LONG64, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64},
 };
-
-static uint64_t rng_state;
-
-static uint64_t rng(void)
-{
-	rng_state ^= rng_state << 13;
-	rng_state ^= rng_state >> 7;
-	rng_state ^= rng_state << 17;
-	return rng_state;
-}
 
 /* Random bytes; half of the time with likely prefixes and an escape in front, so that all maps are reached evenly. */
 static void random_bytes(uint8_t buf[16])
@@ -193,7 +184,7 @@ static void run(const struct mode *m, uint64_t seed)
 	assert_true(ZYAN_SUCCESS(ZydisDecoderInit(&dec, m->machine, m->stack)));
 	for (unsigned k = ZYDIS_DECODER_MODE_AMD_BRANCHES; k <= ZYDIS_DECODER_MODE_MAX_VALUE; k++)
 		ZydisDecoderEnableMode(&dec, (ZydisDecoderMode)k, ZYAN_FALSE);
-	rng_state = seed;
+	rng_seed(seed);
 	for (unsigned long k = 0; k < rounds(); k++)
 		compare(&dec, m, &t);
 	print_message("%s: %u valid, %u of other CPUs, %u undefined, %u memory operands, %u differences\n", m->name,

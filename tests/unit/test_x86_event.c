@@ -9,18 +9,6 @@
 #include "core/x86/event.h"
 #include "tests/x86_fixture.h"
 
-static int setup(void **state)
-{
-	*state = x86_fix_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	x86_fix_free(*state);
-	return 0;
-}
-
 static struct x86_event exception(unsigned vector, unsigned error)
 {
 	bool has = vector == VEC_DF || (vector >= VEC_TS && vector <= VEC_PF) || vector == VEC_AC;
@@ -524,7 +512,7 @@ static void general_detect_guards_the_debug_registers(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, x86_fix_setup, x86_fix_teardown)
 	const struct CMUnitTest tests[] = {T(faults_merge_as_in_the_double_fault_table),
 	    T(real_mode_uses_the_vector_table), T(a_gate_in_the_same_ring_pushes_three_words_and_the_error_code),
 	    T(a_16_bit_gate_pushes_words), T(an_inner_gate_switches_stacks_and_a_conforming_one_does_not),

@@ -11,16 +11,7 @@
 #include <cmocka.h>
 
 #include "core/x86/exec.h"
-
-static uint64_t rng_state = 0x9e3779b97f4a7c15u;
-
-static uint64_t rng(void)
-{
-	rng_state ^= rng_state << 13;
-	rng_state ^= rng_state >> 7;
-	rng_state ^= rng_state << 17;
-	return rng_state * 0x2545f4914f6cdd1du;
-}
+#include "tests/x86_values.h"
 
 static uint64_t value(void)
 {

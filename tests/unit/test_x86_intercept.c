@@ -10,18 +10,6 @@
 #include "core/x86/intercept.h"
 #include "tests/x86_fixture.h"
 
-static int setup(void **state)
-{
-	*state = x86_fix_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	x86_fix_free(*state);
-	return 0;
-}
-
 #define OK 0x1000u
 #define F(vec) (0x2000u | VEC_##vec)
 #define E(reason) (0x4000u | EXIT_##reason)
@@ -362,7 +350,7 @@ static void kvm_answers_hypercalls_itself(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, x86_fix_setup, x86_fix_teardown)
 	const struct CMUnitTest tests[] = {T(each_instruction_faults_exits_or_runs_as_the_manual_orders),
 	    T(umip_makes_the_leaks_trap), T(io_exits_describe_the_access),
 	    T(a_rep_ins_executes_one_iteration_at_a_time_without_controls), T(the_tss_bitmap_decides_port_by_port),

@@ -19,18 +19,6 @@ static uint64_t rnd(void)
 	return seed;
 }
 
-static int setup(void **state)
-{
-	*state = x86_fix_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	x86_fix_free(*state);
-	return 0;
-}
-
 /* --- The model: recursive, from the manual's figures, sharing nothing with paging.c ---------------------------- */
 
 struct model {
@@ -444,7 +432,7 @@ static void pae_loads_its_four_pointers_with_cr3_and_checks_them(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, x86_fix_setup, x86_fix_teardown)
 	const struct CMUnitTest tests[] = {T(walks_equal_a_naive_model_over_random_tables),
 	    T(one_gigabyte_pages_translate), T(a_tlb_entry_lives_until_invlpg),
 	    T(a_global_entry_survives_cr3_and_dies_with_cr4), T(five_thousand_flushes_never_revive_an_entry),

@@ -18,18 +18,6 @@
 #define DR7_GD (1u << 13)
 #define DR6_BS (1u << 14)
 
-static int setup(void **state)
-{
-	*state = x86_fix_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	x86_fix_free(*state);
-	return 0;
-}
-
 #define STEP(f, ...) step((f), (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
 static enum x86_rc step(struct x86_fix *f, const uint8_t *code, size_t n)
@@ -482,7 +470,7 @@ static void wrpkru_takes_effect_at_once_and_has_its_rules(void **state)
 	assert_fault(f, STEP(f, 0x0f, 0x01, 0xef), VEC_UD, 0);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, x86_fix_setup, x86_fix_teardown)
 
 int main(void)
 {

@@ -15,24 +15,10 @@
 #include <ucontext.h>
 
 #include "core/x86/softfloat.h"
+#include "tests/x86_values.h"
 
 #define ROUNDS 60000u
 #define UNMASKED_ROUNDS 4000u
-
-static uint64_t rng_state = 0x9e3779b97f4a7c15ull;
-
-static uint64_t rng(void)
-{
-	rng_state ^= rng_state << 13;
-	rng_state ^= rng_state >> 7;
-	rng_state ^= rng_state << 17;
-	return rng_state * 0x2545f4914f6cdd1dull;
-}
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(rng() >> 33) % n;
-}
 
 /* A significand field of n bits: dense, sparse, runs of ones, near the ends. */
 static uint64_t fraction(unsigned n)

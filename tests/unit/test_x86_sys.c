@@ -9,18 +9,6 @@
 #include "core/x86/segment.h"
 #include "tests/x86_fixture.h"
 
-static int setup(void **state)
-{
-	*state = x86_fix_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	x86_fix_free(*state);
-	return 0;
-}
-
 #define STEP(f, ...) step((f), (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
 static enum x86_rc step(struct x86_fix *f, const uint8_t *code, size_t n)
@@ -411,7 +399,7 @@ static void real_mode_under_trap_and_emulate_runs_as_virtual_8086(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, x86_fix_setup, x86_fix_teardown)
 	const struct CMUnitTest tests[] = {T(reset_is_as_the_manual_has_it), T(cr0_refuses_impossible_combinations),
 	    T(the_way_into_and_out_of_long_mode_has_its_order), T(reserved_bits_of_cr4_efer_xcr0_and_dr_fault),
 	    T(cpuid_promises_only_what_the_registers_accept),

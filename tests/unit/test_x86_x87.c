@@ -22,6 +22,7 @@
 
 #include "core/x86/x87.h"
 #include "tests/x86_fixture.h"
+#include "tests/x86_values.h"
 
 #define ROUNDS 800000u
 #define CODE 0x210000u
@@ -29,21 +30,6 @@
 #define DATA_SIZE 128u
 #define PAGE_END (DATA + 4096)
 #define ULP_LIMIT 1u
-
-static uint64_t rng_state = 0x13579bdf02468aceull;
-
-static uint64_t rng(void)
-{
-	rng_state ^= rng_state << 13;
-	rng_state ^= rng_state >> 7;
-	rng_state ^= rng_state << 17;
-	return rng_state * 0x2545f4914f6cdd1dull;
-}
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(rng() >> 33) % n;
-}
 
 /* ---- native side ---- */
 
