@@ -145,8 +145,6 @@ static enum x86_rc call_inner(
 	struct x86_seg ss;
 	enum x86_rc rc = x86_inner_stack(c, cpl, &ss, &sp);
 
-	if (rc == X86_OK && !target_valid(c, cs, &target))
-		rc = x86_fault_ec(c, VEC_GP, 0);
 	if (rc == X86_OK)
 		rc = read_params(c, count, size, params);
 	if (rc != X86_OK)
@@ -167,6 +165,8 @@ static enum x86_rc call_inner(
 		rc = x86_push_tmp(c, &sp, size, t.cs.sel);
 	if (rc == X86_OK)
 		rc = x86_push_tmp(c, &sp, size, c->s.rip);
+	if (rc == X86_OK && !target_valid(c, cs, &target))
+		rc = x86_fault_ec(c, VEC_GP, 0);
 	if (rc == X86_OK)
 		rc = x86_desc_accessed(c, cs);
 	if (rc == X86_OK)
@@ -216,9 +216,9 @@ static enum x86_rc far_task(struct x86_cpu *c, const struct x86_insn *i, const s
 
 	if (x86_dpl(d->attr) < c->cpl || (d->sel & 3u) > x86_dpl(d->attr))
 		return x86_fault_sel(c, VEC_GP, d->sel);
-	if (!(d->attr & SEG_P))
-		return x86_fault_sel(c, VEC_NP, d->sel);
 	if (x86_systype(d->attr) == DESC_TASK) {
+		if (!(d->attr & SEG_P))
+			return x86_fault_sel(c, VEC_NP, d->sel);
 		if (d->gate_sel & 4)
 			return x86_fault_sel(c, VEC_GP, d->gate_sel);
 		rc = x86_desc_read(c, d->gate_sel, VEC_GP, &tss);

@@ -47,6 +47,7 @@ static const char *const explanations[] = {
     [BOCHS_BOUND] = "Bochs: BOUND reads the upper bound even below the lower one",
     [BOCHS_V86_DPL] = "Bochs: an interrupt of virtual-8086 mode looks at the TSS before the DPL of its handler",
     [BOCHS_NULL_SS] = "Bochs: a return to 64-bit code of an outer ring takes a null SS of any RPL",
+    [BOCHS_DF_RF] = "Bochs: the image that a double fault pushes has RF",
     [BOCHS_GATE_TYPE] = "Bochs: a 64-bit gate with a bad upper half that is not present is #NP, not #GP",
     [BOCHS_AC_FIRST] = "Bochs: an alignment check comes before the page fault of the same access",
 };
@@ -531,6 +532,29 @@ static bool is_without_ac(const struct pf_case *k, const struct pf_result *b)
 	return !pf_first_difference(k, &r, b);
 }
 
+/* Until a far transfer: b checks alignment from there on. */
+static bool comes_later(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
+{
+	struct x86_insn i;
+
+	return a->s.rip == k->s.rip && pf_is(b, VEC_AC) && b->s.rip != k->s.rip && pf_decode(k, &i) &&
+	       (i.class == INSN_CLASS_BRANCH || i.class == INSN_CLASS_SYSTEM);
+}
+
+/* Nothing but bit 16 of one value on the stack. */
+static bool pushed_rf(const struct pf_result *a, struct pf_result *b)
+{
+	unsigned n = 0, k = 0;
+
+	for (unsigned at = 0; at < PF_SIZE; at++) {
+		if (a->area[at] == b->area[at])
+			continue;
+		k = at;
+		n += PF_BASE + at - PF_STACK < PAGE_SIZE_4K && (a->area[at] ^ b->area[at]) == 1 ? 1 : 2;
+	}
+	return n == 1 && b->area[k] & 1;
+}
+
 int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
 {
 	unsigned op = pf_opcode_at(k), opcode = k->code[op];
@@ -552,8 +576,10 @@ int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_res
 		b->e.qual = a->e.qual;
 		return -BOCHS_DB_MERGED;
 	}
-	if (k->mode == PF_V86 && pf_is(a, VEC_AC) && is_without_ac(k, b))
+	if (k->mode == PF_V86 && pf_is(a, VEC_AC) && (is_without_ac(k, b) || comes_later(k, a, b)))
 		return BOCHS_AC_V86;
+	if (!(k->exceptions & 1u << VEC_DF) && pf_same_state(a, b) && pushed_rf(a, b))
+		return BOCHS_DF_RF;
 	return DIFFERENT;
 }
 

@@ -51,6 +51,7 @@ enum pf_known {
 	BOCHS_NULL_SS,
 	BOCHS_GATE_TYPE,
 	BOCHS_AC_FIRST,
+	BOCHS_DF_RF,
 };
 
 static inline bool pf_is(const struct pf_result *r, unsigned vector)
