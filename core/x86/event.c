@@ -267,6 +267,10 @@ static enum x86_rc deliver_once(struct x86_cpu *c, const struct x86_event *ev, u
 
 	x86_flags_sync(c);
 	c->ext = ev->type != INTR_TYPE_SW_INT && ev->type != INTR_TYPE_SW_EXCEPTION;
+	/* What MOV SS held back comes before the first instruction of the handler of INT n or INT3; other events drop
+	 * it. What the pushes of the delivery meet comes there in any case. */
+	if (c->ext)
+		c->s.pending_dbg = 0;
 	if (ev->type == INTR_TYPE_SW_INT && c->mode == X86_MODE_V86 && (c->s.rflags & FLAG_IOPL) != FLAG_IOPL &&
 	    !x86_depriv(c)) {
 		rc = x86_fault_ec(c, VEC_GP, 0); /* one that a VMM injects is checked as well */
@@ -283,9 +287,6 @@ static enum x86_rc deliver_once(struct x86_cpu *c, const struct x86_event *ev, u
 		c->s.intr_shadow |= INTR_SHADOW_NMI;
 	if (rc == X86_OK) {
 		c->s.intr_shadow &= ~(INTR_SHADOW_STI | INTR_SHADOW_MOVSS);
-		/* What MOV SS held back comes before the first instruction of the handler of INT n or INT3. */
-		if (ev->type != INTR_TYPE_SW_INT && ev->type != INTR_TYPE_SW_EXCEPTION)
-			c->s.pending_dbg = 0;
 		c->dbg.no_trap = true;
 		x86_mode_changed(c);
 	}

@@ -519,7 +519,7 @@ static int explain_memory(const struct pf_case *k, const struct pf_result *a, st
  */
 
 /* Ours once more, without alignment checks: is that the whole of the difference? */
-static bool is_without_ac(const struct pf_case *k, const struct pf_result *b)
+static bool is_without_ac(const struct pf_case *k, struct pf_result *b)
 {
 	static struct pf_case twin;
 	static struct pf_result r;
@@ -528,16 +528,17 @@ static bool is_without_ac(const struct pf_case *k, const struct pf_result *b)
 	twin.s.cr0 &= ~(uint64_t)CR0_AM;
 	if (!pf_run_again(&twin, &r))
 		return false;
+	(void)pf_explain_away(k, &r, b);
 	r.s.cr0 |= CR0_AM;
 	return !pf_first_difference(k, &r, b);
 }
 
-/* Until a far transfer: b checks alignment from there on. */
-static bool comes_later(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
+/* After a transfer b has gone on, and may check alignment again: nothing to compare. */
+static bool has_gone_on(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
 {
 	struct x86_insn i;
 
-	return a->s.rip == k->s.rip && pf_is(b, VEC_AC) && b->s.rip != k->s.rip && pf_decode(k, &i) &&
+	return a->s.rip == k->s.rip && b->s.rip != k->s.rip && pf_decode(k, &i) &&
 	       (i.class == INSN_CLASS_BRANCH || i.class == INSN_CLASS_SYSTEM);
 }
 
@@ -576,7 +577,7 @@ int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_res
 		b->e.qual = a->e.qual;
 		return -BOCHS_DB_MERGED;
 	}
-	if (k->mode == PF_V86 && pf_is(a, VEC_AC) && (is_without_ac(k, b) || comes_later(k, a, b)))
+	if (k->mode == PF_V86 && pf_is(a, VEC_AC) && (is_without_ac(k, b) || has_gone_on(k, a, b)))
 		return BOCHS_AC_V86;
 	if (!(k->exceptions & 1u << VEC_DF) && pf_same_state(a, b) && pushed_rf(a, b))
 		return BOCHS_DF_RF;

@@ -78,10 +78,10 @@ static bool is_arpl(
 	return pf_met_at(a, pf_operand(k, i), 2) && !(pf_ept(a) ? a->e.qual & QUAL_EPT_WRITE : a->e.intr_error & 2);
 }
 
-/* By the limit or the kind of a data segment. */
+/* By the limit or the kind of a data segment, or by alignment. */
 static bool is_segment_fault(const struct pf_result *r)
 {
-	return (pf_is(r, VEC_GP) || pf_is(r, VEC_SS)) && !r->e.intr_error;
+	return (pf_is(r, VEC_GP) || pf_is(r, VEC_SS) || pf_is(r, VEC_AC)) && !r->e.intr_error;
 }
 
 static int explain_string(
