@@ -418,6 +418,49 @@ static void a_call_gate_looks_at_the_stack_before_the_target(void **state)
 	assert_fault(f, STEP(f, 0x9a, 0, 0, 0, 0, SEL_FREE | 3, 0), VEC_GP, 0);
 }
 
+/* From compatibility mode by a 64-bit gate in the same ring: pushed in 64-bit mode, where SS has no base. */
+static void a_64_bit_gate_pushes_by_the_rules_of_64_bit_mode(void **state)
+{
+	struct x86_fix *f = *state;
+
+	long_mode(f, 0);
+	x86_fix_gate(f, X86_FIX_GDT + SEL_FREE, SEL_CODE0, 0x6000, 0x8c, 0);
+	f->c->s.seg[X86_CS].attr = 0xc09b;
+	f->c->s.seg[X86_SS].base = 0x10000;
+	f->c->s.gpr[X86_RSP] = 0x9000;
+	x86_state_changed(f->c);
+	assert_int_equal(STEP(f, 0x9a, 0, 0, 0, 0, SEL_FREE, 0), X86_OK);
+	assert_int_equal(f->c->s.rip, 0x6000);
+	assert_int_equal(f->c->s.gpr[X86_RSP], 0x9000 - 16);
+	assert_int_equal(x86_fix_peek(f, 0x9000 - 16, 8), CODE_AT + 7);
+	assert_int_equal(x86_fix_peek(f, 0x9000 - 8, 8), SEL_CODE0);
+}
+
+static void a_busy_tss_is_gp_before_it_is_not_present(void **state)
+{
+	struct x86_fix *f = *state;
+
+	x86_fix_prot(f, 4, 0);
+	x86_fix_tables(f);
+	x86_fix_desc(f, X86_FIX_GDT + SEL_FREE, 0x5000, 0x67, 0x0b);
+	assert_fault(f, STEP(f, 0xea, 0, 0, 0, 0, SEL_FREE, 0), VEC_GP, SEL_FREE);
+	x86_fix_desc(f, X86_FIX_GDT + SEL_FREE, 0x5000, 0x67, 0x09);
+	assert_fault(f, STEP(f, 0xea, 0, 0, 0, 0, SEL_FREE, 0), VEC_NP, SEL_FREE);
+}
+
+static void ltr_has_16_bytes_in_the_table_before_they_are_read(void **state)
+{
+	struct x86_fix *f = *state;
+
+	long_mode(f, 0);
+	take_high_page_away(f);
+	f->c->s.gdtr = (struct x86_dtable){.base = HIGH, .limit = 0x97};
+	f->c->s.gpr[X86_RAX] = 0x90;
+	assert_fault(f, STEP(f, 0x0f, 0x00, 0xd8), VEC_GP, 0x90);
+	f->c->s.gdtr.limit = 0x9f;
+	assert_page_fault(f, STEP(f, 0x0f, 0x00, 0xd8), HIGH + 0x90, 0);
+}
+
 static void with_keys(struct x86_fix *f, unsigned cpl, uint32_t pkru)
 {
 	long_mode(f, cpl);
@@ -502,7 +545,9 @@ int main(void)
 	    T(real_mode_iret_leaves_vif_and_vip_alone), T(rep_ins_asks_for_permission_with_a_count_of_0_too),
 	    T(sysenter_cs_keeps_32_bits), T(invlpg_drops_every_part_of_a_large_page),
 	    T(pdptes_outside_ram_are_an_ept_violation), T(a_call_gate_looks_at_the_stack_before_the_target),
-	    T(protection_keys_deny_data_accesses_to_user_pages), T(wrpkru_takes_effect_at_once_and_has_its_rules)};
+	    T(a_64_bit_gate_pushes_by_the_rules_of_64_bit_mode), T(a_busy_tss_is_gp_before_it_is_not_present),
+	    T(ltr_has_16_bytes_in_the_table_before_they_are_read), T(protection_keys_deny_data_accesses_to_user_pages),
+	    T(wrpkru_takes_effect_at_once_and_has_its_rules)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
