@@ -9,4 +9,5 @@ $(METAL_DIR)/privfuzz.bin: $(METAL_DIR)/privfuzz.elf
 	$(call say,BIN,$@)$(METAL_OBJCOPY) -O binary $< $@
 
 privfuzz: $(METAL_DIR)/privfuzz.bin $(METAL_DIR)/bootsect.bin ## build the image that fuzzes privileged state
+tests: privfuzz
 .PHONY: privfuzz

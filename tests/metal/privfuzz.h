@@ -18,6 +18,7 @@ struct pf_request {
 	uint64_t magic, seed, first, count;
 	uint64_t max_reports; /* differences told in full */
 	uint64_t verbose;     /* 1: tell every case */
+	char broken[16]; /* not empty: an instruction of which our CPU turns ZF over, to see whether it is noticed */
 };
 
 /* The guest's memory; linear and physical addresses are the same where paging maps them. Everything else is an EPT
