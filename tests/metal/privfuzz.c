@@ -438,5 +438,6 @@ void metal_main(uint32_t magic, uint32_t info)
 			progress(n);
 	}
 	summary();
+	pf_say("end"); /* the line may still be cut by the power-off */
 	metal_power_off();
 }
