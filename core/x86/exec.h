@@ -245,6 +245,18 @@ X86_INLINE uint64_t x86_insn_rip(const struct x86_cpu *c, const struct x86_insn 
 	return (c->s.rip - i->len) & c->ip_mask;
 }
 
+/*
+ * A repeated instruction stops after an iteration that is not its last: it comes next again, and whatever arrives first
+ * sees RF, so that a breakpoint on it is not hit twice [SDM 3B "Instruction-Breakpoint Exception Condition"].
+ */
+X86_INLINE void x86_repeat(struct x86_cpu *c, const struct x86_insn *i)
+{
+	c->s.rip = x86_insn_rip(c, i);
+	c->s.rflags |= FLAG_RF;
+	c->dbg.keep_rf = true;
+	c->block_end = true;
+}
+
 X86_INLINE uint64_t x86_reg(const struct x86_cpu *c, unsigned size, unsigned r)
 {
 	switch (size) {

@@ -245,7 +245,7 @@ X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsi
 	}
 	if (rc == X86_OK) {
 		if (left && !stop)
-			c->s.rip = x86_insn_rip(c, i);
+			x86_repeat(c, i);
 		done--;
 	}
 	c->insns += done;

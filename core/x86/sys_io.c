@@ -158,11 +158,8 @@ static void advance(struct x86_cpu *c, const struct x86_insn *i, unsigned index)
 	if (!is_rep(i))
 		return;
 	x86_reg_set(c, i->addrsize, X86_RCX, c->s.gpr[X86_RCX] - 1);
-	if (counter(c, i)) {
-		c->s.rip = x86_insn_rip(c, i);
-		c->dbg.keep_rf = true;
-		c->block_end = true;
-	}
+	if (counter(c, i))
+		x86_repeat(c, i);
 }
 
 enum x86_rc x86_op_ins(struct x86_cpu *c, const struct x86_insn *i)
