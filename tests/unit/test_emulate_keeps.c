@@ -1,0 +1,116 @@
+/*
+ * What the emulate engine keeps beside the guest's state, and what that may not change: TLB entries are audited, links
+ * between blocks are mended, and a run goes on from a snapshot as it would have gone on. In flat 64-bit mode.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "core/env.h"
+#include "core/snapshot.h"
+#include "core/x86/access.h"
+#include "modes/emulate/emulate.h"
+
+#define TOP 0x10000u /* page tables: top, pdpt, pd, pt */
+#define PT (TOP + 0x3000u)
+#define CODE 0x20000u
+#define STACK_TOP 0x38000u
+#define DATA 0x30000u
+#define PTE_OF_DATA (PT + DATA / 4096 * 8)
+#define KEY (blocks_key(8, X86_MODE_LONG64) | BLOCK_FLAT)
+
+static void put64(struct vm *vm, gpa_t gpa, uint64_t v)
+{
+	assert_int_equal(mem_write(&vm->mem, gpa, &v, 8), ERR_OK);
+}
+
+/* 2 MiB mapped to themselves by 4 KiB pages. */
+static struct vm *make_vm(void)
+{
+	struct vm_config cfg = {.host = &host_posix_ops,
+	    .mode = modes_find(MODE_EMULATE, VMM_TYPE_II),
+	    .guest = "test",
+	    .controls = "vtx-ept",
+	    .mem_size = 4u << 20,
+	    .n_vcpus = 1,
+	    .clock = CLOCK_VIRTUAL};
+	struct errmsg why = {""};
+	struct vm *vm = NULL;
+
+	assert_int_equal(vm_create(&cfg, &vm, &why), ERR_OK);
+	for (unsigned k = 0; k < 3; k++)
+		put64(vm, TOP + k * 0x1000, (TOP + (k + 1) * 0x1000) | 7);
+	for (unsigned k = 0; k < 512; k++)
+		put64(vm, PT + k * 8, k * PAGE_SIZE_4K | 7);
+	struct x86_state *s = vcpu_state_for_write(&vm->vcpus[0], DIRTY_ALL);
+
+	s->cr0 = CR0_PE | CR0_PG | CR0_NE | CR0_ET;
+	s->cr4 = CR4_PAE | CR4_PGE;
+	s->cr3 = TOP;
+	s->efer = EFER_LME | EFER_LMA;
+	s->seg[X86_CS] = (struct x86_seg){.limit = UINT32_MAX, .attr = 0xa09b, .sel = 8};
+	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
+		if (n != X86_CS)
+			s->seg[n] = (struct x86_seg){.limit = UINT32_MAX, .attr = 0xc093, .sel = 16};
+	s->rip = CODE;
+	s->gpr[X86_RSP] = STACK_TOP;
+	s->gpr[X86_RDX] = 0;
+	x86_state_changed(&vm->vcpus[0].cpu);
+	return vm;
+}
+
+#define PLACE(vm, gpa, ...)                                                                     \
+	do {                                                                                    \
+		static const uint8_t bytes_[] = {__VA_ARGS__};                                  \
+		assert_int_equal(mem_write(&(vm)->mem, (gpa), bytes_, sizeof(bytes_)), ERR_OK); \
+	} while (0)
+
+/* --- The audit of mappings --------------------------------------------------------------------------------------- */
+
+static bool is_listed(struct vm *vm, gpa_t gpa)
+{
+	struct mode_mapping m[64];
+	size_t n = vm->cfg.mode->mappings(vm, m, ARRAY_LEN(m));
+
+	assert_true(n <= ARRAY_LEN(m));
+	for (size_t k = 0; k < n; k++)
+		if (m[k].gpa == gpa)
+			return true;
+	return false;
+}
+
+/* A global entry outlives MOV CR3: the guest still reaches the page by it, so the audit has to see it. */
+static void global_entries_are_audited_after_mov_cr3(void **state)
+{
+	(void)state;
+	struct vm *vm = make_vm();
+	struct x86_cpu *c = &vm->vcpus[0].cpu;
+	uint64_t v;
+
+	put64(vm, PTE_OF_DATA, DATA | 0x167); /* global */
+	assert_int_equal(x86_lin_load(c, DATA, 8, X86_PRIV_SUPER, &v), X86_OK);
+	assert_int_equal(x86_lin_load(c, DATA + 0x1000, 8, X86_PRIV_SUPER, &v), X86_OK);
+	assert_true(is_listed(vm, DATA));
+	assert_true(is_listed(vm, DATA + 0x1000));
+	assert_int_equal(x86_set_cr3(c, TOP), X86_OK);
+	assert_true(is_listed(vm, DATA));
+	assert_false(is_listed(vm, DATA + 0x1000));
+	put64(vm, PTE_OF_DATA, 0);
+	assert_int_equal(x86_lin_load(c, DATA, 8, X86_PRIV_SUPER, &v), X86_OK);
+	x86_tlb_flush(c);
+	assert_false(is_listed(vm, DATA));
+	assert_int_equal(x86_lin_load(c, DATA, 8, X86_PRIV_SUPER, &v), X86_FAULT);
+	vm_destroy(vm);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(global_entries_are_audited_after_mov_cr3),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
