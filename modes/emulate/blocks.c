@@ -57,6 +57,7 @@ static void kill_block(struct block_cache *bc, struct block *b)
 	if (*h == b)
 		*h = NULL;
 	b->gpa = BLOCK_GONE;
+	b->x.page_off = X86_BLOCK_NOWHERE; /* links to it fail, and are renewed */
 	/* The runner may be in the middle of it. */
 	struct x86_insn *insns = bc->insns + (b->x.insns - bc->insns);
 

@@ -107,10 +107,76 @@ static void global_entries_are_audited_after_mov_cr3(void **state)
 	vm_destroy(vm);
 }
 
+/* --- Links between blocks ---------------------------------------------------------------------------------------- */
+
+static void run_to_hlt(struct vm *vm)
+{
+	const struct run_bounds b = {.max_insns = 1000000, .deadline_ns = CLOCK_NEVER};
+	struct vcpu *v = &vm->vcpus[0];
+	struct vm_exit e = {0};
+
+	vcpu_state_for_write(v, DIRTY_ALL)->rip = CODE;
+	assert_int_equal(vm->cfg.mode->set_state(v), ERR_OK);
+	v->dirty = 0;
+	assert_int_equal(vm->cfg.mode->run(v, &b, &e), ERR_OK);
+	assert_int_equal(e.reason, EXIT_HLT);
+}
+
+static struct block *block_at(struct vm *vm, gpa_t gpa)
+{
+	struct emulate_vm *em = vm->mode_priv;
+	struct block *b = blocks_find(&em->blocks, gpa, KEY);
+
+	assert_non_null(b);
+	return b;
+}
+
+static void a_link_to_a_dropped_block_is_renewed(void **state)
+{
+	(void)state;
+	struct vm *vm = make_vm();
+	static const uint8_t two = 2;
+
+	/* mov ecx, 1000; again: call f; dec ecx; jnz again; hlt */
+	PLACE(vm, CODE, 0xb9, 0xe8, 0x03, 0, 0, 0xe8, 0x36, 0, 0, 0, 0xff, 0xc9, 0x75, 0xf7, 0xf4);
+	PLACE(vm, CODE + 0x40, 0xb0, 1, 0xc3); /* f: mov al, 1; ret */
+	run_to_hlt(vm);
+	const struct block *caller = block_at(vm, CODE + 5), *old = block_at(vm, CODE + 0x40);
+
+	assert_ptr_equal(caller->x.link[1], &old->x);
+	assert_int_equal(vm_write_mem(vm, CODE + 0x41, &two, 1), ERR_OK);
+	run_to_hlt(vm);
+	const struct block *now = block_at(vm, CODE + 0x40);
+
+	assert_ptr_not_equal(now, old);
+	assert_ptr_equal(block_at(vm, CODE + 5), caller);
+	assert_ptr_equal(caller->x.link[1], &now->x);
+	assert_int_equal(vm->vcpus[0].cpu.s.gpr[X86_RAX] & 0xff, 2);
+	vm_destroy(vm);
+}
+
+static void a_jump_to_the_next_address_hops(void **state)
+{
+	(void)state;
+	struct vm *vm = make_vm();
+
+	/* mov ecx, 16; again: jmp $+2; dec ecx; jnz again; hlt */
+	PLACE(vm, CODE, 0xb9, 0x10, 0, 0, 0, 0xeb, 0x00, 0xff, 0xc9, 0x75, 0xfa, 0xf4);
+	run_to_hlt(vm);
+	struct block *jump = block_at(vm, CODE + 5), *loop = block_at(vm, CODE + 7);
+
+	assert_ptr_equal(jump->x.link[1], &loop->x);
+	assert_ptr_equal(loop->x.link[1], &jump->x); /* not where the loop went when it was over */
+	assert_ptr_equal(loop->x.link[0], &block_at(vm, CODE + 0xb)->x);
+	vm_destroy(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(global_entries_are_audited_after_mov_cr3),
+	    cmocka_unit_test(a_link_to_a_dropped_block_is_renewed),
+	    cmocka_unit_test(a_jump_to_the_next_address_hops),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
