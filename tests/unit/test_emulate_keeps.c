@@ -171,12 +171,115 @@ static void a_jump_to_the_next_address_hops(void **state)
 	vm_destroy(vm);
 }
 
+/* --- Snapshots --------------------------------------------------------------------------------------------------- */
+
+/*
+ * Eight times: touch DATA, note its accessed bit in RDX, clear it without INVLPG, leave by a port. Whether the
+ * processor sets the bit again depends on what its TLB holds.
+ */
+static struct vm *make_toucher(void)
+{
+	struct vm *vm = make_vm();
+
+	PLACE(vm, CODE, 0x8a, 0x04, 0x25, 0x00, 0x00, 0x03, 0x00, /* again: mov al, [DATA] */
+	    0x48, 0x8b, 0x0c, 0x25, 0x80, 0x31, 0x01, 0x00,	  /* mov rcx, [PTE_OF_DATA] */
+	    0x48, 0xc1, 0xe9, 0x05,				  /* shr rcx, 5 */
+	    0x83, 0xe1, 0x01,					  /* and ecx, 1 */
+	    0x48, 0x01, 0xd2,					  /* add rdx, rdx */
+	    0x48, 0x09, 0xca,					  /* or rdx, rcx */
+	    0x80, 0x24, 0x25, 0x80, 0x31, 0x01, 0x00, 0xdf,	  /* and byte [PTE_OF_DATA], ~20h */
+	    0xe6, 0x80,						  /* out 80h, al */
+	    0xff, 0xce, 0x75, 0xd6, 0xfa, 0xf4);		  /* dec esi; jnz again; cli; hlt */
+	vcpu_state_for_write(&vm->vcpus[0], DIRTY_ALL)->gpr[X86_RSI] = 8;
+	return vm;
+}
+
+struct saved {
+	uint8_t *bytes;
+	size_t n;
+};
+
+static struct saved save(struct vm *vm)
+{
+	struct errmsg why = {""};
+	size_t size = snapshot_size(vm);
+	struct saved s = {malloc(size), 0};
+
+	assert_non_null(s.bytes);
+	assert_int_equal(snapshot_save(vm, s.bytes, size, &s.n, &why), ERR_OK);
+	return s;
+}
+
+static void exits(struct vm *vm, unsigned n)
+{
+	while (n--)
+		assert_int_equal(vm_step_exit(vm, NULL), ERR_OK);
+}
+
+static void assert_same_end(struct vm *a, struct vm *b)
+{
+	assert_int_equal(vm_run(a), ERR_OK);
+	assert_int_equal(vm_run(b), ERR_OK);
+	assert_int_equal(a->end.kind, END_HALT);
+	assert_int_equal(b->end.kind, END_HALT);
+	assert_int_equal(a->vcpus[0].cpu.s.gpr[X86_RDX], b->vcpus[0].cpu.s.gpr[X86_RDX]);
+	assert_memory_equal(&a->vcpus[0].cpu.s, &b->vcpus[0].cpu.s, sizeof(struct x86_state));
+	assert_int_equal(a->clock.insns, b->clock.insns);
+	assert_int_equal(mem_hash(&a->mem), mem_hash(&b->mem));
+}
+
+static void what_was_saved_and_what_is_restored_go_on_alike(void **state)
+{
+	(void)state;
+	struct vm *a = make_toucher(), *b = make_toucher();
+	struct errmsg why = {""};
+
+	exits(a, 2);
+	struct saved s = save(a);
+
+	assert_int_equal(snapshot_restore(b, s.bytes, s.n, &why), ERR_OK);
+	assert_same_end(a, b);
+	assert_int_equal(a->vcpus[0].cpu.s.gpr[X86_RDX], 0xa0); /* set at first, and after the snapshot */
+	free(s.bytes);
+	vm_destroy(a);
+	vm_destroy(b);
+}
+
+/* A run with checkpoints, and a replay of it from the first one that makes the second one again: to the last byte. */
+static void a_replay_makes_the_same_checkpoints(void **state)
+{
+	(void)state;
+	struct vm *a = make_toucher(), *b = make_toucher();
+	struct errmsg why = {""};
+
+	exits(a, 2);
+	struct saved first = save(a);
+
+	exits(a, 3);
+	struct saved second = save(a);
+
+	assert_int_equal(snapshot_restore(b, first.bytes, first.n, &why), ERR_OK);
+	exits(b, 3);
+	struct saved again = save(b);
+
+	assert_int_equal(again.n, second.n);
+	assert_memory_equal(again.bytes, second.bytes, again.n);
+	assert_same_end(a, b);
+	free(first.bytes);
+	free(second.bytes);
+	free(again.bytes);
+	vm_destroy(a);
+	vm_destroy(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(global_entries_are_audited_after_mov_cr3),
 	    cmocka_unit_test(a_link_to_a_dropped_block_is_renewed),
 	    cmocka_unit_test(a_jump_to_the_next_address_hops),
+	    cmocka_unit_test(what_was_saved_and_what_is_restored_go_on_alike),
+	    cmocka_unit_test(a_replay_makes_the_same_checkpoints),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
