@@ -97,7 +97,6 @@ struct x86_cpu {
 	const struct x86_insn *at;
 	uint64_t hop_limit;
 	bool block_end; /* set by handlers after which a block must not go on: mode, paging, segment or code changed */
-	bool irq_check; /* set when interrupts may have become deliverable (STI, POPF, IRET, MOV CR8) */
 	struct {	/* what x86_debug_before() saw, for x86_debug_after() */
 		uint8_t tf, shadow;
 		bool keep_rf; /* the instruction loaded RF itself (IRET, task switch) */

@@ -57,7 +57,7 @@ enum x86_rc x86_set_cr0(struct x86_cpu *c, uint64_t v)
 
 	if (!cr0_allowed(c, v))
 		return gp(c);
-	if (pg_on && (c->s.cr4 & CR4_PAE) && !(c->s.efer & EFER_LME))
+	if (loads && (v & CR0_PG) && (c->s.cr4 & CR4_PAE) && !(c->s.efer & EFER_LME))
 		rc = load_pdptes(c, c->s.cr3);
 	if (rc != X86_OK)
 		return rc;
@@ -122,7 +122,7 @@ enum x86_rc x86_set_cr8(struct x86_cpu *c, uint64_t v)
 	if (v & ~0xfull)
 		return gp(c);
 	c->s.cr8 = v;
-	c->irq_check = c->block_end = true;
+	c->block_end = true;
 	return X86_OK;
 }
 
