@@ -123,15 +123,6 @@ static bool drop_from(struct block_cache *bc, struct code_page *p, gpa_t gpa, un
 	return bc->dropped != before;
 }
 
-bool blocks_drop(struct block_cache *bc, gpa_t gpa, unsigned n)
-{
-	struct code_page *p = page_at(bc, gpa);
-
-	if (p)
-		drop_from(bc, p, gpa, n);
-	return !p || !p->head;
-}
-
 enum blocks_written blocks_written(struct block_cache *bc, gpa_t gpa, unsigned n)
 {
 	struct code_page *p = page_at(bc, gpa);
