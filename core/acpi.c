@@ -9,6 +9,7 @@
 #include "core/acpi.h"
 
 #include "core/dev/dev.h"
+#include "core/le.h"
 
 #define SCI_IRQ 9
 #define SMI_COMMAND 0xb2
@@ -34,7 +35,7 @@
  * The definition block, compiled:
  *
  *   Name (_S5, Package (4) {0, 0, 0, 0})                     sleep type 0 of PM1 control is soft off
- *   Scope (\_SB) {
+ *   Scope (_SB) {
  *     Device (PCI0) { Name (_HID, EisaId ("PNP0A03")) Name (_UID, 0) Name (_CRS, ResourceTemplate () {
  *       WordBusNumber (0-FF) IO (CF8, 8) WordIO (0-CF7) WordIO (D00-FFFF)
  *       DWordMemory (A0000-BFFFF, cacheable) DWordMemory (C0000000-FEBFFFFF) }) }
@@ -42,6 +43,7 @@
  *     Device (KBD) { PNP0303: IO (60, 1) IO (64, 1) IRQ 1 }
  *     Device (COM1) { PNP0501, _UID 1: IO (3F8, 8) IRQ 4 } }
  */
+/* clang-format off: 16 bytes a line */
 static const uint8_t dsdt[] = {
     /* _S5 */
     0x08,
@@ -56,7 +58,7 @@ static const uint8_t dsdt[] = {
     0x00,
     0x00,
     0x00,
-    /* Scope (\_SB) */
+    /* Scope (_SB) */
     0x10,
     0x49,
     0x11,
@@ -344,32 +346,22 @@ static const uint8_t dsdt[] = {
     0x79,
     0x00,
 };
+/* clang-format on */
 
 static void put(struct acpi_tables *t, unsigned n, uint64_t v)
 {
-	for (unsigned i = 0; i < n && t->len < ACPI_TABLES_MAX; i++)
-		t->byte[t->len++] = (uint8_t)(v >> (8 * i));
+	append_le(t->byte, &t->len, ACPI_TABLES_MAX, n, v);
 }
 
 static void put_at(struct acpi_tables *t, unsigned at, unsigned n, uint64_t v)
 {
-	for (unsigned i = 0; i < n; i++)
-		t->byte[at + i] = (uint8_t)(v >> (8 * i));
+	put_le(t->byte + at, n, v);
 }
 
 static void put_pointer(struct acpi_tables *t, unsigned at, unsigned n, uint64_t address)
 {
 	put_at(t, at, n, address);
 	t->pointer[t->n_pointers++] = (struct acpi_pointer){(uint16_t)at, (uint16_t)n};
-}
-
-static uint8_t minus_sum(const uint8_t *p, unsigned n)
-{
-	uint8_t sum = 0;
-
-	while (n--)
-		sum += *p++;
-	return (uint8_t)-sum;
 }
 
 static void align(struct acpi_tables *t, unsigned to)
@@ -545,11 +537,9 @@ void acpi_build_rsdp(const struct acpi_tables *t, uint64_t base, uint8_t out[ACP
 	memset(out, 0, ACPI_RSDP_SIZE);
 	memcpy(out, head, sizeof(head));
 	out[15] = 2; /* revision */
-	for (unsigned i = 0; i < 4; i++)
-		out[ACPI_RSDP_RSDT + i] = (uint8_t)((base + t->rsdt) >> (8 * i));
+	put_le(out + ACPI_RSDP_RSDT, 4, base + t->rsdt);
 	out[20] = ACPI_RSDP_SIZE;
-	for (unsigned i = 0; i < 8; i++)
-		out[ACPI_RSDP_XSDT + i] = (uint8_t)((base + t->xsdt) >> (8 * i));
+	put_le(out + ACPI_RSDP_XSDT, 8, base + t->xsdt);
 	out[8] = minus_sum(out, 20);
 	out[32] = minus_sum(out, ACPI_RSDP_SIZE);
 }
