@@ -73,6 +73,20 @@ void vcpu_mmio_write(struct vcpu *v, gpa_t gpa, unsigned n, uint64_t value)
 		m->dropped_writes++;
 }
 
+enum err vm_write_mem(struct vm *vm, gpa_t gpa, const void *buf, size_t n)
+{
+	enum err e = mem_write(&vm->mem, gpa, buf, n);
+
+	while (vm->code_written && n > 0) {
+		size_t left = PAGE_SIZE_4K - (size_t)(gpa % PAGE_SIZE_4K), k = n < left ? n : left;
+
+		vm->code_written(&vm->vcpus[0], gpa, (unsigned)k);
+		gpa += k;
+		n -= k;
+	}
+	return e;
+}
+
 static uint64_t env_mmio_read(void *arg, gpa_t gpa, unsigned n)
 {
 	return vcpu_mmio_read(arg, gpa, n);

@@ -13,6 +13,8 @@ extern const struct x86_env vcpu_env_ops;
 /* A guest-physical access that cannot be done directly: ROM shadow, dropped ROM write, device, hole. n: 1, 2, 4, 8. */
 uint64_t vcpu_mmio_read(struct vcpu *v, gpa_t gpa, unsigned n);
 void vcpu_mmio_write(struct vcpu *v, gpa_t gpa, unsigned n, uint64_t value);
+/* The VMM, a debugger or a person writes to RAM: mem_write(), and code that an engine has decoded there is dropped. */
+enum err vm_write_mem(struct vm *vm, gpa_t gpa, const void *buf, size_t n);
 /* False: the guest gets #GP; counted when the MSR is unknown. */
 bool vcpu_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool vcpu_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value);

@@ -8,6 +8,7 @@
 #ifndef VMSCOPE_CORE_LOADER_PRIV_H
 #define VMSCOPE_CORE_LOADER_PRIV_H
 
+#include "core/le.h"
 #include "core/loader.h"
 #include "core/vm.h"
 
@@ -64,13 +65,6 @@ static inline uint16_t image_u16(const struct image *im, uint64_t at)
 static inline uint32_t image_u32(const struct image *im, uint64_t at)
 {
 	return (uint32_t)image_get(im, at, 4);
-}
-
-/* A record that is written to the guest: little-endian fields at offsets. */
-static inline void put_le(uint8_t *at, unsigned n, uint64_t v)
-{
-	for (unsigned i = 0; i < n; i++)
-		at[i] = (uint8_t)(v >> (8 * i));
 }
 
 enum map_type { MAP_RAM = 1, MAP_RESERVED = 2 };

@@ -5,6 +5,7 @@
 #include "core/mptable.h"
 
 #include "core/dev/dev.h"
+#include "core/le.h"
 
 #define POINTER_SIZE 16u
 #define HEADER_SIZE 44u
@@ -27,29 +28,13 @@ struct writer {
 
 static void put(struct writer *w, unsigned n, uint64_t v)
 {
-	for (unsigned i = 0; i < n && w->len < MPTABLE_MAX; i++)
-		w->out[w->len++] = (uint8_t)(v >> (8 * i));
+	append_le(w->out, &w->len, MPTABLE_MAX, n, v);
 }
 
 static void put_text(struct writer *w, const char *s)
 {
 	while (*s)
 		put(w, 1, (uint8_t)*s++);
-}
-
-static void put_at(uint8_t *p, unsigned n, uint64_t v)
-{
-	for (unsigned i = 0; i < n; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static void add_checksum(uint8_t *p, unsigned n, unsigned at)
-{
-	uint8_t sum = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		sum += p[i];
-	p[at] = (uint8_t)(p[at] - sum);
 }
 
 static void put_cpu(struct writer *w, const struct vm *vm, unsigned id)
@@ -113,7 +98,7 @@ unsigned mptable_build(const struct vm *vm, uint64_t base, uint8_t out[MPTABLE_M
 	put(&w, 1, POINTER_SIZE / 16);
 	put(&w, 1, SPEC_REVISION);
 	w.len = POINTER_SIZE; /* checksum, then features: a table is present, no IMCR */
-	add_checksum(out, POINTER_SIZE, 10);
+	out[10] = minus_sum(out, POINTER_SIZE);
 	put_text(&w, "PCMP");
 	put(&w, 2, 0); /* length */
 	put(&w, 1, SPEC_REVISION);
@@ -124,8 +109,8 @@ unsigned mptable_build(const struct vm *vm, uint64_t base, uint8_t out[MPTABLE_M
 	put(&w, 4, LAPIC_ADDRESS);
 	put(&w, 4, 0); /* no extended table */
 	put_entries(&w, vm);
-	put_at(table + 4, 2, w.len - POINTER_SIZE);
-	put_at(table + 34, 2, w.entries);
-	add_checksum(table, w.len - POINTER_SIZE, 7);
+	put_le(table + 4, 2, w.len - POINTER_SIZE);
+	put_le(table + 34, 2, w.entries);
+	table[7] = minus_sum(table, w.len - POINTER_SIZE);
 	return w.len;
 }

@@ -4,6 +4,7 @@
  */
 #include "core/session.h"
 
+#include "core/env.h"
 #include "core/lib.h"
 #include "core/machine.h"
 
@@ -57,18 +58,9 @@ static enum err local_read_mem(struct session *s, gpa_t gpa, void *buf, size_t n
 	return mem_read(&s->vm->mem, gpa, buf, n);
 }
 
-/* A breakpoint or a patch may land in code that the engine has decoded already. */
 static enum err local_write_mem(struct session *s, gpa_t gpa, const void *buf, size_t n)
 {
-	enum err e = mem_write(&s->vm->mem, gpa, buf, n);
-
-	while (s->vm->code_written && n > 0) {
-		size_t left = PAGE_SIZE_4K - (size_t)(gpa % PAGE_SIZE_4K), k = n < left ? n : left;
-		s->vm->code_written(&s->vm->vcpus[0], gpa, (unsigned)k);
-		gpa += k;
-		n -= k;
-	}
-	return e;
+	return vm_write_mem(s->vm, gpa, buf, n);
 }
 
 static size_t local_type(struct session *s, const uint8_t *text, size_t n)

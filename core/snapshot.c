@@ -191,6 +191,8 @@ enum err snapshot_save(struct vm *vm, void *buf, size_t n, size_t *used, struct 
 		    d->state, d->ops->state_size);
 	}
 	save_ram(&w, vm);
+	for (unsigned i = 0; i < vm->n_vcpus; i++) /* as for the one that is restored: see snapshot.h */
+		x86_tlb_flush(&vm->vcpus[i].cpu);
 	const struct header h = {MAGIC, FORMAT_VERSION, w.n_sections, w.at};
 	memcpy(buf, &h, sizeof(h));
 	*used = w.at;

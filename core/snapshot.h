@@ -1,6 +1,10 @@
 /*
  * Snapshots: header, then tagged, versioned, little-endian sections (vCPU states, clock, controls, each device's state,
  * RAM), in one caller-owned buffer. Restoring checks magic, versions and sizes first and changes nothing on a mismatch.
+ *
+ * What a TLB holds is not saved. A guest that changes a page table entry without INVLPG can tell, so saving empties the
+ * TLBs as well as restoring: from there on the saved machine and the restored one do the same, to the bit. Saving is
+ * therefore an event of the run: a replay must save, or at least flush, at the same instructions.
  */
 #ifndef VMSCOPE_CORE_SNAPSHOT_H
 #define VMSCOPE_CORE_SNAPSHOT_H

@@ -3,6 +3,7 @@
  */
 #include "metal/agent_impl.h"
 
+#include "core/env.h"
 #include "core/lib.h"
 #include "core/machine.h"
 
@@ -199,22 +200,10 @@ static enum err do_read_mem(const struct command *k)
 	return mem_read(&k->g->vm->mem, k->c->arg[0], k->a->reply_data, k->c->arg[1]);
 }
 
-/* A patch may land in code that an engine has decoded already. */
 static enum err do_write_mem(const struct command *k)
 {
-	struct vm *vm = k->g->vm;
-	gpa_t gpa = k->c->arg[0];
-	enum err e = mem_write(&vm->mem, gpa, k->data, k->n);
 	k->g->checkpoint_at = 0;
-
-	for (size_t at = 0; vm->code_written && at < k->n;) {
-		size_t left = PAGE_SIZE_4K - (size_t)((gpa + at) % PAGE_SIZE_4K);
-		size_t n = k->n - at < left ? k->n - at : left;
-
-		vm->code_written(&vm->vcpus[0], gpa + at, (unsigned)n);
-		at += n;
-	}
-	return e;
+	return vm_write_mem(k->g->vm, k->c->arg[0], k->data, k->n);
 }
 
 static enum err do_intercept(const struct command *k)

@@ -7,6 +7,7 @@
  */
 #include "core/acpi.h"
 #include "core/dev/dev.h"
+#include "core/le.h"
 
 enum {
 	KEY_SIGNATURE = 0x00,
@@ -42,8 +43,7 @@ struct item {
 
 static void put(struct item *it, uint64_t v, unsigned n)
 {
-	for (unsigned i = 0; i < n && it->len < ITEM_MAX; i++)
-		it->byte[it->len++] = (uint8_t)(v >> (8 * i));
+	append_le(it->byte, &it->len, ITEM_MAX, n, v);
 }
 
 static void put_be(struct item *it, uint32_t v, unsigned n)

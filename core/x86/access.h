@@ -276,11 +276,17 @@ static inline enum x86_rc x86_store_sys(struct x86_cpu *c, gva_t la, unsigned si
  *   if (special && rc == X86_OK) rc = x86_debug_after(c);      X86_FAULT is a #DB trap: s.rip stays where it is
  *
  * A block runner may leave both out while x86_debug_active() is false; handlers that can make it true end their block.
+ * While x86_debug_sees_all() each iteration of a repeated instruction counts as one.
  */
+static inline bool x86_debug_sees_all(const struct x86_cpu *c)
+{
+	return (c->s.rflags & FLAG_TF) || (c->s.dr7 & 0xff) || c->s.pending_dbg ||
+	       (c->s.intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS));
+}
+
 static inline bool x86_debug_active(const struct x86_cpu *c)
 {
-	return (c->s.rflags & (FLAG_TF | FLAG_RF)) || (c->s.dr7 & 0xff) || c->s.pending_dbg ||
-	       (c->s.intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS));
+	return (c->s.rflags & FLAG_RF) || x86_debug_sees_all(c);
 }
 
 enum x86_rc x86_debug_before(struct x86_cpu *c);

@@ -99,7 +99,6 @@ struct x86_cpu {
 	const struct x86_insn *at;
 	uint64_t hop_limit;
 	bool block_end; /* set by handlers after which a block must not go on: mode, paging, segment or code changed */
-	bool irq_check; /* set when interrupts may have become deliverable (STI, POPF, IRET, MOV CR8) */
 	/* FERR# is asserted: set by the VMM when it handles an x87 exception with CR0.NE clear. A block runner leaves
 	 * every instruction to x86_step() then, which clears it. */
 	bool ferr;

@@ -31,16 +31,31 @@ static bool is_data(const struct x86_cpu *c, unsigned n)
 	return enabled(c, n) && (kind(c, n) == BP_WRITE || kind(c, n) == BP_ACCESS);
 }
 
+/* Is a byte of size bytes at address one of breakpoint n's? */
+static bool covers(const struct x86_cpu *c, unsigned n, uint64_t address, unsigned size)
+{
+	uint64_t at = c->s.dr[n] & ~(uint64_t)(length(c, n) - 1);
+
+	return at < address + size && address < at + length(c, n);
+}
+
 void x86_debug_data(struct x86_cpu *c, gva_t la, unsigned size, unsigned how)
 {
 	for (unsigned n = 0; n < 4; n++) {
-		uint64_t at = c->s.dr[n] & ~(uint64_t)(length(c, n) - 1);
-
 		if (!is_data(c, n) || (kind(c, n) == BP_WRITE && !(how & X86_ACCESS_WRITE)))
 			continue;
-		if (at < la + size && la < at + length(c, n))
+		if (covers(c, n, la, size))
 			c->s.pending_dbg |= 1u << n;
 	}
+}
+
+void x86_debug_io(struct x86_cpu *c, uint16_t port, unsigned size)
+{
+	if (!(c->s.dr7 & 0xff) || !(c->s.cr4 & CR4_DE))
+		return;
+	for (unsigned n = 0; n < 4; n++)
+		if (enabled(c, n) && kind(c, n) == BP_IO && covers(c, n, port, size))
+			c->s.pending_dbg |= 1u << n;
 }
 
 bool x86_debug_page(const struct x86_cpu *c, gva_t la)

@@ -55,8 +55,9 @@ struct x86_block {
 	 */
 	const struct x86_block *link[2];
 	uint16_t n;
-	uint16_t page_off; /* of its first byte */
+	uint16_t page_off; /* of its first byte; X86_BLOCK_NOWHERE: nothing hops to it */
 };
+#define X86_BLOCK_NOWHERE UINT16_MAX
 extern const struct x86_block x86_no_block; /* begins nowhere */
 
 /* What blocks are made of beside the instructions' own go handlers. _any: any instruction that is not the last; _last:
@@ -84,7 +85,7 @@ X86_INLINE enum x86_rc x86_ended(struct x86_cpu *c, const struct x86_insn *i, ui
 
 /*
  * The end of a flat block that began at start; s.rip is where to go. Within a linear page the physical page is the same
- * one, so the link holds if it begins at the right offset; a block that was dropped since says so itself (x86_go_gone).
+ * one, so the link holds if it begins at the right offset: a block that was dropped since begins nowhere.
  */
 X86_INLINE enum x86_rc x86_hop(struct x86_cpu *c, uint64_t start, unsigned taken)
 {
@@ -243,6 +244,18 @@ X86_INLINE enum x86_rc x86_hop(struct x86_cpu *c, uint64_t start, unsigned taken
 X86_INLINE uint64_t x86_insn_rip(const struct x86_cpu *c, const struct x86_insn *i)
 {
 	return (c->s.rip - i->len) & c->ip_mask;
+}
+
+/*
+ * A repeated instruction stops after an iteration that is not its last: it comes next again, and whatever arrives first
+ * sees RF, so that a breakpoint on it is not hit twice [SDM 3B "Instruction-Breakpoint Exception Condition"].
+ */
+X86_INLINE void x86_repeat(struct x86_cpu *c, const struct x86_insn *i)
+{
+	c->s.rip = x86_insn_rip(c, i);
+	c->s.rflags |= FLAG_RF;
+	c->dbg.keep_rf = true;
+	c->block_end = true;
 }
 
 X86_INLINE uint64_t x86_reg(const struct x86_cpu *c, unsigned size, unsigned r)

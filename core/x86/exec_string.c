@@ -77,6 +77,12 @@ X86_INLINE uint64_t str_before_wrap(uint64_t off, uint64_t mask, unsigned size, 
 	return n < max ? n : max;
 }
 
+/* Each element may be an #AC. */
+X86_INLINE bool alignment_checked(const struct x86_cpu *c, unsigned size)
+{
+	return size > 1 && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM);
+}
+
 /*
  * Upward CMPS and SCAS over the elements that let the loop go on, no more of them than a page holds at either end; 0:
  * not possible here. The element that ends the loop, or the last one of all, is left to str_one().
@@ -87,14 +93,13 @@ X86_INLINE uint64_t str_scan(
 	bool until_equal = i->flags & INSN_REPNE;
 	uint64_t si = str_off(c, X86_RSI, s), di = str_off(c, X86_RDI, s);
 	uint64_t va = x86_reg(c, size, X86_RAX), vb, n = 0;
-	bool aligned = size > 1 && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM);
 	const uint8_t *a = NULL, *b;
 	size_t got;
 
 	max = str_before_wrap(di, s->mask, size, max < PAGE_SIZE_4K ? max : PAGE_SIZE_4K);
 	if (op == STR_CMPS)
 		max = str_before_wrap(si, s->mask, size, max);
-	if (max < 2 || aligned) /* each element may be an #AC */
+	if (max < 2 || alignment_checked(c, size))
 		return 0;
 	max--;
 	if (op == STR_CMPS) {
@@ -143,11 +148,6 @@ X86_INLINE void copy_up(uint8_t *to, const uint8_t *from, unsigned size, size_t 
 	}
 	for (size_t k = 0; k < n; k++)
 		x86_put(to + k * size, size, x86_get(from + k * size, size));
-}
-
-X86_INLINE bool alignment_checked(const struct x86_cpu *c, unsigned size)
-{
-	return size > 1 && c->cpl == 3 && (c->s.rflags & FLAG_AC) && (c->s.cr0 & CR0_AM);
 }
 
 /* Upward MOVS and STOS over as many of max elements as one page holds at either end; 0: not possible here. */
@@ -282,7 +282,7 @@ X86_INLINE enum x86_rc str_rep(struct x86_cpu *c, const struct x86_insn *i, unsi
 	}
 	if (rc == X86_OK) {
 		if (left && !stop)
-			c->s.rip = x86_insn_rip(c, i);
+			x86_repeat(c, i);
 		done--;
 	}
 	c->insns += done;

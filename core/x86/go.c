@@ -4,7 +4,7 @@
  */
 #include "core/x86/exec.h"
 
-const struct x86_block x86_no_block = {.page_off = UINT16_MAX};
+const struct x86_block x86_no_block = {.page_off = X86_BLOCK_NOWHERE};
 
 /* A handler that may look at s.rip, or one of an instruction that is too rare to have two. */
 enum x86_rc x86_go_any(struct x86_cpu *c, const struct x86_insn *i)

@@ -43,11 +43,11 @@ uint64_t x86_flags_merge(const struct x86_cpu *c, uint64_t image, unsigned size,
 	return old;
 }
 
-/* Interrupts may have become deliverable, single-step or alignment checking may have been switched. */
+/* Ends the block: interrupts may have become deliverable, single-step or alignment checking may have been switched. */
 void x86_flags_load(struct x86_cpu *c, uint64_t v)
 {
 	x86_flags_write(c, v);
-	c->irq_check = c->block_end = true;
+	c->block_end = true;
 	x86_mode_changed(c);
 }
 
@@ -105,7 +105,6 @@ static enum x86_rc iret_to_v86(struct x86_cpu *c, struct image *m)
 	c->s.seg[X86_CS] = x86_real_seg(c, NULL, (uint16_t)m->cs, true);
 	c->s.gpr[X86_RSP] = (uint32_t)m->rsp;
 	c->s.rip = (uint16_t)m->rip;
-	c->irq_check = true;
 	x86_mode_changed(c);
 	leave_nmi(c);
 	return X86_OK;

@@ -1,9 +1,10 @@
 /*
  * Model-specific registers that are plain CPU state [SDM 4 "IA-32 Architectural MSRs"]. The TSC is not here: it is the
- * machine's (clock plus offset). An MSR that no row has does not exist: #GP to the guest, and the VMM counts it.
+ * machine's (clock plus offset); nor are the MSRs of the local APIC. An MSR that no row has does not exist: #GP to the
+ * guest, and the VMM counts it.
  */
 #include "core/lib.h"
-#include "core/x86/access.h"
+#include "core/x86/paging.h"
 
 enum msr_rule {
 	MSR_PLAIN,	/* any value */
@@ -12,10 +13,19 @@ enum msr_rule {
 	MSR_WRITE_ZERO, /* only 0 may be written */
 	MSR_LOW32,	/* bits 63:32 reserved */
 	MSR_KEEP32,	/* bits 63:32 not used */
+	MSR_BITS,	/* value has the bits that may be set */
+	MSR_PAT_TYPES,	/* eight memory types, one a byte */
+	MSR_MTRR_TYPES, /* the same, of those that an MTRR may have */
+	MSR_MTRR_RANGE, /* base and mask in turn */
+	MSR_MTRR_DEFAULT,
 };
 
 #define NOWHERE SIZE_MAX
 #define AT(field) offsetof(struct x86_state, field)
+
+/* IA32_MISC_ENABLE: fast strings, thermal control, EIST, MONITOR, CPUID limit, xTPR, XD [SDM 4 "IA-32 Architectural
+ * MSRs"]. They are kept, and change nothing. */
+#define MISC_ENABLE_BITS (1ull | 1ull << 3 | 1ull << 16 | 1ull << 18 | 1ull << 22 | 1ull << 23 | 1ull << 34)
 
 /* first..first+n-1 live at offset + 8 * k in struct x86_state, or all have the fixed value. */
 static const struct msr_row {
@@ -35,14 +45,14 @@ static const struct msr_row {
     {0x176, 1, AT(sysenter_eip), 0, MSR_CANONICAL},	     /* IA32_SYSENTER_EIP */
     {0x179, 1, NOWHERE, 0, MSR_READ_ONLY},		     /* IA32_MCG_CAP: no banks */
     {0x17a, 1, AT(mcg_status), 0, MSR_PLAIN},		     /* IA32_MCG_STATUS */
-    {0x1a0, 1, AT(misc_enable), 0, MSR_PLAIN},		     /* IA32_MISC_ENABLE */
+    {0x1a0, 1, AT(misc_enable), MISC_ENABLE_BITS, MSR_BITS}, /* IA32_MISC_ENABLE */
     {0x1d9, 1, AT(debugctl), 0, MSR_WRITE_ZERO},	     /* IA32_DEBUGCTL: no LBR, no BTF */
-    {0x200, 16, AT(mtrr_var), 0, MSR_PLAIN},		     /* IA32_MTRR_PHYSBASE0.. */
-    {0x250, 1, AT(mtrr_fixed[0]), 0, MSR_PLAIN},	     /* IA32_MTRR_FIX64K_00000 */
-    {0x258, 2, AT(mtrr_fixed[1]), 0, MSR_PLAIN},	     /* IA32_MTRR_FIX16K_80000.. */
-    {0x268, 8, AT(mtrr_fixed[3]), 0, MSR_PLAIN},	     /* IA32_MTRR_FIX4K_C0000.. */
-    {0x277, 1, AT(pat), 0, MSR_PLAIN},			     /* IA32_PAT */
-    {0x2ff, 1, AT(mtrr_def_type), 0, MSR_PLAIN},	     /* IA32_MTRR_DEF_TYPE */
+    {0x200, 16, AT(mtrr_var), 0, MSR_MTRR_RANGE},	     /* IA32_MTRR_PHYSBASE0.. */
+    {0x250, 1, AT(mtrr_fixed[0]), 0, MSR_MTRR_TYPES},	     /* IA32_MTRR_FIX64K_00000 */
+    {0x258, 2, AT(mtrr_fixed[1]), 0, MSR_MTRR_TYPES},	     /* IA32_MTRR_FIX16K_80000.. */
+    {0x268, 8, AT(mtrr_fixed[3]), 0, MSR_MTRR_TYPES},	     /* IA32_MTRR_FIX4K_C0000.. */
+    {0x277, 1, AT(pat), 0, MSR_PAT_TYPES},		     /* IA32_PAT */
+    {0x2ff, 1, AT(mtrr_def_type), 0, MSR_MTRR_DEFAULT},	     /* IA32_MTRR_DEF_TYPE */
     {0xc0000080, 1, AT(efer), 0, MSR_PLAIN},		     /* IA32_EFER */
     {0xc0000081, 1, AT(star), 0, MSR_PLAIN},		     /* IA32_STAR */
     {0xc0000082, 1, AT(lstar), 0, MSR_CANONICAL},	     /* IA32_LSTAR */
@@ -52,7 +62,6 @@ static const struct msr_row {
     {0xc0000101, 1, AT(seg[X86_GS].base), 0, MSR_CANONICAL}, /* IA32_GS_BASE */
     {0xc0000102, 1, AT(kernel_gs_base), 0, MSR_CANONICAL},   /* IA32_KERNEL_GS_BASE */
     {0xc0000103, 1, AT(tsc_aux), 0, MSR_LOW32},		     /* IA32_TSC_AUX */
-    {0x1b, 1, AT(apic_base), 0, MSR_PLAIN},		     /* IA32_APIC_BASE */
 };
 
 /*
@@ -62,9 +71,6 @@ static const struct msr_row {
  */
 
 #define MSR_EFER 0xc0000080u
-#define MSR_PAT 0x277u
-#define MSR_APIC_BASE 0x1bu
-#define APIC_BASE_WRITABLE 0x000000fffffff800ull /* base, enable; BSP is read-only */
 
 static const struct msr_row *find(uint32_t msr)
 {
@@ -89,19 +95,31 @@ bool x86_rdmsr(struct x86_cpu *c, uint32_t msr, uint64_t *v)
 	return true;
 }
 
-/* Eight memory types of 3 bits: 2 and 3 do not exist, nor does anything above 7 [SDM 3A "IA32_PAT MSR"]. */
-static bool pat_ok(uint64_t v)
+/* Memory types, one bit each: 2 and 3 do not exist, nor does anything above 7; 7 is known to the PAT only [SDM 3A
+ * "IA32_PAT MSR"; SDM 3A "IA32_MTRR_DEF_TYPE MSR"]. */
+#define PAT_TYPES 0xf3u
+#define MTRR_TYPES 0x73u
+
+static bool types_ok(uint64_t v, unsigned n, unsigned allowed)
 {
-	for (unsigned k = 0; k < 8; k++) {
+	for (unsigned k = 0; k < n; k++) {
 		unsigned type = v >> (8 * k) & 0xff;
 
-		if (type > 7 || type == 2 || type == 3)
+		if (type > 7 || !(allowed >> type & 1))
 			return false;
 	}
 	return true;
 }
 
-static bool value_ok(const struct msr_row *r, uint64_t v)
+/* [SDM 3A "Variable Range MTRRs"] */
+static bool mtrr_range_ok(bool mask, uint64_t v)
+{
+	if (v & ~X86_PHYS_MASK)
+		return false;
+	return mask ? !(v & 0x7ff) : !(v & 0xf00) && types_ok(v, 1, MTRR_TYPES);
+}
+
+static bool value_ok(const struct msr_row *r, uint32_t msr, uint64_t v)
 {
 	switch (r->rule) {
 	case MSR_READ_ONLY:
@@ -112,10 +130,20 @@ static bool value_ok(const struct msr_row *r, uint64_t v)
 		return v == 0;
 	case MSR_LOW32:
 		return v >> 32 == 0;
+	case MSR_BITS:
+		return !(v & ~r->value);
+	case MSR_PAT_TYPES:
+		return types_ok(v, 8, PAT_TYPES);
+	case MSR_MTRR_TYPES:
+		return types_ok(v, 8, MTRR_TYPES);
+	case MSR_MTRR_RANGE:
+		return mtrr_range_ok((msr - r->first) & 1, v);
+	case MSR_MTRR_DEFAULT: /* type, E, FE */
+		return !(v & ~0xcffull) && types_ok(v, 1, MTRR_TYPES);
 	case MSR_KEEP32:
 	case MSR_PLAIN:
 	default:
-		return r->first != MSR_PAT || pat_ok(v);
+		return true;
 	}
 }
 
@@ -123,15 +151,10 @@ bool x86_wrmsr(struct x86_cpu *c, uint32_t msr, uint64_t v)
 {
 	const struct msr_row *r = find(msr);
 
-	if (!r || !value_ok(r, v))
+	if (!r || !value_ok(r, msr, v))
 		return false;
 	if (msr == MSR_EFER)
 		return x86_set_efer(c, v) == X86_OK;
-	if (msr == MSR_APIC_BASE) {
-		if (v & ~(APIC_BASE_WRITABLE | 0x100))
-			return false;
-		v = (v & APIC_BASE_WRITABLE) | (c->s.apic_base & 0x100);
-	}
 	*place(c, r, msr) = r->rule == MSR_KEEP32 ? (uint32_t)v : v;
 	if (r->offset == AT(seg[X86_FS].base) || r->offset == AT(seg[X86_GS].base))
 		x86_mode_changed(c);

@@ -65,6 +65,8 @@ enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_p
     gpa_t *gpa, bool *code);
 /* Notes an enabled data breakpoint that [la, la + size) touches, in s.pending_dbg. */
 void x86_debug_data(struct x86_cpu *c, gva_t la, unsigned size, unsigned how);
+/* The same for I/O breakpoints, which CR4.DE enables, and the size ports from port on. */
+void x86_debug_io(struct x86_cpu *c, uint16_t port, unsigned size);
 /* Does any enabled data breakpoint lie in this linear page? */
 bool x86_debug_page(const struct x86_cpu *c, gva_t la);
 

@@ -81,7 +81,7 @@ enum x86_rc x86_step(struct x86_cpu *c)
 {
 	bool special = x86_debug_active(c);
 	struct x86_insn i;
-	uint64_t budget, held, start = c->s.rip;
+	uint64_t budget, held, before, done;
 	enum x86_rc rc;
 
 	if (special) {
@@ -98,19 +98,16 @@ enum x86_rc x86_step(struct x86_cpu *c)
 		rc = run_one(c, &i);
 		return rc == X86_OK && x86_debug_active(c) ? x86_debug_after(c) : rc;
 	}
-	/* Single-stepping and breakpoints see every iteration of a repeated instruction. */
+	/* Single-stepping and breakpoints see every iteration of a repeated instruction; RF alone does not. */
 	budget = c->budget;
 	held = c->s.pending_dbg;
-	c->budget = 1;
+	if (x86_debug_sees_all(c))
+		c->budget = 1;
+	before = c->insns;
 	rc = run_one(c, &i);
 	if (rc != X86_OK) /* its data breakpoints are traps, and it has not completed */
 		c->s.pending_dbg = held;
-	c->budget = rc == X86_OK && budget ? budget - 1 : budget;
-	/* Between iterations a trap or an interrupt sees RF set [SDM 3B "Debug Exceptions"].
-	 */
-	if (rc == X86_OK && c->s.rip == start && (i.class == INSN_CLASS_STRING || i.class == INSN_CLASS_IO)) {
-		c->s.rflags |= FLAG_RF;
-		c->dbg.keep_rf = true;
-	}
+	done = c->insns - before;
+	c->budget = budget - (done < budget ? done : budget);
 	return rc == X86_OK ? x86_debug_after(c) : rc;
 }

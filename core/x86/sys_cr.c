@@ -9,6 +9,9 @@
 #include "core/x86/sys.h"
 
 #define CR0_KNOWN (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+/* Changing any of these under PAE paging loads the PDPTEs [SDM 3A "PDPTE Registers"]. */
+#define CR0_LOADS_PDPTES (CR0_CD | CR0_NW | CR0_PG)
+#define CR4_LOADS_PDPTES (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
 #define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PCIDE | CR4_PKE)
 #define XCR0_KNOWN 3u /* x87, SSE */
 #define DR6_FIXED 0xffff0ff0u
@@ -49,12 +52,12 @@ static bool cr0_allowed(const struct x86_cpu *c, uint64_t v)
 
 enum x86_rc x86_set_cr0(struct x86_cpu *c, uint64_t v)
 {
-	bool pg_on = (v & CR0_PG) && !(c->s.cr0 & CR0_PG);
+	bool loads = (v ^ c->s.cr0) & CR0_LOADS_PDPTES;
 	enum x86_rc rc = X86_OK;
 
 	if (!cr0_allowed(c, v))
 		return gp(c);
-	if (pg_on && (c->s.cr4 & CR4_PAE) && !(c->s.efer & EFER_LME))
+	if (loads && (v & CR0_PG) && (c->s.cr4 & CR4_PAE) && !(c->s.efer & EFER_LME))
 		rc = load_pdptes(c, c->s.cr3);
 	if (rc != X86_OK)
 		return rc;
@@ -102,8 +105,7 @@ enum x86_rc x86_set_cr4(struct x86_cpu *c, uint64_t v)
 
 	if (!cr4_allowed(c, v))
 		return gp(c);
-	if ((c->s.cr0 & CR0_PG) && (v & CR4_PAE) && !(c->s.efer & EFER_LMA) &&
-	    (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)))
+	if ((c->s.cr0 & CR0_PG) && (v & CR4_PAE) && !(c->s.efer & EFER_LMA) && (changed & CR4_LOADS_PDPTES))
 		rc = load_pdptes(c, c->s.cr3);
 	if (rc != X86_OK)
 		return rc;
@@ -120,7 +122,7 @@ enum x86_rc x86_set_cr8(struct x86_cpu *c, uint64_t v)
 	if (v & ~0xfull)
 		return gp(c);
 	c->s.cr8 = v;
-	c->irq_check = c->block_end = true;
+	c->block_end = true;
 	return X86_OK;
 }
 

@@ -74,7 +74,7 @@ enum x86_rc x86_op_sti(struct x86_cpu *c, const struct x86_insn *i)
 	if (!(c->s.rflags & FLAG_IF))
 		c->s.intr_shadow |= INTR_SHADOW_STI;
 	c->s.rflags |= FLAG_IF;
-	c->irq_check = c->block_end = true;
+	c->block_end = true;
 	return X86_OK;
 }
 

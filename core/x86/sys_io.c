@@ -74,22 +74,6 @@ static enum x86_rc io_exit(struct x86_cpu *c, const struct x86_insn *i, uint16_t
 	return X86_EXIT;
 }
 
-/* I/O breakpoints: DR7 type 2 with CR4.DE [SDM 3B "Debug Registers"]. */
-static void io_breakpoints(struct x86_cpu *c, uint16_t port, unsigned size)
-{
-	static const uint8_t lengths[] = {1, 2, 8, 4};
-
-	if (!(c->s.dr7 & 0xff) || !(c->s.cr4 & CR4_DE))
-		return;
-	for (unsigned n = 0; n < 4; n++) {
-		unsigned rw = c->s.dr7 >> (16 + 4 * n) & 3, len = lengths[c->s.dr7 >> (18 + 4 * n) & 3];
-		uint64_t at = c->s.dr[n] & ~(uint64_t)(len - 1);
-
-		if ((c->s.dr7 >> (2 * n) & 3) && rw == 2 && at < (uint64_t)port + size && port < at + len)
-			c->s.pending_dbg |= 1u << n;
-	}
-}
-
 static uint16_t port_of(const struct x86_cpu *c, const struct x86_insn *i)
 {
 	return i->flags & INSN_IMM ? (uint16_t)(i->imm & 0xff) : (uint16_t)c->s.gpr[X86_RDX];
@@ -105,7 +89,7 @@ enum x86_rc x86_op_in(struct x86_cpu *c, const struct x86_insn *i)
 	if (io_exits(c, port, i->opsize))
 		return io_exit(c, i, port, true, false);
 	x86_reg_set(c, i->opsize, X86_RAX, c->env->io_read(c->env_arg, port, i->opsize));
-	io_breakpoints(c, port, i->opsize);
+	x86_debug_io(c, port, i->opsize);
 	return X86_OK;
 }
 
@@ -119,7 +103,7 @@ enum x86_rc x86_op_out(struct x86_cpu *c, const struct x86_insn *i)
 	if (io_exits(c, port, i->opsize))
 		return io_exit(c, i, port, false, false);
 	c->env->io_write(c->env_arg, port, i->opsize, x86_reg(c, i->opsize, X86_RAX));
-	io_breakpoints(c, port, i->opsize);
+	x86_debug_io(c, port, i->opsize);
 	return X86_OK;
 }
 
@@ -158,11 +142,8 @@ static void advance(struct x86_cpu *c, const struct x86_insn *i, unsigned index)
 	if (!is_rep(i))
 		return;
 	x86_reg_set(c, i->addrsize, X86_RCX, c->s.gpr[X86_RCX] - 1);
-	if (counter(c, i)) {
-		c->s.rip = x86_insn_rip(c, i);
-		c->dbg.keep_rf = true;
-		c->block_end = true;
-	}
+	if (counter(c, i))
+		x86_repeat(c, i);
 }
 
 enum x86_rc x86_op_ins(struct x86_cpu *c, const struct x86_insn *i)
@@ -187,7 +168,7 @@ enum x86_rc x86_op_ins(struct x86_cpu *c, const struct x86_insn *i)
 	rc = x86_lin_store(c, la, i->opsize, c->user, c->env->io_read(c->env_arg, port, i->opsize));
 	if (rc != X86_OK)
 		return rc;
-	io_breakpoints(c, port, i->opsize);
+	x86_debug_io(c, port, i->opsize);
 	advance(c, i, X86_RDI);
 	return X86_OK;
 }
@@ -209,7 +190,7 @@ enum x86_rc x86_op_outs(struct x86_cpu *c, const struct x86_insn *i)
 	if (rc != X86_OK)
 		return rc;
 	c->env->io_write(c->env_arg, port, i->opsize, v);
-	io_breakpoints(c, port, i->opsize);
+	x86_debug_io(c, port, i->opsize);
 	advance(c, i, X86_RSI);
 	return X86_OK;
 }

@@ -209,7 +209,6 @@ static void load_registers(struct x86_cpu *c, const struct image *m, const struc
 	c->s.rip = m->ip;
 	x86_flags_write(c, (flags & 0x3f7fd5u) | FLAG_R1);
 	c->dbg.keep_rf = true;
-	c->irq_check = true;
 }
 
 static enum x86_rc switch_page_tables(struct x86_cpu *c, uint64_t cr3)

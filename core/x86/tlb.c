@@ -132,11 +132,17 @@ static enum x86_rc ept_violation(struct x86_cpu *c, gva_t la, gpa_t gpa, unsigne
 	return X86_EXIT;
 }
 
+bool x86_tlb_can_hit(const struct x86_cpu *c, const struct x86_tlb_entry *e)
+{
+	if ((e->tag & ~X86_TLB_CODE_PAGE) >> X86_TLB_GEN_SHIFT == c->tlb.gen_tag >> X86_TLB_GEN_SHIFT)
+		return e->tag != 0;
+	return e->tag && (e->flags & X86_TLB_GLOBAL) && e->global_gen == c->tlb.global_gen;
+}
+
 /* A global entry of an older generation becomes a current one. */
 static bool revive(struct x86_cpu *c, struct x86_tlb_entry *e, gva_t la)
 {
-	if ((e->tag & TAG_PAGE) != la >> PAGE_SHIFT_4K || !(e->flags & X86_TLB_GLOBAL) || !e->tag ||
-	    e->global_gen != c->tlb.global_gen)
+	if ((e->tag & TAG_PAGE) != la >> PAGE_SHIFT_4K || !x86_tlb_can_hit(c, e))
 		return false;
 	e->tag = la >> PAGE_SHIFT_4K | c->tlb.gen_tag | (e->tag & X86_TLB_CODE_PAGE);
 	return true;

@@ -50,6 +50,8 @@ void x86_tlb_flush(struct x86_cpu *c);
 void x86_tlb_flush_local(struct x86_cpu *c);
 /* One page: INVLPG. */
 void x86_tlb_flush_page(struct x86_cpu *c, gva_t gva);
+/* May a lookup still find the entry: is it a current one, or a global one that no full flush came after? */
+bool x86_tlb_can_hit(const struct x86_cpu *c, const struct x86_tlb_entry *e);
 /* The block cache decoded code of this guest-physical page (call once a page, on every vCPU): writes to it take the
  * slow path and reach env->code_written, until as many unmarks as marks were made. */
 void x86_tlb_mark_code(struct x86_cpu *c, gpa_t gpa);

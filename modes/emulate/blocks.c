@@ -57,6 +57,7 @@ static void kill_block(struct block_cache *bc, struct block *b)
 	if (*h == b)
 		*h = NULL;
 	b->gpa = BLOCK_GONE;
+	b->x.page_off = X86_BLOCK_NOWHERE; /* links to it fail, and are renewed */
 	/* The runner may be in the middle of it. */
 	struct x86_insn *insns = bc->insns + (b->x.insns - bc->insns);
 
@@ -120,15 +121,6 @@ static bool drop_from(struct block_cache *bc, struct code_page *p, gpa_t gpa, un
 	}
 	p->granules = left;
 	return bc->dropped != before;
-}
-
-bool blocks_drop(struct block_cache *bc, gpa_t gpa, unsigned n)
-{
-	struct code_page *p = page_at(bc, gpa);
-
-	if (p)
-		drop_from(bc, p, gpa, n);
-	return !p || !p->head;
 }
 
 enum blocks_written blocks_written(struct block_cache *bc, gpa_t gpa, unsigned n)

@@ -65,14 +65,12 @@ struct block_cache {
 enum err blocks_init(struct block_cache *bc, const struct host_ops *host, gpa_t top, struct errmsg *why) MUST_CHECK;
 void blocks_fini(struct block_cache *bc);
 void blocks_flush(struct block_cache *bc);
-/* Drops the blocks that hold any of n bytes at gpa (n may not cross a page). True when the page has none left. */
-bool blocks_drop(struct block_cache *bc, gpa_t gpa, unsigned n);
 enum blocks_written {
 	BLOCKS_UNTOUCHED,
 	BLOCKS_DROPPED,
 	BLOCKS_PAGE_FREE /* the page is no code page any more */
 };
-/* n bytes at gpa were written to (n may not cross a page): blocks_drop() and the end of code pages. */
+/* n bytes at gpa were written to (n may not cross a page): drops the blocks that hold any of them. */
 enum blocks_written blocks_written(struct block_cache *bc, gpa_t gpa, unsigned n);
 /* Is the page of gpa a code page? */
 bool blocks_in_page(const struct block_cache *bc, gpa_t gpa);

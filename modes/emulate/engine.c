@@ -138,8 +138,7 @@ static size_t list_entries(const struct x86_cpu *c, const struct x86_tlb_entry *
 	for (size_t k = 0; k < 2 * X86_TLB_ENTRIES; k++) {
 		const struct x86_tlb_entry *t = &array[k];
 
-		if (t->tag == 0 ||
-		    (t->tag & ~X86_TLB_CODE_PAGE) >> X86_TLB_GEN_SHIFT != c->tlb.gen_tag >> X86_TLB_GEN_SHIFT)
+		if (!x86_tlb_can_hit(c, t))
 			continue;
 		if (n < max)
 			out[n] = (struct mode_mapping){t->gpa, PAGE_SIZE_4K, t->host, write};
@@ -148,7 +147,7 @@ static size_t list_entries(const struct x86_cpu *c, const struct x86_tlb_entry *
 	return n;
 }
 
-/* What guest code reaches without the VMM: exactly the valid TLB entries. */
+/* What guest code reaches without the VMM: exactly the TLB entries that a lookup finds. */
 size_t emulate_mappings(struct vm *vm, struct mode_mapping *out, size_t max)
 {
 	size_t n = 0;

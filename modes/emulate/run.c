@@ -156,12 +156,19 @@ static struct block *linked(const struct block *b, gpa_t gpa)
 	return LIKELY(b->far && b->far->gpa == gpa) ? b->far : NULL;
 }
 
+/* The address after the block may be where it falls through to, or where its branch goes: both, while the branch has
+ * gone nowhere else. */
 static void link_to(struct block *b, struct block *next)
 {
-	if ((b->gpa ^ next->gpa) >> PAGE_SHIFT_4K)
+	if ((b->gpa ^ next->gpa) >> PAGE_SHIFT_4K) {
 		b->far = next;
-	else
-		b->x.link[next->gpa != b->gpa + b->bytes] = &next->x;
+	} else if (next->gpa != b->gpa + b->bytes) {
+		b->x.link[1] = &next->x;
+	} else {
+		b->x.link[0] = &next->x;
+		if (b->x.link[1]->page_off == X86_BLOCK_NOWHERE)
+			b->x.link[1] = &next->x;
+	}
 }
 
 /* May b begin as a whole? Else the slow path takes its first instruction. */

@@ -157,13 +157,13 @@ static void a_write_drops_exactly_the_blocks_it_touches(void **state)
 	assert_int_equal(a->bytes, 9);
 	assert_ptr_equal(blocks_find(bc, 0x5018, blocks_key(2, X86_MODE_REAL)), b);
 	assert_null(blocks_find(bc, 0x5018, blocks_key(4, X86_MODE_PROT)));
-	assert_false(blocks_drop(bc, 0x5021, 7)); /* the gap between b and c */
+	assert_int_equal(blocks_written(bc, 0x5021, 7), BLOCKS_UNTOUCHED); /* the gap between b and c */
 	assert_ptr_equal(blocks_find(bc, 0x5018, blocks_key(2, X86_MODE_REAL)), b);
-	assert_false(blocks_drop(bc, 0x5020, 1)); /* b's HLT */
+	assert_int_equal(blocks_written(bc, 0x5020, 1), BLOCKS_DROPPED); /* b's HLT */
 	assert_null(blocks_find(bc, 0x5018, blocks_key(2, X86_MODE_REAL)));
 	assert_ptr_equal(blocks_find(bc, 0x5008, blocks_key(2, X86_MODE_REAL)), a);
 	assert_ptr_equal(blocks_find(bc, 0x5028, blocks_key(4, X86_MODE_PROT)), c);
-	assert_true(blocks_drop(bc, 0x5000, 4096));
+	assert_int_equal(blocks_written(bc, 0x5000, 4096), BLOCKS_DROPPED);
 	assert_int_equal(bc->dropped, 3);
 	blocks_fini(bc);
 	host_posix_ops.page_free(bc, sizeof(*bc));
