@@ -389,9 +389,15 @@ static int compare(void)
 
 static void in_child(unsigned size)
 {
-	pid_t pid = fork();
+	const char *why;
+	pid_t pid;
 	int status;
 
+	if (!native_known(&why)) {
+		print_message("%s\n", why);
+		skip();
+	}
+	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		code_size = size;

@@ -15,13 +15,13 @@
 
 #include <cmocka.h>
 
-#include <cpuid.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
 #include "core/x86/x87.h"
 #include "tests/x86_fixture.h"
+#include "tests/x86_native.h"
 
 #define ROUNDS 800000u
 #define CODE 0x210000u
@@ -110,7 +110,7 @@ static void catch_signals(void)
 		sigaction(sigs[k], &sa, NULL);
 }
 
-static void native_run(const uint8_t *insn, unsigned len)
+static void run_native(const uint8_t *insn, unsigned len)
 {
 	memset(slot, 0x90, 16);
 	memcpy(slot, insn, len);
@@ -426,7 +426,7 @@ static void instance(bool transcendental)
 	memcpy(fix->ram + PAGE_END - DATA_SIZE, memory, DATA_SIZE);
 	operand = below(32) ? PAGE_END - DATA_SIZE : PAGE_END - below(DATA_SIZE); /* may cross into the missing page */
 	native_context = in;
-	native_run(code, n);
+	run_native(code, n);
 	rc = run_ours(&i, &in, &ours);
 	instances_of[i.id]++;
 	if (transcendental)
@@ -466,9 +466,20 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void only_on_known_processors(void)
+{
+	const char *why;
+
+	if (native_known(&why))
+		return;
+	print_message("%s\n", why);
+	skip();
+}
+
 static void instructions_agree_with_this_processor(void **state)
 {
 	(void)state;
+	only_on_known_processors();
 	if (!native_ready()) {
 		print_message("no executable memory at a fixed address here\n");
 		skip();
@@ -486,6 +497,7 @@ static void instructions_agree_with_this_processor(void **state)
 static void transcendental_functions_are_close_to_this_processors(void **state)
 {
 	(void)state;
+	only_on_known_processors();
 	if (!slot)
 		skip();
 	catch_signals();
