@@ -136,7 +136,7 @@ static const struct definition {
 } definitions[] = {
     {"F2XM1", "\xd9\xf0", {0x863ae57dc074055d, 0x090a4c97b562dcb7, 0xca3f7a683688eabb, 0xf2ee157458f67d7f}},
     {"FYL2X", "\xd9\xf1", {0x88f6d675069c38c1, 0xf65d61d0ef72e6eb, 0x2c5f4eb9e2fc6481, 0xd18f949528204ddf}},
-    {"FPTAN", "\xd9\xf2", {0xd23f349010da09fc, 0x6e1c6f69fbceda8e, 0xd47b5c81f41c6601, 0x37fa549003c2beb5}},
+    {"FPTAN", "\xd9\xf2", {0x5cacb1dc3e756740, 0x4ff826600916c054, 0x04cdc14dc4e1aece, 0x25b4b256163cbebb}},
     {"FPATAN", "\xd9\xf3", {0x814a171720727713, 0xeee4c499b0becce4, 0x5c0d98c36f9a1b76, 0x984ca8bcc15bfe5b}},
     {"FYL2XP1", "\xd9\xf9", {0xb6cf8a4ac39490b1, 0xd6678e472644227f, 0x9b0dab34d165ace2, 0x0b1caf77997ed6f5}},
     {"FSINCOS", "\xd9\xfb", {0x1913b9d3d9b99d53, 0x7612b8328e29b948, 0x55dd7bf4a46db0f1, 0x031f4416fa4bf57a}},
