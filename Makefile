@@ -179,7 +179,7 @@ LINT_C := $(sort $(C_SRC) $(METAL_SRC) $(HEADERS) $(wildcard labs/guests/*.c tes
 SHELL_FILES := .ci/run $(shell grep -lE '^\#!/bin/(ba)?sh' tools/* 2>/dev/null) $(wildcard tests/*/*.sh)
 LUA_FILES := $(wildcard labs/guests/*.lua labs/guests/*/*.lua modes/simulate/costs/*.lua modes/simulate/*.lua)
 
-lint: lint-layers lint-format lint-headers lint-titles lint-shell lint-lua metal-check lint-cppcheck lint-tidy lint-analyze ## all static checks
+lint: lint-layers lint-format lint-headers lint-titles lint-tables lint-shell lint-lua metal-check lint-cppcheck lint-tidy lint-analyze ## all static checks
 
 lint-layers: ## who may include whom
 	@tools/lint-layers
@@ -188,6 +188,8 @@ lint-format: ## clang-format has nothing to change
 lint-headers: $(HEADERS:%=$(O)/%.ok) ## every header compiles alone
 lint-titles: ## every SDM title that a comment cites is in docs/REFERENCES.md
 	@tools/lint-titles
+lint-tables: ## the constants of the transcendental functions are those that integer arithmetic gives
+	@tools/x87-tables | diff -u core/x86/x87_tables.h -
 lint-shell:
 	@shellcheck -x $(SHELL_FILES)
 lint-lua:
@@ -219,4 +221,4 @@ help: ## this list
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 .PHONY: all program setup setup-tests demo unit tests check check-long asan oracle bench sizes lint lint-layers lint-format \
-        lint-headers lint-titles lint-shell lint-lua lint-cppcheck lint-tidy lint-analyze install clean help FORCE
+        lint-headers lint-titles lint-tables lint-shell lint-lua lint-cppcheck lint-tidy lint-analyze install clean help FORCE

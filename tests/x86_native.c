@@ -3,6 +3,7 @@
  */
 #include "tests/x86_native.h"
 
+#include <cpuid.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 #define USER_DS 0x2b
 #define RSP 4u
 #define AC 0x40000
+#define FDP_EXCPTN_ONLY (1u << 6) /* CPUID.(7,0).EBX */
+#define ZERO_FCS_FDS (1u << 13)
 
 static uint8_t *code_end;      /* while the frame is generated */
 static uint8_t *insn_slot;     /* 16 bytes for the instruction */
@@ -252,6 +255,22 @@ static bool setup(unsigned code_size, const char **why)
 	}
 	probing = false;
 	return true;
+}
+
+bool native_known(const char **why)
+{
+	unsigned a, b, c, d;
+
+	*why = "what is expected is known of Intel's family 6; this processor is of another vendor";
+	if (!__get_cpuid(0, &a, &b, &c, &d) || b != signature_INTEL_ebx || c != signature_INTEL_ecx ||
+	    d != signature_INTEL_edx)
+		return false;
+	*why = "what is expected is known of Intel's family 6; this is another family";
+	__get_cpuid(1, &a, &b, &c, &d);
+	if ((a >> 8 & 15) != 6)
+		return false;
+	*why = "what is expected is known of processors that store FCS and FDS as 0; this one is older";
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & FDP_EXCPTN_ONLY) && (b & ZERO_FCS_FDS);
 }
 
 bool native_setup(unsigned code_size, const char **why)

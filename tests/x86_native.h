@@ -28,6 +28,9 @@ struct native_frame {
 	uint8_t fx_host[512] __attribute__((aligned(16)));
 };
 
+/* False: what we do where the manual leaves a choice, or says nothing, is not known of this processor (why says it). A
+ * comparison with it would find differences that are no mistakes: skip. */
+bool native_known(const char **why);
 /* False: this system does not let us (why says it). */
 bool native_setup(unsigned code_size, const char **why);
 /* The same, and x87, MMX and SSE state is given and reported, too. in_flags may have AC set. */

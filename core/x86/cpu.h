@@ -5,7 +5,9 @@
  *
  * Rule of restart: a handler changes architectural state only after everything that can fault or exit has been done.
  * When it returns anything but X86_OK, state is as before the instruction (a REP iteration counts as one instruction;
- * A/D bits and completed iterations stay).
+ * A/D bits and completed iterations stay). What processors do change before a floating-point instruction faults is in
+ * docs/FLOAT.md, and so it is here: #XM has its flags in MXCSR, TOP and the tags may have moved in an MMX instruction
+ * that meets #XM or faults in its store, FSTP m80 and FBSTP over the end of a page may have written the first 8 bytes.
  */
 #ifndef VMSCOPE_CORE_X86_CPU_H
 #define VMSCOPE_CORE_X86_CPU_H
@@ -186,7 +188,7 @@ enum x86_rc x86_invpcid_exits(struct x86_cpu *c, const struct x86_insn *i);
  * (#GP). Everything the machine owns (TSC is clock + offset) comes through env. */
 bool x86_rdmsr(struct x86_cpu *c, uint32_t msr, uint64_t *v);
 bool x86_wrmsr(struct x86_cpu *c, uint32_t msr, uint64_t v);
-/* The one CPUID model of the project, for all modes. Dynamic bits (OSXSAVE, leaf 0xd sizes) follow c->s. */
+/* The one CPUID model of the project, for all modes. OSXSAVE follows c->s. */
 void x86_cpuid(const struct x86_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 /* Does this CPU give less in the leaf than the model, because a processor below lacks it? */
 bool x86_cpuid_lacks(const struct x86_cpu *c, uint32_t leaf);

@@ -317,6 +317,10 @@ static bool segment_operand(struct x86_insn *i, uint32_t *attr)
 	return true;
 }
 
+/* REX.W makes the next id of an SSE_W row. */
+_Static_assert(INSN_MOVQ == INSN_MOVD + 1 && INSN_PEXTRQ == INSN_PEXTRD + 1 && INSN_PINSRQ == INSN_PINSRD + 1,
+    "insns.def: the form with REX.W comes behind the other");
+
 static enum x86_decode_rc decode_sse(struct cursor *d, struct x86_insn *i, const struct sse_entry *e)
 {
 	unsigned prefix = mandatory_prefix(d);

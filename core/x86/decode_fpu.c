@@ -119,7 +119,7 @@ uint16_t x86_x87_id(unsigned opcode, unsigned modrm)
 	return 0;
 }
 
-/* Every x87 instruction is an id from FADD to FNSETPM. */
+/* Every x87 instruction is an id from FADD to FNSETPM; so is FWAIT, which is not decoded here. */
 #define X87(id, family) [INSN_##id - INSN_FADD] = &x86_fam_##family
 static const struct x86_family *const x87_families[INSN_FNSETPM - INSN_FADD + 1] = {
     X87(FADD, fadd),
@@ -214,6 +214,8 @@ static const struct x86_family *const x87_families[INSN_FNSETPM - INSN_FADD + 1]
     X87(FNSETPM, fpu_nop),
 };
 #undef X87
+/* Whoever adds one to insns.def adds its family here. */
+_Static_assert(ARRAY_LEN(x87_families) == 91, "a family for each x87 instruction");
 
 const struct x86_family *x86_x87_family(uint16_t id, unsigned opcode, bool mem)
 {

@@ -108,7 +108,7 @@ const struct decode_entry x86_map_one[256] = {
 	[0xcc] = S(int3, INT3, NONE, A_END), S(int_n, INT_N, IBU, A_END), S(into, INTO, NONE, A_NO64 | A_END), S(iret, IRET, NONE, A_END),
 	[0xd0] = GRP(group2_1, A_BYTE), GRP(group2_1, 0), GRP(group2_cl, A_BYTE), GRP(group2_cl, 0),
 	[0xd4] = E(aam, AAM, IBU, A_NO64), E(aad, AAD, IBU, A_NO64), E(salc, SALC, NONE, A_NO64), E(xlat, XLAT, NONE, A_BYTE),
-	EIGHT(0xd8, E(fnop, FNOP, M, 0)), /* x86_x87_id() refines */
+	/* D8 to DF: decode_fpu.c */
 	[0xe0] = E(loopnz, LOOPNZ, REL8, A_F64 | A_END), E(loopz, LOOPZ, REL8, A_F64 | A_END), E(loop, LOOP, REL8, A_F64 | A_END), E(jcxz, JCXZ, REL8, A_F64 | A_END),
 	[0xe4] = S(in, IN, IBU, A_BYTE), S(in, IN, IBU, A_MAX4), S(out, OUT, IBU, A_BYTE), S(out, OUT, IBU, A_MAX4),
 	[0xe8] = E(call_rel, CALL, RELZ, A_F64 | A_END), E(jmp_rel, JMP, RELZ, A_F64 | A_END), S(jmp_far_ptr, JMP_FAR, FAR, A_NO64 | A_END), E(jmp_rel, JMP, REL8, A_F64 | A_END),

@@ -7,8 +7,8 @@
  *    that does not branch leaves it alone; a branch overwrites it. A handler that needs the instruction's own address
  *    (faults of type "trap", exits, far calls) asks x86_insn_rip(c, i).
  *  - X86_OK: everything is committed. The runner adds 1 to c->insns and takes 1 from c->budget.
- *  - Anything else: no register or flag has changed, s.rip is still the next instruction, and the RUNNER puts it back
- *    to the start. x86_fault() and x86_exit() do not touch s.rip.
+ *  - Anything else: no register or flag has changed, but for what cpu.h says of floating point; s.rip is still the
+ *    next instruction, and the RUNNER puts it back to the start. x86_fault() and x86_exit() do not touch s.rip.
  *  - A REP string handler runs as many iterations as c->budget allows. Each counts as one instruction: it adds all but
  *    the last to c->insns and takes them from c->budget (the runner adds the last one). If iterations remain it sets
  *    s.rip back to the instruction itself and returns X86_OK. When it faults, completed iterations stay and are

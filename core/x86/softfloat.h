@@ -4,7 +4,7 @@
  *
  * Every function takes a struct sf: what MXCSR or the x87 control word ask for, and the flags that come out. Flags
  * accumulate; a caller that has to know what one operation raised clears them first. A result is always given, as if
- * every exception were masked, except for what x87 says about an unmasked overflow or underflow (see bias_adjust). The
+ * every exception were masked, except for what x87 says about an unmasked overflow or underflow (see sf_f80_add). The
  * caller looks at flags & ~masks and decides whether it stores the result. [SDM 1 "Floating-Point Exceptions"]
  */
 #ifndef VMSCOPE_CORE_X86_SOFTFLOAT_H
@@ -70,7 +70,7 @@ uint32_t sf_f32_max(struct sf *st, uint32_t a, uint32_t b);
 uint64_t sf_f64_min(struct sf *st, uint64_t a, uint64_t b);
 uint64_t sf_f64_max(struct sf *st, uint64_t a, uint64_t b);
 
-/* To an integral value in the same format. exact false: never PE (ROUNDPS with bit 3). Only binary80 raises DE. */
+/* To an integral value in the same format. suppress_inexact: never PE (ROUNDPS with bit 3). Only binary80 raises DE. */
 uint32_t sf_f32_round_to_int(struct sf *st, uint32_t a, unsigned round, bool suppress_inexact);
 uint64_t sf_f64_round_to_int(struct sf *st, uint64_t a, unsigned round, bool suppress_inexact);
 struct f80 sf_f80_round_to_int(struct sf *st, struct f80 a, unsigned round);

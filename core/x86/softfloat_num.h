@@ -33,7 +33,6 @@ struct sf_format {
 };
 #define SF_FORMAT_32 ((struct sf_format){24, 127, false})
 #define SF_FORMAT_64 ((struct sf_format){53, 1023, false})
-#define SF_FORMAT_80 ((struct sf_format){64, 16383, true})
 #define SF_BIAS_ADJUST 24576
 
 /* hi:lo >> n; bits that are lost stay visible in the lowest one. */

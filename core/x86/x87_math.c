@@ -227,7 +227,7 @@ struct sf_num x87_exp2m1(const struct sf_num *a)
 	if (!k)
 		return inexact(e);
 	t = exp2_of[(a->sign ? 32 - k : k) & 31];
-	t.exp += a->sign ? (k == 0 ? 0 : -1) : (k == 32);
+	t.exp += a->sign ? -1 : k == 32;
 	e = x87_wide_mul(&e, &t);
 	t = wide_add(&t, &minus_one);
 	if (f.class == SF_ZERO && k == 32)

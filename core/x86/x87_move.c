@@ -109,7 +109,7 @@ static enum x86_rc op_fbld(struct x86_cpu *c, const struct x86_insn *i)
 
 X86_FAMILY_ONE(fbld, op_fbld)
 
-/* 66 more bits than a register has: the constants are rounded as the control word says, without an exception. */
+/* 64 more bits than a register has: the constants are rounded as the control word says, without an exception. */
 static enum x86_rc op_fld_constant(struct x86_cpu *c, const struct x86_insn *i)
 {
 	/* By ModRM.rm: 1, log2(10), log2(e), pi, log10(2), ln(2), 0. */
@@ -318,7 +318,6 @@ X87_FAMILY(fisttp, NULL, fisttp_m16, fisttp_m32, fisttp_m64)
 X86_FAMILY_ONE(fstp_m80, op_fstp_m80)
 
 #define BCD_LIMIT 1000000000000000000ull
-#define BCD_INDEFINITE ((struct f80){0xc000000000000000ull, 0xffff})
 
 static struct f80 to_bcd(uint64_t v, bool sign)
 {
@@ -332,7 +331,7 @@ static struct f80 to_bcd(uint64_t v, bool sign)
 
 static enum x86_rc op_fbstp(struct x86_cpu *c, const struct x86_insn *i)
 {
-	struct f80 r = BCD_INDEFINITE;
+	struct f80 r = SF_F80_NAN; /* the packed BCD indefinite has the same bytes */
 	struct x87 x;
 	enum x86_rc rc = x87_begin(&x, c, i);
 

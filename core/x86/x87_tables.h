@@ -1,6 +1,6 @@
 /*
  * The constants of the transcendental functions to 128 bits, rounded down. Series coefficients are fixed point with 127
- * fraction bits; the others are unpacked numbers.
+ * fraction bits; the others are unpacked numbers. Written by tools/x87-tables.
  */
 #ifndef VMSCOPE_CORE_X86_X87_TABLES_H
 #define VMSCOPE_CORE_X86_X87_TABLES_H
@@ -16,7 +16,7 @@ typedef unsigned __int128 u128;
 	}
 
 /* 1/(2k+1)!, in units of 2^-127 */
-static const u128 sin_series[18] = {
+static const u128 sin_series[17] = {
     U(0x8000000000000000, 0x0000000000000000),
     U(0x1555555555555555, 0x5555555555555555),
     U(0x0111111111111111, 0x1111111111111111),
@@ -34,11 +34,10 @@ static const u128 sin_series[18] = {
     U(0x0000000000000000, 0x0000000001259f98),
     U(0x0000000000000000, 0x00000000000050d3),
     U(0x0000000000000000, 0x0000000000000013),
-    U(0x0000000000000000, 0x0000000000000000),
 };
 
 /* 1/(2k)! */
-static const u128 cos_series[18] = {
+static const u128 cos_series[17] = {
     U(0x8000000000000000, 0x0000000000000000),
     U(0x4000000000000000, 0x0000000000000000),
     U(0x0555555555555555, 0x5555555555555555),
@@ -56,7 +55,6 @@ static const u128 cos_series[18] = {
     U(0x0000000000000000, 0x000000002143144c),
     U(0x0000000000000000, 0x000000000009c996),
     U(0x0000000000000000, 0x0000000000000286),
-    U(0x0000000000000000, 0x0000000000000000),
 };
 
 /* 1/(k+1)!, for (e^y - 1)/y with |y| < 1/92 */

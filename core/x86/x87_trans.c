@@ -148,7 +148,14 @@ X86_FAMILY_ONE(fpatan, op_fpatan)
 
 /* ---- FSIN, FCOS, FSINCOS, FPTAN ---- */
 
-enum { WANT_SIN = 1, WANT_COS = 2 };
+enum { WANT_SIN = 1, WANT_COS = 2, WANT_TAN = 4 };
+
+/* Where r^2 is not seen in 128 bits, the sine is below r, and the tangent, which is to become a quotient, above it:
+ * with r itself and a cosine below 1 it does. */
+static struct sf_num sine(const struct sf_num *r, unsigned want)
+{
+	return (want & WANT_TAN) && r->exp < -60 ? *r : x87_sin(r);
+}
 
 /* Sine and cosine of a finite number that is not 0. */
 static void sin_cos(const struct sf_num *a, unsigned want, struct sf_num *s, struct sf_num *c)
@@ -158,11 +165,11 @@ static void sin_cos(const struct sf_num *a, unsigned want, struct sf_num *s, str
 	bool swap = quarter & 1;
 
 	if (want & WANT_SIN) {
-		*s = swap ? x87_cos(&r) : x87_sin(&r);
+		*s = swap ? x87_cos(&r) : sine(&r, want);
 		s->sign ^= quarter >> 1;
 	}
 	if (want & WANT_COS) {
-		*c = swap ? x87_sin(&r) : x87_cos(&r);
+		*c = swap ? sine(&r, want) : x87_cos(&r);
 		c->sign ^= quarter == 1 || quarter == 2;
 	}
 }
@@ -229,7 +236,7 @@ X86_INLINE enum x86_rc two_results(struct x86_cpu *c, const struct x86_insn *i, 
 		x.cc &= ~X87_C2;
 		v = pushed = x87_stack_fault(&x, !x87_empty(c, 0));
 	} else {
-		write = trigonometric(&x, WANT_SIN | WANT_COS, &s, &k);
+		write = trigonometric(&x, WANT_SIN | WANT_COS | (tangent ? WANT_TAN : 0), &s, &k);
 		if (write && tangent && !sf_is_nan(&s)) {
 			s = x87_wide_div(&s, &k);
 			s.lo |= s.class == SF_FINITE;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "tests/oracle/oracle.h"
+#include "tests/x86_native.h"
 
 #define MAX_NAMES 64u
 
@@ -382,19 +383,14 @@ static bool options(int argc, char **argv)
 	return opt.jobs >= 1 && opt.jobs <= 64 && optind == argc;
 }
 
-/* What this processor does where the manual says nothing is known for these only. */
+/* Why this processor cannot judge; NULL: it can. */
 static const char *processor(void)
 {
-	unsigned a, b, c, d, family;
+	unsigned a, b, c, d;
+	const char *why;
 
-	if (!__get_cpuid(0, &a, &b, &c, &d))
-		return "a processor without CPUID";
-	if (b != signature_INTEL_ebx || c != signature_INTEL_ecx || d != signature_INTEL_edx)
-		return "the oracle knows Intel's family 6; this processor is of another vendor";
-	__get_cpuid(1, &a, &b, &c, &d);
-	family = a >> 8 & 15;
-	if (family != 6)
-		return "the oracle knows Intel's family 6; this is another family";
+	if (!native_known(&why))
+		return why;
 	if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_FSGSBASE))
 		return "this processor has no FSGSBASE";
 	return NULL;

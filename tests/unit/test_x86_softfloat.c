@@ -15,6 +15,7 @@
 #include <ucontext.h>
 
 #include "core/x86/softfloat.h"
+#include "tests/x86_native.h"
 #include "tests/x86_values.h"
 
 #define ROUNDS 60000u
@@ -339,9 +340,20 @@ static void report(const struct operation *o, const struct instance *t, const st
 	    native->c1, ours->se, (unsigned long long)ours->v, ours->flags, ours->c1);
 }
 
+static void only_on_known_processors(void)
+{
+	const char *why;
+
+	if (native_known(&why))
+		return;
+	print_message("%s\n", why);
+	skip();
+}
+
 static void sse_masked(void **state)
 {
 	(void)state;
+	only_on_known_processors();
 	for (size_t k = 0; k < ARRAY_LEN(sse); k++) {
 		const struct operation *o = &sse[k];
 
@@ -404,6 +416,7 @@ static void sse_unmasked(void **state)
 	struct sigaction sa = {.sa_sigaction = on_fpe, .sa_flags = SA_SIGINFO | SA_NODEFER}, old;
 
 	(void)state;
+	only_on_known_processors();
 	sigaction(SIGFPE, &sa, &old);
 	for (size_t k = 0; k < ARRAY_LEN(sse); k++) {
 		const struct operation *o = &sse[k];
@@ -564,6 +577,7 @@ static void x87_instance(const struct x87_operation *o, bool unmasked)
 static void x87_arithmetic(void **state)
 {
 	(void)state;
+	only_on_known_processors();
 	for (size_t k = 0; k < ARRAY_LEN(x87); k++)
 		for (unsigned n = 0; n < ROUNDS; n++)
 			x87_instance(&x87[k], n & 1);

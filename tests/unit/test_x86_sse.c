@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "core/x86/decode_tables.h"
+#include "core/x86/sse.h"
 #include "tests/x86_native.h"
 #include "tests/x86_sse_instance.h"
 #include "tests/x86_values.h"
@@ -387,11 +388,23 @@ static int compare(void)
 	return bad > 98 ? 98 : (int)bad;
 }
 
+static void only_on_known_processors(void)
+{
+	const char *why;
+
+	if (native_known(&why))
+		return;
+	print_message("%s\n", why);
+	skip();
+}
+
 static void in_child(unsigned size)
 {
-	pid_t pid = fork();
+	pid_t pid;
 	int status;
 
+	only_on_known_processors();
+	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		code_size = size;
@@ -416,11 +429,92 @@ static void sse_agrees_with_this_processor_in_compatibility_mode(void **state)
 	in_child(4);
 }
 
+/* ---- How far approximations are from this processor's (the numbers in docs/FLOAT.md) ---- */
+
+#define LANES 4u
+struct approximation {
+	const char *name, *code;
+	bool root;
+	uint64_t lanes, differ;
+	uint32_t ulps;	     /* the largest difference, in units of the last place of binary32 */
+	double ours, native; /* the largest relative errors */
+};
+
+static union x86_vec native_approximation(bool root, union x86_vec in)
+{
+	union x86_vec out;
+
+	if (root)
+		__asm__("movups %1, %%xmm1; rsqrtps %%xmm1, %%xmm0; movups %%xmm0, %0"
+			: "=m"(out)
+			: "m"(in)
+			: "xmm0", "xmm1");
+	else
+		__asm__("movups %1, %%xmm1; rcpps %%xmm1, %%xmm0; movups %%xmm0, %0"
+			: "=m"(out)
+			: "m"(in)
+			: "xmm0", "xmm1");
+	return out;
+}
+
+static double relative_error(const struct approximation *a, uint32_t in, uint32_t out)
+{
+	double x = as_float((const uint8_t *)&in), y = as_float((const uint8_t *)&out);
+
+	return fabs(y * (a->root ? sqrt(x) : x) - 1);
+}
+
+static void measure(struct approximation *a, const struct x86_insn *i, uint32_t from)
+{
+	union x86_vec in, native, ours;
+
+	for (unsigned k = 0; k < LANES; k++)
+		in.u32[k] = from + k;
+	native = native_approximation(a->root, in);
+	x86_vec_set(&cpu, 16, 1, &in);
+	assert_int_equal(i->fn(&cpu, i), X86_OK);
+	x86_vec_get(&cpu, 16, 0, &ours);
+	for (unsigned k = 0; k < LANES; k++) {
+		uint32_t ulps = (uint32_t)abs(ours.i32[k] - native.i32[k]);
+
+		a->lanes++;
+		a->differ += ulps != 0;
+		a->ulps = ulps > a->ulps ? ulps : a->ulps;
+		a->ours = fmax(a->ours, relative_error(a, in.u32[k], ours.u32[k]));
+		a->native = fmax(a->native, relative_error(a, in.u32[k], native.u32[k]));
+	}
+}
+
+/* Every significand, of RSQRTPS with an even and with an odd exponent: other exponents give the same bits. */
+static void approximations_are_near_to_this_processors(void **state)
+{
+	struct approximation a[] = {
+	    {.name = "RCPPS", .code = "\x0f\x53\xc1"}, {.name = "RSQRTPS", .code = "\x0f\x52\xc1", .root = true}};
+
+	(void)state;
+	only_on_known_processors();
+	code_size = 8;
+	our_setup();
+	for (unsigned n = 0; n < ARRAY_LEN(a); n++) {
+		struct x86_insn i;
+
+		assert_int_equal(x86_decode((const uint8_t *)a[n].code, 3, 8, X86_MODE_LONG64, &i), DECODE_OK);
+		for (uint32_t v = 0x3f800000; v < (a[n].root ? 0x40800000 : 0x40000000); v += LANES)
+			measure(&a[n], &i, v);
+		print_message("%s: %llu operands, %.2f %% with other bits, at most %u ulp; largest relative errors: "
+			      "2^%.2f here, 2^%.2f of this processor\n",
+		    a[n].name, (unsigned long long)a[n].lanes, 100.0 * (double)a[n].differ / (double)a[n].lanes,
+		    a[n].ulps, log2(a[n].ours), log2(a[n].native));
+		assert_true(a[n].ours <= 1.0 / 8192 && a[n].native <= 1.5 / 4096);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(sse_agrees_with_this_processor_in_64_bit_mode),
 	    cmocka_unit_test(sse_agrees_with_this_processor_in_compatibility_mode),
+	    cmocka_unit_test(approximations_are_near_to_this_processors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
