@@ -108,7 +108,7 @@ static void read_frame(const struct x86_cpu *cpu, const uint8_t *ram, struct orc
 	const uint64_t *f = v;
 
 	if (at > P_STACK + 0x1000 - 40 || (has_error && at > P_STACK + 0x1000 - 48)) {
-		out->status = ORC_NOT_OURS;
+		out->status = ORC_STOPPED;
 		return;
 	}
 	memcpy(v, ram + at, has_error ? 48 : 40);

@@ -51,7 +51,12 @@ struct orc_result {
 	uint16_t vector; /* exception + 1, 0: none */
 	uint16_t status; /* enum orc_status */
 };
-enum orc_status { ORC_DONE, ORC_FRAME_FAULT /* outside of the instruction */, ORC_NOT_OURS /* our CPU stopped */ };
+enum orc_status {
+	ORC_DONE,
+	ORC_FRAME_FAULT, /* native: outside of the instruction */
+	ORC_LOOPS,	 /* ours: a branch that is not seen to end: left out */
+	ORC_STOPPED	 /* ours: the CPU gave up, or exited where nothing may: never right */
+};
 
 struct orc_patch {
 	uint64_t v;
@@ -98,7 +103,7 @@ struct orc_row {
 	bool has_modrm, mem;
 	int8_t reg, rm; /* -1: any */
 	uint8_t modes;	/* bit n: legal in enum orc_mode n */
-	uint64_t count[ORC_MODES], faults, excluded, stopped;
+	uint64_t count[ORC_MODES], faults, excluded, loops;
 };
 extern struct orc_row *orc_rows;
 extern unsigned orc_n_rows;
@@ -156,14 +161,18 @@ void orc_native_stop(void);
 
 /* --- ours.c --- */
 void orc_ours_setup(void);
-void orc_ours_run(const struct orc_case *c, const uint8_t *base, struct orc_result *out);
+void orc_ours_run(const struct orc_gen *g, const uint8_t *base, struct orc_result *out);
 const uint8_t *orc_ours_memory(void);  /* the data pages after the last run */
+const char *orc_ours_stopped(void);    /* why the last run did, if ORC_STOPPED */
 bool orc_ours_break(const char *what); /* "add:of": breaks a handler; false: no such */
 
 /* --- blocks.c --- */
 bool orc_blocks_setup(void);
-/* Like orc_ours_run(), whose result it has to be. False: an exit of the virtual machine came first. */
-bool orc_blocks_run(const struct orc_case *c, const uint8_t *base, struct orc_result *out);
+/* Like orc_ours_run(), whose result it has to be. False: an exit of the virtual machine came first, out is the state.
+ */
+bool orc_blocks_run(const struct orc_case *c, const uint8_t *base, struct orc_result *out, uint32_t *reason);
+/* The contract has this exit for this instruction, and out is as the case begins. */
+bool orc_exit_is_right(const struct orc_gen *g, const uint8_t *base, const struct orc_result *out, uint32_t reason);
 void orc_blocks_break(void); /* forgets to drop blocks whose code has changed */
 
 /* --- compare.c --- */
