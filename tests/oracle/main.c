@@ -215,7 +215,6 @@ static void judge(struct orc_shared *sh, struct work *w, unsigned k)
 	struct orc_case *c = &sh->c[k];
 	uint64_t diff = orc_compare(g, &w->ours[k]), left;
 
-	g->base = sh->base;
 	add(&total->done, 1);
 	add(&total->by_mode[c->mode], 1);
 	add(&total->by_id[g->valid ? g->i.id : INSN_UD_INVALID], 1);

@@ -132,7 +132,6 @@ struct orc_gen {
 	struct orc_row *row;	  /* NULL: an undefined opcode */
 	unsigned disp_at, disp_n; /* of an address without registers */
 	bool valid;		  /* the decoder knows it */
-	const uint8_t *base;	  /* the data pages before patches, once it is to be judged */
 };
 /* Makes case number index. False: this number gives none (*why names the exclusion, or NULL). */
 bool orc_generate(struct orc_gen *g, struct orc_case *c, uint64_t seed, uint64_t index, const char **why);
