@@ -38,6 +38,10 @@ static const char *by_id(const struct orc_gen *g)
 		return (uint32_t)g->c->in.gpr[X86_RCX] <= 1 ? "XGETBV of 0 and 1: XCR0 is the kernel's" : NULL;
 	case INSN_INVPCID:
 		return "INVPCID: decoded, but not offered by our CPUID";
+	case INSN_LSL: /* in memory there is a selector of ours */
+		if (!(g->i.flags & INSN_MEM) && (g->c->in.gpr[g->i.rm & 15] & 0xfffc) == (ORC_GDT_CPU & ~3u))
+			return "LSL of selectors 78H to 7BH: the number of the CPU";
+		return NULL;
 	case INSN_INT_N:
 		return (g->i.imm & 0xff) == 0x80 ? "INT 80H: a system call" : NULL;
 	default:

@@ -123,6 +123,8 @@ extern const struct orc_desc orc_ldt[ORC_LDT_ENTRIES];
 /* What is in the register after a successful load of one of the user segments; false: no such. */
 bool orc_segment(uint16_t sel, struct x86_seg *s);
 bool orc_ldt_install(void); /* native */
+#define ORC_GDT_CPU 0x7b
+struct orc_desc orc_gdt_of_cpu(void); /* base 0; zeroes where there is none */
 
 /* --- gen.c --- */
 struct orc_gen {

@@ -107,10 +107,10 @@ uint64_t orc_seg_base(const struct orc_case *c, unsigned seg)
 static void poke(struct orc_gen *g, uint64_t la, uint64_t v, unsigned n)
 {
 	struct orc_case *c = g->c;
-	uint64_t off = la - ORC_SCRATCH;
+	uint64_t off = (c->mode == ORC_64 ? la : (uint32_t)la) - ORC_SCRATCH;
 	unsigned k;
 
-	if (off > ORC_SCRATCH_SIZE - 8 || c->n_patch == ORC_PATCHES)
+	if (off > ORC_SCRATCH_SIZE - n || c->n_patch == ORC_PATCHES)
 		return;
 	k = c->n_patch++;
 	c->patch[k].off = (uint32_t)off | n << 16;
@@ -378,19 +378,31 @@ static void place_near_target(struct orc_gen *g)
 		g->c->in.gpr[g->i.rm] = v;
 }
 
-/* An area that FXRSTOR and XRSTOR accept, mostly. XCR0 is the kernel's: no components that our CPU does not have. */
+/* One bit that no XCR0 has yet, now and then. */
+static uint64_t reserved_bit(struct orc_gen *g)
+{
+	return chance(g, 16) ? 1ull << (20 + orc_below(&g->r, 43)) : 0;
+}
+
+/*
+ * An area that FXRSTOR and XRSTOR accept, mostly. XCR0 is the kernel's, and the processor has the compacted format: the
+ * header never names a component that our CPU does not have and XCR0 may, nor that format. Last of all that is placed.
+ */
 static void place_area(struct orc_gen *g)
 {
-	uint64_t at = orc_operand(g);
+	uint64_t at;
 
-	g->c->in.gpr[X86_RAX] &= 3;
-	g->c->in.gpr[X86_RDX] = 0;
-	if (chance(g, 8))
+	if (!is_area(&g->i))
 		return;
-	poke(g, at + 24, orc_rand(&g->r) & 0xffff, 4);
-	poke(g, at + 512, orc_rand(&g->r) & 3, 8);
-	for (unsigned k = 520; k < 576; k += 8)
-		poke(g, at + k, 0, 8);
+	g->c->in.gpr[X86_RAX] &= 3; /* also where the address is made of it */
+	g->c->in.gpr[X86_RDX] = 0;
+	at = orc_operand(g);
+	if (!chance(g, 8))
+		poke(g, at + 24, orc_rand(&g->r) & 0xffff, 4);
+	poke(g, at + 512, (orc_rand(&g->r) & 3) | reserved_bit(g), 8);
+	poke(g, at + 520, reserved_bit(g), 8);
+	for (unsigned k = 528; k < 576; k += 8)
+		poke(g, at + k, chance(g, 32) ? orc_value(&g->r) : 0, 8);
 }
 
 static void place_by_id(struct orc_gen *g)
@@ -465,13 +477,6 @@ static void place_by_id(struct orc_gen *g)
 	case INSN_WRGSBASE:
 		if (orc_below(&g->r, 4) && g->i.rm != X86_RSP)
 			r[g->i.rm] = random_base(g);
-		break;
-	case INSN_FXSAVE:
-	case INSN_FXRSTOR:
-	case INSN_XSAVE:
-	case INSN_XRSTOR:
-	case INSN_XSAVEOPT:
-		place_area(g);
 		break;
 	default:
 		if (g->i.class == INSN_CLASS_BRANCH)
@@ -556,5 +561,6 @@ bool orc_place(struct orc_gen *g)
 		c->use_fx = true;
 		orc_place_fx(g);
 	}
+	place_area(g);
 	return true;
 }
