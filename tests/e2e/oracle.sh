@@ -41,6 +41,7 @@ breaks shl:cf
 breaks sbb:af
 breaks movzx:rax
 breaks cmps:zf
+breaks verw:stop
 breaks aesdec:rax
 breaks pclmulqdq:rax
 finish

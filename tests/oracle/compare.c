@@ -194,7 +194,7 @@ static bool is_fetch_fault(unsigned vector)
 	return vector == VEC_UD + 1 || vector == VEC_GP + 1 || vector == VEC_PF + 1;
 }
 
-/* Bytes from the start up to and with the last of the opcode. */
+/* Bytes from the start up to and with ModRM, which may be part of the opcode. */
 static unsigned opcode_length(const struct orc_gen *g)
 {
 	const uint8_t *b = g->c->code;
@@ -204,12 +204,11 @@ static unsigned opcode_length(const struct orc_gen *g)
 			     (g->c->mode == ORC_64 && (b[n] & 0xf0) == 0x40)))
 		n++;
 	if (n == 15 || b[n] != 0x0f)
-		return n + 1;
-	return n + (b[n + 1] == 0x38 || b[n + 1] == 0x3a ? 3 : 2);
+		return n + 2;
+	return n + (b[n + 1] == 0x38 || b[n + 1] == 0x3a ? 4 : 3);
 }
 
-/* Fetching 15 bytes leads out of the code pages or of the code segment, or the opcode is no longer among the first 14.
- */
+/* Fetching 15 bytes leads out of the code pages or of the code segment, or the opcode ends at byte 14 or later. */
 static bool is_near_end(const struct orc_gen *g)
 {
 	const struct orc_case *c = g->c;

@@ -128,8 +128,8 @@ static void stopped(const struct orc_gen *g, const struct orc_result *ours)
 	if (shown++ >= opt.show)
 		return;
 	flockfile(stdout);
-	printf("our CPU stopped (%s): ", orc_ours_stopped());
 	orc_print_case(stdout, g, ours, ORC_D_STATUS, opt.brief);
+	printf("  our CPU stopped: %s\n", orc_ours_stopped());
 	fflush(stdout);
 	funlockfile(stdout);
 }

@@ -165,7 +165,7 @@ void orc_ours_setup(void);
 void orc_ours_run(const struct orc_gen *g, const uint8_t *base, struct orc_result *out);
 const uint8_t *orc_ours_memory(void);  /* the data pages after the last run */
 const char *orc_ours_stopped(void);    /* why the last run did, if ORC_STOPPED */
-bool orc_ours_break(const char *what); /* "add:of": breaks a handler; false: no such */
+bool orc_ours_break(const char *what); /* "add:of", "add:stop": breaks a handler; false: no such */
 
 /* --- blocks.c --- */
 bool orc_blocks_setup(void);

@@ -155,11 +155,14 @@ const uint8_t *orc_ours_memory(void)
 
 static uint16_t broken_id;
 static uint32_t broken_flag;
+static bool broken_stops;
 
 static enum x86_rc broken(struct x86_cpu *c, const struct x86_insn *i)
 {
 	enum x86_rc rc = broken_handler(c, i);
 
+	if (broken_stops)
+		return x86_stop(c, "broken");
 	if (rc == X86_OK && broken_flag)
 		x86_flags_update(c, broken_flag, ~x86_flags_get(c));
 	else if (rc == X86_OK)
@@ -186,6 +189,8 @@ bool orc_ours_break(const char *what)
 	const char *colon = strchr(what, ':');
 	bool found = false;
 
+	if (colon && strcmp(colon + 1, "stop") == 0)
+		found = broken_stops = true;
 	for (unsigned k = 0; colon && k < sizeof(flags) / sizeof(flags[0]); k++) {
 		if (strcmp(flags[k].name, colon + 1) == 0) {
 			broken_flag = flags[k].flag;
