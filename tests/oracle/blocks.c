@@ -94,6 +94,7 @@ static const struct {
 	uint16_t id;
 	uint32_t reason;
 } exits[] = {
+    {INSN_CPUID, EXIT_CPUID},
     {INSN_VMLAUNCH, EXIT_VMLAUNCH},
     {INSN_VMRESUME, EXIT_VMRESUME},
     {INSN_VMXOFF, EXIT_VMXOFF},

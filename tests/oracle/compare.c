@@ -26,6 +26,20 @@ static uint64_t compare_fx(const uint8_t *a, const uint8_t *b)
 	return d;
 }
 
+/* What CPUID and RDTSC say is the machine's word; that the upper halves are 0 is the instruction's. */
+uint64_t orc_answer_mask(const struct orc_gen *g, const struct orc_result *r, unsigned reg)
+{
+	unsigned regs = 0;
+
+	if (!g->valid || r->s.rip == g->c->in.rip) /* it has not been executed */
+		return 0;
+	if (g->i.id == INSN_CPUID)
+		regs = 1u << X86_RAX | 1u << X86_RBX | 1u << X86_RCX | 1u << X86_RDX;
+	else if (g->i.id == INSN_RDTSC || g->i.id == INSN_RDTSCP)
+		regs = 1u << X86_RAX | 1u << X86_RDX | (g->i.id == INSN_RDTSCP ? 1u << X86_RCX : 0);
+	return regs >> reg & 1 ? 0xffffffff : 0;
+}
+
 uint64_t orc_compare(const struct orc_gen *g, const struct orc_result *ours)
 {
 	const struct orc_case *c = g->c;
@@ -41,7 +55,7 @@ uint64_t orc_compare(const struct orc_gen *g, const struct orc_result *ours)
 	/* Outside 64-bit mode the upper halves and R8 to R15 are out of the instruction's reach. A far transfer may
 	 * have changed the mode: then what is above is undefined. */
 	for (unsigned r = 0; r < (c->mode == ORC_64 ? 16u : 8u); r++)
-		d |= (a->gpr[r] ^ b->gpr[r]) & mask ? ORC_D_GPR(r) : 0;
+		d |= (a->gpr[r] ^ b->gpr[r]) & mask & ~orc_answer_mask(g, &c->nat, r) ? ORC_D_GPR(r) : 0;
 	d |= a->rip != b->rip ? ORC_D_RIP : 0;
 	for (unsigned n = 0; n < X86_SREG_COUNT; n++)
 		d |= a->sel[n] != b->sel[n] ? ORC_D_SEL(n) : 0;

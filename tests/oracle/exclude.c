@@ -12,12 +12,8 @@
 static const char *by_id(const struct orc_gen *g)
 {
 	switch (g->i.id) {
-	case INSN_CPUID:
-		return "CPUID: the hypervisor's answer";
-	case INSN_RDTSC:
-	case INSN_RDTSCP:
 	case INSN_RDPMC:
-		return "RDTSC, RDTSCP, RDPMC: never the same twice, and the kernel decides who may";
+		return "RDPMC: never the same twice, and the kernel decides who may";
 	case INSN_RDRAND:
 	case INSN_RDSEED:
 		return "RDRAND, RDSEED: random";

@@ -195,6 +195,8 @@ void orc_blocks_break(void); /* forgets to drop blocks whose code has changed */
 #define ORC_D_XMM (1ull << 59)
 #define ORC_D_MXCSR (1ull << 60)
 #define ORC_D_STATUS (1ull << 61)
+/* Bits of a general register of the result r that are not compared. */
+uint64_t orc_answer_mask(const struct orc_gen *g, const struct orc_result *r, unsigned reg);
 uint64_t orc_compare(const struct orc_gen *g, const struct orc_result *ours);
 /* The rest of diff that no rule explains. Counts the rules that were used. */
 uint64_t orc_explain(const struct orc_gen *g, const struct orc_result *ours, uint64_t diff);
