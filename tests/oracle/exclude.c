@@ -7,6 +7,7 @@
 #include "tests/foreign.h"
 #include "tests/oracle/oracle.h"
 
+#define KERNEL "SYSCALL, SYSENTER: enter the kernel"
 #define UMIP "SGDT, SIDT, SLDT, STR, SMSW: Linux answers under UMIP with values of its own"
 
 static const char *by_id(const struct orc_gen *g)
@@ -23,9 +24,10 @@ static const char *by_id(const struct orc_gen *g)
 	case INSN_STR:
 	case INSN_SMSW:
 		return UMIP;
-	case INSN_SYSCALL:
+	case INSN_SYSCALL: /* outside 64-bit mode it is undefined on Intel's processors */
+		return g->c->mode == ORC_64 ? KERNEL : NULL;
 	case INSN_SYSENTER:
-		return "SYSCALL, SYSENTER: enter the kernel";
+		return KERNEL;
 	case INSN_VMCALL:
 	case INSN_VMMCALL:
 	case INSN_VMFUNC:
@@ -58,9 +60,9 @@ static void setup(void)
 
 /* LZCNT is BSR in our model, TZCNT is BSF, MPX is NOP. */
 static const ZydisMnemonic other_meaning[] = {ZYDIS_MNEMONIC_LZCNT, ZYDIS_MNEMONIC_TZCNT, ZYDIS_MNEMONIC_VMCALL,
-    ZYDIS_MNEMONIC_VMMCALL, ZYDIS_MNEMONIC_VMFUNC, ZYDIS_MNEMONIC_SYSCALL, ZYDIS_MNEMONIC_SYSENTER,
-    ZYDIS_MNEMONIC_BNDLDX, ZYDIS_MNEMONIC_BNDSTX, ZYDIS_MNEMONIC_BNDMOV, ZYDIS_MNEMONIC_BNDCL, ZYDIS_MNEMONIC_BNDCU,
-    ZYDIS_MNEMONIC_BNDCN, ZYDIS_MNEMONIC_BNDMK};
+    ZYDIS_MNEMONIC_VMMCALL, ZYDIS_MNEMONIC_VMFUNC, ZYDIS_MNEMONIC_SYSENTER, ZYDIS_MNEMONIC_BNDLDX,
+    ZYDIS_MNEMONIC_BNDSTX, ZYDIS_MNEMONIC_BNDMOV, ZYDIS_MNEMONIC_BNDCL, ZYDIS_MNEMONIC_BNDCU, ZYDIS_MNEMONIC_BNDCN,
+    ZYDIS_MNEMONIC_BNDMK};
 
 static const char *by_meaning(const struct orc_gen *g)
 {
@@ -72,6 +74,8 @@ static const char *by_meaning(const struct orc_gen *g)
 	ready = true;
 	if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoders[g->c->mode], NULL, g->c->code, 16, &z)))
 		return NULL;
+	if (z.mnemonic == ZYDIS_MNEMONIC_SYSCALL)
+		return g->c->mode == ORC_64 ? KERNEL : NULL;
 	if (foreign_instruction(&z))
 		return MEANING;
 	for (unsigned k = 0; k < sizeof(other_meaning) / sizeof(other_meaning[0]); k++)
