@@ -58,7 +58,7 @@ static void setup(void)
 
 #define MEANING "the opcode has a meaning on this processor that our CPU model does not have"
 
-/* LZCNT is BSR in our model, TZCNT is BSF, MPX is NOP. */
+/* LZCNT is BSR in our model, TZCNT is BSF (these run without F3 if nothing else is wrong with them), MPX is NOP. */
 static const ZydisMnemonic other_meaning[] = {ZYDIS_MNEMONIC_LZCNT, ZYDIS_MNEMONIC_TZCNT, ZYDIS_MNEMONIC_VMCALL,
     ZYDIS_MNEMONIC_VMMCALL, ZYDIS_MNEMONIC_VMFUNC, ZYDIS_MNEMONIC_SYSENTER, ZYDIS_MNEMONIC_BNDLDX,
     ZYDIS_MNEMONIC_BNDSTX, ZYDIS_MNEMONIC_BNDMOV, ZYDIS_MNEMONIC_BNDCL, ZYDIS_MNEMONIC_BNDCU, ZYDIS_MNEMONIC_BNDCN,
@@ -76,6 +76,8 @@ static const char *by_meaning(const struct orc_gen *g)
 		return NULL;
 	if (z.mnemonic == ZYDIS_MNEMONIC_SYSCALL)
 		return g->c->mode == ORC_64 ? KERNEL : NULL;
+	if (g->valid && orc_is_bit_scan(g))
+		return NULL;
 	if (foreign_instruction(&z))
 		return MEANING;
 	for (unsigned k = 0; k < sizeof(other_meaning) / sizeof(other_meaning[0]); k++)

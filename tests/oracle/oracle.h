@@ -74,6 +74,7 @@ struct orc_case {
 	uint8_t n, insn_len; /* bytes in the slot; of the instruction */
 	uint8_t mode;
 	uint8_t n_patch;
+	uint16_t f2_for_f3; /* bit n: byte n of the code is F3, and F2 for the processor */
 	bool ends_by_trap, use_fx, disturbed;
 };
 
@@ -138,6 +139,7 @@ struct orc_gen {
 /* Makes case number index. False: this number gives none (*why names the exclusion, or NULL). */
 bool orc_generate(struct orc_gen *g, struct orc_case *c, uint64_t seed, uint64_t index, const char **why);
 void orc_decode(struct orc_gen *g);
+bool orc_is_bit_scan(const struct orc_gen *g); /* BSF, BSR */
 unsigned orc_code_size(unsigned mode);
 
 /* --- place.c --- */
