@@ -180,6 +180,18 @@ static bool is_locked(const struct x86_insn *i)
 	return (i->flags & INSN_LOCK) || i->id == INSN_XCHG;
 }
 
+static unsigned locked_size(const struct x86_insn *i)
+{
+	return i->id == INSN_CMPXCHG16B ? 16 : i->id == INSN_CMPXCHG8B ? 8 : i->opsize;
+}
+
+/* Near off, but within a cache line: across one it would lock the bus, which the kernel and the hypervisor watch. Where
+ * such an access faults, too: it can be met again for ever. */
+static uint64_t locked_target(struct orc_gen *g, uint64_t off)
+{
+	return (off & ~63ull) | (chance(g, 3) ? orc_below(&g->r, 65 - locked_size(&g->i)) : off & 48);
+}
+
 static bool is_area(const struct x86_insn *i)
 {
 	return i->id == INSN_FXSAVE || i->id == INSN_FXRSTOR || i->id == INSN_XSAVE || i->id == INSN_XRSTOR ||
@@ -194,8 +206,8 @@ static bool place_operand(struct orc_gen *g)
 	if (!(i->flags & INSN_MEM) || chance(g, 200))
 		return true;
 	off = orc_target(&g->r);
-	if (is_locked(i)) /* across a cache line it would lock the bus, which the kernel watches */
-		off = (off & ~63ull) | (off & 48);
+	if (is_locked(i))
+		off = locked_target(g, off);
 	if (is_area(i) && orc_below(&g->r, 8)) /* mostly where FXSAVE and XSAVE want it */
 		off = ORC_SCRATCH + 64 * orc_below(&g->r, 118);
 	off -= orc_seg_base(g->c, i->seg);
@@ -365,7 +377,7 @@ bool orc_locks_bus(const struct orc_gen *g)
 
 		at = x86_addr_mask(g->i.addrsize, at + (uint64_t)(n & -(int64_t)g->i.opsize));
 	}
-	return (at & 63) > 64u - (g->i.id == INSN_CMPXCHG16B ? 16 : 8);
+	return (at & 63) + locked_size(&g->i) > 64;
 }
 
 static void place_near_target(struct orc_gen *g)
