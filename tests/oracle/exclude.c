@@ -64,6 +64,13 @@ static const ZydisMnemonic other_meaning[] = {ZYDIS_MNEMONIC_LZCNT, ZYDIS_MNEMON
     ZYDIS_MNEMONIC_BNDSTX, ZYDIS_MNEMONIC_BNDMOV, ZYDIS_MNEMONIC_BNDCL, ZYDIS_MNEMONIC_BNDCU, ZYDIS_MNEMONIC_BNDCN,
     ZYDIS_MNEMONIC_BNDMK};
 
+static bool reads_itself(const struct orc_gen *g)
+{
+	uint32_t at = (uint32_t)orc_operand(g) + 8 - g->c->slot;
+
+	return (g->i.flags & INSN_MEM) && at < 8u + g->c->insn_len;
+}
+
 static const char *by_meaning(const struct orc_gen *g)
 {
 	static bool ready;
@@ -77,7 +84,7 @@ static const char *by_meaning(const struct orc_gen *g)
 	if (z.mnemonic == ZYDIS_MNEMONIC_SYSCALL)
 		return g->c->mode == ORC_64 ? KERNEL : NULL;
 	if (g->valid && orc_is_bit_scan(g))
-		return NULL;
+		return reads_itself(g) ? "BSF, BSR that read their own code: the processor's has other prefixes" : NULL;
 	if (foreign_instruction(&z))
 		return MEANING;
 	for (unsigned k = 0; k < sizeof(other_meaning) / sizeof(other_meaning[0]); k++)
