@@ -16,11 +16,12 @@ if [ $status = 77 ]; then
 fi
 is "no unexplained difference in $n random instructions" 0 $status
 [ $status = 0 ] || tail -c 6000 "$work/run"
-is "every row of the decode tables that is not excluded by name had its turn" "" "$(grep '^no case:' "$work/run")"
+is "every row of the decode tables that is not excluded by name had its turn" "" \
+	"$(grep -E '^(no case|left out):' "$work/run")"
 
-# BSF and BSR with F3 are TZCNT and LZCNT on this processor; RDPKRU and WRPKRU are not in our CPUID.
+# SYSCALL runs where it is undefined; RDPKRU and WRPKRU are not in our CPUID.
 is "what is excluded by name is what it was" \
-	"bsf bsr cpuid invpcid rdpkru rdpmc rdrand rdseed rdtsc rdtscp sgdt sidt sldt smsw str syscall sysenter vmcall vmfunc vmmcall wrpkru " \
+	"rdpkru rdpmc rdrand rdseed sgdt sidt sldt smsw str sysenter vmcall vmfunc vmmcall wrpkru " \
 	"$(sed -n 's/^excluded row: .*\(memory\|register\) \([^:]*\):.*/\2/p' "$work/run" | sort -u | tr '\n' ' ')"
 is "the block runner does the same as one instruction at a time" "0 differ" \
 	"$(sed -n 's/^[0-9]* of them by decoded blocks too, \([0-9]* differ\) .*/\1/p' "$work/run")"
@@ -40,6 +41,7 @@ breaks shl:cf
 breaks sbb:af
 breaks movzx:rax
 breaks cmps:zf
+breaks verw:stop
 breaks aesdec:rax
 breaks pclmulqdq:rax
 finish

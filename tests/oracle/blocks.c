@@ -64,7 +64,7 @@ static void undo_jump(const struct orc_case *c, struct orc_result *out)
 	out->s.flags &= ~(uint64_t)FLAG_RF; /* of a fault's frame */
 }
 
-bool orc_blocks_run(const struct orc_case *c, const uint8_t *base, struct orc_result *out)
+bool orc_blocks_run(const struct orc_case *c, const uint8_t *base, struct orc_result *out, uint32_t *reason)
 {
 	const struct run_bounds b = {.max_insns = INSNS_MAX, .deadline_ns = CLOCK_NEVER};
 	struct vcpu *v = &vm->vcpus[0];
@@ -79,10 +79,49 @@ bool orc_blocks_run(const struct orc_case *c, const uint8_t *base, struct orc_re
 	orc_load_state(&v->cpu, c);
 	if (vm->cfg.mode->run(v, &b, &e) != ERR_OK)
 		abort();
+	*reason = e.reason;
 	done = e.reason == EXIT_HLT && v->cpu.cpl == 0;
 	orc_read_state(&v->cpu, ram, base, done, out);
 	undo_jump(c, out);
 	memset(slot, 0xcc, c->n);
 	code_written(c);
 	return done;
+}
+
+/* What exits under vtx-ept at CPL 3, before anything else is looked at (core/x86/intercepts.def); all other
+ * instructions of a user that could exit fault first. */
+static const struct {
+	uint16_t id;
+	uint32_t reason;
+} exits[] = {
+    {INSN_CPUID, EXIT_CPUID},
+    {INSN_VMLAUNCH, EXIT_VMLAUNCH},
+    {INSN_VMRESUME, EXIT_VMRESUME},
+    {INSN_VMXOFF, EXIT_VMXOFF},
+    {INSN_VMXON, EXIT_VMXON},
+    {INSN_VMPTRLD, EXIT_VMPTRLD},
+    {INSN_VMPTRST, EXIT_VMPTRST},
+    {INSN_VMCLEAR, EXIT_VMCLEAR},
+    {INSN_VMREAD, EXIT_VMREAD},
+    {INSN_VMWRITE, EXIT_VMWRITE},
+    {INSN_INVEPT, EXIT_INVEPT},
+    {INSN_INVVPID, EXIT_INVVPID},
+    {INSN_MOV_DR, EXIT_DR_ACCESS},
+};
+
+bool orc_exit_is_right(const struct orc_gen *g, const uint8_t *base, const struct orc_result *out, uint32_t reason)
+{
+	static struct orc_result before;
+	struct vcpu *v = &vm->vcpus[0];
+
+	memset(&before, 0, sizeof(before));
+	orc_load_memory(ram, g->c, base);
+	orc_load_state(&v->cpu, g->c);
+	orc_read_state(&v->cpu, ram, base, false, &before);
+	if (memcmp(&before, out, sizeof(before)) != 0)
+		return false;
+	for (unsigned k = 0; g->valid && k < sizeof(exits) / sizeof(exits[0]); k++)
+		if (exits[k].id == g->i.id)
+			return exits[k].reason == reason;
+	return false;
 }

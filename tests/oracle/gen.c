@@ -229,6 +229,19 @@ static void finish_slot(struct orc_gen *g)
 	c->n = (uint8_t)n;
 }
 
+bool orc_is_bit_scan(const struct orc_gen *g)
+{
+	return g->i.id == INSN_BSF || g->i.id == INSN_BSR;
+}
+
+/* BSF and BSR with F3 have become TZCNT and LZCNT. F2 is as long, and ignored as our CPU ignores F3. */
+static void replace_f3(struct orc_gen *g)
+{
+	for (unsigned k = 0; g->valid && orc_is_bit_scan(g) && g->c->code[k] != 0x0f; k++)
+		if (g->c->code[k] == 0xf3)
+			g->c->f2_for_f3 |= (uint16_t)(1u << k);
+}
+
 bool orc_generate(struct orc_gen *g, struct orc_case *c, uint64_t seed, uint64_t index, const char **why)
 {
 	memset(c, 0, sizeof(*c));
@@ -249,6 +262,7 @@ bool orc_generate(struct orc_gen *g, struct orc_case *c, uint64_t seed, uint64_t
 	*why = orc_excluded(g);
 	if (*why)
 		return false;
+	replace_f3(g);
 	finish_slot(g);
 	return true;
 }

@@ -42,12 +42,15 @@ static void map_pages(uint8_t *ram)
 
 static void make_tables(uint8_t *ram)
 {
+	struct orc_desc cpu = orc_gdt_of_cpu();
+
 	descriptor(ram, P_GDT + 0x08, 0, 0xfffff, 0xc09b);
 	descriptor(ram, P_GDT + 0x10, 0, 0xfffff, 0xa09b);
 	descriptor(ram, P_GDT + 0x18, 0, 0xfffff, 0xc093);
 	descriptor(ram, P_GDT + 0x20, 0, 0xfffff, 0xc0fb);
 	descriptor(ram, P_GDT + 0x28, 0, 0xfffff, 0xc0f3);
 	descriptor(ram, P_GDT + 0x30, 0, 0xfffff, 0xa0fb);
+	descriptor(ram, P_GDT + (ORC_GDT_CPU & ~7), cpu.base, cpu.limit, cpu.attr);
 	for (unsigned n = 0; n < ORC_LDT_ENTRIES; n++)
 		if (orc_ldt[n].attr)
 			descriptor(ram, P_LDT + 8 * n, orc_ldt[n].base, orc_ldt[n].limit, orc_ldt[n].attr);
@@ -108,7 +111,7 @@ static void read_frame(const struct x86_cpu *cpu, const uint8_t *ram, struct orc
 	const uint64_t *f = v;
 
 	if (at > P_STACK + 0x1000 - 40 || (has_error && at > P_STACK + 0x1000 - 48)) {
-		out->status = ORC_NOT_OURS;
+		out->status = ORC_STOPPED;
 		return;
 	}
 	memcpy(v, ram + at, has_error ? 48 : 40);

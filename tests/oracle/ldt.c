@@ -76,6 +76,15 @@ bool orc_segment(uint16_t sel, struct x86_seg *s)
 	return true;
 }
 
+/* Entry 15 of Linux' GDT is for users too: the limit is the number of the CPU. */
+struct orc_desc orc_gdt_of_cpu(void)
+{
+	uint32_t rights = 0, limit = 0;
+
+	__asm__ volatile("lar %2, %0; lsl %2, %1" : "+r"(rights), "+r"(limit) : "r"((uint32_t)ORC_GDT_CPU) : "cc");
+	return (struct orc_desc){.limit = limit, .attr = (rights >> 8 & 0xff) | (rights >> 8 & 0xf000)};
+}
+
 bool orc_ldt_install(void)
 {
 	for (unsigned n = 0; n < ORC_LDT_ENTRIES; n++) {

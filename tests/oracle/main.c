@@ -28,10 +28,10 @@ static struct {
 
 /* Shared by all workers. */
 struct totals {
-	uint64_t done, faults, excluded, nothing, not_ours, disturbed, differences, unexplained, lost;
+	uint64_t done, faults, excluded, nothing, loops, disturbed, differences, unexplained, lost, stopped;
 	uint64_t by_blocks, exits, engines_differ;
 	uint64_t by_mode[ORC_MODES];
-	uint64_t by_id[INSN_COUNT], stopped_by_id[INSN_COUNT];
+	uint64_t by_id[INSN_COUNT], loops_by_id[INSN_COUNT], exits_by_id[INSN_COUNT];
 	char excluded_name[MAX_NAMES][96];
 	uint64_t excluded_count[MAX_NAMES];
 };
@@ -87,23 +87,30 @@ struct work {
 };
 static struct work work;
 
-/* Our two engines have to agree to the bit. */
+/* Our two engines have to agree to the bit, but where the contract has an exit for the second. */
 static void judge_engines(struct orc_gen *g, const uint8_t *base, const struct orc_result *step)
 {
 	static unsigned shown;
 	static struct orc_result blocks;
+	uint32_t reason;
+	bool ended = orc_blocks_run(g->c, base, &blocks, &reason);
 
-	if (!orc_blocks_run(g->c, base, &blocks)) {
+	if (!ended && orc_exit_is_right(g, base, &blocks, reason)) {
 		add(&total->exits, 1);
+		add(&total->exits_by_id[g->i.id], 1);
 		return;
 	}
 	add(&total->by_blocks, 1);
-	if (memcmp(step, &blocks, sizeof(blocks)) == 0)
+	for (unsigned r = 0; r < 16; r++)
+		blocks.s.gpr[r] ^= (blocks.s.gpr[r] ^ step->s.gpr[r]) & orc_answer_mask(g, step, r);
+	if (ended && memcmp(step, &blocks, sizeof(blocks)) == 0)
 		return;
 	add(&total->engines_differ, 1);
 	if (shown++ >= opt.show)
 		return;
 	flockfile(stdout);
+	if (!ended)
+		printf("exit %u: ", reason);
 	printf("block runner (\"native\" here: one instruction at a time): ");
 	g->c->nat = *step;
 	orc_print_case(stdout, g, &blocks, orc_compare(g, &blocks), opt.brief);
@@ -111,7 +118,26 @@ static void judge_engines(struct orc_gen *g, const uint8_t *base, const struct o
 	funlockfile(stdout);
 }
 
-/* The cases of batch number; those that our CPU cannot do are left out. */
+/* Our CPU has no result: never right. */
+static void stopped(const struct orc_gen *g, const struct orc_result *ours)
+{
+	static unsigned shown;
+
+	add(&total->stopped, 1);
+	add(&total->unexplained, 1);
+	add(&total->by_id[g->valid ? g->i.id : INSN_UD_INVALID], 1);
+	if (g->row && g->valid)
+		add(&g->row->count[g->c->mode], 1);
+	if (shown++ >= opt.show)
+		return;
+	flockfile(stdout);
+	orc_print_case(stdout, g, ours, ORC_D_STATUS, opt.brief);
+	printf("  our CPU stopped: %s\n", orc_ours_stopped());
+	fflush(stdout);
+	funlockfile(stdout);
+}
+
+/* The cases of batch number; branches that may loop are left out. */
 static void prepare(struct orc_shared *sh, struct work *w, uint64_t number)
 {
 	fill_base(sh, number);
@@ -130,12 +156,16 @@ static void prepare(struct orc_shared *sh, struct work *w, uint64_t number)
 				add(&total->nothing, 1);
 			continue;
 		}
-		orc_ours_run(c, sh->base, &w->ours[w->n]);
-		if (w->ours[w->n].status == ORC_NOT_OURS) {
-			add(&total->not_ours, 1);
-			add(&total->stopped_by_id[g->i.id], 1);
+		orc_ours_run(g, sh->base, &w->ours[w->n]);
+		if (w->ours[w->n].status == ORC_LOOPS) {
+			add(&total->loops, 1);
+			add(&total->loops_by_id[g->i.id], 1);
 			if (g->row)
-				add(&g->row->stopped, 1);
+				add(&g->row->loops, 1);
+			continue;
+		}
+		if (w->ours[w->n].status == ORC_STOPPED) {
+			stopped(g, &w->ours[w->n]);
 			continue;
 		}
 		judge_engines(g, sh->base, &w->ours[w->n]);
@@ -167,12 +197,12 @@ static bool again(struct orc_shared *sh, const struct work *w, unsigned k, uint6
 	return d != 0;
 }
 
-static void print_memory(struct orc_shared *sh, const struct orc_case *c)
+static void print_memory(struct orc_shared *sh, const struct orc_gen *g)
 {
 	struct orc_result r;
 	unsigned shown = 0;
 
-	orc_ours_run(c, sh->base, &r);
+	orc_ours_run(g, sh->base, &r);
 	for (unsigned k = 0; k < ORC_SCRATCH_SIZE && shown < 32; k++) {
 		if (sh->dump[k] == orc_ours_memory()[k])
 			continue;
@@ -188,7 +218,6 @@ static void judge(struct orc_shared *sh, struct work *w, unsigned k)
 	struct orc_case *c = &sh->c[k];
 	uint64_t diff = orc_compare(g, &w->ours[k]), left;
 
-	g->base = sh->base;
 	add(&total->done, 1);
 	add(&total->by_mode[c->mode], 1);
 	add(&total->by_id[g->valid ? g->i.id : INSN_UD_INVALID], 1);
@@ -222,7 +251,7 @@ static void judge(struct orc_shared *sh, struct work *w, unsigned k)
 	flockfile(stdout);
 	orc_print_case(stdout, g, &w->ours[k], left ? left : diff, opt.brief);
 	if ((diff & ORC_D_MEM) && !opt.brief)
-		print_memory(sh, c);
+		print_memory(sh, g);
 	fflush(stdout);
 	funlockfile(stdout);
 }
@@ -301,7 +330,7 @@ static void report_rows(void)
 		else if (r->excluded)
 			excluded++;
 		else
-			print_row(r->stopped ? "left out" : "no case", r);
+			print_row(r->loops ? "left out" : "no case", r);
 		if (opt.rows)
 			print_row(r->count[0] + r->count[1] + r->count[2] || !r->excluded ? "row" : "excluded row", r);
 	}
@@ -320,18 +349,24 @@ static void report(double seconds)
 	orc_explained_report(stdout);
 	for (unsigned id = 0; id < INSN_COUNT; id++) {
 		ids += total->by_id[id] != 0;
-		if (total->stopped_by_id[id] && (opt.verbose || !total->by_id[id]))
-			printf("left out: %s %" PRIu64 "\n", x86_insn_name((uint16_t)id), total->stopped_by_id[id]);
+		if (total->loops_by_id[id] && (opt.verbose || !total->by_id[id]))
+			printf("left out: %s %" PRIu64 "\n", x86_insn_name((uint16_t)id), total->loops_by_id[id]);
 	}
 	report_rows();
 	printf("%u of %u instructions\n", ids, (unsigned)INSN_COUNT);
-	printf("%" PRIu64 " of them by decoded blocks too, %" PRIu64 " differ (%" PRIu64 " more ended by an exit)\n",
+	printf("%" PRIu64 " of them by decoded blocks too, %" PRIu64 " differ (%" PRIu64 " more ended by an exit:",
 	    total->by_blocks, total->engines_differ, total->exits);
+	for (unsigned id = 0; id < INSN_COUNT; id++)
+		if (total->exits_by_id[id])
+			printf(" %s", x86_insn_name((uint16_t)id));
+	printf(")\n");
 	printf("%" PRIu64 " instances (64-bit %" PRIu64 ", 32-bit %" PRIu64 ", 16-bit %" PRIu64 "), %" PRIu64
 	       " ended by an exception, %" PRIu64 " disturbed and repeated, %" PRIu64 " lost, %" PRIu64
-	       " left out, for they might loop; %" PRIu64 " differences, %" PRIu64 " unexplained; %.0f a second\n",
+	       " left out, for they might loop, %" PRIu64 " stopped; %" PRIu64 " differences, %" PRIu64
+	       " unexplained; %.0f a second\n",
 	    total->done, total->by_mode[0], total->by_mode[1], total->by_mode[2], total->faults, total->disturbed,
-	    total->lost, total->not_ours, total->differences, total->unexplained, (double)total->done / seconds);
+	    total->lost, total->loops, total->stopped, total->differences, total->unexplained,
+	    (double)total->done / seconds);
 }
 
 static bool options(int argc, char **argv)

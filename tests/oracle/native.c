@@ -258,6 +258,9 @@ static void run_once(struct orc_case *c)
 
 	prepare_memory(c);
 	memcpy(slot, c->code, c->n);
+	for (unsigned k = 0; k < c->n; k++)
+		if (c->f2_for_f3 >> k & 1)
+			slot[k] = 0xf2;
 	f->in = c->in;
 	f->target = c->in.rip;
 	f->target_cs = c->in.sel[X86_CS];

@@ -52,7 +52,12 @@ struct orc_result {
 	uint16_t vector; /* exception + 1, 0: none */
 	uint16_t status; /* enum orc_status */
 };
-enum orc_status { ORC_DONE, ORC_FRAME_FAULT /* outside of the instruction */, ORC_NOT_OURS /* our CPU stopped */ };
+enum orc_status {
+	ORC_DONE,
+	ORC_FRAME_FAULT, /* native: outside of the instruction */
+	ORC_LOOPS,	 /* ours: a branch that is not seen to end: left out */
+	ORC_STOPPED	 /* ours: the CPU gave up, or exited where nothing may: never right */
+};
 
 struct orc_patch {
 	uint64_t v;
@@ -70,6 +75,7 @@ struct orc_case {
 	uint8_t n, insn_len; /* bytes in the slot; of the instruction */
 	uint8_t mode;
 	uint8_t n_patch;
+	uint16_t f2_for_f3; /* bit n: byte n of the code is F3, and F2 for the processor */
 	bool ends_by_trap, use_fx, disturbed;
 };
 
@@ -92,7 +98,7 @@ struct orc_row {
 	bool has_modrm, mem;
 	int8_t reg, rm; /* -1: any */
 	uint8_t modes;	/* bit n: legal in enum orc_mode n */
-	uint64_t count[ORC_MODES], faults, excluded, stopped;
+	uint64_t count[ORC_MODES], faults, excluded, loops;
 };
 extern struct orc_row *orc_rows;
 extern unsigned orc_n_rows;
@@ -112,6 +118,8 @@ extern const struct orc_desc orc_ldt[ORC_LDT_ENTRIES];
 /* What is in the register after a successful load of one of the user segments; false: no such. */
 bool orc_segment(uint16_t sel, struct x86_seg *s);
 bool orc_ldt_install(void); /* native */
+#define ORC_GDT_CPU 0x7b
+struct orc_desc orc_gdt_of_cpu(void); /* base 0; zeroes where there is none */
 
 /* --- gen.c --- */
 struct orc_gen {
@@ -121,11 +129,11 @@ struct orc_gen {
 	struct orc_row *row;	  /* NULL: an undefined opcode */
 	unsigned disp_at, disp_n; /* of an address without registers */
 	bool valid;		  /* the decoder knows it */
-	const uint8_t *base;	  /* the data pages before patches, once it is to be judged */
 };
 /* Makes case number index. False: this number gives none (*why names the exclusion, or NULL). */
 bool orc_generate(struct orc_gen *g, struct orc_case *c, uint64_t seed, uint64_t index, const char **why);
 void orc_decode(struct orc_gen *g);
+bool orc_is_bit_scan(const struct orc_gen *g); /* BSF, BSR */
 unsigned orc_code_size(unsigned mode);
 
 /* --- place.c --- */
@@ -150,14 +158,18 @@ void orc_native_stop(void);
 
 /* --- ours.c --- */
 void orc_ours_setup(void);
-void orc_ours_run(const struct orc_case *c, const uint8_t *base, struct orc_result *out);
+void orc_ours_run(const struct orc_gen *g, const uint8_t *base, struct orc_result *out);
 const uint8_t *orc_ours_memory(void);  /* the data pages after the last run */
-bool orc_ours_break(const char *what); /* "add:of": breaks a handler; false: no such */
+const char *orc_ours_stopped(void);    /* why the last run did, if ORC_STOPPED */
+bool orc_ours_break(const char *what); /* "add:of", "add:stop": breaks a handler; false: no such */
 
 /* --- blocks.c --- */
 bool orc_blocks_setup(void);
-/* Like orc_ours_run(), whose result it has to be. False: an exit of the virtual machine came first. */
-bool orc_blocks_run(const struct orc_case *c, const uint8_t *base, struct orc_result *out);
+/* Like orc_ours_run(), whose result it has to be. False: an exit of the virtual machine came first, out is the state.
+ */
+bool orc_blocks_run(const struct orc_case *c, const uint8_t *base, struct orc_result *out, uint32_t *reason);
+/* The contract has this exit for this instruction, and out is as the case begins. */
+bool orc_exit_is_right(const struct orc_gen *g, const uint8_t *base, const struct orc_result *out, uint32_t reason);
 void orc_blocks_break(void); /* forgets to drop blocks whose code has changed */
 
 /* --- compare.c --- */
@@ -179,6 +191,8 @@ void orc_blocks_break(void); /* forgets to drop blocks whose code has changed */
 #define ORC_D_XMM (1ull << 59)
 #define ORC_D_MXCSR (1ull << 60)
 #define ORC_D_STATUS (1ull << 61)
+/* Bits of a general register of the result r that are not compared. */
+uint64_t orc_answer_mask(const struct orc_gen *g, const struct orc_result *r, unsigned reg);
 uint64_t orc_compare(const struct orc_gen *g, const struct orc_result *ours);
 /* The rest of diff that no rule explains. Counts the rules that were used. */
 uint64_t orc_explain(const struct orc_gen *g, const struct orc_result *ours, uint64_t diff);

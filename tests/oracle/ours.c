@@ -95,9 +95,11 @@ void orc_ours_setup(void)
 	orc_kernel_setup(&cpu.s, ram);
 }
 
-/* One instruction, or as many as it takes to meet an exception. False: our CPU gave up. */
-static bool run(const struct orc_case *c, bool *ended)
+/* One instruction, or as many as it takes to meet an exception. Only a branch may come back to where the case is. */
+static enum orc_status run(const struct orc_gen *g, bool *ended)
 {
+	const struct orc_case *c = g->c;
+
 	for (unsigned n = 0; n < 8; n++) {
 		enum x86_rc rc;
 
@@ -108,31 +110,40 @@ static bool run(const struct orc_case *c, bool *ended)
 
 			rc = x86_deliver(&cpu, &ev);
 		}
-		if (rc != X86_OK)
-			return false;
+		if (rc != X86_OK) {
+			if (rc == X86_EXIT)
+				x86_stop(&cpu, "exit %u", vmexit.reason);
+			return ORC_STOPPED;
+		}
 		*ended = cpu.cpl == 0;
 		if (*ended || !c->ends_by_trap)
-			return true;
-		/* Back in the instruction itself: it might go on for ever. */
-		if (x86_linear_ip(&cpu) - c->slot < c->insn_len)
-			return false;
+			return ORC_DONE;
+		if (x86_linear_ip(&cpu) - c->slot < c->insn_len && g->valid && g->i.class == INSN_CLASS_BRANCH)
+			return ORC_LOOPS;
 	}
-	return false;
+	x86_stop(&cpu, "no end");
+	return ORC_STOPPED;
 }
 
-void orc_ours_run(const struct orc_case *c, const uint8_t *base, struct orc_result *out)
+void orc_ours_run(const struct orc_gen *g, const uint8_t *base, struct orc_result *out)
 {
+	const struct orc_case *c = g->c;
 	uint8_t *slot = ram + P_CODE + (c->slot - ORC_CODE);
 	bool ended = false;
 
 	memset(out, 0, sizeof(*out));
+	snprintf(cpu.stop_reason, sizeof(cpu.stop_reason), "bad frame");
 	orc_load_memory(ram, c, base);
 	memcpy(slot, c->code, c->n);
 	orc_load_state(&cpu, c);
-	if (!run(c, &ended))
-		out->status = ORC_NOT_OURS;
+	out->status = run(g, &ended);
 	orc_read_state(&cpu, ram, base, ended, out);
 	memset(slot, 0xcc, c->n);
+}
+
+const char *orc_ours_stopped(void)
+{
+	return cpu.stop_reason;
 }
 
 const uint8_t *orc_ours_memory(void)
@@ -144,11 +155,14 @@ const uint8_t *orc_ours_memory(void)
 
 static uint16_t broken_id;
 static uint32_t broken_flag;
+static bool broken_stops;
 
 static enum x86_rc broken(struct x86_cpu *c, const struct x86_insn *i)
 {
 	enum x86_rc rc = broken_handler(c, i);
 
+	if (broken_stops)
+		return x86_stop(c, "broken");
 	if (rc == X86_OK && broken_flag)
 		x86_flags_update(c, broken_flag, ~x86_flags_get(c));
 	else if (rc == X86_OK)
@@ -175,6 +189,8 @@ bool orc_ours_break(const char *what)
 	const char *colon = strchr(what, ':');
 	bool found = false;
 
+	if (colon && strcmp(colon + 1, "stop") == 0)
+		found = broken_stops = true;
 	for (unsigned k = 0; colon && k < sizeof(flags) / sizeof(flags[0]); k++) {
 		if (strcmp(flags[k].name, colon + 1) == 0) {
 			broken_flag = flags[k].flag;

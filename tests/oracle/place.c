@@ -107,10 +107,10 @@ uint64_t orc_seg_base(const struct orc_case *c, unsigned seg)
 static void poke(struct orc_gen *g, uint64_t la, uint64_t v, unsigned n)
 {
 	struct orc_case *c = g->c;
-	uint64_t off = la - ORC_SCRATCH;
+	uint64_t off = (c->mode == ORC_64 ? la : (uint32_t)la) - ORC_SCRATCH;
 	unsigned k;
 
-	if (off > ORC_SCRATCH_SIZE - 8 || c->n_patch == ORC_PATCHES)
+	if (off > ORC_SCRATCH_SIZE - n || c->n_patch == ORC_PATCHES)
 		return;
 	k = c->n_patch++;
 	c->patch[k].off = (uint32_t)off | n << 16;
@@ -180,6 +180,18 @@ static bool is_locked(const struct x86_insn *i)
 	return (i->flags & INSN_LOCK) || i->id == INSN_XCHG;
 }
 
+static unsigned locked_size(const struct x86_insn *i)
+{
+	return i->id == INSN_CMPXCHG16B ? 16 : i->id == INSN_CMPXCHG8B ? 8 : i->opsize;
+}
+
+/* Near off, but within a cache line: across one it would lock the bus, which the kernel and the hypervisor watch. Where
+ * such an access faults, too: it can be met again for ever. */
+static uint64_t locked_target(struct orc_gen *g, uint64_t off)
+{
+	return (off & ~63ull) | (chance(g, 3) ? rng_below(&g->r, 65 - locked_size(&g->i)) : off & 48);
+}
+
 static bool is_area(const struct x86_insn *i)
 {
 	return i->id == INSN_FXSAVE || i->id == INSN_FXRSTOR || i->id == INSN_XSAVE || i->id == INSN_XRSTOR ||
@@ -194,8 +206,8 @@ static bool place_operand(struct orc_gen *g)
 	if (!(i->flags & INSN_MEM) || chance(g, 200))
 		return true;
 	off = orc_target(&g->r);
-	if (is_locked(i)) /* across a cache line it would lock the bus, which the kernel watches */
-		off = (off & ~63ull) | (off & 48);
+	if (is_locked(i))
+		off = locked_target(g, off);
 	if (is_area(i) && rng_below(&g->r, 8)) /* mostly where FXSAVE and XSAVE want it */
 		off = ORC_SCRATCH + 64 * rng_below(&g->r, 118);
 	off -= orc_seg_base(g->c, i->seg);
@@ -365,7 +377,7 @@ bool orc_locks_bus(const struct orc_gen *g)
 
 		at = x86_addr_mask(g->i.addrsize, at + (uint64_t)(n & -(int64_t)g->i.opsize));
 	}
-	return (at & 63) > 64u - (g->i.id == INSN_CMPXCHG16B ? 16 : 8);
+	return (at & 63) + locked_size(&g->i) > 64;
 }
 
 static void place_near_target(struct orc_gen *g)
@@ -378,23 +390,34 @@ static void place_near_target(struct orc_gen *g)
 		g->c->in.gpr[g->i.rm] = v;
 }
 
-/* An area that FXRSTOR and XRSTOR accept, mostly. XCR0 is the kernel's: no components that our CPU does not have. */
-static void place_area(struct orc_gen *g)
+/* One bit that no XCR0 has yet, now and then. */
+static uint64_t reserved_bit(struct orc_gen *g)
 {
-	uint64_t at = orc_operand(g);
-
-	g->c->in.gpr[X86_RAX] &= 3;
-	g->c->in.gpr[X86_RDX] = 0;
-	if (chance(g, 8))
-		return;
-	poke(g, at + 24, rng_next(&g->r) & 0xffff, 4);
-	poke(g, at + 512, rng_next(&g->r) & 3, 8);
-	for (unsigned k = 520; k < 576; k += 8)
-		poke(g, at + k, 0, 8);
+	return chance(g, 16) ? 1ull << (20 + rng_below(&g->r, 43)) : 0;
 }
 
-/* Instructions on data. False: none of them. */
-static bool place_data(struct orc_gen *g)
+/*
+ * An area that FXRSTOR and XRSTOR accept, mostly. XCR0 is the kernel's, and the processor has the compacted format: the
+ * header never names a component that our CPU does not have and XCR0 may, nor that format. Last of all that is placed.
+ */
+static void place_area(struct orc_gen *g)
+{
+	uint64_t at;
+
+	if (!is_area(&g->i))
+		return;
+	g->c->in.gpr[X86_RAX] &= 3; /* also where the address is made of it */
+	g->c->in.gpr[X86_RDX] = 0;
+	at = orc_operand(g);
+	if (!chance(g, 8))
+		poke(g, at + 24, rng_next(&g->r) & 0xffff, 4);
+	poke(g, at + 512, (rng_next(&g->r) & 3) | reserved_bit(g), 8);
+	poke(g, at + 520, reserved_bit(g), 8);
+	for (unsigned k = 528; k < 576; k += 8)
+		poke(g, at + k, chance(g, 32) ? rng_value(&g->r) : 0, 8);
+}
+
+static void place_by_id(struct orc_gen *g)
 {
 	uint64_t *r = g->c->in.gpr;
 
@@ -402,51 +425,27 @@ static bool place_data(struct orc_gen *g)
 	case INSN_XLAT:
 		solve(
 		    g, X86_RBX, orc_target(&g->r) - (r[X86_RAX] & 0xff) - orc_seg_base(g->c, g->i.seg), g->i.addrsize);
-		return true;
+		break;
 	case INSN_MASKMOVQ:
 	case INSN_MASKMOVDQU:
 		solve(g, X86_RDI, orc_target(&g->r) - orc_seg_base(g->c, g->i.seg), g->i.addrsize);
-		return true;
+		break;
 	case INSN_LEAVE:
 		solve(g, X86_RBP, stack_linear(g) + 8 * rng_below(&g->r, 64) - orc_seg_base(g->c, X86_SS), 8);
-		return true;
+		break;
 	case INSN_ENTER:
 		place_enter(g);
-		return true;
+		break;
 	case INSN_DIV:
 	case INSN_IDIV:
 		if (rng_below(&g->r, 3))
 			r[X86_RDX] = rng_below(&g->r, 3) - 1ull;
-		return true;
+		break;
 	case INSN_CMPXCHG:
 	case INSN_CMPXCHG8B:
 	case INSN_CMPXCHG16B:
 		place_cmpxchg(g);
-		return true;
-	case INSN_POPF:
-		place_popf(g);
-		return true;
-	case INSN_WRFSBASE:
-	case INSN_WRGSBASE:
-		if (rng_below(&g->r, 4) && g->i.rm != X86_RSP)
-			r[g->i.rm] = random_base(g);
-		return true;
-	case INSN_FXSAVE:
-	case INSN_FXRSTOR:
-	case INSN_XSAVE:
-	case INSN_XRSTOR:
-	case INSN_XSAVEOPT:
-		place_area(g);
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* Instructions that load segments or go elsewhere. */
-static void place_transfer(struct orc_gen *g)
-{
-	switch (g->i.id) {
+		break;
 	case INSN_MOV_SREG:
 	case INSN_LAR:
 	case INSN_LSL:
@@ -482,6 +481,14 @@ static void place_transfer(struct orc_gen *g)
 	case INSN_RET_FAR:
 	case INSN_IRET:
 		place_far_return(g);
+		break;
+	case INSN_POPF:
+		place_popf(g);
+		break;
+	case INSN_WRFSBASE:
+	case INSN_WRGSBASE:
+		if (rng_below(&g->r, 4) && g->i.rm != X86_RSP)
+			r[g->i.rm] = random_base(g);
 		break;
 	default:
 		if (g->i.class == INSN_CLASS_BRANCH)
@@ -559,13 +566,13 @@ bool orc_place(struct orc_gen *g)
 		c->in.gpr[g->i.reg] = (uint64_t)(int64_t)((int)rng_below(&g->r, 4000) - 2000);
 	place_moffs(g);
 	place_value(g);
-	if (!place_data(g))
-		place_transfer(g);
+	place_by_id(g);
 	for (unsigned n = 0; n < 16 && c->mode != ORC_64; n++)
 		c->in.gpr[n] = n < 8 ? (uint32_t)c->in.gpr[n] : 0;
 	if (g->i.class == INSN_CLASS_FPU || chance(g, 64)) {
 		c->use_fx = true;
 		orc_place_fx(g);
 	}
+	place_area(g);
 	return true;
 }
