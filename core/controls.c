@@ -7,7 +7,8 @@
 #include "core/lib.h"
 #include "core/x86/state.h"
 
-#define PIN_ALL (PIN_EXTINT_EXIT | PIN_NMI_EXIT | PIN_PREEMPTION_TIMER)
+/* NMIs of the machine are the VMM's; those of the guest are virtual ones, which its IRET unblocks. */
+#define PIN_ALL (PIN_EXTINT_EXIT | PIN_NMI_EXIT | PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER)
 #define PROC2_BASE (PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED | PROC2_RDTSCP | PROC2_INVPCID)
 #define CR0_GUARDED (CR0_PE | CR0_PG | CR0_CD | CR0_NW | CR0_NE)
 /* And every bit that the project's CPU reserves: the real one may know it, and must never see it set. */

@@ -10,6 +10,7 @@
 /* Pin-based [SDM 3C "Pin-Based VM-Execution Controls"] */
 #define PIN_EXTINT_EXIT (1u << 0)
 #define PIN_NMI_EXIT (1u << 3)
+#define PIN_VIRTUAL_NMIS (1u << 5)
 #define PIN_PREEMPTION_TIMER (1u << 6)
 /* Primary processor-based [SDM 3C "Processor-Based VM-Execution Controls"] */
 #define PROC_INTERRUPT_WINDOW (1u << 2)
@@ -22,6 +23,7 @@
 #define PROC_CR3_STORE_EXIT (1u << 16)
 #define PROC_CR8_LOAD_EXIT (1u << 19)
 #define PROC_CR8_STORE_EXIT (1u << 20)
+#define PROC_NMI_WINDOW (1u << 22)
 #define PROC_MOV_DR_EXIT (1u << 23)
 #define PROC_UNCOND_IO_EXIT (1u << 24)
 #define PROC_IO_BITMAPS (1u << 25)

@@ -210,7 +210,7 @@ void vmx_set_tsc(struct vmx_vcpu *x)
 }
 
 /* What struct vm_controls knows of a set: not the bits that VMX fixes at 1, nor those of our own book-keeping. */
-#define PIN_POLICY (PIN_EXTINT_EXIT | PIN_NMI_EXIT | PIN_PREEMPTION_TIMER)
+#define PIN_POLICY (PIN_EXTINT_EXIT | PIN_NMI_EXIT | PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER)
 #define PROC_POLICY                                                                                                    \
 	(PROC_HLT_EXIT | PROC_INVLPG_EXIT | PROC_MWAIT_EXIT | PROC_RDPMC_EXIT | PROC_RDTSC_EXIT | PROC_CR3_LOAD_EXIT | \
 	    PROC_CR3_STORE_EXIT | PROC_CR8_LOAD_EXIT | PROC_CR8_STORE_EXIT | PROC_MOV_DR_EXIT | PROC_UNCOND_IO_EXIT |  \
@@ -249,7 +249,7 @@ static uint64_t changing(uint32_t field)
 {
 	switch (field) {
 	case VMCS_PROC_CONTROLS:
-		return PROC_INTERRUPT_WINDOW;
+		return PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW;
 	case VMCS_ENTRY_CONTROLS:
 		return ENTRY_IA32E;
 	case VMCS_ENTRY_INTR_INFO:

@@ -283,6 +283,7 @@ static enum err program(struct errmsg *why)
 	struct vmx_vm *vx = vmx_vm_of(vm);
 	enum err e;
 
+	c->pin &= ~PIN_VIRTUAL_NMIS; /* of those, Bochs 2.7 forgets no blocking at an entry that says there is none */
 	c->proc &= ~PROC_MOV_DR_EXIT;
 	c->exceptions = UINT32_MAX;
 	c->cr0_mask = CR0_NE | CR0_CD | CR0_NW; /* VM entry does not load the latter two */
