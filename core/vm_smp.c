@@ -63,7 +63,17 @@ static struct vcpu *next_ready(struct vm *vm)
 	return NULL;
 }
 
-/* The turn of a CPU that is alone awake begins anew each time. */
+/* A turn begins when a second CPU is ready, and there is none (turn_end is 0) while one is alone. Readiness changes by
+ * exits and timers only, and the loop asks after each of them: asking in between, where a run is cut by a limit or by
+ * single steps, changes nothing. */
+static void begin_or_end_turn(struct vm *vm, const struct vcpu *next)
+{
+	if (!next || next->id == vm->turn)
+		vm->turn_end = 0;
+	else if (!vm->turn_end)
+		vm->turn_end = vm->clock.insns + TURN_INSNS;
+}
+
 struct vcpu *vm_whose_turn(struct vm *vm)
 {
 	struct vcpu *v = &vm->vcpus[vm->turn], *next;
@@ -71,17 +81,22 @@ struct vcpu *vm_whose_turn(struct vm *vm)
 	if (vm->n_vcpus == 1)
 		return v;
 	next = next_ready(vm);
-	if (!next || (next != v && vm->clock.insns < vm->turn_end && is_ready(v)))
+	begin_or_end_turn(vm, next);
+	if (!vm->turn_end || (vm->clock.insns < vm->turn_end && is_ready(v)))
 		return v;
 	vm->turn = next->id;
-	vm->turn_end = vm->clock.insns + TURN_INSNS;
+	vm->turn_end = 0;
+	begin_or_end_turn(vm, next_ready(vm));
 	return next;
 }
 
 /* Nobody else comes to be ready by itself while this one runs: by a timer, which ends the run, or by its exit. */
 uint64_t vm_turn_left(struct vm *vm)
 {
-	if (vm->n_vcpus == 1 || next_ready(vm) == &vm->vcpus[vm->turn])
+	if (vm->n_vcpus == 1)
+		return UINT64_MAX;
+	begin_or_end_turn(vm, next_ready(vm)); /* a timer may have come */
+	if (!vm->turn_end)
 		return UINT64_MAX;
 	return vm->turn_end > vm->clock.insns ? vm->turn_end - vm->clock.insns : 1;
 }
