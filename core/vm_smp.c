@@ -19,11 +19,19 @@
  * must not be stopped at the same instruction each time, with the lock taken (SeaBIOS waits for its CPUs like that). */
 #define TURN_INSNS 1999u
 
+/* No NMI is being handled: one that came is taken. */
+static bool nmi_free(struct vcpu *v)
+{
+	const struct x86_state *s = vcpu_regs(v);
+
+	return s && !(s->intr_shadow & INTR_SHADOW_NMI);
+}
+
 bool vcpu_wakes(struct vcpu *v)
 {
 	if (v->wait_startup || !v->vm->machine)
 		return false;
-	if (lapic_signals(v).nmi)
+	if (lapic_signals(v).nmi && nmi_free(v))
 		return true;
 	return irq_vcpu_pending(v) && v->vm->cfg.mode->interruptible(v);
 }
@@ -45,9 +53,14 @@ bool vm_any_runs(struct vm *vm)
 
 bool vm_any_listens(struct vm *vm)
 {
-	for (unsigned i = 0; i < vm->n_vcpus; i++)
-		if (!vm->vcpus[i].wait_startup && vm->cfg.mode->interruptible(&vm->vcpus[i]))
+	bool nmi = vm->machine && irq_makes(vm, APIC_NMI), init = vm->machine && irq_makes(vm, APIC_INIT);
+
+	for (unsigned i = 0; i < vm->n_vcpus; i++) {
+		struct vcpu *v = &vm->vcpus[i];
+
+		if (init || (!v->wait_startup && (vm->cfg.mode->interruptible(v) || (nmi && nmi_free(v)))))
 			return true;
+	}
 	return false;
 }
 

@@ -50,6 +50,9 @@ static inline bool lapic_is_at(const struct vcpu *v, gpa_t gpa)
 uint64_t lapic_mmio_read(struct vcpu *v, gpa_t gpa, unsigned n);
 void lapic_mmio_write(struct vcpu *v, gpa_t gpa, unsigned n, uint64_t value);
 
+/* Is LINT0 of some CPU open in this delivery mode (enum apic_delivery)? */
+bool lapic_lint0_makes(const struct vm *vm, unsigned mode);
+
 /* IA32_APIC_BASE, IA32_TSC_DEADLINE and 800H-8FFH. rdmsr, wrmsr: false is #GP. */
 bool lapic_has_msr(uint32_t msr);
 bool lapic_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value);

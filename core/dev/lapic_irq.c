@@ -297,6 +297,17 @@ bool lapic_takes_extint(const struct vcpu *v)
 	uint32_t lint0 = lapic_of(v)->lvt[LVT_LINT0];
 
 	if (!lapic_is_on(v))
+bool lapic_lint0_makes(const struct vm *vm, unsigned mode)
+{
+	for (unsigned i = 0; i < vm->n_vcpus; i++) {
+		uint32_t lint0 = lapic_of(&vm->vcpus[i])->lvt[LVT_LINT0];
+
+		if (lapic_is_on(&vm->vcpus[i]) && !(lint0 & LVT_MASKED) && LVT_MODE(lint0) == mode)
+			return true;
+	}
+	return false;
+}
+
 		return v->id == 0;
 	return !(lint0 & LVT_MASKED) && LVT_MODE(lint0) == APIC_EXTINT;
 }
