@@ -15,6 +15,7 @@
 
 #define ICR_LOGICAL (1u << 11)
 #define ICR_LEVEL (1u << 14)
+#define ICR_TRIGGER (1u << 15)
 #define ICR_SHORTHAND(v) ((v) >> 18 & 3u)
 
 enum { SHORT_NONE, SHORT_SELF, SHORT_ALL, SHORT_OTHERS };
@@ -259,8 +260,8 @@ void lapic_send_icr(struct vcpu *v)
 		lapic_error(v, ESR_SEND_ILLEGAL);
 		return;
 	}
-	/* INIT with level 0 only set arbitration ids, in processors long gone. */
-	if ((m.mode == APIC_INIT && !(a->icr_low & ICR_LEVEL)) || m.mode == APIC_EXTINT)
+	/* INIT level de-assert only set arbitration ids, in processors long gone. An edge has no level. */
+	if ((m.mode == APIC_INIT && (a->icr_low & (ICR_LEVEL | ICR_TRIGGER)) == ICR_TRIGGER) || m.mode == APIC_EXTINT)
 		return;
 	if (shorthand == SHORT_NONE)
 		(void)send(v->vm, &m, x2 ? BROADCAST_32 : BROADCAST_8);
