@@ -172,6 +172,14 @@ static void env_code_written(void *arg, gpa_t gpa, unsigned n)
 		v->vm->code_written(v, gpa, n);
 }
 
+static void env_cr8_written(void *arg)
+{
+	struct vcpu *v = arg;
+
+	if (v->vm->machine)
+		lapic_cr8_written(v);
+}
+
 const struct x86_env vcpu_env_ops = {
     .page = env_page,
     .mmio_read = env_mmio_read,
@@ -183,4 +191,5 @@ const struct x86_env vcpu_env_ops = {
     .cpuid = env_cpuid,
     .tsc = env_tsc,
     .code_written = env_code_written,
+    .cr8_written = env_cr8_written,
 };

@@ -59,6 +59,12 @@ bool lapic_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool lapic_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value);
 /* The TSC of this CPU was set: a TSC deadline moves. */
 void lapic_tsc_set(struct vcpu *v);
+/* IA32_APIC_BASE of this CPU is another one than old: what lapic_wrmsr() does by itself, where a host's kernel took the
+ * write. */
+void lapic_base_written(struct vcpu *v, uint64_t old);
+
+/* CR8 was loaded: TPR[3:0] are 0 then [SDM 3A "Interaction of Task Priorities between CR8 and APIC"]. */
+void lapic_cr8_written(struct vcpu *v);
 
 /* A vector is above the processor priority: lapic_ack() takes it. */
 bool lapic_pending(struct vcpu *v);

@@ -51,6 +51,11 @@ uint32_t lapic_tpr(struct vcpu *v)
 	return a->tpr >> 4 == cr8 ? a->tpr : cr8 << 4;
 }
 
+void lapic_cr8_written(struct vcpu *v)
+{
+	lapic_of(v)->tpr = ((uint32_t)v->cpu.s.cr8 & 0xf) << 4;
+}
+
 uint32_t lapic_ppr(struct vcpu *v)
 {
 	int top = highest(lapic_of(v)->isr);

@@ -55,6 +55,7 @@ struct x86_env {
 	uint64_t (*tsc)(void *arg); /* guest TSC, offset included */
 	/* Code was written: drop decoded blocks of this guest-physical page (only called for pages marked as code). */
 	void (*code_written)(void *arg, gpa_t gpa, unsigned n);
+	void (*cr8_written)(void *arg); /* s.cr8 was loaded; NULL: nobody wants to know */
 };
 
 /* Operating mode, for decode and execution. Order matters: >= X86_MODE_PROT has protection. */
