@@ -135,6 +135,8 @@ static void take_init(struct vcpu *v)
 	v->halted = false;
 	v->halt_ns = clock_now_ns(&v->vm->clock);
 	v->wait_startup = !(v->cpu.s.apic_base & APIC_BASE_BSP);
+	if (!v->wait_startup) /* a start-up message that came meanwhile was for one that waits */
+		lapic_startup_taken(v);
 }
 
 static void take_startup(struct vcpu *v, uint8_t vector)
