@@ -15,7 +15,8 @@
 
 #define ISA_LINES 16u
 #define TIMER_LINE 0u
-#define TIMER_PIN 2u /* where a PC has the line of the interval timer */
+#define CASCADE_LINE 2u /* of the PIC pair; pin 2 is free for another one */
+#define TIMER_PIN 2u	/* where a PC has the line of the interval timer */
 
 void irq_set_line(struct vm *vm, unsigned irq, bool level)
 {
