@@ -299,7 +299,7 @@ static void cpu_reset(struct vcpu *v)
 }
 
 /* What waits for the CPU beside vectors outlives its APIC being switched off. */
-static void switched(struct vcpu *v, uint64_t old)
+void lapic_base_written(struct vcpu *v, uint64_t old)
 {
 	bool was = old & APIC_BASE_EN, is = lapic_is_on(v);
 
@@ -328,7 +328,7 @@ static bool write_base(struct vcpu *v, uint64_t value)
 	if ((from == mode && to == APIC_BASE_EN) || (from == 0 && to == mode))
 		return false;
 	s->apic_base = (value & ~APIC_BASE_BSP) | (old & APIC_BASE_BSP);
-	switched(v, old);
+	lapic_base_written(v, old);
 	return true;
 }
 

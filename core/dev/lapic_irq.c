@@ -41,7 +41,7 @@ static int highest(const uint32_t set[8])
 
 /* --- Priorities -------------------------------------------------------------------------------------------------- */
 
-/* CR8 and TPR[7:4] are one register. MOV CR8 clears TPR[3:0]. */
+/* CR8 and TPR[7:4] are one register. */
 uint32_t lapic_tpr(struct vcpu *v)
 {
 	const struct x86_state *s = vcpu_state(v);
@@ -297,12 +297,6 @@ void lapic_lint0(struct vm *vm, bool level)
 			lapic_local(&vm->vcpus[i], LVT_LINT0);
 }
 
-/* Without its APIC, the bootstrap CPU has the PIC on its INTR pin. */
-bool lapic_takes_extint(const struct vcpu *v)
-{
-	uint32_t lint0 = lapic_of(v)->lvt[LVT_LINT0];
-
-	if (!lapic_is_on(v))
 bool lapic_lint0_makes(const struct vm *vm, unsigned mode)
 {
 	for (unsigned i = 0; i < vm->n_vcpus; i++) {
@@ -314,6 +308,12 @@ bool lapic_lint0_makes(const struct vm *vm, unsigned mode)
 	return false;
 }
 
+/* Without its APIC, the bootstrap CPU has the PIC on its INTR pin. */
+bool lapic_takes_extint(const struct vcpu *v)
+{
+	uint32_t lint0 = lapic_of(v)->lvt[LVT_LINT0];
+
+	if (!lapic_is_on(v))
 		return v->id == 0;
 	return !(lint0 & LVT_MASKED) && LVT_MODE(lint0) == APIC_EXTINT;
 }
