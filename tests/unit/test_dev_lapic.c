@@ -463,18 +463,18 @@ static void periodic_begins_again_and_keeps_its_phase(void **state)
 	(void)state;
 	set(0, LVT_TIMER, 0x51 | PERIODIC);
 	set(0, DIVIDE, BY_1);
-	set(0, INITIAL, 100000);
+	set(0, INITIAL, 1000000);
 	for (unsigned i = 0; i < 5; i++) {
-		pass(99999);
+		pass(999999);
 		assert_int_equal(take(0), -1);
 		pass(1);
 		assert_int_equal(take(0), 0x51);
 		set(0, EOI, 0);
 	}
-	pass(40000);
+	pass(400000);
 	set(0, LVT_TIMER, 0x51); /* one-shot: goes on from where it is */
-	assert_int_equal(get(0, CURRENT), 60000);
-	pass(60000);
+	assert_int_equal(get(0, CURRENT), 600000);
+	pass(600000);
 	assert_int_equal(take(0), 0x51);
 	set(0, EOI, 0);
 	pass(5000);
