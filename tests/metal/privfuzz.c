@@ -94,8 +94,16 @@ static void env_code_written(void *arg, gpa_t gpa, unsigned n)
 	(void)n;
 }
 
-static const struct x86_env env = {env_page, env_mmio_read, env_mmio_write, env_io_read, env_io_write, env_rdmsr,
-    env_wrmsr, env_cpuid, env_tsc, env_code_written};
+static const struct x86_env env = {.page = env_page,
+    .mmio_read = env_mmio_read,
+    .mmio_write = env_mmio_write,
+    .io_read = env_io_read,
+    .io_write = env_io_write,
+    .rdmsr = env_rdmsr,
+    .wrmsr = env_wrmsr,
+    .cpuid = env_cpuid,
+    .tsc = env_tsc,
+    .code_written = env_code_written};
 
 /* --- Two processors ---------------------------------------------------------------------------------------------- */
 
