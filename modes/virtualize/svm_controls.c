@@ -195,9 +195,7 @@ void svm_read_controls(struct vcpu *v, struct vm_controls *out)
 
 /* --- And everything else that was programmed --------------------------------------------------------------------- */
 
-/* What the VMM changes while it runs: asking for an interrupt window, waiting for the end of an NMI's handler, and the
- * guest's own task priority. */
-#define ICPT_RUNNING (SVM_ICPT_VINTR | SVM_ICPT_IRET)
+/* What the VMM changes while it runs: asking for an interrupt window, and the guest's own task priority. */
 #define INT_CTL_RUNNING (SVM_V_TPR_MASK | SVM_V_IRQ | SVM_V_INTR_PRIO | SVM_V_IGN_TPR)
 
 static bool same(const char *what, uint64_t want, uint64_t have, char *buf, size_t n)
@@ -226,7 +224,7 @@ bool svm_same_program(const struct vmcb *have, const struct vmcb *want, char *bu
 	       same("intercepts of DR reads", a->dr_read, b->dr_read, buf, n) &&
 	       same("intercepts of DR writes", a->dr_write, b->dr_write, buf, n) &&
 	       same("intercepts of exceptions", a->exceptions, b->exceptions, buf, n) &&
-	       same("first intercept vector", a->icpt[0], b->icpt[0] & ~ICPT_RUNNING, buf, n) &&
+	       same("first intercept vector", a->icpt[0], b->icpt[0] & ~SVM_ICPT_VINTR, buf, n) &&
 	       same("second intercept vector", a->icpt[1], b->icpt[1], buf, n) &&
 	       same("third intercept vector", a->icpt[2], b->icpt[2], buf, n) &&
 	       same("virtual interrupt control", a->int_ctl, b->int_ctl & ~INT_CTL_RUNNING, buf, n) &&
@@ -258,6 +256,7 @@ bool svm_programmed(struct vcpu *v, char *buf, size_t n)
 	svm_program_controls(&v->vm->controls, &m->cpu, want, iopm, iopm + SVM_IOPM_SIZE);
 	want->c.asid = x->asid;
 	want->c.n_cr3 = (uintptr_t)m->npt.root;
+	want->c.icpt[0] |= x->vmcb->c.icpt[0] & SVM_ICPT_IRET; /* while an NMI is being handled */
 	if (x->cr4_hidden)
 		want->c.cr_read |= 1u << 4;
 	good = same("IOPM_BASE_PA", (uintptr_t)m->iopm, x->vmcb->c.iopm, buf, n) &&
