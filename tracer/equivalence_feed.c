@@ -276,6 +276,7 @@ enum err feed_init(struct equivalence *q, struct errmsg *why)
 	q->handlers[EXIT_RDTSCP] = feed_rdtsc;
 	vm->handlers = q->handlers;
 	vm->cfg.user_arg = q;
+	vm->fed = true; /* its own local APIC would deliver once more what is replayed */
 	if (q->subject->cfg.mode->adjust_cpuid) {
 		q->env = *q->r->cpu.env;
 		q->env.cpuid = feed_cpuid;

@@ -43,5 +43,10 @@ for profile in vtx-ept vtx-shadow all; do
 		skip "virtualize/I, AMD-V, $profile" "qemu-system-x86_64 is not installed"
 	fi
 done
+# In lockstep the NMIs of the subject are replayed, and the reference sends itself none.
+"$VMSCOPE" compare "$guest" --json >"$work/out" 2>"$work/err" || true
+while read -r subject state; do
+	is "$subject in lockstep" holds "$state"
+done < <(jq -r '.equivalence[] | .subject + " " + .state' "$work/out")
 ! have qemu-system-x86_64 || run_signals "emulate/I" signals --mode emulate --type 1 --machine qemu
 finish

@@ -31,7 +31,8 @@ static volatile uint32_t taken, depth, deepest, again;
 
 static void apic_write(unsigned reg, uint32_t v)
 {
-	__asm__ volatile("movl %0, (%1)" : : "r"(v), "r"(APIC + reg) : "memory");
+	/* Without a prefix: /dev/kvm tells where an instruction ends, and its begin is found backwards. */
+	__asm__ volatile("movl %0, (%1)" : : "a"(v), "D"(APIC + reg) : "memory");
 }
 
 static void apic_on(void)
