@@ -11,6 +11,7 @@
 #define CLOCK_NS_PER_INSN 10u /* a stated 100 MIPS guest */
 #define CLOCK_TSC_PER_NS 1u   /* a stated 1 GHz TSC */
 #define CLOCK_TIMERS_MAX 16
+#define CLOCK_FIRES_MAX 64u
 #define CLOCK_NEVER UINT64_MAX
 
 enum clock_kind { CLOCK_VIRTUAL, CLOCK_HOST };
@@ -41,7 +42,8 @@ uint64_t clock_tsc(const struct clock *c); /* without the vCPU's TSC offset */
 enum err clock_add_timer(struct clock *c, void (*fire)(void *, uint64_t), void *arg, unsigned *handle) MUST_CHECK;
 void clock_arm(struct clock *c, unsigned handle, uint64_t deadline_ns); /* CLOCK_NEVER disarms */
 uint64_t clock_next_deadline(const struct clock *c);
-/* Fires every timer that is due, in order of deadline (equal: of handle). */
+/* Fires every timer that is due, in order of deadline (equal: of handle). One that arms itself for a time that has
+ * passed fires again, until CLOCK_FIRES_MAX in one call: the rest is due at the next one. */
 void clock_run_due(struct clock *c);
 /* Virtual: how many more instructions may retire before the next deadline (0 = due now, UINT64_MAX = none). */
 uint64_t clock_insns_until_deadline(const struct clock *c);

@@ -7,6 +7,7 @@
 #include "core/lib.h"
 #include "core/x86/state.h"
 
+/* NMIs of the machine are the VMM's; those of the guest are virtual ones, which its IRET unblocks. */
 #define PIN_ALL (PIN_EXTINT_EXIT | PIN_NMI_EXIT | PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER)
 #define PROC2_BASE (PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED | PROC2_RDTSCP | PROC2_INVPCID)
 #define CR0_GUARDED (CR0_PE | CR0_PG | CR0_CD | CR0_NW | CR0_NE)

@@ -35,7 +35,7 @@ uint64_t vcpu_mmio_read(struct vcpu *v, gpa_t gpa, unsigned n)
 		return value | vcpu_mmio_read(v, gpa + n / 2, n / 2) << (4 * n);
 	}
 	if (lapic_is_at(v, gpa))
-		return lapic_mmio_read(v, gpa, n);
+		return UNLIKELY(v->vm->fed) ? bus_mmio_read(&v->vm->bus, gpa, n) : lapic_mmio_read(v, gpa, n);
 	int i = mem_find(m, gpa);
 	if (i < 0)
 		return bus_mmio_read(&v->vm->bus, gpa, n);
@@ -58,7 +58,9 @@ void vcpu_mmio_write(struct vcpu *v, gpa_t gpa, unsigned n, uint64_t value)
 		return;
 	}
 	if (lapic_is_at(v, gpa)) {
-		lapic_mmio_write(v, gpa, n, value);
+		lapic_mmio_write(v, gpa, n, value); /* where fed, too: TPR is CR8 */
+		if (UNLIKELY(v->vm->fed))
+			bus_mmio_write(&v->vm->bus, gpa, n, value);
 		return;
 	}
 	int i = mem_find(m, gpa);
@@ -192,6 +194,14 @@ static void env_ferr_dropped(void *arg)
 	vcpu_ferr_dropped(arg);
 }
 
+static void env_cr8_written(void *arg)
+{
+	struct vcpu *v = arg;
+
+	if (v->vm->machine)
+		lapic_cr8_written(v);
+}
+
 const struct x86_env vcpu_env_ops = {
     .page = env_page,
     .mmio_read = env_mmio_read,
@@ -204,4 +214,5 @@ const struct x86_env vcpu_env_ops = {
     .tsc = env_tsc,
     .code_written = env_code_written,
     .ferr_dropped = env_ferr_dropped,
+    .cr8_written = env_cr8_written,
 };

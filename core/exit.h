@@ -164,12 +164,12 @@ static inline bool exit_is_hw(uint32_t reason)
 {
 	return reason < EXIT_VMM_BASE;
 }
-/* True when the guest's own instructions decide that it comes, and where: not for interrupts, windows and time slices.
- */
+/* True when the guest's own instructions decide that it comes, and where: not for interrupts, windows (also that of the
+ * task priority, which opens because an interrupt waits) and time slices. */
 static inline bool exit_is_predicted(uint32_t reason)
 {
 	return exit_is_hw(reason) && reason != EXIT_EXTERNAL_INTERRUPT && reason != EXIT_INTERRUPT_WINDOW &&
-	       reason != EXIT_PREEMPTION_TIMER;
+	       reason != EXIT_NMI_WINDOW && reason != EXIT_TPR_BELOW_THRESHOLD && reason != EXIT_PREEMPTION_TIMER;
 }
 
 #endif

@@ -15,13 +15,20 @@
 
 #define ISA_LINES 16u
 #define TIMER_LINE 0u
-#define TIMER_PIN 2u /* where a PC has the line of the interval timer */
+#define CASCADE_LINE 2u /* of the PIC pair; pin 2 is free for another one */
+#define TIMER_PIN 2u	/* where a PC has the line of the interval timer */
 
 void irq_set_line(struct vm *vm, unsigned irq, bool level)
 {
 	if (irq < ISA_LINES)
 		i8259_set_line(dev_get(vm, DEV_I8259), irq, level);
-	ioapic_set_pin(dev_get(vm, DEV_IOAPIC), irq == TIMER_LINE ? TIMER_PIN : irq, level);
+	if (irq != CASCADE_LINE)
+		ioapic_set_pin(dev_get(vm, DEV_IOAPIC), irq == TIMER_LINE ? TIMER_PIN : irq, level);
+}
+
+bool irq_makes(const struct vm *vm, unsigned mode)
+{
+	return ioapic_makes(dev_get(vm, DEV_IOAPIC), mode) || lapic_lint0_makes(vm, mode);
 }
 
 bool irq_pending(const struct vm *vm)

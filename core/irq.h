@@ -18,6 +18,9 @@ bool irq_pending(const struct vm *vm);
 uint8_t irq_ack(struct vm *vm);
 /* What this CPU would take if RFLAGS.IF let it. irq_vcpu_ack(): fetches the vector and moves it into service. */
 bool irq_vcpu_pending(struct vcpu *v);
+/* Could a line become a message of this delivery mode (enum apic_delivery), by an IOAPIC entry or LINT0 that is open?
+ */
+bool irq_makes(const struct vm *vm, unsigned mode);
 uint8_t irq_vcpu_ack(struct vcpu *v);
 
 #endif

@@ -36,7 +36,8 @@ struct run_bounds {
 			       bound */
 	uint64_t deadline_ns; /* host time backends: the same in guest ns; CLOCK_NEVER: none */
 	bool irq_window; /* exit with INTERRUPT_WINDOW (or VMM_IRQ_WINDOW) as soon as an interrupt could be taken */
-	/* Exit with NMI_WINDOW (or VMM_IRQ_WINDOW) as soon as an NMI could be taken: it waits. A mode may ignore it. */
+	/* Exit with NMI_WINDOW (or VMM_IRQ_WINDOW) as soon as an NMI could be taken: it waits. A mode that has no such
+	 * exit comes back at the end of what blocks the NMI by another one, or at least at the end of its slice. */
 	bool nmi_window;
 	/* Not 0: exit with TPR_BELOW_THRESHOLD (or VMM_SET_TPR) when CR8 is below: an interrupt waits for that. Only
 	 * where a load of CR8 does not exit by itself; a mode may ignore it. */

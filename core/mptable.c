@@ -17,6 +17,8 @@
 #define IOAPIC_ID 0u
 #define ISA_BUS 0u
 #define ISA_LINES 16u
+#define SCI_LINE 9u
+#define LEVEL_HIGH 0xdu
 
 enum { ENTRY_CPU, ENTRY_BUS, ENTRY_IOAPIC, ENTRY_LINE, ENTRY_LOCAL };
 enum { INT_VECTORED, INT_NMI, INT_EXTINT = 3 };
@@ -53,11 +55,13 @@ static void put_cpu(struct writer *w, const struct vm *vm, unsigned id)
 	w->entries++;
 }
 
+/* Of ISA lines, polarity and trigger are as the bus has them; but the power management's line is a level, active high,
+ * as the MADT says too (acpi.c). */
 static void put_interrupt(struct writer *w, unsigned entry, unsigned type, unsigned line, unsigned dest, unsigned pin)
 {
 	put(w, 1, entry);
 	put(w, 1, type);
-	put(w, 2, 0); /* polarity and trigger as the bus has them */
+	put(w, 2, entry == ENTRY_LINE && line == SCI_LINE ? LEVEL_HIGH : 0);
 	put(w, 1, ISA_BUS);
 	put(w, 1, line);
 	put(w, 1, dest);

@@ -531,7 +531,7 @@ static bool turn(struct vm *vm, struct vcpu *v)
 			return false;
 		quiet = false; /* a timer may have come */
 	}
-	if (UNLIKELY(!quiet || irq_pending(vm))) {
+	if (UNLIKELY(!quiet || irq_pending(vm)) && !vm->fed) {
 		offer_nmi(vm, v, &bounds);
 		offer_interrupt(vm, v, &bounds);
 	}

@@ -144,9 +144,10 @@ struct vm {
 	void *probe_args[VM_PROBES_MAX];
 	unsigned n_probes;
 	struct vm_end end;
-	volatile int stop;	  /* an enum end_kind, set by vm_stop() and vm_timeout() */
-	bool single_step;	  /* one instruction a vm_step() */
-	bool mem_stale;		  /* MODE_CAP_REMOTE: mem is older than the last exit */
+	volatile int stop; /* an enum end_kind, set by vm_stop() and vm_timeout() */
+	bool single_step;  /* one instruction a vm_step() */
+	bool fed;	   /* a reference in lockstep: its events, and what devices answer, are another machine's */
+	bool mem_stale;	   /* MODE_CAP_REMOTE: mem is older than the last exit */
 	uint64_t user_reasons[2]; /* bit n: exits of reason n go to cfg.user first */
 	uint64_t slice_end_ns; /* host time (cfg.host->now_ns()) at which vm_run_slice() is over; CLOCK_NEVER: none */
 	bool ended;

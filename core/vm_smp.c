@@ -19,11 +19,19 @@
  * must not be stopped at the same instruction each time, with the lock taken (SeaBIOS waits for its CPUs like that). */
 #define TURN_INSNS 1999u
 
+/* No NMI is being handled: one that came is taken. */
+static bool nmi_free(struct vcpu *v)
+{
+	const struct x86_state *s = vcpu_regs(v);
+
+	return s && !(s->intr_shadow & INTR_SHADOW_NMI);
+}
+
 bool vcpu_wakes(struct vcpu *v)
 {
 	if (v->wait_startup || !v->vm->machine)
 		return false;
-	if (lapic_signals(v).nmi)
+	if (lapic_signals(v).nmi && nmi_free(v))
 		return true;
 	return irq_vcpu_pending(v) && v->vm->cfg.mode->interruptible(v);
 }
@@ -45,9 +53,14 @@ bool vm_any_runs(struct vm *vm)
 
 bool vm_any_listens(struct vm *vm)
 {
-	for (unsigned i = 0; i < vm->n_vcpus; i++)
-		if (!vm->vcpus[i].wait_startup && vm->cfg.mode->interruptible(&vm->vcpus[i]))
+	bool nmi = vm->machine && irq_makes(vm, APIC_NMI), init = vm->machine && irq_makes(vm, APIC_INIT);
+
+	for (unsigned i = 0; i < vm->n_vcpus; i++) {
+		struct vcpu *v = &vm->vcpus[i];
+
+		if (init || (!v->wait_startup && (vm->cfg.mode->interruptible(v) || (nmi && nmi_free(v)))))
 			return true;
+	}
 	return false;
 }
 
@@ -63,7 +76,17 @@ static struct vcpu *next_ready(struct vm *vm)
 	return NULL;
 }
 
-/* The turn of a CPU that is alone awake begins anew each time. */
+/* A turn begins when a second CPU is ready, and there is none (turn_end is 0) while one is alone. Readiness changes by
+ * exits and timers only, and the loop asks after each of them: asking in between, where a run is cut by a limit or by
+ * single steps, changes nothing. */
+static void begin_or_end_turn(struct vm *vm, const struct vcpu *next)
+{
+	if (!next || next->id == vm->turn)
+		vm->turn_end = 0;
+	else if (!vm->turn_end)
+		vm->turn_end = vm->clock.insns + TURN_INSNS;
+}
+
 struct vcpu *vm_whose_turn(struct vm *vm)
 {
 	struct vcpu *v = &vm->vcpus[vm->turn], *next;
@@ -71,17 +94,22 @@ struct vcpu *vm_whose_turn(struct vm *vm)
 	if (vm->n_vcpus == 1)
 		return v;
 	next = next_ready(vm);
-	if (!next || (next != v && vm->clock.insns < vm->turn_end && is_ready(v)))
+	begin_or_end_turn(vm, next);
+	if (!vm->turn_end || (vm->clock.insns < vm->turn_end && is_ready(v)))
 		return v;
 	vm->turn = next->id;
-	vm->turn_end = vm->clock.insns + TURN_INSNS;
+	vm->turn_end = 0;
+	begin_or_end_turn(vm, next_ready(vm));
 	return next;
 }
 
 /* Nobody else comes to be ready by itself while this one runs: by a timer, which ends the run, or by its exit. */
 uint64_t vm_turn_left(struct vm *vm)
 {
-	if (vm->n_vcpus == 1 || next_ready(vm) == &vm->vcpus[vm->turn])
+	if (vm->n_vcpus == 1)
+		return UINT64_MAX;
+	begin_or_end_turn(vm, next_ready(vm)); /* a timer may have come */
+	if (!vm->turn_end)
 		return UINT64_MAX;
 	return vm->turn_end > vm->clock.insns ? vm->turn_end - vm->clock.insns : 1;
 }
@@ -107,6 +135,8 @@ static void take_init(struct vcpu *v)
 	v->halted = v->frozen = false;
 	v->halt_ns = clock_now_ns(&v->vm->clock);
 	v->wait_startup = !(v->cpu.s.apic_base & APIC_BASE_BSP);
+	if (!v->wait_startup) /* a start-up message that came meanwhile was for one that waits */
+		lapic_startup_taken(v);
 }
 
 static void take_startup(struct vcpu *v, uint8_t vector)

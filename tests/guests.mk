@@ -1,6 +1,6 @@
 # Guests that only tests run: built like the bundled ones, with their runtime, into a folder of their own, which is
 # neither searched for bundled guests nor installed.
-TEST_GUESTS := hostile witness
+TEST_GUESTS := hostile signals witness
 TEST_GUEST_DIR := $(GUEST_DIR)/tests
 TEST_GUEST_OBJ := $(O)/tests/guests
 

@@ -301,6 +301,7 @@ enum err feed_init(struct equivalence *q, struct errmsg *why)
 	vm->handlers = q->handlers;
 	vm->cfg.user_arg = q;
 	q->r->cpu.no_pcid = q->s->cpu.no_pcid;
+	vm->fed = true; /* its own local APIC would deliver once more what is replayed */
 	if (q->subject->cfg.mode->adjust_cpuid) {
 		q->env = *q->r->cpu.env;
 		q->env.cpuid = feed_cpuid;

@@ -12,14 +12,13 @@ static bool has_length(const struct vm_exit *e)
 {
 	if (e->idt_info & INTR_INFO_VALID) /* met while an event was delivered: the length is the event's, if any */
 		return false;
+	if (!exit_is_predicted(e->reason))
+		return false;
 	switch (e->reason) {
 	case EXIT_EXCEPTION_NMI:
-	case EXIT_EXTERNAL_INTERRUPT:
 	case EXIT_TRIPLE_FAULT:
-	case EXIT_INTERRUPT_WINDOW:
 	case EXIT_EPT_VIOLATION:
 	case EXIT_EPT_MISCONFIG:
-	case EXIT_PREEMPTION_TIMER:
 		return false;
 	case EXIT_TASK_SWITCH:
 		return e->qual >> 30 !=

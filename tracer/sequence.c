@@ -90,8 +90,7 @@ void sequence_free(struct sequence *s)
 
 static bool is_slice(const struct sequence_item *i)
 {
-	return i->reason == EXIT_EXTERNAL_INTERRUPT || i->reason == EXIT_INTERRUPT_WINDOW ||
-	       i->reason == EXIT_PREEMPTION_TIMER;
+	return !exit_is_predicted(i->reason);
 }
 
 static const struct sequence_item *next_item(const struct sequence *s, size_t *i, uint64_t *exempt)

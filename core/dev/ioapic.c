@@ -98,6 +98,16 @@ void ioapic_eoi(struct device *d, uint8_t vector)
 	}
 }
 
+bool ioapic_makes(const struct device *d, unsigned mode)
+{
+	const struct ioapic_state *s = d->state;
+
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
+		if (!(s->redirection[pin] & RTE_MASKED) && (s->redirection[pin] >> RTE_MODE_SHIFT & 7) == mode)
+			return true;
+	return false;
+}
+
 /* Half of an entry. An entry that becomes edge-triggered forgets its Remote IRR. A change of polarity alone is no edge
  * of the line. */
 static void write_redirection(struct device *d, unsigned pin, bool high_half, uint32_t v)

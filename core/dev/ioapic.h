@@ -12,5 +12,7 @@
 void ioapic_set_pin(struct device *d, unsigned pin, bool level);
 /* A CPU ended a level-triggered interrupt. */
 void ioapic_eoi(struct device *d, uint8_t vector);
+/* Is an entry open that has this delivery mode (enum apic_delivery)? */
+bool ioapic_makes(const struct device *d, unsigned mode);
 
 #endif

@@ -7,7 +7,8 @@
  * The state machine of its two bits: off -> xAPIC -> x2APIC -> off, everything else #GP.
  *
  * After power-on, LINT0 of the bootstrap CPU is open for ExtINT, as firmware leaves it (virtual wire): a guest that is
- * loaded without firmware gets the interrupts of the PIC, whether or not it knows of this APIC.
+ * loaded without firmware gets the interrupts of the PIC, whether or not it knows of this APIC. An INIT, or switching
+ * the APIC off and on, leaves LINT0 masked.
  */
 #include "core/dev/lapic_priv.h"
 
@@ -294,13 +295,11 @@ static void cpu_reset(struct vcpu *v)
 	*a = (struct lapic_cpu){.id = v->id, .dfr = DFR_FLAT, .svr = SVR_RESET, .fire_ns = CLOCK_NEVER};
 	for (unsigned i = 0; i < LVT_COUNT; i++)
 		a->lvt[i] = LVT_MASKED;
-	if (v->id == 0)
-		a->lvt[LVT_LINT0] = LINT0_VIRTUAL_WIRE;
 	lapic_timer_arm(v);
 }
 
 /* What waits for the CPU beside vectors outlives its APIC being switched off. */
-static void switched(struct vcpu *v, uint64_t old)
+void lapic_base_written(struct vcpu *v, uint64_t old)
 {
 	bool was = old & APIC_BASE_EN, is = lapic_is_on(v);
 
@@ -329,7 +328,7 @@ static bool write_base(struct vcpu *v, uint64_t value)
 	if ((from == mode && to == APIC_BASE_EN) || (from == 0 && to == mode))
 		return false;
 	s->apic_base = (value & ~APIC_BASE_BSP) | (old & APIC_BASE_BSP);
-	switched(v, old);
+	lapic_base_written(v, old);
 	return true;
 }
 
@@ -402,6 +401,7 @@ static void lapic_reset(struct device *d)
 	memset(d->state, 0, sizeof(struct lapic_state));
 	for (unsigned i = 0; i < d->vm->n_vcpus; i++)
 		cpu_reset(&d->vm->vcpus[i]);
+	((struct lapic_state *)d->state)->cpu[0].lvt[LVT_LINT0] = LINT0_VIRTUAL_WIRE;
 }
 
 static void lapic_restored(struct device *d)

@@ -50,12 +50,21 @@ static inline bool lapic_is_at(const struct vcpu *v, gpa_t gpa)
 uint64_t lapic_mmio_read(struct vcpu *v, gpa_t gpa, unsigned n);
 void lapic_mmio_write(struct vcpu *v, gpa_t gpa, unsigned n, uint64_t value);
 
+/* Is LINT0 of some CPU open in this delivery mode (enum apic_delivery)? */
+bool lapic_lint0_makes(const struct vm *vm, unsigned mode);
+
 /* IA32_APIC_BASE, IA32_TSC_DEADLINE and 800H-8FFH. rdmsr, wrmsr: false is #GP. */
 bool lapic_has_msr(uint32_t msr);
 bool lapic_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool lapic_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value);
 /* The TSC of this CPU was set: a TSC deadline moves. */
 void lapic_tsc_set(struct vcpu *v);
+/* IA32_APIC_BASE of this CPU is another one than old: what lapic_wrmsr() does by itself, where a host's kernel took the
+ * write. */
+void lapic_base_written(struct vcpu *v, uint64_t old);
+
+/* CR8 was loaded: TPR[3:0] are 0 then [SDM 3A "Interaction of Task Priorities between CR8 and APIC"]. */
+void lapic_cr8_written(struct vcpu *v);
 
 /* A vector is above the processor priority: lapic_ack() takes it. */
 bool lapic_pending(struct vcpu *v);

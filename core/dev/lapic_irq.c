@@ -15,6 +15,7 @@
 
 #define ICR_LOGICAL (1u << 11)
 #define ICR_LEVEL (1u << 14)
+#define ICR_TRIGGER (1u << 15)
 #define ICR_SHORTHAND(v) ((v) >> 18 & 3u)
 
 enum { SHORT_NONE, SHORT_SELF, SHORT_ALL, SHORT_OTHERS };
@@ -40,7 +41,7 @@ static int highest(const uint32_t set[8])
 
 /* --- Priorities -------------------------------------------------------------------------------------------------- */
 
-/* CR8 and TPR[7:4] are one register. MOV CR8 clears TPR[3:0]. */
+/* CR8 and TPR[7:4] are one register. */
 uint32_t lapic_tpr(struct vcpu *v)
 {
 	const struct x86_state *s = vcpu_state(v);
@@ -48,6 +49,11 @@ uint32_t lapic_tpr(struct vcpu *v)
 	uint32_t cr8 = s ? (uint32_t)s->cr8 & 0xf : 0;
 
 	return a->tpr >> 4 == cr8 ? a->tpr : cr8 << 4;
+}
+
+void lapic_cr8_written(struct vcpu *v)
+{
+	lapic_of(v)->tpr = ((uint32_t)v->cpu.s.cr8 & 0xf) << 4;
 }
 
 uint32_t lapic_ppr(struct vcpu *v)
@@ -259,8 +265,8 @@ void lapic_send_icr(struct vcpu *v)
 		lapic_error(v, ESR_SEND_ILLEGAL);
 		return;
 	}
-	/* INIT with level 0 only set arbitration ids, in processors long gone. */
-	if ((m.mode == APIC_INIT && !(a->icr_low & ICR_LEVEL)) || m.mode == APIC_EXTINT)
+	/* INIT level de-assert only set arbitration ids, in processors long gone. An edge has no level. */
+	if ((m.mode == APIC_INIT && (a->icr_low & (ICR_LEVEL | ICR_TRIGGER)) == ICR_TRIGGER) || m.mode == APIC_EXTINT)
 		return;
 	if (shorthand == SHORT_NONE)
 		(void)send(v->vm, &m, x2 ? BROADCAST_32 : BROADCAST_8);
@@ -289,6 +295,17 @@ void lapic_lint0(struct vm *vm, bool level)
 	for (unsigned i = 0; rose && i < vm->n_vcpus; i++)
 		if (LVT_MODE(lapic_of(&vm->vcpus[i])->lvt[LVT_LINT0]) != APIC_EXTINT)
 			lapic_local(&vm->vcpus[i], LVT_LINT0);
+}
+
+bool lapic_lint0_makes(const struct vm *vm, unsigned mode)
+{
+	for (unsigned i = 0; i < vm->n_vcpus; i++) {
+		uint32_t lint0 = lapic_of(&vm->vcpus[i])->lvt[LVT_LINT0];
+
+		if (lapic_is_on(&vm->vcpus[i]) && !(lint0 & LVT_MASKED) && LVT_MODE(lint0) == mode)
+			return true;
+	}
+	return false;
 }
 
 /* Without its APIC, the bootstrap CPU has the PIC on its INTR pin. */

@@ -21,7 +21,7 @@ enum lapic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERR
 #define ESR_RECEIVED_ILLEGAL (1u << 6)
 #define ESR_ILLEGAL_REGISTER (1u << 7)
 
-enum timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
+enum timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE, TIMER_RESERVED };
 
 /* One local APIC. The upper half of the TPR is CR8, which is the CPU's: tpr counts only while it agrees with that. */
 struct lapic_cpu {

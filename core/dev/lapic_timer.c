@@ -6,8 +6,15 @@
  *   one-shot      counts down once, interrupts at 0 and stays there
  *   periodic      starts again from the initial count; periods that passed unseen become one interrupt
  *   TSC deadline  interrupts when the TSC reaches a value; the value is then 0
+ *   reserved      the fourth encoding: no timer
+ *
+ * A periodic timer interrupts at most every PERIOD_MIN_NS: at a multiple of its period that is at least so long. A
+ * guest may ask for a period of a nanosecond, and a VMM that tried to follow would do nothing else. The bound is long
+ * enough for the guest to run in between on a slow host, too.
  */
 #include "core/dev/lapic_priv.h"
+
+#define PERIOD_MIN_NS 200000u
 
 /* Bits 0, 1 and 3: 000 divides by 2, 001 by 4, ... 110 by 128, 111 by 1. */
 static unsigned shift_of(uint32_t divide)
@@ -30,12 +37,26 @@ static uint64_t period_ns(const struct lapic_cpu *a)
 	return (uint64_t)a->initial << shift_of(a->divide);
 }
 
+/* One-shot and periodic: there is a counter, and the initial count starts it. */
+static bool counts(const struct lapic_cpu *a)
+{
+	return mode_of(a) == TIMER_ONE_SHOT || mode_of(a) == TIMER_PERIODIC;
+}
+
+/* The phase stays: it is the expiries in between that pass unseen. */
+static uint64_t next_period(const struct lapic_cpu *a, uint64_t now)
+{
+	uint64_t period = period_ns(a), step = (PERIOD_MIN_NS + period - 1) / period * period;
+
+	return a->start_ns + ((now - a->start_ns) / step + 1) * step;
+}
+
 uint32_t lapic_timer_count(const struct vcpu *v)
 {
 	const struct lapic_cpu *a = lapic_of(v);
 	uint64_t passed = (now_ns(v) - a->start_ns) >> shift_of(a->divide);
 
-	if (!a->initial || a->stopped || mode_of(a) == TIMER_TSC_DEADLINE)
+	if (!a->initial || a->stopped || !counts(a))
 		return 0;
 	if (mode_of(a) == TIMER_PERIODIC)
 		return a->initial - (uint32_t)(passed % a->initial);
@@ -59,16 +80,10 @@ static uint64_t next_fire(const struct vcpu *v)
 		return CLOCK_NEVER;
 	if (mode_of(a) == TIMER_TSC_DEADLINE)
 		return a->deadline ? tsc_to_ns(v, a->deadline) : CLOCK_NEVER;
-	if (!a->initial || a->stopped)
+	if (!a->initial || a->stopped || !counts(a))
 		return CLOCK_NEVER;
-	if (mode_of(a) == TIMER_PERIODIC) {
-		uint64_t period = period_ns(a);
-
-		/* Nobody hears a masked one. */
-		if (a->lvt[LVT_TIMER] & LVT_MASKED)
-			return CLOCK_NEVER;
-		return a->start_ns + ((now_ns(v) - a->start_ns) / period + 1) * period;
-	}
+	if (mode_of(a) == TIMER_PERIODIC) /* nobody hears a masked one */
+		return a->lvt[LVT_TIMER] & LVT_MASKED ? CLOCK_NEVER : next_period(a, now_ns(v));
 	return a->start_ns + period_ns(a);
 }
 
@@ -118,7 +133,7 @@ void lapic_timer_start(struct vcpu *v, uint32_t initial)
 {
 	struct lapic_cpu *a = lapic_of(v);
 
-	if (mode_of(a) == TIMER_TSC_DEADLINE)
+	if (!counts(a))
 		return;
 	a->initial = initial;
 	a->start_ns = now_ns(v);
@@ -147,15 +162,17 @@ void lapic_timer_divide(struct vcpu *v, uint32_t divide)
 	lapic_timer_arm(v);
 }
 
-/* "A transition to or from TSC-deadline mode disarms the timer"; between the other two the counter goes on. */
+/* "A transition to or from TSC-deadline mode disarms the timer", and the reserved mode has none; between the other two
+ * the counter goes on. */
 void lapic_timer_lvt(struct vcpu *v, uint32_t lvt)
 {
 	struct lapic_cpu *a = lapic_of(v);
 	uint32_t count = lapic_timer_count(v);
 	enum timer_mode old = mode_of(a);
+	bool counted = counts(a);
 
 	a->lvt[LVT_TIMER] = lvt;
-	if (old != mode_of(a) && (old == TIMER_TSC_DEADLINE || mode_of(a) == TIMER_TSC_DEADLINE)) {
+	if (old != mode_of(a) && !(counted && counts(a))) {
 		a->initial = 0;
 		a->deadline = 0;
 	} else if (old != mode_of(a) && a->initial && !a->stopped) {

@@ -4,7 +4,7 @@
  *
  *   e0-e3      four bytes that keep what was written, accesses of 1, 2 or 4 bytes
  *   e4-e7      a write asks the VMM to give the page at this address anew: nothing to do here, nothing goes stale
- *   e8-eb      the same four bytes as e0, byte by byte
+ *   e8         the first of the same four bytes
  *   2000-2017  a write of 1 raises interrupt line 0..23, of 0 lowers it
  *   ff000000   4 KiB of memory that is a device, sixteen times: each access exits
  */

@@ -59,6 +59,7 @@ struct x86_env {
 	void (*code_written)(void *arg, gpa_t gpa, unsigned n);
 	/* No unmasked x87 exception is pending any more, or CR0.NE was set (only called while ferr is set). */
 	void (*ferr_dropped)(void *arg);
+	void (*cr8_written)(void *arg); /* s.cr8 was loaded; NULL: nobody wants to know */
 };
 
 /* Operating mode, for decode and execution. Order matters: >= X86_MODE_PROT has protection. */

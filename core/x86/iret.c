@@ -51,11 +51,11 @@ void x86_flags_load(struct x86_cpu *c, uint64_t v)
 	x86_mode_changed(c);
 }
 
-/* With "NMI exiting" NMIs are the VMM's, and IRET does not unblock them; with "virtual NMIs" the guest has its own [SDM
- * 3C "Changes to Instruction Behavior in VMX Non-Root Operation"]. */
+/* With "NMI exiting" NMIs are the VMM's, and IRET does not unblock them; with "virtual NMIs" there are those of the
+ * guest beside them, which it does [SDM 3C "Changes to Instruction Behavior in VMX Non-Root Operation"]. */
 static void leave_nmi(struct x86_cpu *c)
 {
-	if (!c->ctl || c->ctl->ring != RING_HW || !(c->ctl->pin & PIN_NMI_EXIT) || (c->ctl->pin & PIN_VIRTUAL_NMIS))
+	if (!c->ctl || c->ctl->ring != RING_HW || (c->ctl->pin & (PIN_NMI_EXIT | PIN_VIRTUAL_NMIS)) != PIN_NMI_EXIT)
 		c->s.intr_shadow &= ~INTR_SHADOW_NMI;
 	c->dbg.keep_rf = true;
 }

@@ -122,6 +122,8 @@ enum x86_rc x86_set_cr8(struct x86_cpu *c, uint64_t v)
 	if (v & ~0xfull)
 		return gp(c);
 	c->s.cr8 = v;
+	if (c->env && c->env->cr8_written)
+		c->env->cr8_written(c->env_arg);
 	c->block_end = true;
 	return X86_OK;
 }

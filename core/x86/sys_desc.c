@@ -228,7 +228,8 @@ enum x86_rc x86_op_str(struct x86_cpu *c, const struct x86_insn *i)
 	return rc == X86_OK ? store_selector(c, i, x86_depriv(c) ? HOST_TR : c->s.tr.sel) : rc;
 }
 
-/* A descriptor of LDT or TSS in the GDT: of 16 bytes in IA-32e mode, which all have to be in the table before it is read. */
+/* A descriptor of LDT or TSS in the GDT: of 16 bytes in IA-32e mode, which all have to be in the table before it is
+ * read. */
 static enum x86_rc read_system_desc(struct x86_cpu *c, uint16_t sel, struct x86_desc *d)
 {
 	if (sel & 4 || (x86_lma(c) && (sel & 0xfff8u) + 15 > c->s.gdtr.limit))

@@ -13,6 +13,8 @@
 
 #include "modes/virtualize/kvm_priv.h"
 
+#include "core/dev/lapic.h"
+
 #define MSR_AT(field) (uint32_t) offsetof(struct x86_state, field)
 
 struct msr_field {
@@ -336,7 +338,7 @@ void kvm_sync_in(struct vcpu *v)
 	struct kvm_vcpu *kv = kvcpu_of(v);
 	const struct kvm_sync_regs *r = &kv->run->s.regs;
 	struct x86_state *s = &v->cpu.s;
-	uint64_t key;
+	uint64_t key, base = s->apic_base; /* the kernel takes writes of IA32_APIC_BASE; the APIC is ours */
 
 	regs_from_kvm(s, &r->regs);
 	if (!kv->mode_key || memcmp(&kv->sregs_seen, &r->sregs, sizeof r->sregs) != 0) {
@@ -345,6 +347,8 @@ void kvm_sync_in(struct vcpu *v)
 	}
 	s->cr8 = kv->run->cr8;
 	s->apic_base = kv->run->apic_base;
+	if (UNLIKELY(s->apic_base != base) && v->vm->machine)
+		lapic_base_written(v, base);
 	v->cpu.lazy.op = 0;
 	/* Derived fields follow only when what they rest on moved: this is on the path of every exit. */
 	key = (s->cr0 << 32) ^ (s->cr4 << 8) ^ (s->efer << 44) ^ s->seg[X86_CS].attr ^

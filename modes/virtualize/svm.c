@@ -248,6 +248,10 @@ static void arm_slice(struct vcpu *v, const struct run_bounds *b)
 	uint64_t now = clock_now_ns(c), bound = now + VM_CONTROL_INTERVAL_NS;
 	uint64_t until = b->deadline_ns < bound ? b->deadline_ns : bound;
 
+	/* There is no window for NMIs. What blocks one but for IRET, which exits, ends after an instruction. */
+	if (b->nmi_window && !(v->cpu.s.intr_shadow & INTR_SHADOW_NMI))
+		until = now;
+
 	/* Programming the timer is ten port accesses. One that is on its way and comes no later will do: at worst it
 	 * ends the guest's stretch a little early, and is armed again. */
 	uint64_t fired = metal_slice_timer_fired(), at = until + c->start_ns;
@@ -325,12 +329,24 @@ static void ask_for_window(struct vmcb *b, bool on)
 	}
 }
 
+/* Blocking of virtual NMIs is ours to keep: from the injection of one to the next IRET, which exits meanwhile. */
+static void watch_nmi(struct x86_state *s, struct vmcb *b)
+{
+	if ((s->pending_event & INTR_INFO_VALID) && (s->pending_event >> INTR_INFO_TYPE_SHIFT & 7) == INTR_TYPE_NMI)
+		s->intr_shadow |= INTR_SHADOW_NMI;
+	if (s->intr_shadow & INTR_SHADOW_NMI)
+		b->c.icpt[0] |= SVM_ICPT_IRET;
+	else
+		b->c.icpt[0] &= ~SVM_ICPT_IRET;
+}
+
 static void enter(struct vcpu *v, const struct run_bounds *bounds)
 {
 	struct svm_vcpu *x = svm_vcpu(v);
 	struct vmcb *b = x->vmcb;
 
 	load_event(&v->cpu.s, b);
+	watch_nmi(&v->cpu.s, b);
 	ask_for_window(b, bounds->irq_window);
 	set_tsc_offset(v);
 	x->flush |= svm_resident_enter(v) || processor.last != v;

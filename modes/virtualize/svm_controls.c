@@ -262,6 +262,7 @@ bool svm_programmed(struct vcpu *v, char *buf, size_t n)
 	svm_program_controls(&v->vm->controls, &m->cpu, want, iopm, iopm + SVM_IOPM_SIZE);
 	want->c.asid = x->asid;
 	want->c.n_cr3 = (uintptr_t)m->npt.root;
+	want->c.icpt[0] |= x->vmcb->c.icpt[0] & SVM_ICPT_IRET; /* while an NMI is being handled */
 	if (x->cr4_hidden)
 		want->c.cr_read |= 1u << 4;
 	good = same("IOPM_BASE_PA", (uintptr_t)m->iopm, x->vmcb->c.iopm, buf, n) &&

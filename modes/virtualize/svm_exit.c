@@ -322,7 +322,7 @@ static bool explain_event(struct vcpu *v, struct vm_exit *e, uint64_t code)
 static bool is_judged(uint64_t code)
 {
 	return code < SVM_EXIT_EXCEPTION || (code >= SVM_EXIT_IDTR_READ && code <= SVM_EXIT_TR_WRITE) ||
-	       code == SVM_EXIT_INVLPG || code == SVM_EXIT_ICEBP || code == SVM_EXIT_INVPCID;
+	       code == SVM_EXIT_INVLPG || code == SVM_EXIT_ICEBP || code == SVM_EXIT_INVPCID || code == SVM_EXIT_IRET;
 }
 
 /* AMD-V's own instructions: our guests have no such processor. */

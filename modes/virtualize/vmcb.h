@@ -19,6 +19,7 @@
 #define SVM_ICPT_RDTSC (1u << 14)
 #define SVM_ICPT_RDPMC (1u << 15)
 #define SVM_ICPT_CPUID (1u << 18)
+#define SVM_ICPT_IRET (1u << 20)
 #define SVM_ICPT_INVD (1u << 22)
 #define SVM_ICPT_PAUSE (1u << 23)
 #define SVM_ICPT_HLT (1u << 24)
@@ -60,6 +61,7 @@
 #define SVM_EXIT_RDTSC 0x6eu
 #define SVM_EXIT_RDPMC 0x6fu
 #define SVM_EXIT_CPUID 0x72u
+#define SVM_EXIT_IRET 0x74u
 #define SVM_EXIT_INVD 0x76u
 #define SVM_EXIT_PAUSE 0x77u
 #define SVM_EXIT_HLT 0x78u

@@ -224,8 +224,19 @@ static enum err vmx_inject(struct vcpu *v, const struct x86_event *ev)
 	return ERR_OK;
 }
 
+/* An NMI whose delivery met an exit blocks NMIs already, and an entry that injects one then fails. */
+static void unblock_nmi(void)
+{
+	uint32_t blocking = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
+
+	if (blocking & INTR_SHADOW_NMI)
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking & ~INTR_SHADOW_NMI);
+}
+
 static void put_event(struct x86_state *s)
 {
+	if (UNLIKELY((s->pending_event >> INTR_INFO_TYPE_SHIFT & 7) == INTR_TYPE_NMI))
+		unblock_nmi();
 	vmwrite(VMCS_ENTRY_INTR_INFO, s->pending_event);
 	if (s->pending_event & INTR_INFO_ERROR)
 		vmwrite(VMCS_ENTRY_INTR_ERROR, s->pending_error);
@@ -236,10 +247,20 @@ static void put_event(struct x86_state *s)
 
 /* --- Running ----------------------------------------------------------------------------------------------------- */
 
-static void put_window(struct vmx_vcpu *x, bool wanted)
+/* An NMI that STI holds back: whether the shadow of STI blocks NMIs is the processor's choice, so that its NMI window
+ * may open at once, for ever; that of interrupts does not, and RFLAGS.IF is set there. */
+static void put_window(struct vmx_vcpu *x, bool irq, bool nmi)
 {
-	uint32_t proc = (x->proc & ~PROC_INTERRUPT_WINDOW) | (wanted ? PROC_INTERRUPT_WINDOW : 0);
+	uint32_t proc = x->proc & ~(PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW);
 
+	if (UNLIKELY(nmi)) {
+		if (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTR_SHADOW_STI)
+			irq = true;
+		else if (x->v->vm->controls.pin & ~x->dropped[VMX_CTL_PIN] & PIN_VIRTUAL_NMIS)
+			proc |= PROC_NMI_WINDOW;
+	}
+	if (irq)
+		proc |= PROC_INTERRUPT_WINDOW;
 	if (LIKELY(proc == x->proc))
 		return;
 	x->proc = proc;
@@ -344,7 +365,7 @@ static enum err vmx_run(struct vcpu *v, const struct run_bounds *b, struct vm_ex
 	}
 	vmx_make_resident(x);
 	vmx_set_tsc(x);
-	put_window(x, b->irq_window);
+	put_window(x, b->irq_window, b->nmi_window);
 	put_timer(v, b->deadline_ns);
 	if (v->cpu.s.pending_event)
 		put_event(&v->cpu.s);

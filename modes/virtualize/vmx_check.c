@@ -108,8 +108,9 @@ static bool check_exec(const struct vmx_check *k, struct vmx_finding *out)
 	}
 	MUST(!(proc & PROC_MSR_BITMAPS) || page_address(k, get(k, VMCS_MSR_BITMAP)), MSR_BITMAP,
 	    "the MSR bitmaps are a page of memory");
-	MUST((pin & PIN_NMI_EXIT) || !(pin & 1u << 5), PIN_CONTROLS, "\"virtual NMIs\" needs \"NMI exiting\"");
-	MUST((pin & 1u << 5) || !(proc & 1u << 22), PROC_CONTROLS, "\"NMI-window exiting\" needs \"virtual NMIs\"");
+	MUST((pin & PIN_NMI_EXIT) || !(pin & PIN_VIRTUAL_NMIS), PIN_CONTROLS, "\"virtual NMIs\" needs \"NMI exiting\"");
+	MUST((pin & PIN_VIRTUAL_NMIS) || !(proc & PROC_NMI_WINDOW), PROC_CONTROLS,
+	    "\"NMI-window exiting\" needs \"virtual NMIs\"");
 	return (proc & PROC_SECONDARY) && check_proc2(k, out, (uint32_t)get(k, VMCS_PROC2_CONTROLS));
 }
 
@@ -290,9 +291,9 @@ static bool check_activity(const struct vmx_check *k, struct vmx_finding *out)
 	    "an external interrupt is not injected while STI or MOV SS block");
 	MUST(!valid || type != INTR_TYPE_NMI || !(blocking & INTR_SHADOW_MOVSS), GUEST_INTERRUPTIBILITY,
 	    "an NMI is not injected while MOV SS blocks");
-	MUST(!valid || type != INTR_TYPE_NMI || !(get(k, VMCS_PIN_CONTROLS) & PIN_VIRTUAL_NMIS) ||
-		 !(blocking & INTR_SHADOW_NMI),
-	    GUEST_INTERRUPTIBILITY, "a virtual NMI is not injected while NMIs are blocked");
+	MUST(!valid || type != INTR_TYPE_NMI || !(blocking & INTR_SHADOW_NMI) ||
+		 !(get(k, VMCS_PIN_CONTROLS) & PIN_VIRTUAL_NMIS),
+	    GUEST_INTERRUPTIBILITY, "with \"virtual NMIs\" an NMI is not injected while NMIs are blocked");
 	MUST(!(blocking & 4), GUEST_INTERRUPTIBILITY, "blocking by SMI needs a processor in SMM");
 	return false;
 }

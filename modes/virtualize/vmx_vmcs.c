@@ -251,7 +251,7 @@ static uint64_t changing(uint32_t field)
 {
 	switch (field) {
 	case VMCS_PROC_CONTROLS:
-		return PROC_INTERRUPT_WINDOW;
+		return PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW;
 	case VMCS_EXCEPTION_BITMAP:
 		return 1u << VEC_MF; /* follows the guest's CR0.NE */
 	case VMCS_ENTRY_CONTROLS:

@@ -34,6 +34,8 @@ deed vmx 0 debug_exit
 deed msrs 0 debug_exit
 deed ports 0 debug_exit
 deed cr8 0 debug_exit
+deed timer 0 debug_exit
+deed timer 0 debug_exit --clock host
 deed spin 4 max_insns --max-insns 10000000
 deed witness 0 debug_exit
 

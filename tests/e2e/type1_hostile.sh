@@ -42,6 +42,7 @@ both cr8 debug_exit
 both memory debug_exit
 both msrs debug_exit
 both ports debug_exit
+both timer debug_exit
 
 # cli; jmp . never gives the processor back: the VMM takes it, every slice.
 spin() { # ENGINE MACHINE

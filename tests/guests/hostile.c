@@ -9,6 +9,7 @@
  *              what=msrs      RDMSR and WRMSR of every number that an MSR bitmap covers
  *              what=ports     IN from all 65536 ports, OUT to them
  *              what=cr8       MOV to and from CR8
+ *              what=timer     the local APIC's timer in modes and with periods that nobody means
  *              what=spin      interrupts off, and never again an instruction that exits: ended by a limit only
  *              n=1000         how often (vmcall)
  *
@@ -380,6 +381,103 @@ static void do_cr8(void)
 	__asm__ volatile("movq %0, %%cr8" : : "r"(0ul));
 }
 
+/* ---- the local APIC's timer ---- */
+
+#define APIC 0xfee00000ul
+#define APIC_BASE_EN 0x800u
+#define TIMER_VECTOR 0x2fu
+#define MASKED 0x10000u
+#define MODE_SHIFT 17
+#define PERIODIC 1u
+#define RESERVED 3u
+#define TICKS 100u
+
+enum {
+	APIC_EOI = 0xb0,
+	APIC_SVR = 0xf0,
+	APIC_TIMER = 0x320,
+	APIC_INITIAL = 0x380,
+	APIC_CURRENT = 0x390,
+	APIC_DIVIDE = 0x3e0
+};
+
+static volatile uint32_t ticks;
+
+static void apic_write(unsigned reg, uint32_t v)
+{
+	__asm__ volatile("movl %0, (%1)" : : "r"(v), "r"(APIC + reg) : "memory");
+}
+
+static uint32_t apic_read(unsigned reg)
+{
+	uint32_t v;
+
+	__asm__ volatile("movl (%1), %0" : "=r"(v) : "r"(APIC + reg) : "memory");
+	return v;
+}
+
+static void on_tick(struct trap_frame *f)
+{
+	(void)f;
+	ticks++;
+	apic_write(APIC_EOI, 0);
+}
+
+static void apic_on(void)
+{
+	__asm__ volatile("rdmsr; orl %0, %%eax; wrmsr" : : "i"(APIC_BASE_EN), "c"(0x1b) : "rax", "rdx", "memory");
+	apic_write(APIC_SVR, 0x1ff);
+	idt_init();
+	trap_set(TIMER_VECTOR, on_tick);
+}
+
+static uint32_t try_timer(unsigned mode, uint32_t count, uint32_t divide)
+{
+	uint32_t now;
+
+	apic_write(APIC_DIVIDE, divide);
+	apic_write(APIC_TIMER, TIMER_VECTOR | mode << MODE_SHIFT);
+	apic_write(APIC_INITIAL, count);
+	for (unsigned i = 0; i < 1000; i++)
+		__asm__ volatile("nop");
+	now = apic_read(APIC_CURRENT);
+	apic_write(APIC_INITIAL, 0);
+	apic_write(APIC_TIMER, TIMER_VECTOR | MASKED);
+	__asm__ volatile("sti; nop; cli"); /* what came of it */
+	return now;
+}
+
+/* Every mode with counts that are over before the next instruction; then a hundred ticks of a period of a nanosecond,
+ * in between which this must get to run. */
+static void do_timer(void)
+{
+	static const uint32_t counts[] = {1, 2, 20, 1000, 0xffffffffu};
+	static const uint32_t divides[] = {0xb, 0, 0xa};
+	uint32_t settings = 0, idle = 0;
+
+	apic_on();
+	for (unsigned mode = 0; mode < 4; mode++)
+		for (unsigned c = 0; c < sizeof(counts) / sizeof(counts[0]); c++)
+			for (unsigned d = 0; d < sizeof(divides) / sizeof(divides[0]); d++) {
+				uint32_t now = try_timer(mode, counts[c], divides[d]);
+
+				settings++;
+				idle += mode == RESERVED && now == 0;
+			}
+	put("timer:");
+	say(settings, "settings;");
+	say(idle, "of 15 with the reserved mode count nothing\n");
+	ticks = 0;
+	apic_write(APIC_DIVIDE, 0xb);
+	apic_write(APIC_TIMER, TIMER_VECTOR | PERIODIC << MODE_SHIFT);
+	apic_write(APIC_INITIAL, 1);
+	while (ticks < TICKS)
+		__asm__ volatile("sti; hlt; cli");
+	apic_write(APIC_INITIAL, 0);
+	apic_write(APIC_TIMER, TIMER_VECTOR | MASKED);
+	put("timer: ticked\n");
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -391,6 +489,7 @@ static const struct {
     {"msrs", do_msrs},
     {"ports", do_ports},
     {"cr8", do_cr8},
+    {"timer", do_timer},
     {"spin", do_spin},
 };
 
@@ -402,6 +501,6 @@ void guest_main(void)
 			return;
 		}
 	}
-	put("hostile: give what=triple, vmcall, memory, vmx, msrs, ports, cr8 or spin\n");
+	put("hostile: give what=triple, vmcall, memory, vmx, msrs, ports, cr8, timer or spin\n");
 	guest_exit(1);
 }

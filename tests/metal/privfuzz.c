@@ -100,8 +100,17 @@ static void env_ferr_dropped(void *arg)
 	(void)arg;
 }
 
-static const struct x86_env env = {env_page, env_mmio_read, env_mmio_write, env_io_read, env_io_write, env_rdmsr,
-    env_wrmsr, env_cpuid, env_tsc, env_code_written, env_ferr_dropped};
+static const struct x86_env env = {.page = env_page,
+    .mmio_read = env_mmio_read,
+    .mmio_write = env_mmio_write,
+    .io_read = env_io_read,
+    .io_write = env_io_write,
+    .rdmsr = env_rdmsr,
+    .wrmsr = env_wrmsr,
+    .cpuid = env_cpuid,
+    .tsc = env_tsc,
+    .code_written = env_code_written,
+    .ferr_dropped = env_ferr_dropped};
 
 /* --- Two processors ---------------------------------------------------------------------------------------------- */
 
@@ -326,7 +335,7 @@ static enum err program(struct errmsg *why)
 	struct vmx_vm *vx = vmx_vm_of(vm);
 	enum err e;
 
-	c->pin &= ~PIN_VIRTUAL_NMIS; /* with them an NMI is not injected while NMIs are blocked */
+	c->pin &= ~PIN_VIRTUAL_NMIS; /* of those, Bochs 2.7 forgets no blocking at an entry that says there is none */
 	c->proc &= ~PROC_MOV_DR_EXIT;
 	c->exceptions = UINT32_MAX;
 	c->cr0_mask = CR0_NE | CR0_CD | CR0_NW; /* VM entry does not load the latter two */

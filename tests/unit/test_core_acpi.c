@@ -152,6 +152,8 @@ static void the_mp_table_has_every_cpu_and_line(void **state)
 		if (e[0] == 3) {
 			lines++;
 			assert_int_equal(e[7], e[5] == 0 ? 2 : e[5]);
+			/* polarity and trigger: of the power management's line what the MADT says */
+			assert_int_equal(e[2] | e[3] << 8, e[5] == 9 ? 0xd : 0);
 		}
 	}
 	assert_int_equal(at, n - 16);

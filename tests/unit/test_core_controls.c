@@ -32,7 +32,7 @@ static void vtx_ept_is_the_contracts_table(void **state)
 {
 	(void)state;
 	use("vtx-ept");
-	/* external interrupts, NMI, preemption timer */
+	/* external interrupts, NMI, virtual NMIs, preemption timer */
 	assert_int_equal(ctl.pin, BITS(0, 3, 5, 6));
 	/* HLT MWAIT RDPMC CR8-load CR8-store MOV-DR uncond-IO MSR-bitmaps MONITOR secondary; not INVLPG (9), RDTSC
 	 * (12), CR3 (15, 16), PAUSE (30) */

@@ -282,6 +282,13 @@ static void random_step(uint32_t *seed)
 		(void)apic_put_msr(n, 0x800 + (v & 0xff), next_random(seed) & 0x707ff);
 		break;
 	case 9:
+	case 12: /* the timer, in each of its four modes, often with a count that is very short */
+		apic_set(n, SVR, 0x1ff);
+		apic_set(n, LVT_TIMER, 0x50 | (v & 3) << 17);
+		apic_set(n, DIVIDE, v >> 2);
+		apic_set(n, INITIAL, next_random(seed) >> (v >> 8 & 31));
+		break;
+	case 13:
 		(void)apic_put_msr(n, v & 1 ? DEADLINE : TSC, next_random(seed) * 1000ull);
 		break;
 	case 10:

@@ -51,18 +51,18 @@ static void periodic_begins_again_and_keeps_its_phase(void **state)
 	(void)state;
 	apic_set(0, LVT_TIMER, 0x51 | PERIODIC);
 	apic_set(0, DIVIDE, BY_1);
-	apic_set(0, INITIAL, 1000);
+	apic_set(0, INITIAL, 1000000);
 	for (unsigned i = 0; i < 5; i++) {
-		apic_pass(999);
+		apic_pass(999999);
 		assert_int_equal(apic_take(0), -1);
 		apic_pass(1);
 		assert_int_equal(apic_take(0), 0x51);
 		apic_set(0, EOI, 0);
 	}
-	apic_pass(400);
+	apic_pass(400000);
 	apic_set(0, LVT_TIMER, 0x51); /* one-shot: goes on from where it is */
-	assert_int_equal(apic_get(0, CURRENT), 600);
-	apic_pass(600);
+	assert_int_equal(apic_get(0, CURRENT), 600000);
+	apic_pass(600000);
 	assert_int_equal(apic_take(0), 0x51);
 	apic_set(0, EOI, 0);
 	apic_pass(5000);

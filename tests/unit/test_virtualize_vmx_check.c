@@ -121,6 +121,22 @@ static void real_mode_state(void)
 	put(VMCS_GUEST_RIP, 0x7c00);
 }
 
+/* Fields that are right each by itself: virtual NMIs, an NMI to inject, and NMIs blocked. */
+static void a_blocked_virtual_nmi_is_not_injected(void **state)
+{
+	struct vmx_finding f = {0};
+
+	(void)state;
+	good_state();
+	put(VMCS_GUEST_INTERRUPTIBILITY, INTR_SHADOW_NMI);
+	put(VMCS_ENTRY_INTR_INFO, INTR_INFO_VALID | INTR_TYPE_NMI << INTR_INFO_TYPE_SHIFT | VEC_NMI);
+	assert_false(vmx_check_guest(&check, &f));
+	put(VMCS_PIN_CONTROLS, PIN_NMI_EXIT | PIN_VIRTUAL_NMIS);
+	assert_true(vmx_check_guest(&check, &f));
+	assert_int_equal(f.field, VMCS_GUEST_INTERRUPTIBILITY);
+	assert_non_null(strstr(f.rule, "virtual NMIs"));
+}
+
 static void good_states_pass(void **state)
 {
 	struct vmx_finding f = {0};
@@ -321,6 +337,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(good_states_pass),
+	    cmocka_unit_test(a_blocked_virtual_nmi_is_not_injected),
 	    cmocka_unit_test(each_broken_state_is_explained),
 	    cmocka_unit_test(modes_have_rules_of_their_own),
 	    cmocka_unit_test(pae_paging_wants_good_pdptes),
