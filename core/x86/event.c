@@ -405,6 +405,22 @@ static enum x86_rc shutdown(struct x86_cpu *c)
 	return x86_exit(c, EXIT_TRIPLE_FAULT, 0, 0);
 }
 
+/*
+ * A delivery may raise a fault whose delivery raises the same one, #AC on a user stack for instance: benign exceptions
+ * never become a double fault, and a processor goes on with them for ever. No instruction retires meanwhile, so the VMM
+ * gets control, as at the end of its time slice, and the next entry goes on with the event.
+ */
+#define CHAIN_MAX 64u
+
+static enum x86_rc leave_chain(struct x86_cpu *c, const struct x86_event *ev)
+{
+	c->s.pending_event = info_of(ev);
+	c->s.pending_error = ev->has_error ? ev->error : 0;
+	c->s.pending_len = ev->insn_len;
+	return x86_exit(
+	    c, c->ctl && (c->ctl->kernel & CTL_KERNEL_TIMER) ? EXIT_VMM_TIMER : EXIT_PREEMPTION_TIMER, 0, 0);
+}
+
 /* Delivers ev and whatever its delivery leads to. injected: ev itself may not exit. first: ev was met while this was
  * being delivered (NULL: nothing was). */
 static enum x86_rc deliver_all(
@@ -413,6 +429,7 @@ static enum x86_rc deliver_all(
 	struct x86_event cur = *ev, prior;
 	bool have_prior = first != NULL;
 	uint64_t held = c->s.pending_dbg;
+	unsigned rounds = 0;
 
 	if (have_prior)
 		prior = *first;
@@ -437,6 +454,8 @@ static enum x86_rc deliver_all(
 				break;
 			}
 		}
+		if (++rounds > CHAIN_MAX)
+			return leave_chain(c, &cur);
 		rc = deliver_once(c, &cur, return_address(c, &cur));
 		if (rc != X86_OK) /* data breakpoints that a delivery met which did not complete */
 			c->s.pending_dbg = held;

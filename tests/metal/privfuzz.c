@@ -181,7 +181,7 @@ static bool run_ours(const struct pf_case *k, struct pf_result *r)
 		counts.unimplemented++;
 		return false;
 	}
-	if (rc != X86_EXIT) {
+	if (rc != X86_EXIT || our_exit.reason == EXIT_PREEMPTION_TIMER) {
 		counts.endless++;
 		return false;
 	}
@@ -198,7 +198,7 @@ bool pf_run_again(const struct pf_case *k, struct pf_result *r)
 	pf_copy(after_again, area, PF_SIZE);
 	pf_copy(area, after_theirs, PF_SIZE);
 	r->area = after_again;
-	return rc == X86_EXIT;
+	return rc == X86_EXIT && our_exit.reason != EXIT_PREEMPTION_TIMER;
 }
 
 /* An IRET ends blocking by NMI: Bochs 2.7 keeps it over a VM entry that says there is none. */
@@ -291,6 +291,10 @@ static void run_case(uint64_t index)
 		return;
 	pf_copy(after_ours, area, PF_SIZE);
 	pf_copy(area, before, PF_SIZE);
+	if (request.verbose) {
+		a.area = after_ours;
+		pf_tell(&k, &a, &a, "ours");
+	}
 	if (!run_theirs(&k, &b))
 		return;
 	a.area = after_ours;

@@ -333,7 +333,7 @@ static int explain_conforming(const struct pf_case *k, const struct pf_result *a
 	}
 	if (!x86_is_conforming(b->s.seg[X86_CS].attr))
 		return DIFFERENT;
-	if (pf_is(a, VEC_PF) && (a->e.intr_error & 7) == 7 && a->e.qual - PF_STACK < PAGE_SIZE_4K)
+	if (pf_is(a, VEC_AC) || (pf_is(a, VEC_PF) && (a->e.intr_error & 7) == 7 && a->e.qual - PF_STACK < PAGE_SIZE_4K))
 		return BOCHS_CONFORMING;
 	return !(k->exceptions & 1u << VEC_PF) && a->s.cr2 != k->s.cr2 && a->s.cr2 - PF_STACK < PAGE_SIZE_4K
 		   ? BOCHS_CONFORMING

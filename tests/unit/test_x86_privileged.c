@@ -463,6 +463,27 @@ static void ltr_has_16_bytes_in_the_table_before_they_are_read(void **state)
 	assert_page_fault(f, STEP(f, 0x0f, 0x00, 0xd8), HIGH + 0x90, 0);
 }
 
+/* #AC delivered to user code with a stack that is not aligned: it never ends, and the VMM gets control. */
+static void an_exception_that_raises_itself_comes_back_to_the_vmm(void **state)
+{
+	struct x86_fix *f = *state;
+
+	x86_fix_prot(f, 4, 3);
+	x86_fix_tables(f);
+	x86_fix_controls(f, "vtx-ept");
+	x86_fix_idt(f, VEC_UD, SEL_CODE3 | 3, 0x7800, 0xee);
+	x86_fix_idt(f, VEC_AC, SEL_CODE3 | 3, 0x7800, 0xee);
+	f->c->s.cr0 |= CR0_AM;
+	f->c->s.gpr[X86_RSP] = 0x9002;
+	f->c->s.rflags = FLAG_R1 | FLAG_AC;
+	x86_state_changed(f->c);
+	assert_int_equal(STEP(f, 0x0f, 0x0b), X86_FAULT);
+	assert_int_equal(x86_deliver(f->c, &f->c->fault), X86_EXIT);
+	assert_int_equal(f->exit.reason, EXIT_PREEMPTION_TIMER);
+	assert_int_equal((uint8_t)f->c->s.pending_event, VEC_AC);
+	assert_int_equal(f->c->s.rip, CODE_AT);
+}
+
 static void with_keys(struct x86_fix *f, unsigned cpl, uint32_t pkru)
 {
 	long_mode(f, cpl);
@@ -548,8 +569,9 @@ int main(void)
 	    T(sysenter_cs_keeps_32_bits), T(invlpg_drops_every_part_of_a_large_page),
 	    T(pdptes_outside_ram_are_an_ept_violation), T(a_call_gate_looks_at_the_stack_before_the_target),
 	    T(a_64_bit_gate_pushes_by_the_rules_of_64_bit_mode), T(a_busy_tss_is_gp_before_it_is_not_present),
-	    T(ltr_has_16_bytes_in_the_table_before_they_are_read), T(protection_keys_deny_data_accesses_to_user_pages),
-	    T(wrpkru_takes_effect_at_once_and_has_its_rules)};
+	    T(ltr_has_16_bytes_in_the_table_before_they_are_read),
+	    T(an_exception_that_raises_itself_comes_back_to_the_vmm),
+	    T(protection_keys_deny_data_accesses_to_user_pages), T(wrpkru_takes_effect_at_once_and_has_its_rules)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
