@@ -17,10 +17,6 @@
 #include "core/vm_smp.h"
 #include "core/x86/event.h"
 
-/* Guest time after which a halted guest that only hears timers is given up (virtual time; an hour takes a moment). */
-#define HALT_PATIENCE_NS 3600000000000ull
-#define HALT_PATIENCE_EVENTS 1000000u /* and timer events, as they may come every nanosecond */
-#define SLICE_EVENTS 1000u	      /* who runs in slices gets control back after so many */
 /* Host time and a software engine: look at the clock at least every so many instructions. */
 #define HOST_SLICE_INSNS 50000u
 #define DBG_SINGLE_STEP (1u << 14) /* DR6.BS */
@@ -422,66 +418,6 @@ static bool may_go_on(struct vm *vm)
 	return !vm->ended;
 }
 
-static bool any_wakes(struct vm *vm)
-{
-	for (unsigned i = 0; i < vm->n_vcpus; i++)
-		if (vcpu_wakes(&vm->vcpus[i]))
-			return true;
-	return false;
-}
-
-/* Every CPU sleeps: guest time goes on from timer to timer, until one of them wakes somebody. One that fires every
- * nanosecond, and that nobody hears, would keep us here for ever: hence the second bound. */
-static void sleep_on(struct vm *vm, const struct vcpu *v, const char *why)
-{
-	struct clock *c = &vm->clock;
-
-	for (unsigned n = 0; n < HALT_PATIENCE_EVENTS; n++) {
-		if (vm->slice_end_ns != CLOCK_NEVER && n == SLICE_EVENTS)
-			return;
-		if (!clock_wait(c)) {
-			vm_kill(vm, END_HALT, 0, "%s with no timer armed: nothing can wake it", why);
-			return;
-		}
-		if (c->kind == CLOCK_HOST)
-			return;
-		if (clock_now_ns(c) - v->halt_ns > HALT_PATIENCE_NS) {
-			vm_kill(vm, END_HALT, 0, "%s, and no interrupt came in an hour of guest time", why);
-			return;
-		}
-		clock_run_due(c);
-		if (vm->stop || vm->ended || vm->want_reset || any_wakes(vm))
-			return;
-	}
-	vm_kill(vm, END_HALT, 0, "%s, and no interrupt came of %u timer events", why, HALT_PATIENCE_EVENTS);
-}
-
-/* A vCPU that sleeps: an interrupt wakes it; otherwise, when all sleep, guest time goes on to the next timer. True when
- * it is awake. */
-static bool wake(struct vm *vm, struct vcpu *v)
-{
-	const char *why = v->frozen ? "an x87 exception that is IRQ 13 (CR0.NE is clear)" : "HLT";
-
-	if (vm->clock.kind == CLOCK_HOST)
-		settle_cost(v, vm->clock.host->now_ns());
-	if (vcpu_wakes(v)) {
-		v->halted = v->frozen = false;
-	} else if (vm_any_runs(vm)) {
-		return false;
-	} else if (!vm_any_listens(vm)) {
-		if (vm->n_vcpus == 1)
-			vm_kill(vm, END_HALT, 0, "%s with interrupts off: nothing can wake it", why);
-		else
-			vm_kill(vm, END_HALT, 0, "every CPU is halted with interrupts off or was never started");
-	} else if (vm->slice_end_ns != CLOCK_NEVER && vm->clock.kind == CLOCK_HOST &&
-		   clock_next_deadline(&vm->clock) != CLOCK_NEVER) {
-		vm->idle = true; /* others may use the CPU until then */
-	} else {
-		sleep_on(vm, v, why);
-	}
-	return vcpu_runs(v);
-}
-
 static bool wants_user(const struct vm *vm, uint32_t reason)
 {
 	return reason < EXIT_SDM_COUNT && vm->user_reasons[reason / 64] >> reason % 64 & 1 && vm->cfg.user;
@@ -527,7 +463,9 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	if (UNLIKELY(v->cpu.ferr) && !mode_has(vm, MODE_CAP_STATE_LIVE))
 		vcpu_ferr_look(v);
 	if (!vcpu_runs(v)) {
-		if (!wake(vm, v))
+		if (vm->clock.kind == CLOCK_HOST)
+			settle_cost(v, vm->clock.host->now_ns());
+		if (!vm_wake(vm, v))
 			return false;
 		quiet = false; /* a timer may have come */
 	}

@@ -18,6 +18,9 @@ bool vcpu_wakes(struct vcpu *v);
 /* Does, or would, any CPU run? May any of those that sleep be woken by an interrupt at all? */
 bool vm_any_runs(struct vm *vm);
 bool vm_any_listens(struct vm *vm);
+/* vm_sleep.c: of a CPU that does not run: an interrupt wakes it; otherwise, when all sleep, guest time goes on to the
+ * next timer. True when it is awake. */
+bool vm_wake(struct vm *vm, struct vcpu *v);
 /* INIT and start-up messages, at an instruction boundary. */
 void vcpu_take_signals(struct vcpu *v);
 /* Instructions that vm->turn may run before it is another one's turn; UINT64_MAX: no other one is ready. */

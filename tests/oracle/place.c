@@ -417,6 +417,39 @@ static void place_area(struct orc_gen *g)
 		poke(g, at + k, chance(g, 32) ? rng_value(&g->r) : 0, 8);
 }
 
+/* Where branches, calls and returns lead. */
+static void place_transfer(struct orc_gen *g)
+{
+	switch (g->i.id) {
+	case INSN_CALL:
+	case INSN_JMP:
+		if (g->i.opcode == 0xff)
+			place_near_target(g);
+		else
+			place_relative(g);
+		break;
+	case INSN_RET:
+		poke(g, stack_linear(g), code_target(g), g->i.opsize);
+		break;
+	case INSN_CALL_FAR:
+	case INSN_JMP_FAR:
+		place_far(g);
+		break;
+	case INSN_RET_FAR:
+	case INSN_IRET:
+		place_far_return(g);
+		break;
+	case INSN_POPF:
+		place_popf(g);
+		break;
+	default:
+		if (g->i.class == INSN_CLASS_BRANCH)
+			place_relative(g);
+		break;
+	}
+}
+
+/* Operands by what the instruction means. */
 static void place_by_id(struct orc_gen *g)
 {
 	uint64_t *r = g->c->in.gpr;
@@ -464,35 +497,13 @@ static void place_by_id(struct orc_gen *g)
 	case INSN_LSS:
 		poke(g, orc_operand(g) + g->i.opsize, PICK(g, loadable), 2);
 		break;
-	case INSN_CALL:
-	case INSN_JMP:
-		if (g->i.opcode == 0xff)
-			place_near_target(g);
-		else
-			place_relative(g);
-		break;
-	case INSN_RET:
-		poke(g, stack_linear(g), code_target(g), g->i.opsize);
-		break;
-	case INSN_CALL_FAR:
-	case INSN_JMP_FAR:
-		place_far(g);
-		break;
-	case INSN_RET_FAR:
-	case INSN_IRET:
-		place_far_return(g);
-		break;
-	case INSN_POPF:
-		place_popf(g);
-		break;
 	case INSN_WRFSBASE:
 	case INSN_WRGSBASE:
 		if (rng_below(&g->r, 4) && g->i.rm != X86_RSP)
 			r[g->i.rm] = random_base(g);
 		break;
 	default:
-		if (g->i.class == INSN_CLASS_BRANCH)
-			place_relative(g);
+		place_transfer(g);
 		break;
 	}
 }
