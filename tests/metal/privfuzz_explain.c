@@ -82,7 +82,7 @@ static bool is_null_ss(const struct x86_state *s)
 	return (s->efer & EFER_LMA) && (s->seg[X86_SS].attr & SEG_UNUSABLE);
 }
 
-static bool has_prefix(const struct pf_case *k, unsigned op, unsigned prefix)
+bool pf_has_prefix(const struct pf_case *k, unsigned op, unsigned prefix)
 {
 	while (op)
 		if (k->code[--op] == prefix)
@@ -90,7 +90,7 @@ static bool has_prefix(const struct pf_case *k, unsigned op, unsigned prefix)
 	return false;
 }
 
-static bool has_rex_w(const struct pf_case *k, unsigned op)
+bool pf_has_rex_w(const struct pf_case *k, unsigned op)
 {
 	return k->size == 8 && op && (k->code[op - 1] & 0xf8) == 0x48;
 }
@@ -103,7 +103,7 @@ static bool has_rex_r(const struct pf_case *k, unsigned op)
 /* --- Descriptors, as they were before ------------------------------------------------------------------------------
  */
 
-static bool desc_at(const struct pf_case *k, unsigned sel, uint64_t d[2])
+bool pf_desc_at(const struct pf_case *k, unsigned sel, uint64_t d[2])
 {
 	uint64_t base = sel & 4 ? k->s.ldtr.base : k->s.gdtr.base;
 	uint64_t limit = sel & 4 ? k->s.ldtr.limit : k->s.gdtr.limit, at = base + (sel & 0xfff8) - PF_BASE;
@@ -122,7 +122,7 @@ static bool is_upper_half_seen(const struct pf_case *k, unsigned sel)
 {
 	uint64_t d[2], limit = sel & 4 ? k->s.ldtr.limit : k->s.gdtr.limit;
 
-	if (!desc_at(k, sel, d) || (d[0] >> 44 & 1))
+	if (!pf_desc_at(k, sel, d) || (d[0] >> 44 & 1))
 		return false;
 	return (sel & 0xfff8) + 15u > limit || (uint32_t)d[1] || (d[1] >> 40 & 0x1f);
 }
@@ -213,7 +213,7 @@ static bool only_operand(const struct pf_case *k, const struct pf_result *a, con
 	return true;
 }
 
-static bool same_fault(const struct pf_result *a, const struct pf_result *b)
+bool pf_same_fault(const struct pf_result *a, const struct pf_result *b)
 {
 	if (a->e.reason == EXIT_TRIPLE_FAULT && b->e.reason == EXIT_TRIPLE_FAULT)
 		return pf_same_state(a, b);
@@ -227,7 +227,7 @@ static bool is_wide_pop(const struct pf_case *k, const struct pf_result *b, unsi
 {
 	uint64_t sp = k->s.gpr[X86_RSP];
 
-	if (k->mode != PF_LONG64 || has_prefix(k, op, 0x66))
+	if (k->mode != PF_LONG64 || pf_has_prefix(k, op, 0x66))
 		return false;
 	return pf_is(b, VEC_AC) ? !(sp & 1) : pf_met_at(b, sp + 2, 6) && (sp & 0xfff) > 0xff8;
 }
@@ -244,7 +244,7 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, st
 			return pf_same_end(a, b) ? BOCHS_XSETBV : DIFFERENT;
 		if (reg < 4 && pf_other_address(a, b))
 			return BOCHS_ORDER;
-		return reg < 2 && same_fault(a, b) && only_operand(k, a, b) ? BOCHS_PUSHED : DIFFERENT;
+		return reg < 2 && pf_same_fault(a, b) && only_operand(k, a, b) ? BOCHS_PUSHED : DIFFERENT;
 	case 0x02:
 	case 0x03:
 		return explain_selector(k, a, b, true, reg | (has_rex_r(k, op) ? 8 : 0));
@@ -272,186 +272,6 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, st
 	default:
 		return DIFFERENT;
 	}
-}
-
-/* --- Stacks and transfers ------------------------------------------------------------------------------------------
- */
-
-/* Nothing but the stack, and the accessed and dirty bits of its page. */
-static bool only_stack(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
-{
-	for (unsigned n = 0; n < PF_SIZE; n++) {
-		unsigned at = PF_BASE + n, x = a->area[n] ^ b->area[n];
-
-		if (!x || at - PF_STACK < PAGE_SIZE_4K)
-			continue;
-		if (!(k->s.cr0 & CR0_PG) || at - PF_PT >= PAGE_SIZE_4K || (x & ~0x60u))
-			return false;
-	}
-	return true;
-}
-
-static bool failed_to_push(const struct pf_result *b)
-{
-	return pf_ept(b) ? b->e.qual & QUAL_EPT_WRITE : pf_is(b, VEC_SS) || (pf_is(b, VEC_PF) && (b->e.intr_error & 2));
-}
-
-/* What IRET finds at the n-th place of the stack. */
-static uint64_t popped(const struct pf_case *k, unsigned n, unsigned op)
-{
-	bool other = has_prefix(k, op, 0x66);
-	unsigned size = (k->size == 2) == other ? 4 : 2;
-	uint64_t sp = k->s.gpr[X86_RSP], v = 0, at;
-
-	if (k->mode != PF_LONG64)
-		sp = k->s.seg[X86_SS].base + (k->s.seg[X86_SS].attr & SEG_DB ? (uint32_t)sp : (uint16_t)sp);
-	at = sp + n * size - PF_BASE;
-	if (at + size <= PF_SIZE)
-		memcpy(&v, k->area + at, size);
-	return v;
-}
-
-/* The descriptor that both refuse, by #GP and by #NP: not present, and of a kind that is #GP whether present or not. */
-static int explain_not_present(const struct pf_case *k, unsigned sel)
-{
-	uint64_t d[2];
-
-	if (!desc_at(k, sel & 0xfffc, d) || (d[0] >> 47 & 1))
-		return DIFFERENT;
-	if ((d[0] >> 43 & 3) == 3 && (d[0] >> 53 & 3) == 3)
-		return BOCHS_LD_ORDER;
-	return !(d[0] >> 44 & 1) && (d[1] >> 40 & 0x1f) ? BOCHS_GATE_TYPE : DIFFERENT;
-}
-
-/* A frame for conforming code: pushed by b with the privilege of its DPL, on a page that is closed to the CPL. */
-static int explain_conforming(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
-{
-	if (pf_is(a, VEC_PF) && pf_is(b, VEC_PF) && (a->e.intr_error & 6) == 6 && a->e.qual == b->e.qual &&
-	    (a->e.intr_error ^ b->e.intr_error) == 4) {
-		b->e.intr_error = a->e.intr_error;
-		return -BOCHS_CONFORMING;
-	}
-	if (!x86_is_conforming(b->s.seg[X86_CS].attr))
-		return DIFFERENT;
-	if (pf_is(a, VEC_AC) || (pf_is(a, VEC_PF) && (a->e.intr_error & 7) == 7 && a->e.qual - PF_STACK < PAGE_SIZE_4K))
-		return BOCHS_CONFORMING;
-	return !(k->exceptions & 1u << VEC_PF) && a->s.cr2 != k->s.cr2 && a->s.cr2 - PF_STACK < PAGE_SIZE_4K
-		   ? BOCHS_CONFORMING
-		   : DIFFERENT;
-}
-
-static int explain_event(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
-{
-	int why = explain_conforming(k, a, b);
-
-	if (why)
-		return why;
-	if (pf_is(a, VEC_GP) && a->e.intr_error <= 1 && failed_to_push(b))
-		return BOCHS_PUSHED;
-	if (same_fault(a, b) && only_stack(k, a, b) && !pf_equal(a->area, b->area, PF_SIZE))
-		return BOCHS_PUSHED;
-	if (k->mode == PF_V86 && pf_is(a, VEC_GP) && (a->e.intr_error & ~7u) && (a->e.idt_info & INTR_INFO_VALID) &&
-	    pf_is(b, VEC_TS) && (b->e.intr_error & ~7u) == (k->s.tr.sel & ~7u))
-		return BOCHS_V86_DPL;
-	return DIFFERENT;
-}
-
-static int explain_int_n(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
-{
-	if (k->mode == PF_V86 && pf_is(a, VEC_GP) && pf_is(b, VEC_GP) && !(a->e.idt_info & INTR_INFO_VALID) &&
-	    (b->e.idt_info & INTR_INFO_VALID) && (k->s.rflags >> 12 & 3) < 3) {
-		b->e.idt_info = a->e.idt_info;
-		b->e.idt_error = a->e.idt_error;
-		b->e.insn_len = a->e.insn_len;
-		return -BOCHS_INT_V86;
-	}
-	if ((k->s.intr_shadow & INTR_SHADOW_MOVSS) && k->s.pending_dbg == 0x4000 && pf_is(a, VEC_DB) &&
-	    a->e.qual == 0x4000 && !pf_is(b, VEC_DB))
-		return BOCHS_INT_SHADOW;
-	return DIFFERENT;
-}
-
-static int explain_iret(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
-{
-	uint64_t d[2];
-	uint16_t sel;
-
-	if (pf_is(a, VEC_SS) && pf_is(b, VEC_NP) && a->e.intr_error == b->e.intr_error && pf_same_end(a, b))
-		return BOCHS_IRET_NP;
-	if (k->mode <= PF_PROT32 && pf_is(a, VEC_GP) && !a->e.intr_error && (b->s.rflags & FLAG_VM) &&
-	    popped(k, 0, op) > 0xffff)
-		return BOCHS_IRET_V86;
-	if (k->mode != PF_LONG64 || has_rex_w(k, op) || (popped(k, 1, op) & 3) != k->cpl)
-		return DIFFERENT;
-	if (a->s.rip == k->s.rip) /* it faulted: by what b does not pop? */
-		return b->s.rip != k->s.rip || (a->e.intr_error & 0xfffc) == (popped(k, 4, op) & 0xfffc) ? BOCHS_IRET64
-													 : DIFFERENT;
-	sel = a->s.seg[X86_SS].sel;
-	if (desc_at(k, sel, d) && !(d[0] >> 40 & 1)) /* accessed */
-		b->area[(sel & 4 ? k->s.ldtr.base : k->s.gdtr.base) + (sel & 0xfff8) + 5 - PF_BASE] |= 1;
-	else if (a->s.gpr[X86_RSP] == b->s.gpr[X86_RSP] && sel == b->s.seg[X86_SS].sel)
-		return DIFFERENT;
-	b->s.gpr[X86_RSP] = a->s.gpr[X86_RSP];
-	b->s.seg[X86_SS] = a->s.seg[X86_SS];
-	return -BOCHS_IRET64;
-}
-
-static int explain_return(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
-{
-	if (k->lma && pf_is(a, VEC_GP) && !a->e.intr_error && (b->s.seg[X86_SS].attr & SEG_UNUSABLE) &&
-	    (b->s.seg[X86_CS].attr & SEG_L) && (b->s.seg[X86_SS].sel ^ b->s.seg[X86_CS].sel) & 3)
-		return BOCHS_NULL_SS;
-	return k->mode < PF_PROT16 && pf_other_address(a, b) ? BOCHS_ORDER : DIFFERENT;
-}
-
-/* SP is 0 on a stack of 16 bits: the two pushes go on at the top. */
-static bool is_sp0(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
-{
-	uint16_t sp = (uint16_t)a->s.gpr[X86_RSP];
-
-	return k->mode != PF_LONG64 && !(k->s.seg[X86_SS].attr & SEG_DB) && !(uint16_t)k->s.gpr[X86_RSP] &&
-	       pf_is(b, VEC_SS) && pf_is(a, VEC_BP) && (sp == 0xfffc || sp == 0xfff8);
-}
-
-static bool is_popf_v86(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
-{
-	return k->mode == PF_V86 && pf_is(a, VEC_GP) && !a->e.intr_error && (k->s.rflags >> 12 & 3) < 3 &&
-	       (pf_is(b, VEC_SS) || pf_is(b, VEC_PF) || pf_is(b, VEC_AC) || pf_ept(b)) && pf_same_end(a, b);
-}
-
-static int explain_stack(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
-{
-	unsigned opcode = k->code[op], modrm = k->code[op + 1] >> 3 & 7;
-	bool far_call = opcode == 0x9a || (opcode == 0xff && modrm == 3), event = k->s.pending_event || opcode == 0xcd;
-	bool ret = opcode == 0xca || opcode == 0xcb || opcode == 0xcf;
-	uint64_t mine = a->s.gpr[X86_RSP], its = b->s.gpr[X86_RSP];
-	int why = DIFFERENT;
-
-	if (k->lma && pf_is(a, VEC_GP) && pf_is(b, VEC_NP) && a->e.intr_error == b->e.intr_error)
-		return explain_not_present(k, a->e.intr_error);
-	if (far_call && is_sp0(k, a, b))
-		return BOCHS_SP0;
-	if (opcode == 0x9d && is_popf_v86(k, a, b))
-		return BOCHS_POPF_V86;
-	if ((far_call || event) && mine != its && !((mine ^ its) & ~0xffff0000ull) &&
-	    !(b->s.seg[X86_SS].attr & SEG_DB)) {
-		b->s.gpr[X86_RSP] = mine;
-		return -BOCHS_ESP16;
-	}
-	if ((far_call || event) && k->lma && pf_is(a, VEC_SS) && pf_is(b, VEC_SS) &&
-	    a->e.intr_error != b->e.intr_error) {
-		b->e.intr_error = a->e.intr_error;
-		return -BOCHS_SS_ERROR;
-	}
-	if (event)
-		why = explain_event(k, a, b);
-	else if (far_call)
-		why = explain_conforming(k, a, b);
-	if (!why && opcode == 0xcd)
-		why = explain_int_n(k, a, b);
-	if (!why && opcode == 0xcf)
-		why = explain_iret(k, a, b, op);
-	return why || !ret ? why : explain_return(k, a, b);
 }
 
 /* --- Tables, limits, pages -----------------------------------------------------------------------------------------
@@ -559,7 +379,7 @@ static bool pushed_rf(const struct pf_result *a, struct pf_result *b)
 int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
 {
 	unsigned op = pf_opcode_at(k), opcode = k->code[op];
-	int why = opcode == 0x0f ? explain_system(k, a, b, op) : explain_stack(k, a, b, op);
+	int why = opcode == 0x0f ? explain_system(k, a, b, op) : pf_explain_stack(k, a, b, op);
 
 	if (!why)
 		why = explain_memory(k, a, b);

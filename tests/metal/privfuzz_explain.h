@@ -1,6 +1,6 @@
 /*
- * What the two files of rules share: privfuzz_explain.c (system instructions, transfers, events) and
- * privfuzz_operand.c (operands in memory, strings). "a" is ours, "b" the processor.
+ * What the files of rules share: privfuzz_explain.c (system instructions, tables), privfuzz_stack.c (events, transfers)
+ * and privfuzz_operand.c (operands in memory, strings). "a" is ours, "b" the processor.
  */
 #ifndef VMSCOPE_TESTS_METAL_PRIVFUZZ_EXPLAIN_H
 #define VMSCOPE_TESTS_METAL_PRIVFUZZ_EXPLAIN_H
@@ -86,7 +86,14 @@ bool pf_decode(const struct pf_case *k, struct x86_insn *i);
 /* Linear address of the memory operand, and of a string's. */
 uint64_t pf_operand(const struct pf_case *k, const struct x86_insn *i);
 uint64_t pf_string_operand(const struct pf_case *k, const struct x86_insn *i, unsigned sreg, unsigned reg);
-/* ARPL, BOUND, strings, far pointers. */
+bool pf_has_prefix(const struct pf_case *k, unsigned op, unsigned prefix); /* op: pf_opcode_at() */
+bool pf_has_rex_w(const struct pf_case *k, unsigned op);
+/* A descriptor as it was before, and the eight bytes after it; false: beyond its table. */
+bool pf_desc_at(const struct pf_case *k, unsigned sel, uint64_t d[2]);
+bool pf_same_fault(const struct pf_result *a, const struct pf_result *b);
+/* privfuzz_stack.c */
+int pf_explain_stack(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op);
+/* privfuzz_operand.c: ARPL, BOUND, strings, far pointers. */
 int pf_explain_operand(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned opcode);
 
 #endif

@@ -3,109 +3,7 @@
  * interrupts, and a few plain accesses that meet segments, pages and breakpoints. Operands are prepared so that most
  * cases get beyond the first check.
  */
-#include "core/lib.h"
-#include "core/x86/segment.h"
-#include "tests/metal/privfuzz.h"
-
-static void byte(struct pf_case *k, unsigned b)
-{
-	k->code[k->len++] = (uint8_t)b;
-}
-
-static void bytes(struct pf_case *k, unsigned n, uint64_t v)
-{
-	for (unsigned i = 0; i < n; i++, v >>= 8)
-		byte(k, (unsigned)(v & 0xff));
-}
-
-/* Prefixes so far decide: operand and address size in bytes. */
-struct form {
-	unsigned osize, asize;
-	unsigned rex;
-};
-
-static struct form prefixes(struct pf_case *k)
-{
-	static const uint8_t segs[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
-	struct form f = {.osize = k->size == 8 ? 4 : k->size, .asize = k->size};
-
-	if (pf_percent(k, 8))
-		byte(k, segs[pf_below(k, 6)]);
-	if (pf_percent(k, 2))
-		byte(k, 0xf0);
-	if (pf_percent(k, 25)) {
-		byte(k, 0x66);
-		f.osize = f.osize == 2 ? 4 : 2;
-	}
-	if (pf_percent(k, 8)) {
-		byte(k, 0x67);
-		f.asize = k->size == 4 ? 2 : 4;
-	}
-	if (k->size == 8 && pf_percent(k, 45)) {
-		f.rex = 0x40 | (pf_percent(k, 60) ? 8 : 0);
-		byte(k, f.rex);
-		if (f.rex & 8)
-			f.osize = 8;
-	}
-	return f;
-}
-
-static unsigned data_segment(const struct pf_case *k)
-{
-	switch (k->code[0]) {
-	case 0x26:
-		return X86_ES;
-	case 0x2e:
-		return X86_CS;
-	case 0x36:
-		return X86_SS;
-	case 0x64:
-		return X86_FS;
-	case 0x65:
-		return X86_GS;
-	default:
-		return X86_DS;
-	}
-}
-
-static uint64_t base_of(const struct pf_case *k, unsigned seg)
-{
-	return k->mode == PF_LONG64 && seg < X86_FS ? 0 : k->s.seg[seg].base;
-}
-
-/* ModRM with a memory operand at linear address la: [BX + disp8] or [EBX + disp8]. */
-static void memory(struct pf_case *k, struct form f, unsigned reg, uint64_t la)
-{
-	unsigned disp = pf_below(k, 64);
-	uint64_t ea = la - base_of(k, data_segment(k)) - disp;
-
-	k->s.gpr[X86_RBX] = f.asize == 2   ? (k->s.gpr[X86_RBX] & ~0xffffull) | (uint16_t)ea
-			    : f.asize == 4 ? (uint32_t)ea
-					   : ea;
-	byte(k, 0x40 | (reg & 7) << 3 | (f.asize == 2 ? 7 : 3));
-	byte(k, disp);
-}
-
-static void reg_reg(struct pf_case *k, unsigned reg, unsigned rm)
-{
-	byte(k, 0xc0 | (reg & 7) << 3 | (rm & 7));
-}
-
-/* r/m16 with this value, in a register or in memory. */
-static void rm16(struct pf_case *k, struct form f, unsigned reg, uint16_t v)
-{
-	unsigned rm = pf_below(k, 8);
-	uint64_t la = pf_address(k);
-
-	k->sel = v;
-	if (pf_percent(k, 60) && rm != X86_RSP) {
-		k->s.gpr[rm] = (k->s.gpr[rm] & ~0xffffull) | v;
-		reg_reg(k, reg, rm);
-		return;
-	}
-	memory(k, f, reg, la);
-	pf_put(k, la, 2, v);
-}
+#include "tests/metal/privfuzz_encode.h"
 
 static uint64_t cr_value(struct pf_case *k, unsigned cr)
 {
@@ -252,16 +150,6 @@ static void arpl(struct pf_case *k)
 	rm16(k, f, pf_below(k, 8), pf_selector(k));
 }
 
-static uint16_t data_selector(struct pf_case *k)
-{
-	static const uint8_t slots[] = {PF_S_DATA0, PF_S_DATA1, PF_S_DATA2, PF_S_DATA3, PF_S_DATA3, PF_S_DATA16,
-	    PF_S_READ_ONLY, PF_S_EXEC_ONLY, PF_S_DOWN, PF_S_CONFORM0, PF_S_CODE3};
-
-	if (k->mode == PF_REAL || k->mode == PF_V86 || pf_percent(k, 30))
-		return pf_selector(k);
-	return pf_selector_of(k, slots, ARRAY_LEN(slots));
-}
-
 static void mov_sreg(struct pf_case *k)
 {
 	struct form f = prefixes(k);
@@ -279,15 +167,6 @@ static void mov_from_sreg(struct pf_case *k)
 	rm16(k, f, pf_below(k, 8), 0);
 }
 
-static uint64_t stack_top(const struct pf_case *k)
-{
-	uint64_t sp = k->s.gpr[X86_RSP];
-
-	if (k->mode == PF_LONG64)
-		return sp;
-	return k->s.seg[X86_SS].base + (k->s.seg[X86_SS].attr & SEG_DB ? (uint32_t)sp : (uint16_t)sp);
-}
-
 static void push_pop_sreg(struct pf_case *k)
 {
 	static const uint16_t ops[] = {0x06, 0x07, 0x0e, 0x16, 0x17, 0x17, 0x1e, 0x1f};
@@ -302,151 +181,13 @@ static void push_pop_sreg(struct pf_case *k)
 	byte(k, 0xa0 + pf_below(k, 2) * 8 + pf_percent(k, 70));
 }
 
-/* m16:16, m16:32, m16:64 */
-static void far_pointer(struct pf_case *k, uint64_t la, unsigned osize, uint64_t off, uint16_t sel)
-{
-	pf_put(k, la, osize, off);
-	pf_put(k, la + osize, 2, sel);
-}
-
-static void lds_family(struct pf_case *k)
-{
-	static const uint16_t ops[] = {0xc5, 0xc4, 0xb20f, 0xb40f, 0xb50f};
-	struct form f = prefixes(k);
-	unsigned op = ops[pf_below(k, ARRAY_LEN(ops))];
-	uint64_t la = pf_address(k);
-
-	if (k->size == 8 && op < 0x100)
-		op = 0xb20f;
-	bytes(k, op > 0xff ? 2 : 1, op);
-	memory(k, f, pf_below(k, 8), la);
-	far_pointer(k, la, f.osize, pf_u64(k), data_selector(k));
-}
-
-static uint16_t far_selector(struct pf_case *k)
-{
-	static const uint8_t slots[] = {PF_S_CODE0, PF_S_CODE0, PF_S_CODE3, PF_S_CODE3, PF_S_OTHER0, PF_S_OTHER3,
-	    PF_S_CONFORM0, PF_S_CODE1, PF_S_CODE2, PF_S_GATE0, PF_S_GATE0, PF_S_GATE1, PF_S_GATE1, PF_S_TASK_GATE,
-	    PF_S_TSS_B, PF_S_TSS_C, PF_S_TSS_BUSY, PF_S_DATA0, PF_S_EXEC_ONLY};
-
-	if (k->mode == PF_REAL || k->mode == PF_V86 || pf_percent(k, 8))
-		return pf_selector(k);
-	return pf_selector_of(k, slots, ARRAY_LEN(slots));
-}
-
-static uint64_t far_offset(struct pf_case *k, uint16_t sel)
-{
-	if (k->mode == PF_REAL || k->mode == PF_V86)
-		return pf_code_target(k, (uint64_t)sel << 4);
-	return pf_code_target(k, !k->lma && k->size == 2 ? PF_BASE : 0);
-}
-
-static void far_jump_call(struct pf_case *k)
-{
-	struct form f = prefixes(k);
-	uint16_t sel = far_selector(k);
-	uint64_t off = far_offset(k, sel), la = pf_address(k);
-	bool call = pf_percent(k, 60);
-
-	if (k->size != 8 && pf_percent(k, 50)) {
-		byte(k, call ? 0x9a : 0xea);
-		bytes(k, f.osize, off);
-		bytes(k, 2, sel);
-		return;
-	}
-	byte(k, 0xff);
-	memory(k, f, call ? 3 : 5, la);
-	far_pointer(k, la, f.osize, off, sel);
-}
-
-static uint64_t push_value(struct pf_case *k, uint64_t at, unsigned size, uint64_t v)
-{
-	pf_put(k, at, size, v);
-	return at + size;
-}
-
-static uint16_t return_stack(struct pf_case *k, unsigned cpl)
-{
-	static const uint8_t stacks[] = {PF_S_DATA0, PF_S_DATA1, PF_S_DATA2, PF_S_DATA3};
-
-	if (pf_percent(k, 8))
-		return pf_selector(k);
-	if (k->lma && pf_percent(k, 15))
-		return (uint16_t)cpl;
-	return (uint16_t)(stacks[cpl] * 8u + cpl);
-}
-
-/* What a far return or IRET finds on the stack, for a return to the same ring or to an outer one. */
-static uint64_t return_frame(struct pf_case *k, uint64_t at, unsigned size, bool flags, unsigned skip)
-{
-	static const uint8_t code[] = {PF_S_CODE0, PF_S_CODE1, PF_S_CODE2, PF_S_CODE3};
-	unsigned cpl = pf_percent(k, 50) ? k->cpl : pf_percent(k, 70) ? 3 : pf_below(k, 4);
-	uint16_t sel = (uint16_t)(code[cpl] * 8u + cpl);
-	bool prot = k->mode >= PF_PROT16;
-
-	if (pf_percent(k, 20))
-		sel = far_selector(k);
-	else if (pf_percent(k, 12))
-		pf_spoil(k, sel);
-	else if (pf_percent(k, 15))
-		sel = (uint16_t)((cpl == 3 ? PF_S_OTHER3 : cpl == 0 ? PF_S_OTHER0 : PF_S_CONFORM0) * 8u + cpl);
-	if (!prot)
-		sel = pf_selector(k);
-	at = push_value(k, at, size, far_offset(k, sel));
-	at = push_value(k, at, size, sel | (size > 2 && pf_percent(k, 20) ? pf_u64(k) << 16 : 0));
-	if (flags)
-		at = push_value(k, at, size,
-		    pf_percent(k, 20) ? pf_u64(k) : 2 | (pf_u64(k) & (k->mode == PF_PROT32 ? 0x277fd5 : 0x257fd5)));
-	at += skip;
-	at = push_value(k, at, size, pf_stack_target(k, !k->lma && k->size == 2 ? PF_BASE : 0));
-	return push_value(k, at, size, return_stack(k, sel & 3));
-}
-
-static void ret_far(struct pf_case *k)
-{
-	struct form f = prefixes(k);
-	unsigned skip = pf_percent(k, 60) ? 0 : pf_below(k, 32);
-
-	return_frame(k, stack_top(k), f.osize, false, skip);
-	byte(k, skip ? 0xca : 0xcb);
-	if (skip)
-		bytes(k, 2, skip);
-}
-
-static void iret(struct pf_case *k)
-{
-	struct form f = prefixes(k);
-	uint64_t at = return_frame(k, stack_top(k), f.osize, true, 0);
-
-	for (unsigned n = 0; n < 4; n++) /* back to virtual-8086 mode: ES, DS, FS, GS */
-		at = push_value(k, at, f.osize, 0x1000 + 0x100 * pf_below(k, 8));
-	if (pf_percent(k, 70))
-		k->s.rflags &= ~(uint64_t)FLAG_NT;
-	byte(k, 0xcf);
-}
-
-static void int_n(struct pf_case *k)
-{
-	if (pf_percent(k, 8))
-		(void)prefixes(k);
-	byte(k, 0xcd);
-	byte(k, pf_percent(k, 95) ? pf_below(k, PF_IDT_GATES) : pf_below(k, 256));
-}
-
-static void int_short(struct pf_case *k)
-{
-	static const uint8_t ops[] = {0xcc, 0xf1, 0xce};
-
-	byte(k, ops[pf_below(k, k->size == 8 ? 2 : 3)]);
-}
-
 static void bound(struct pf_case *k)
 {
 	struct form f;
 	uint64_t la = pf_address(k);
 
 	if (k->size == 8)
-		return int_n(k);
+		return pf_int_n(k);
 	f = prefixes(k);
 	byte(k, 0x62);
 	memory(k, f, pf_below(k, 8), la);
@@ -611,28 +352,6 @@ static void strings(struct pf_case *k)
 	byte(k, ops[pf_below(k, ARRAY_LEN(ops))]);
 }
 
-static void near_transfer(struct pf_case *k)
-{
-	struct form f = prefixes(k);
-	uint64_t la = pf_address(k);
-
-	switch (pf_below(k, 3)) {
-	case 0:
-		byte(k, 0xe8 + pf_below(k, 2));
-		bytes(k, f.osize == 2 ? 2 : 4, pf_percent(k, 80) ? pf_below(k, 0x1000) : pf_u64(k));
-		break;
-	case 1:
-		byte(k, 0xff);
-		memory(k, f, pf_percent(k, 50) ? 2 : 4, la);
-		pf_put(k, la, f.osize, pf_code_target(k, base_of(k, X86_CS)));
-		break;
-	default:
-		byte(k, 0x70 + pf_below(k, 16));
-		byte(k, pf_below(k, 256));
-		break;
-	}
-}
-
 /* VM entry injects an event: delivery without an instruction. */
 static void inject(struct pf_case *k)
 {
@@ -669,6 +388,10 @@ static void inject(struct pf_case *k)
 	{                           \
 #name, name, weight \
 	}
+#define PF_ROW(name, weight)             \
+	{                                \
+#name, pf_##name, weight \
+	}
 static const struct row {
 	const char *name;
 	void (*make)(struct pf_case *k);
@@ -689,12 +412,12 @@ static const struct row {
     ROW(mov_sreg, 60),
     ROW(mov_from_sreg, 8),
     ROW(push_pop_sreg, 40),
-    ROW(lds_family, 30),
-    ROW(far_jump_call, 130),
-    ROW(ret_far, 70),
-    ROW(iret, 100),
-    ROW(int_n, 60),
-    ROW(int_short, 15),
+    PF_ROW(lds_family, 30),
+    PF_ROW(far_jump_call, 130),
+    PF_ROW(ret_far, 70),
+    PF_ROW(iret, 100),
+    PF_ROW(int_n, 60),
+    PF_ROW(int_short, 15),
     ROW(bound, 6),
     ROW(fast_call, 40),
     ROW(bases, 15),
@@ -707,7 +430,7 @@ static const struct row {
     ROW(stack_frame, 25),
     ROW(access, 40),
     ROW(strings, 15),
-    ROW(near_transfer, 20),
+    PF_ROW(near_transfer, 20),
     ROW(inject, 60),
 };
 
