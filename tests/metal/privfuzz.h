@@ -175,7 +175,8 @@ bool pf_run_again(const struct pf_case *k, struct pf_result *r);
 /* privfuzz_cmp.c: NULL: equal. Else what differs first; *explained is not 0 when the difference is known (then it is
  * one of pf_explanations()). What means nothing is cleared in both. */
 const char *pf_compare(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *explained);
-const char *pf_first_difference(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b);
+void pf_normalise(const struct pf_case *k, struct pf_result *r); /* clears what is not compared */
+const char *pf_first_difference(const struct pf_result *a, const struct pf_result *b);
 const char *pf_state_differs(const struct x86_state *a, const struct x86_state *b); /* its name; NULL: equal */
 
 /* privfuzz_explain.c */

@@ -141,7 +141,7 @@ static uint64_t enabled_breakpoints(uint64_t dr7)
 	return mask;
 }
 
-static void normalise(const struct pf_case *k, struct pf_result *r)
+void pf_normalise(const struct pf_case *k, struct pf_result *r)
 {
 	uint64_t noise = 0xf & ~enabled_breakpoints(k->s.dr7);
 	bool is_db = r->e.reason == EXIT_EXCEPTION_NMI && (uint8_t)r->e.intr_info == VEC_DB;
@@ -160,7 +160,7 @@ static void normalise(const struct pf_case *k, struct pf_result *r)
 
 /* --- The comparison ----------------------------------------------------------------------------------------------- */
 
-static const char *first_difference_of(const struct pf_result *ours, const struct pf_result *theirs)
+const char *pf_first_difference(const struct pf_result *ours, const struct pf_result *theirs)
 {
 	const char *what;
 
@@ -177,28 +177,17 @@ static const char *first_difference_of(const struct pf_result *ours, const struc
 	return pf_equal(ours->area, theirs->area, PF_SIZE) ? NULL : "memory";
 }
 
-const char *pf_first_difference(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
-{
-	static struct pf_result x, y;
-
-	x = *a;
-	y = *b;
-	normalise(k, &x);
-	normalise(k, &y);
-	return first_difference_of(&x, &y);
-}
-
 const char *pf_compare(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *explained)
 {
 	const char *what;
 	int why, rule;
 
-	normalise(k, ours);
-	normalise(k, theirs);
+	pf_normalise(k, ours);
+	pf_normalise(k, theirs);
 	why = pf_explain_away(k, ours, theirs);
 	*explained = 0;
 	for (unsigned n = 0; n < 8; n++) {
-		what = first_difference_of(ours, theirs);
+		what = pf_first_difference(ours, theirs);
 		if (!what)
 			break;
 		rule = pf_explain(k, ours, theirs);

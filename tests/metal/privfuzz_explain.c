@@ -319,7 +319,9 @@ static bool is_pse36(const struct pf_case *k, const struct pf_result *a, const s
 
 static int explain_memory(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
 {
-	if (cuts_ss(k) && pf_is(b, VEC_TS) && (b->e.intr_error & ~7u) == (k->s.tr.sel & ~7u) && !pf_is(a, VEC_TS))
+	if (cuts_ss(k) && !pf_is(a, VEC_TS) &&
+	    (pf_is(b, VEC_TS) ? (b->e.intr_error & ~7u) == (k->s.tr.sel & ~7u)
+			      : k->s.pending_event && !(k->exceptions & 1u << VEC_TS))) /* the guest got it */
 		return BOCHS_TSS_LIMIT;
 	if ((k->s.cr4 & CR4_SMAP) && (k->s.rflags & FLAG_AC) && is_table_fault(k, a))
 		return BOCHS_SMAP_AC;
@@ -348,9 +350,10 @@ static bool is_without_ac(const struct pf_case *k, struct pf_result *b)
 	twin.s.cr0 &= ~(uint64_t)CR0_AM;
 	if (!pf_run_again(&twin, &r))
 		return false;
+	pf_normalise(k, &r);
 	(void)pf_explain_away(k, &r, b);
 	r.s.cr0 |= CR0_AM;
-	return !pf_first_difference(k, &r, b);
+	return !pf_first_difference(&r, b) || pf_explain(&twin, &r, b);
 }
 
 /* After a transfer b has gone on, and may check alignment again: nothing to compare. */

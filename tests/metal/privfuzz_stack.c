@@ -77,6 +77,11 @@ static int explain_event(const struct pf_case *k, const struct pf_result *a, str
 		return why;
 	if (pf_is(a, VEC_GP) && a->e.intr_error <= 1 && failed_to_push(k, b))
 		return BOCHS_PUSHED;
+	if (!(k->exceptions & 1u << VEC_PF) && a->s.cr2 == k->s.cr2 && b->s.cr2 != k->s.cr2 &&
+	    a->e.reason == b->e.reason && (pf_is(a, VEC_DF) || a->e.reason == EXIT_TRIPLE_FAULT)) {
+		b->s.cr2 = a->s.cr2; /* the page fault of the push became part of the double fault */
+		return -BOCHS_PUSHED;
+	}
 	if (pf_same_fault(a, b) && only_stack(k, a, b) && !pf_equal(a->area, b->area, PF_SIZE))
 		return BOCHS_PUSHED;
 	if (k->mode == PF_V86 && pf_is(a, VEC_GP) && (a->e.intr_error & ~7u) && (a->e.idt_info & INTR_INFO_VALID) &&
