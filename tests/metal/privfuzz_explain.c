@@ -47,6 +47,8 @@ static const char *const explanations[] = {
     [BOCHS_BOUND] = "Bochs: BOUND reads the upper bound even below the lower one",
     [BOCHS_V86_DPL] = "Bochs: an interrupt of virtual-8086 mode looks at the TSS before the DPL of its handler",
     [BOCHS_NULL_SS] = "Bochs: a return to 64-bit code of an outer ring takes a null SS of any RPL",
+    [BOCHS_BUSY] = "Bochs: LTR loads TR, then makes the descriptor busy, by four bytes",
+    [GLOBAL_KEPT] = "MOV CR3: a global translation of the code may have been kept, or not",
     [BOCHS_DF_RF] = "Bochs: the image that a double fault pushes has RF",
     [BOCHS_GATE_TYPE] = "Bochs: a 64-bit gate with a bad upper half that is not present is #NP, not #GP",
     [BOCHS_AC_FIRST] = "Bochs: an alignment check comes before the page fault of the same access",
@@ -196,6 +198,26 @@ static int explain_selector(
 	return asks && a->s.rip == b->s.rip ? DIFFERENT : BOCHS_LAR_COMPAT;
 }
 
+/* LTR whose write of the busy bit is a page fault. */
+static int explain_busy(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
+{
+	if (!pf_is(a, VEC_PF) || !pf_is(b, VEC_PF) || (a->e.intr_error & 2) == 0 ||
+	    a->e.intr_error != b->e.intr_error || b->s.tr.sel == k->s.tr.sel)
+		return DIFFERENT;
+	b->s.tr = a->s.tr;
+	if (b->e.qual == a->e.qual - 1)
+		b->e.qual = a->e.qual;
+	return -BOCHS_BUSY;
+}
+
+/* The page of the next instruction is global, and the new page tables do not map it. */
+static bool is_global_kept(
+    const struct pf_case *k, const struct pf_result *a, const struct pf_result *b, unsigned modrm)
+{
+	return (modrm >> 3 & 7) == 3 && (k->s.cr4 & CR4_PGE) && a->s.cr3 != k->s.cr3 && a->s.cr3 == b->s.cr3 &&
+	       pf_met_at(b, k->at + k->len, 16) && (pf_ept(b) || (b->e.intr_error & 0x10));
+}
+
 /* SGDT and SIDT: nothing but the bytes of the operand, and the bits of its page. */
 static bool only_operand(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
 {
@@ -235,10 +257,12 @@ static bool is_wide_pop(const struct pf_case *k, const struct pf_result *b, unsi
 static int explain_system(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
 {
 	unsigned second = k->code[op + 1], modrm = k->code[op + 2], reg = modrm >> 3 & 7;
+	int why;
 
 	switch (second) {
 	case 0x00:
-		return reg == 2 || reg == 3 ? explain_selector(k, a, b, false, 0) : DIFFERENT;
+		why = reg == 3 ? explain_busy(k, a, b) : DIFFERENT;
+		return why || (reg != 2 && reg != 3) ? why : explain_selector(k, a, b, false, 0);
 	case 0x01:
 		if (modrm == 0xd1 && k->cpl && pf_is(a, VEC_GP) && !a->e.intr_error && b->e.reason == EXIT_XSETBV)
 			return pf_same_end(a, b) ? BOCHS_XSETBV : DIFFERENT;
@@ -254,6 +278,8 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, st
 	case 0x21:
 	case 0x23:
 		return explain_mov_dr(k, a, b, reg);
+	case 0x22:
+		return is_global_kept(k, a, b, modrm) ? GLOBAL_KEPT : DIFFERENT;
 	case 0x30:
 		return (uint32_t)k->s.gpr[X86_RCX] == 0xc0000084u && !k->cpl && (uint32_t)k->s.gpr[X86_RDX] &&
 			       pf_is(a, VEC_GP) && b->s.fmask == (uint32_t)k->s.gpr[X86_RAX]

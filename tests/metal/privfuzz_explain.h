@@ -52,6 +52,8 @@ enum pf_known {
 	BOCHS_GATE_TYPE,
 	BOCHS_AC_FIRST,
 	BOCHS_DF_RF,
+	BOCHS_BUSY,
+	GLOBAL_KEPT,
 };
 
 static inline bool pf_is(const struct pf_result *r, unsigned vector)

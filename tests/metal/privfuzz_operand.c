@@ -112,7 +112,8 @@ int pf_explain_operand(const struct pf_case *k, const struct pf_result *a, struc
 		return BOCHS_BOUND;
 	if (opcode == 0xa6 || opcode == 0xa7 || opcode == 0xae || opcode == 0xaf)
 		return explain_string(k, &i, a, b);
-	if ((opcode == 0xc4 || opcode == 0xc5) && pf_other_address(a, b))
+	if ((opcode == 0xc4 || opcode == 0xc5) &&
+	    (pf_other_address(a, b) || (pf_is(a, VEC_AC) && (pf_is(b, VEC_PF) || pf_ept(b)) && pf_same_state(a, b))))
 		return BOCHS_ORDER;
 	if (k->cpl == 3 && (k->s.cr0 & CR0_AM) && (k->s.rflags & FLAG_AC) && pf_is(b, VEC_AC) &&
 	    (pf_is(a, VEC_PF) || pf_ept(a)) && pf_same_state(a, b))
