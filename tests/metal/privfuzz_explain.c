@@ -47,6 +47,7 @@ static const char *const explanations[] = {
     [BOCHS_BOUND] = "Bochs: BOUND reads the upper bound even below the lower one",
     [BOCHS_V86_DPL] = "Bochs: an interrupt of virtual-8086 mode looks at the TSS before the DPL of its handler",
     [BOCHS_NULL_SS] = "Bochs: a return to 64-bit code of an outer ring takes a null SS of any RPL",
+    [BOCHS_PARAMS] = "Bochs: a call gate's parameters are read from the last on, after SS:ESP has been pushed",
     [BOCHS_BUSY] = "Bochs: LTR loads TR, then makes the descriptor busy, by four bytes",
     [GLOBAL_KEPT] = "MOV CR3: a global translation of the code may have been kept, or not",
     [BOCHS_DF_RF] = "Bochs: the image that a double fault pushes has RF",

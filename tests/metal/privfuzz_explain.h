@@ -53,6 +53,7 @@ enum pf_known {
 	BOCHS_AC_FIRST,
 	BOCHS_DF_RF,
 	BOCHS_BUSY,
+	BOCHS_PARAMS,
 	GLOBAL_KEPT,
 };
 

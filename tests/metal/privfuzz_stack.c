@@ -73,6 +73,16 @@ static int explain_conforming(const struct pf_case *k, const struct pf_result *a
 		   : DIFFERENT;
 }
 
+/* Parameters of a call gate that cannot be read: which of them is told, and what has been pushed before. */
+static bool is_parameter(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
+{
+	uint64_t sp = k->s.seg[X86_SS].base + (uint32_t)k->s.gpr[X86_RSP];
+	bool met = pf_is(a, VEC_PF) && pf_is(b, VEC_PF) && a->e.intr_error == b->e.intr_error && a->e.qual - sp < 128 &&
+		   b->e.qual - sp < 128;
+
+	return !k->lma && (met || (pf_is(a, VEC_AC) && pf_is(b, VEC_AC))) && pf_same_state(a, b) && only_stack(k, a, b);
+}
+
 static int explain_event(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
 {
 	int why = explain_conforming(k, a, b);
@@ -185,7 +195,7 @@ int pf_explain_stack(const struct pf_case *k, const struct pf_result *a, struct 
 	if (event)
 		why = explain_event(k, a, b);
 	else if (far_call)
-		why = explain_conforming(k, a, b);
+		why = is_parameter(k, a, b) ? BOCHS_PARAMS : explain_conforming(k, a, b);
 	if (!why && opcode == 0xcd)
 		why = explain_int_n(k, a, b);
 	if (!why && opcode == 0xcf)
