@@ -281,7 +281,10 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 	struct emulate_vm *em = v->vm->mode_priv;
 	struct run r = {.v = v, .c = &v->cpu, .em = em, .b = b, .end = UINT64_MAX};
 	enum x86_rc rc = X86_OK;
-	unsigned barren = 0; /* time stands still in a guest whose handler faults before its first instruction */
+	/* Time stands still in a guest whose handler faults before its first instruction: exceptions in a row, since the
+	 * last one came at this count. The same whoever runs the instructions. */
+	uint64_t fault_at = UINT64_MAX;
+	unsigned barren = 0;
 
 	r.c->exit = e;
 	r.c->insns = v->vm->clock.insns;
@@ -309,11 +312,13 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 		rc = is_special(&r) ? run_step(&r) : run_blocks(&r);
 		if (rc == X86_RETRY)
 			rc = X86_OK;
-		barren = r.c->insns == before ? barren + 1 : 0;
-		if (rc == X86_FAULT)
+		if (rc == X86_FAULT) {
+			barren = r.c->insns == fault_at ? barren + 1 : 1;
+			fault_at = r.c->insns;
 			rc = x86_deliver(r.c, &r.c->fault);
-		if (rc == X86_OK && barren > BARREN_MAX)
-			rc = finish(&r, EXIT_PREEMPTION_TIMER, EXIT_VMM_TIMER);
+			if (rc == X86_OK && barren > BARREN_MAX)
+				rc = finish(&r, EXIT_PREEMPTION_TIMER, EXIT_VMM_TIMER);
+		}
 		if (rc == X86_OK && b->single_step && r.c->insns != before)
 			rc = x86_exit(r.c, EXIT_VMM_DEBUG, 0, 0);
 	}
