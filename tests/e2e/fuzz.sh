@@ -27,6 +27,14 @@ notices hidden 'cannot reach' "one that writes where the guest cannot reach"
 notices engine 'different machines|different exits|ends by' "a difference between x86_step() and the block runner"
 notices hang 'no end' "an exit that never ends" 3
 
+# An instruction that retires, then a handler that cannot begin: both engines give up after as many exceptions.
+base64 -d >"$work/barren" <<-END
+	BgABBfB0YAsgAAEAkAYEAAgBAQCVJl0pAAAAALkdbpQkBY0CyAGN0GkbgGoXatwWl6rxvvL7+b61lJImAQAAAAYDEADjKtHiPa+3
+	96l0u+YFArsnBQIAiADuusADAABmb9NtDUTADF3z31iEibsmBQIAiBNND5NzAEMPkwDz8xEAfrsAAA8AARO7/f8fAEjHAx5EB5cA
+	4P4BE//kuv0MAAC5CgAAAO66BAZZuu0AAAC5CgAAAO77D6m5AwEAwLjXvkABugCA//8PMksNjwAjAIYA4gc=
+END
+run_status "a handler that cannot begin is the same to both engines" 0 "$fuzz" "$work/barren"
+
 # What stopped the fuzzer is a file that stops it again.
 FUZZ_BREAK=hidden run_status "the case that was written down fails again" 3 "$fuzz" "$work/found.hidden"
 run_status "and runs where nothing is broken" 0 "$fuzz" "$work/found.hidden"

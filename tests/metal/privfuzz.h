@@ -4,7 +4,8 @@
  * filled with INT3, which exits. The case runs in VMX non-root operation on the processor (Bochs), and in core/x86
  * under the same controls; everything is compared: the exit, all registers, all memory that the guest has.
  *
- * Read first: privfuzz.c (the loop), then privfuzz_state.c and privfuzz_insn.c (what is random), privfuzz_cmp.c.
+ * Read first: privfuzz.c (the loop), then privfuzz_state.c and privfuzz_insn.c and privfuzz_transfer.c (what is
+ * random), privfuzz_cmp.c, privfuzz_explain.h.
  */
 #ifndef VMSCOPE_TESTS_METAL_PRIVFUZZ_H
 #define VMSCOPE_TESTS_METAL_PRIVFUZZ_H
@@ -177,6 +178,7 @@ bool pf_run_again(const struct pf_case *k, struct pf_result *r);
 const char *pf_compare(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *explained);
 void pf_normalise(const struct pf_case *k, struct pf_result *r); /* clears what is not compared */
 const char *pf_first_difference(const struct pf_result *a, const struct pf_result *b);
+const char *pf_reduce(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *why);
 const char *pf_state_differs(const struct x86_state *a, const struct x86_state *b); /* its name; NULL: equal */
 
 /* privfuzz_explain.c */

@@ -114,6 +114,10 @@ const char *pf_state_differs(const struct x86_state *a, const struct x86_state *
 	for (unsigned n = 0; n < ARRAY_LEN(segment_names); n++)
 		if (!same_segment(segment(a, n), segment(b, n), n, a->efer & EFER_LMA))
 			return segment_names[n];
+	if ((a->cr0 & CR0_PG) && (a->cr4 & CR4_PAE) && !(a->efer & EFER_LMA))
+		for (unsigned n = 0; n < 4; n++)
+			if (a->pdpte[n] != b->pdpte[n])
+				return "pdpte";
 	return NULL;
 }
 
@@ -145,6 +149,7 @@ void pf_normalise(const struct pf_case *k, struct pf_result *r)
 {
 	uint64_t noise = 0xf & ~enabled_breakpoints(k->s.dr7);
 	bool is_db = r->e.reason == EXIT_EXCEPTION_NMI && (uint8_t)r->e.intr_info == VEC_DB;
+	const uint8_t *op = k->code + pf_opcode_at(k);
 
 	r->s.rflags &= ~(uint64_t)FLAG_RF;
 	r->s.dr7 &= ~(uint64_t)0x800; /* RTM, which our processor does not have */
@@ -154,7 +159,7 @@ void pf_normalise(const struct pf_case *k, struct pf_result *r)
 	if (is_db)
 		r->e.qual &= ~noise;
 	r->s.pending_dbg &= ~noise;
-	if (k->code[0] == 0x0f && (k->code[1] == 0x31 || (k->code[1] == 0x01 && k->code[2] == 0xf9)))
+	if (r->s.rip != k->s.rip && op[0] == 0x0f && (op[1] == 0x31 || (op[1] == 0x01 && op[2] == 0xf9)))
 		r->s.gpr[X86_RAX] = r->s.gpr[X86_RDX] = 0; /* RDTSC, RDTSCP: time */
 }
 
@@ -177,28 +182,36 @@ const char *pf_first_difference(const struct pf_result *ours, const struct pf_re
 	return pf_equal(ours->area, theirs->area, PF_SIZE) ? NULL : "memory";
 }
 
+/* Rules until nothing differs, one ends the comparison, or none knows. Returns what is left; *why: the last rule used.
+ */
+const char *pf_reduce(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *why)
+{
+	const char *what = pf_first_difference(ours, theirs);
+
+	for (unsigned n = 0; n < 8 && what; n++) {
+		int rule = pf_explain(k, ours, theirs);
+
+		if (!rule)
+			return what;
+		*why = rule < 0 ? -rule : rule;
+		if (rule > 0)
+			return NULL;
+		what = pf_first_difference(ours, theirs);
+	}
+	return what;
+}
+
 const char *pf_compare(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs, int *explained)
 {
 	const char *what;
-	int why, rule;
+	int why;
 
 	pf_normalise(k, ours);
 	pf_normalise(k, theirs);
 	why = pf_explain_away(k, ours, theirs);
-	*explained = 0;
-	for (unsigned n = 0; n < 8; n++) {
-		what = pf_first_difference(ours, theirs);
-		if (!what)
-			break;
-		rule = pf_explain(k, ours, theirs);
-		if (!rule)
-			return what;
-		why = rule < 0 ? -rule : rule;
-		if (rule > 0)
-			break;
-	}
-	*explained = why;
-	return why ? "explained" : NULL;
+	what = pf_reduce(k, ours, theirs, &why);
+	*explained = what ? 0 : why;
+	return what ? what : why ? "explained" : NULL;
 }
 
 /* --- For people -------------------------------------------------------------------------------------------------- */

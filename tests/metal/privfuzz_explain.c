@@ -144,7 +144,7 @@ static bool is_syscall_tf(const struct pf_case *k, const struct pf_result *a, co
 {
 	bool ours = pf_is(a, VEC_DB), theirs = pf_is(b, VEC_DB);
 
-	if (ours == theirs)
+	if (ours == theirs || !(ours || pf_is(a, VEC_BP)))
 		return false;
 	if (!sysret)
 		return theirs && (k->s.rflags & FLAG_TF) && (k->s.fmask & FLAG_TF);
@@ -190,13 +190,22 @@ static int explain_selector(
 {
 	if (!k->lma || k->mode == PF_LONG64 || !is_upper_half_seen(k, k->sel))
 		return DIFFERENT;
-	if (asks && a->e.reason == b->e.reason && a->e.intr_info == b->e.intr_info && a->s.rip == b->s.rip &&
+	if (asks && !(a->s.rflags & FLAG_ZF) && a->s.gpr[reg] == k->s.gpr[reg] && a->e.reason == b->e.reason &&
+	    a->e.intr_info == b->e.intr_info && a->s.rip == b->s.rip &&
 	    (a->s.gpr[reg] != b->s.gpr[reg] || ((a->s.rflags ^ b->s.rflags) & FLAG_ZF))) {
 		b->s.gpr[reg] = a->s.gpr[reg];
 		b->s.rflags = (b->s.rflags & ~(uint64_t)FLAG_ZF) | (a->s.rflags & FLAG_ZF);
 		return -BOCHS_LAR_COMPAT;
 	}
-	return asks && a->s.rip == b->s.rip ? DIFFERENT : BOCHS_LAR_COMPAT;
+	if (asks && a->s.rip == b->s.rip)
+		return DIFFERENT;
+	if (pf_is(a, VEC_PF) || pf_ept(a)) /* its second half */
+		return pf_met_at(a, (k->sel & 4 ? k->s.ldtr.base : k->s.gdtr.base) + (k->sel & 0xfff8) + 8, 8)
+			   ? BOCHS_LAR_COMPAT
+			   : DIFFERENT;
+	return (pf_is(a, VEC_GP) || pf_is(a, VEC_NP)) && (a->e.intr_error & 0xfffc) == (k->sel & 0xfffc)
+		   ? BOCHS_LAR_COMPAT
+		   : DIFFERENT;
 }
 
 /* LTR whose write of the busy bit is a page fault. */
@@ -211,12 +220,37 @@ static int explain_busy(const struct pf_case *k, const struct pf_result *a, stru
 	return -BOCHS_BUSY;
 }
 
+/* Is the page at la global, by the tables that were in force? */
+static bool is_global(const struct pf_case *k, uint64_t la)
+{
+	bool wide = k->s.cr4 & CR4_PAE;
+	uint64_t table = k->s.cr3 & (k->lma ? 0xffffffffff000ull : wide ? 0xffffffe0ull : 0xfffff000ull), e = 0;
+
+	for (int level = k->lma ? 3 : wide ? 2 : 1; level >= 0; level--) {
+		unsigned bits = wide ? 9 : 10;
+		uint64_t at =
+		    table + (wide ? 8 : 4) * (la >> (12 + bits * (unsigned)level) & ((1u << bits) - 1)) - PF_BASE;
+
+		e = 0;
+		if (at + 8 > PF_SIZE)
+			return false;
+		memcpy(&e, k->area + at, wide ? 8 : 4);
+		if (!(e & 1))
+			return false;
+		if (level < 3 && level > 0 && (e & 0x80) && (wide || (k->s.cr4 & CR4_PSE)))
+			break;
+		table = e & 0xffffffffff000ull;
+	}
+	return e & 0x100;
+}
+
 /* The page of the next instruction is global, and the new page tables do not map it. */
 static bool is_global_kept(
     const struct pf_case *k, const struct pf_result *a, const struct pf_result *b, unsigned modrm)
 {
-	return (modrm >> 3 & 7) == 3 && (k->s.cr4 & CR4_PGE) && a->s.cr3 != k->s.cr3 && a->s.cr3 == b->s.cr3 &&
-	       pf_met_at(b, k->at + k->len, 16) && (pf_ept(b) || (b->e.intr_error & 0x10));
+	return (modrm >> 3 & 7) == 3 && (k->s.cr4 & CR4_PGE) && is_global(k, k->at + k->len) && pf_is(a, VEC_BP) &&
+	       a->s.cr3 != k->s.cr3 && a->s.cr3 == b->s.cr3 && pf_met_at(b, k->at + k->len, 16) &&
+	       (pf_ept(b) || (b->e.intr_error & 0x10));
 }
 
 /* SGDT and SIDT: nothing but the bytes of the operand, and the bits of its page. */
@@ -230,7 +264,9 @@ static bool only_operand(const struct pf_case *k, const struct pf_result *a, con
 	for (unsigned n = 0; n < PF_SIZE; n++) {
 		unsigned at = PF_BASE + n, x = a->area[n] ^ b->area[n];
 
-		if (x && at - pf_operand(k, &i) >= bytes && ((x & ~0x60u) || at - PF_PT >= PAGE_SIZE_4K))
+		if (x && at - pf_operand(k, &i) < bytes && a->area[n] == k->area[n])
+			continue;
+		if (x && ((x & ~0x60u) || at - PF_PT >= PAGE_SIZE_4K))
 			return false;
 	}
 	return true;
@@ -350,14 +386,12 @@ static int explain_memory(const struct pf_case *k, const struct pf_result *a, st
 	    (pf_is(b, VEC_TS) ? (b->e.intr_error & ~7u) == (k->s.tr.sel & ~7u)
 			      : k->s.pending_event && !(k->exceptions & 1u << VEC_TS))) /* the guest got it */
 		return BOCHS_TSS_LIMIT;
-	if ((k->s.cr4 & CR4_SMAP) && (k->s.rflags & FLAG_AC) && is_table_fault(k, a))
-		return BOCHS_SMAP_AC;
 	if (crosses_4g(k) && pf_is(b, VEC_SS) && !b->e.intr_error && (pf_is(a, VEC_PF) || pf_ept(a)))
 		return LIMIT_4G;
 	if (is_pse36(k, a, b))
 		return NO_PSE36;
 	if (pf_ept(a) && pf_ept(b) && a->e.gpa == b->e.gpa && (a->e.qual ^ b->e.qual) == QUAL_EPT_READ &&
-	    (a->e.qual & QUAL_EPT_WRITE)) {
+	    (a->e.qual & QUAL_EPT_WRITE) && (a->e.qual & QUAL_EPT_READ)) {
 		b->e.qual = a->e.qual;
 		return -EPT_RMW;
 	}
@@ -367,20 +401,33 @@ static int explain_memory(const struct pf_case *k, const struct pf_result *a, st
 /* --- All of them ---------------------------------------------------------------------------------------------------
  */
 
-/* Ours once more, without alignment checks: is that the whole of the difference? */
-static bool is_without_ac(const struct pf_case *k, struct pf_result *b)
+/* Ours once more, with bits of CR0 and CR4 clear: is that the whole of the difference? */
+static bool is_without(const struct pf_case *k, const struct pf_result *b, uint64_t cr0, uint64_t cr4)
 {
 	static struct pf_case twin;
-	static struct pf_result r;
+	static struct pf_result r, other;
+	static uint8_t copy[PF_SIZE];
+	int why;
 
 	twin = *k;
-	twin.s.cr0 &= ~(uint64_t)CR0_AM;
+	twin.s.cr0 &= ~cr0;
+	twin.s.cr4 &= ~cr4;
 	if (!pf_run_again(&twin, &r))
 		return false;
+	other = *b;
+	pf_copy(copy, b->area, PF_SIZE);
+	other.area = copy;
 	pf_normalise(k, &r);
-	(void)pf_explain_away(k, &r, b);
-	r.s.cr0 |= CR0_AM;
-	return !pf_first_difference(&r, b) || pf_explain(&twin, &r, b);
+	r.s.cr0 |= k->s.cr0 & cr0;
+	r.s.cr4 |= k->s.cr4 & cr4;
+	(void)pf_explain_away(&twin, &r, &other);
+	return !pf_reduce(&twin, &r, &other, &why);
+}
+
+/* An operand or a stack that is not aligned. */
+static bool is_misaligned(const struct pf_case *k, const struct x86_insn *i)
+{
+	return ((i->flags & INSN_MEM) && pf_operand(k, i) & (i->opsize - 1u)) || k->s.gpr[X86_RSP] & (i->opsize - 1u);
 }
 
 /* After a transfer b has gone on, and may check alignment again: nothing to compare. */
@@ -388,11 +435,11 @@ static bool has_gone_on(const struct pf_case *k, const struct pf_result *a, cons
 {
 	struct x86_insn i;
 
-	return a->s.rip == k->s.rip && b->s.rip != k->s.rip && pf_decode(k, &i) &&
+	return a->s.rip == k->s.rip && b->s.rip != k->s.rip && pf_decode(k, &i) && is_misaligned(k, &i) &&
 	       (i.class == INSN_CLASS_BRANCH || i.class == INSN_CLASS_SYSTEM);
 }
 
-/* Nothing but bit 16 of one value on the stack. */
+/* Nothing but bit 16 of one value, on whatever stack. */
 static bool pushed_rf(const struct pf_result *a, struct pf_result *b)
 {
 	unsigned n = 0, k = 0;
@@ -401,7 +448,7 @@ static bool pushed_rf(const struct pf_result *a, struct pf_result *b)
 		if (a->area[at] == b->area[at])
 			continue;
 		k = at;
-		n += PF_BASE + at - PF_STACK < PAGE_SIZE_4K && (a->area[at] ^ b->area[at]) == 1 ? 1 : 2;
+		n += (a->area[at] ^ b->area[at]) == 1 ? 1 : 2;
 	}
 	return n == 1 && b->area[k] & 1;
 }
@@ -427,11 +474,21 @@ int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_res
 		b->e.qual = a->e.qual;
 		return -BOCHS_DB_MERGED;
 	}
-	if (k->mode == PF_V86 && pf_is(a, VEC_AC) && (is_without_ac(k, b) || has_gone_on(k, a, b)))
+	if (k->mode == PF_V86 && pf_is(a, VEC_AC) && (is_without(k, b, CR0_AM, 0) || has_gone_on(k, a, b)))
 		return BOCHS_AC_V86;
+	if ((k->s.cr4 & CR4_SMAP) && (k->s.rflags & FLAG_AC) && is_table_fault(k, a) && is_without(k, b, 0, CR4_SMAP))
+		return BOCHS_SMAP_AC;
 	if (!(k->exceptions & 1u << VEC_DF) && pf_same_state(a, b) && pushed_rf(a, b))
 		return BOCHS_DF_RF;
 	return DIFFERENT;
+}
+
+/* STI, MOV SS, POP SS, or what stood in the shadow of one and did not complete. */
+static bool may_have_shadow(const struct pf_case *k, const struct pf_result *r)
+{
+	unsigned op = k->code[pf_opcode_at(k)];
+
+	return op == 0xfb || op == 0x17 || op == 0x8e || ((k->s.intr_shadow & 3) && r->s.rip == k->s.rip);
 }
 
 int pf_explain_away(const struct pf_case *k, struct pf_result *ours, struct pf_result *theirs)
@@ -439,7 +496,7 @@ int pf_explain_away(const struct pf_case *k, struct pf_result *ours, struct pf_r
 	const uint32_t shadow = INTR_SHADOW_STI | INTR_SHADOW_MOVSS;
 	int why = DIFFERENT;
 
-	if ((ours->s.intr_shadow & shadow) && !(theirs->s.intr_shadow & shadow)) {
+	if ((ours->s.intr_shadow & shadow) && !(theirs->s.intr_shadow & shadow) && may_have_shadow(k, ours)) {
 		ours->s.intr_shadow &= ~shadow;
 		why = BOCHS_SHADOW;
 	}
@@ -447,12 +504,13 @@ int pf_explain_away(const struct pf_case *k, struct pf_result *ours, struct pf_r
 		theirs->s.pending_dbg = 0;
 		why = BOCHS_PENDING_BS;
 	}
-	if ((k->s.intr_shadow & shadow) && ours->s.pending_dbg && !theirs->s.pending_dbg) {
+	if ((k->s.intr_shadow & shadow) && (ours->s.pending_dbg & k->s.pending_dbg) && !theirs->s.pending_dbg) {
 		ours->s.pending_dbg = 0;
 		why = BOCHS_SHADOW;
 	}
 	if (is_null_ss(&ours->s) && is_null_ss(&theirs->s) && !(theirs->s.seg[X86_SS].attr & SEG_DPL) &&
-	    (ours->s.seg[X86_SS].attr & SEG_DPL)) {
+	    (ours->s.seg[X86_SS].attr & SEG_DPL) &&
+	    (ours->s.seg[X86_SS].attr >> 5 & 3) == (ours->s.seg[X86_CS].sel & 3u)) {
 		ours->s.seg[X86_SS].attr &= ~SEG_DPL;
 		why = BOCHS_SS_DPL;
 	}

@@ -2,15 +2,15 @@
 #include "core/x86/segment.h"
 #include "tests/metal/privfuzz_explain.h"
 
-/* Nothing but the stack, and the accessed and dirty bits of its page. */
+/* Nothing but the stack, which ours has left alone, and the accessed and dirty bits of its page. */
 static bool only_stack(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
 {
 	for (unsigned n = 0; n < PF_SIZE; n++) {
 		unsigned at = PF_BASE + n, x = a->area[n] ^ b->area[n];
 
-		if (!x || at - PF_STACK < PAGE_SIZE_4K)
+		if (x && at - PF_STACK < PAGE_SIZE_4K && (a->area[n] == k->area[n] || k->exceptions != UINT32_MAX))
 			continue;
-		if (!(k->s.cr0 & CR0_PG) || at - PF_PT >= PAGE_SIZE_4K || (x & ~0x60u))
+		if (x && (!(k->s.cr0 & CR0_PG) || at - PF_PT >= PAGE_SIZE_4K || (x & ~0x60u)))
 			return false;
 	}
 	return true;
@@ -52,9 +52,61 @@ static int explain_not_present(const struct pf_case *k, unsigned sel)
 	return !(d[0] >> 44 & 1) && (d[1] >> 40 & 0x1f) ? BOCHS_GATE_TYPE : DIFFERENT;
 }
 
-/* A frame for conforming code: pushed by b with the privilege of its DPL, on a page that is closed to the CPL. */
-static int explain_conforming(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
+/* The selector that an event, INT n or a far CALL leads to; 0: none that is known. */
+static unsigned target_of(const struct pf_case *k, unsigned op)
 {
+	uint64_t at = 0, v = 0, d[2];
+	unsigned sel = 0, vector = k->s.pending_event ? k->s.pending_event & 0xff : k->code[op + 1];
+	struct x86_insn i;
+
+	if (k->s.pending_event || k->code[op] == 0xcd) {
+		at = k->s.idtr.base + vector * (k->lma ? 16u : 8u) - PF_BASE;
+		if (at + 8 <= PF_SIZE)
+			memcpy(&v, k->area + at, 8);
+		return (unsigned)(v >> 16) & 0xffff;
+	}
+	if (!pf_decode(k, &i))
+		return 0;
+	at = pf_operand(k, &i) + i.opsize - PF_BASE;
+	if (!(i.flags & INSN_MEM))
+		sel = i.imm2;
+	else if (at + 2 <= PF_SIZE)
+		memcpy(&sel, k->area + at, 2);
+	if (pf_desc_at(k, sel, d) && (d[0] >> 40 & 0x17) == 4) /* a call gate */
+		sel = (unsigned)(d[0] >> 16) & 0xffff;
+	return sel;
+}
+
+/* A call gate with parameters? */
+static bool has_parameters(const struct pf_case *k)
+{
+	uint64_t at, d[2];
+	unsigned sel = 0;
+	struct x86_insn i;
+
+	if (k->lma || !pf_decode(k, &i))
+		return false;
+	at = pf_operand(k, &i) + i.opsize - PF_BASE;
+	if (!(i.flags & INSN_MEM))
+		sel = i.imm2;
+	else if (at + 2 <= PF_SIZE)
+		memcpy(&sel, k->area + at, 2);
+	return pf_desc_at(k, sel, d) && (d[0] >> 40 & 0x17) == 4 && (d[0] >> 32 & 0x1f);
+}
+
+/* Is the target conforming code of an inner ring? */
+static bool is_conforming_target(const struct pf_case *k, unsigned op)
+{
+	uint64_t d[2];
+
+	return pf_desc_at(k, target_of(k, op), d) && (d[0] >> 42 & 7) == 7 && (d[0] >> 45 & 3) < k->cpl;
+}
+
+/* A frame for conforming code: pushed by b with the privilege of its DPL, on a page that is closed to the CPL. */
+static int explain_conforming(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
+{
+	if (!is_conforming_target(k, op))
+		return DIFFERENT;
 	if (pf_is(a, VEC_PF) && pf_is(b, VEC_PF) && (a->e.intr_error & 6) == 6 && a->e.qual == b->e.qual &&
 	    (a->e.intr_error ^ b->e.intr_error) == 4) {
 		b->e.intr_error = a->e.intr_error;
@@ -80,12 +132,13 @@ static bool is_parameter(const struct pf_case *k, const struct pf_result *a, con
 	bool met = pf_is(a, VEC_PF) && pf_is(b, VEC_PF) && a->e.intr_error == b->e.intr_error && a->e.qual - sp < 128 &&
 		   b->e.qual - sp < 128;
 
-	return !k->lma && (met || (pf_is(a, VEC_AC) && pf_is(b, VEC_AC))) && pf_same_state(a, b) && only_stack(k, a, b);
+	return has_parameters(k) && (met || (pf_is(a, VEC_AC) && pf_is(b, VEC_AC))) && pf_same_state(a, b) &&
+	       only_stack(k, a, b);
 }
 
-static int explain_event(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
+static int explain_event(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
 {
-	int why = explain_conforming(k, a, b);
+	int why = explain_conforming(k, a, b, op);
 
 	if (why)
 		return why;
@@ -121,8 +174,9 @@ static int explain_int_n(const struct pf_case *k, const struct pf_result *a, str
 
 static int explain_iret(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
 {
-	uint64_t d[2];
+	uint64_t d[2], at, its = b->s.gpr[X86_RSP];
 	uint16_t sel;
+	bool marked;
 
 	if (pf_is(a, VEC_SS) && pf_is(b, VEC_NP) && a->e.intr_error == b->e.intr_error && pf_same_end(a, b))
 		return BOCHS_IRET_NP;
@@ -131,14 +185,24 @@ static int explain_iret(const struct pf_case *k, const struct pf_result *a, stru
 		return BOCHS_IRET_V86;
 	if (k->mode != PF_LONG64 || pf_has_rex_w(k, op) || (popped(k, 1, op) & 3) != k->cpl)
 		return DIFFERENT;
-	if (a->s.rip == k->s.rip) /* it faulted: by what b does not pop? */
-		return b->s.rip != k->s.rip || (a->e.intr_error & 0xfffc) == (popped(k, 4, op) & 0xfffc) ? BOCHS_IRET64
-													 : DIFFERENT;
-	sel = a->s.seg[X86_SS].sel;
-	if (pf_desc_at(k, sel, d) && !(d[0] >> 40 & 1)) /* accessed */
-		b->area[(sel & 4 ? k->s.ldtr.base : k->s.gdtr.base) + (sel & 0xfff8) + 5 - PF_BASE] |= 1;
-	else if (a->s.gpr[X86_RSP] == b->s.gpr[X86_RSP] && sel == b->s.seg[X86_SS].sel)
+	sel = (uint16_t)popped(k, 4, op);
+	if (a->s.rip == k->s.rip) { /* it faulted: by what b does not pop? */
+		uint64_t sp = k->s.gpr[X86_RSP], size = pf_has_prefix(k, op, 0x66) ? 2 : 4;
+
+		return ((pf_is(a, VEC_GP) || pf_is(a, VEC_SS) || pf_is(a, VEC_NP)) &&
+			   (a->e.intr_error & 0xfffc) == (sel & 0xfffcu)) ||
+			       pf_is(a, VEC_AC) || pf_met_at(a, sp + 3 * size, 2 * (unsigned)size)
+			   ? BOCHS_IRET64
+			   : DIFFERENT;
+	}
+	if (a->s.gpr[X86_RSP] != popped(k, 3, op) || a->s.seg[X86_SS].sel != sel)
 		return DIFFERENT;
+	at = (sel & 4 ? k->s.ldtr.base : k->s.gdtr.base) + (sel & 0xfff8) + 5 - PF_BASE;
+	marked = (sel & 0xfffc) && pf_desc_at(k, sel, d) && !(b->area[at] & 1);
+	if (!marked && its == a->s.gpr[X86_RSP] && sel == b->s.seg[X86_SS].sel)
+		return DIFFERENT;
+	if (marked)
+		b->area[at] |= 1; /* accessed */
 	b->s.gpr[X86_RSP] = a->s.gpr[X86_RSP];
 	b->s.seg[X86_SS] = a->s.seg[X86_SS];
 	return -BOCHS_IRET64;
@@ -182,20 +246,20 @@ int pf_explain_stack(const struct pf_case *k, const struct pf_result *a, struct 
 		return BOCHS_SP0;
 	if (opcode == 0x9d && is_popf_v86(k, a, b))
 		return BOCHS_POPF_V86;
-	if ((far_call || event) && mine != its && !((mine ^ its) & ~0xffff0000ull) &&
+	if ((far_call || event) && !k->lma && mine != its && !((mine ^ its) & ~0xffff0000ull) &&
 	    !(b->s.seg[X86_SS].attr & SEG_DB)) {
 		b->s.gpr[X86_RSP] = mine;
 		return -BOCHS_ESP16;
 	}
-	if ((far_call || event) && k->lma && pf_is(a, VEC_SS) && pf_is(b, VEC_SS) &&
-	    a->e.intr_error != b->e.intr_error) {
+	if ((far_call || event) && k->lma && pf_is(a, VEC_SS) && pf_is(b, VEC_SS) && !(a->e.intr_error & 0xfffc) &&
+	    (b->e.intr_error & 0xfffc) == (k->s.seg[X86_SS].sel & 0xfffcu) && a->e.intr_error != b->e.intr_error) {
 		b->e.intr_error = a->e.intr_error;
 		return -BOCHS_SS_ERROR;
 	}
 	if (event)
-		why = explain_event(k, a, b);
+		why = explain_event(k, a, b, op);
 	else if (far_call)
-		why = is_parameter(k, a, b) ? BOCHS_PARAMS : explain_conforming(k, a, b);
+		why = is_parameter(k, a, b) ? BOCHS_PARAMS : explain_conforming(k, a, b, op);
 	if (!why && opcode == 0xcd)
 		why = explain_int_n(k, a, b);
 	if (!why && opcode == 0xcf)
