@@ -37,7 +37,8 @@ struct sequence_diff {
 	const struct sequence_item *reference, *subject;
 };
 /*
- * Timer slices and windows (reasons 1, 7, 8, 43, 52) are not predicted: they are left out on both sides and counted as exemptions.
+ * Timer slices and windows (reasons 1, 7, 8, 43, 52) are not predicted: they are left out on both sides and counted as
+ * exemptions.
  */
 struct sequence_diff sequence_compare(
     const struct sequence *reference, const struct sequence *subject, uint64_t *exempt);

@@ -17,8 +17,13 @@ run_one() {
 	shift 2
 	run_status "$label: ends well" 0 "$VMSCOPE" run "$guest" --type 1 --timeout 120 --json "$@" || return
 	jq -j .console "$work/out" >"$work/console"
-	cmp -s "$work/console" "labs/guests/$guest.expected" && ok "$label: console" ||
-		fail "$label: console" "$(diff "labs/guests/$guest.expected" "$work/console" | head -n 8)"
+	# A machine without PCIDs has no INVPCID either: AMD-V in QEMU and in Bochs.
+	case $label in
+	*AMD-V*) sed 's/^INVPCID: .*/INVPCID: not on this CPU/' "labs/guests/$guest.expected" >"$work/expected" ;;
+	*) cp "labs/guests/$guest.expected" "$work/expected" ;;
+	esac
+	cmp -s "$work/console" "$work/expected" && ok "$label: console" ||
+		fail "$label: console" "$(diff "$work/expected" "$work/console" | head -n 8)"
 	is "$label: resource control" holds "$(jq -r .verdicts.safety.state "$work/out")"
 	is "$label: nothing is lost" "0 0 0 0" \
 		"$(jq -r '[.exits.lost, .session.line.lost, .session.lost_record_bytes, .session.lost_console_bytes] | join(" ")' "$work/out")"

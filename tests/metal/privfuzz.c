@@ -13,7 +13,7 @@
 
 void metal_main(uint32_t magic, uint32_t info); /* called by boot.S */
 
-#define STEPS_MAX 4000u /* instructions in our CPU before a case is one that does not end */
+#define STEPS_MAX 20000u /* instructions in our CPU before a case is one that does not end */
 
 static struct boot_info boot_info;
 static struct pf_request request;

@@ -33,7 +33,8 @@ static const char *const explanations[] = {
     [BOCHS_POPF_V86] = "Bochs: POPF in virtual-8086 mode reads the stack before it looks at IOPL",
     [BOCHS_ESP16] = "Bochs: an inner stack of 16 bits gets SP, and not ESP, from the TSS",
     [BOCHS_IRET_NP] = "Bochs: IRET to a stack segment that is not present is #NP, not #SS",
-    [BOCHS_SP0] = "Bochs: a far CALL with SP 0 is #SS instead of going on at the top",
+    [BOCHS_SP0] =
+	"Bochs: a far transfer across the end of a stack of 64 KiB is #SS instead of going on at the other end",
     [BOCHS_LD_ORDER] = "Bochs: code with L and D that is not present is #NP, not #GP",
     [LEFT_LONG64] = "leaving 64-bit mode: the upper half of RSP is undefined",
     [NO_PSE36] = "PSE-36, which our CPUID does not offer",
@@ -144,7 +145,9 @@ static bool is_syscall_tf(const struct pf_case *k, const struct pf_result *a, co
 {
 	bool ours = pf_is(a, VEC_DB), theirs = pf_is(b, VEC_DB);
 
-	if (ours == theirs || !(ours || pf_is(a, VEC_BP)))
+	bool fetch = pf_ept(a) || (pf_is(a, VEC_PF) && (a->e.intr_error & 0x10));
+
+	if (ours == theirs || !(ours || pf_is(a, VEC_BP) || fetch)) /* what the target begins with */
 		return false;
 	if (!sysret)
 		return theirs && (k->s.rflags & FLAG_TF) && (k->s.fmask & FLAG_TF);
@@ -439,18 +442,15 @@ static bool has_gone_on(const struct pf_case *k, const struct pf_result *a, cons
 	       (i.class == INSN_CLASS_BRANCH || i.class == INSN_CLASS_SYSTEM);
 }
 
-/* Nothing but bit 16 of one value, on whatever stack. */
-static bool pushed_rf(const struct pf_result *a, struct pf_result *b)
+/* Nothing but bit 16 of what frames have, on whatever stack. */
+static bool pushed_rf(const struct pf_result *a, const struct pf_result *b)
 {
-	unsigned n = 0, k = 0;
+	unsigned n = 0;
 
-	for (unsigned at = 0; at < PF_SIZE; at++) {
-		if (a->area[at] == b->area[at])
-			continue;
-		k = at;
-		n += (a->area[at] ^ b->area[at]) == 1 ? 1 : 2;
-	}
-	return n == 1 && b->area[k] & 1;
+	for (unsigned at = 0; at < PF_SIZE; at++)
+		if (a->area[at] != b->area[at])
+			n += (a->area[at] ^ b->area[at]) == 1 && (b->area[at] & 1) ? 1 : 100;
+	return n && n < 100;
 }
 
 int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
@@ -476,7 +476,8 @@ int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_res
 	}
 	if (k->mode == PF_V86 && pf_is(a, VEC_AC) && (is_without(k, b, CR0_AM, 0) || has_gone_on(k, a, b)))
 		return BOCHS_AC_V86;
-	if ((k->s.cr4 & CR4_SMAP) && (k->s.rflags & FLAG_AC) && is_table_fault(k, a) && is_without(k, b, 0, CR4_SMAP))
+	if ((k->s.cr4 & CR4_SMAP) && (k->s.rflags & FLAG_AC) && is_table_fault(k, a) &&
+	    (is_table_fault(k, b) || is_without(k, b, 0, CR4_SMAP))) /* b's own, after a load of AC = 0 */
 		return BOCHS_SMAP_AC;
 	if (!(k->exceptions & 1u << VEC_DF) && pf_same_state(a, b) && pushed_rf(a, b))
 		return BOCHS_DF_RF;

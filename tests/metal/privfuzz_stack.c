@@ -191,6 +191,8 @@ static int explain_iret(const struct pf_case *k, const struct pf_result *a, stru
 
 		return ((pf_is(a, VEC_GP) || pf_is(a, VEC_SS) || pf_is(a, VEC_NP)) &&
 			   (a->e.intr_error & 0xfffc) == (sel & 0xfffcu)) ||
+			       (pf_desc_at(k, sel, d) &&
+				   pf_met_at(a, (sel & 4 ? k->s.ldtr.base : k->s.gdtr.base) + (sel & 0xfff8), 8)) ||
 			       pf_is(a, VEC_AC) || pf_met_at(a, sp + 3 * size, 2 * (unsigned)size)
 			   ? BOCHS_IRET64
 			   : DIFFERENT;
@@ -226,10 +228,28 @@ static bool is_sp0(const struct pf_case *k, const struct pf_result *a, const str
 	       pf_is(b, VEC_SS) && (done || pf_met_at(a, k->s.seg[X86_SS].base + 0xfff8, 8));
 }
 
+/* A return whose frame goes across the end of a stack of 16 bits. */
+static bool is_top(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
+{
+	return k->mode != PF_LONG64 && !(k->s.seg[X86_SS].attr & SEG_DB) && (uint16_t)k->s.gpr[X86_RSP] > 0xffec &&
+	       pf_is(b, VEC_SS) && !b->e.intr_error && !pf_is(a, VEC_SS);
+}
+
+/* Nothing but accessed bits in the page table. */
+static bool only_accessed(const struct pf_result *a, const struct pf_result *b)
+{
+	for (unsigned n = 0; n < PF_SIZE; n++)
+		if (a->area[n] != b->area[n] &&
+		    ((a->area[n] ^ b->area[n]) != 0x20 || PF_BASE + n - PF_PT >= PAGE_SIZE_4K))
+			return false;
+	return true;
+}
+
 static bool is_popf_v86(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
 {
 	return k->mode == PF_V86 && pf_is(a, VEC_GP) && !a->e.intr_error && (k->s.rflags >> 12 & 3) < 3 &&
-	       (pf_is(b, VEC_SS) || pf_is(b, VEC_PF) || pf_is(b, VEC_AC) || pf_ept(b)) && pf_same_end(a, b);
+	       (pf_is(b, VEC_SS) || pf_is(b, VEC_PF) || pf_is(b, VEC_AC) || pf_is(b, VEC_GP) || pf_ept(b)) &&
+	       pf_same_state(a, b) && only_accessed(a, b);
 }
 
 int pf_explain_stack(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
@@ -242,7 +262,7 @@ int pf_explain_stack(const struct pf_case *k, const struct pf_result *a, struct 
 
 	if (k->lma && pf_is(a, VEC_GP) && pf_is(b, VEC_NP) && a->e.intr_error == b->e.intr_error)
 		return explain_not_present(k, a->e.intr_error);
-	if (far_call && is_sp0(k, a, b))
+	if (far_call ? is_sp0(k, a, b) : ret && is_top(k, a, b))
 		return BOCHS_SP0;
 	if (opcode == 0x9d && is_popf_v86(k, a, b))
 		return BOCHS_POPF_V86;
