@@ -445,12 +445,10 @@ static bool has_gone_on(const struct pf_case *k, const struct pf_result *a, cons
 /* Nothing but bit 16 of what frames have, on whatever stack. */
 static bool pushed_rf(const struct pf_result *a, const struct pf_result *b)
 {
-	unsigned n = 0;
-
 	for (unsigned at = 0; at < PF_SIZE; at++)
-		if (a->area[at] != b->area[at])
-			n += (a->area[at] ^ b->area[at]) == 1 && (b->area[at] & 1) ? 1 : 100;
-	return n && n < 100;
+		if (a->area[at] != b->area[at] && ((a->area[at] ^ b->area[at]) != 1 || !(b->area[at] & 1)))
+			return false;
+	return true;
 }
 
 int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)

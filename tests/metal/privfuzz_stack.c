@@ -49,7 +49,11 @@ static int explain_not_present(const struct pf_case *k, unsigned sel)
 		return DIFFERENT;
 	if ((d[0] >> 43 & 3) == 3 && (d[0] >> 53 & 3) == 3)
 		return BOCHS_LD_ORDER;
-	return !(d[0] >> 44 & 1) && (d[1] >> 40 & 0x1f) ? BOCHS_GATE_TYPE : DIFFERENT;
+	if (d[0] >> 44 & 1)
+		return DIFFERENT;
+	return (d[1] >> 40 & 0x1f) || (sel & 0xfff8) + 15 > (sel & 4 ? k->s.ldtr.limit : k->s.gdtr.limit)
+		   ? BOCHS_GATE_TYPE
+		   : DIFFERENT;
 }
 
 /* The selector that an event, INT n or a far CALL leads to; 0: none that is known. */
@@ -274,6 +278,12 @@ int pf_explain_stack(const struct pf_case *k, const struct pf_result *a, struct 
 	if ((far_call || event) && k->lma && pf_is(a, VEC_SS) && pf_is(b, VEC_SS) && !(a->e.intr_error & 0xfffc) &&
 	    (b->e.intr_error & 0xfffc) == (k->s.seg[X86_SS].sel & 0xfffcu) && a->e.intr_error != b->e.intr_error) {
 		b->e.intr_error = a->e.intr_error;
+		return -BOCHS_SS_ERROR;
+	}
+	if (event && k->lma && a->e.idt_info == b->e.idt_info && (uint8_t)a->e.idt_info == VEC_SS &&
+	    !(a->e.idt_error & 0xfffc) && (b->e.idt_error & 0xfffc) == (k->s.seg[X86_SS].sel & 0xfffcu) &&
+	    a->e.idt_error != b->e.idt_error) {
+		b->e.idt_error = a->e.idt_error;
 		return -BOCHS_SS_ERROR;
 	}
 	if (event)
