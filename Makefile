@@ -155,27 +155,32 @@ check: ## install what is missing, build, and run every test
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) tests
 	@VMSCOPE=$(O)/vmscope tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT) $(E2E)
 
-check-long: ## the tests that take longer: nested VT-x in Bochs, a full memory test
+check-long: ## what takes longer: nested VT-x in Bochs, a full memory test, 100000 privileged cases, transcendentals
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) tests
 	@VMSCOPE=$(O)/vmscope tools/run-tests -t 3000 -j 1 -o $(O)/logs $(LONG)
 
 asan: ## the unit and end-to-end tests under AddressSanitizer and UBSan
+	@tools/setup --tests
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=asan tests
 	@VMSCOPE=build/asan/vmscope ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
 	  tools/run-tests -t 1200 -j $(JOBS) -o build/asan/logs $(UNIT_SRC:%.c=build/asan/%) $(E2E_ASAN)
 
-oracle: $(ORACLE) ## random instructions, our CPU against the processor of this machine: make oracle N=20000000 SEED=1
+oracle: ## random instructions, our CPU against the processor of this machine: make oracle N=20000000 SEED=1
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) $(ORACLE)
 	@$(ORACLE) --n $(N) --seed $(SEED) --jobs $(JOBS)
 
-bench: all $(BENCH) ## speed, as ratios measured in one run
+bench: ## speed, as ratios measured in one run
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) all $(BENCH) bench-guests
 	@VMSCOPE=$(O)/vmscope tools/bench $(BENCH)
 
 sizes: ## files of more than 600 lines, functions of more than 60
 	@tools/sizes
 
 # --- Lint ----------------------------------------------------------------------------------------------------------
-LINT_C := $(sort $(C_SRC) $(METAL_SRC) $(HEADERS) $(wildcard labs/guests/*.c tests/guests/*.c))
+LINT_C := $(sort $(C_SRC) $(METAL_SRC) $(HEADERS) $(wildcard labs/guests/*.c tests/guests/*.c tests/metal/*.c))
 SHELL_FILES := .ci/run $(shell grep -lE '^\#!/bin/(ba)?sh' tools/* 2>/dev/null) $(wildcard tests/*/*.sh)
 LUA_FILES := $(wildcard labs/guests/*.lua labs/guests/*/*.lua modes/simulate/costs/*.lua modes/simulate/*.lua)
 

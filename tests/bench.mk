@@ -15,5 +15,4 @@ $(BENCH_GUESTS:%=$(BENCH_GUEST_DIR)/%.elf): $(BENCH_GUEST_DIR)/%.elf: $(BENCH_GU
 		$(GUEST_OBJCOPY) -O elf32-i386 $(BENCH_GUEST_OBJ)/$*.elf64 $@
 
 bench-guests: $(BENCH_GUESTS:%=$(BENCH_GUEST_DIR)/%.elf)
-bench: bench-guests
 .PHONY: bench-guests

@@ -11,3 +11,4 @@ $(METAL_DIR)/privfuzz.bin: $(METAL_DIR)/privfuzz.elf
 privfuzz: $(METAL_DIR)/privfuzz.bin $(METAL_DIR)/bootsect.bin ## build the image that fuzzes privileged state
 tests: privfuzz
 .PHONY: privfuzz
+HEADERS += $(wildcard tests/metal/*.h)

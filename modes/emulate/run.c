@@ -281,8 +281,8 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 	struct emulate_vm *em = v->vm->mode_priv;
 	struct run r = {.v = v, .c = &v->cpu, .em = em, .b = b, .end = UINT64_MAX};
 	enum x86_rc rc = X86_OK;
-	/* Time stands still in a guest whose handler faults before its first instruction: exceptions in a row, since the
-	 * last one came at this count. The same whoever runs the instructions. */
+	/* Time stands still in a guest whose handler faults before its first instruction: exceptions in a row, since
+	 * the last one came at this count. The same whoever runs the instructions. */
 	uint64_t fault_at = UINT64_MAX;
 	unsigned barren = 0;
 
