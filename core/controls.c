@@ -80,7 +80,9 @@ static void set_vtx_ept(struct vm_controls *ctl)
 	ctl->proc = PROC_HLT_EXIT | PROC_MWAIT_EXIT | PROC_RDPMC_EXIT | PROC_CR8_LOAD_EXIT | PROC_CR8_STORE_EXIT |
 		    PROC_MOV_DR_EXIT | PROC_UNCOND_IO_EXIT | PROC_MSR_BITMAPS | PROC_MONITOR_EXIT | PROC_SECONDARY;
 	ctl->proc2 = PROC2_BASE;
-	ctl->exceptions = 1u << VEC_MC;
+	/* The delivery of #DB and of #AC can raise them again, for ever, and nothing exits in between: not an
+	 * interrupt, not an NMI, not the timer. */
+	ctl->exceptions = 1u << VEC_MC | 1u << VEC_DB | 1u << VEC_AC;
 	ctl->cr0_mask = CR0_GUARDED;
 	ctl->cr4_mask = CR4_GUARDED;
 	msr_let_through(ctl, guest_msrs, ARRAY_LEN(guest_msrs));

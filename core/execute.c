@@ -76,6 +76,10 @@ static enum verdict executor_verdict(struct vcpu *v, struct vm_exit *e, enum x86
 			e->insn_len = scratch->insn_len;
 			return VERDICT_HALT;
 		}
+		/* A chain of exceptions that raise themselves (core/x86/event.c): the event is pending, the guest goes
+		 * on. */
+		if (scratch->reason == EXIT_PREEMPTION_TIMER || scratch->reason == EXIT_VMM_TIMER)
+			return VERDICT_AGAIN;
 		if (scratch->reason == EXIT_TRIPLE_FAULT)
 			vm_kill(v->vm, END_TRIPLE_FAULT, 0, "triple fault at rip %#llx", (unsigned long long)e->rip);
 		else

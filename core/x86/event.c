@@ -390,7 +390,7 @@ static void note_fault_registers(struct x86_cpu *c, const struct x86_event *ev, 
 	if (ev->vector == VEC_DB) {
 		if (injected)
 			return; /* DR6 and DR7 are the VMM's to set */
-		c->s.dr6 = (c->s.dr6 & ~0xfull) | ev->dr6;
+		c->s.dr6 = x86_dr6_with(c->s.dr6, ev->dr6);
 		c->s.dr7 &= ~(uint64_t)DR7_GD;
 	}
 }

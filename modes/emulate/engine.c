@@ -4,6 +4,7 @@
  */
 #include "modes/emulate/emulate.h"
 
+#include "core/x86/event.h"
 #include "core/lib.h"
 #include "core/x86/access.h"
 
@@ -111,7 +112,7 @@ enum err emulate_inject(struct vcpu *v, const struct x86_event *ev)
 	if (ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector == VEC_PF)
 		s->cr2 = ev->cr2;
 	if (ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector == VEC_DB) {
-		s->dr6 |= ev->dr6;
+		s->dr6 = x86_dr6_with(s->dr6, ev->dr6);
 		s->dr7 &= ~(uint64_t)(1u << 13); /* general detect: its handler may use the debug registers */
 	}
 	return ERR_OK;

@@ -17,6 +17,7 @@
 
 #define KICK_CHECK_INSNS 65536u /* a stop request waits for at most so many instructions */
 #define BARREN_MAX 1000u	/* exceptions in a row, with no instruction between them, before the VMM has control */
+#define STALL_NS 20000u		/* what they cost: as many instructions' time as there were deliveries, and more */
 #define HOP_INSNS \
 	4096u /* blocks go on by themselves for so long: where a compiler calls instead of jumping, the stack */
 
@@ -260,6 +261,21 @@ static enum x86_rc deliver_debug_trap(struct x86_cpu *c)
 	return x86_deliver(c, &ev);
 }
 
+/* No instruction has retired for long: guest time goes on all the same, and it is another CPU's turn. */
+static void pass_stall(struct run *r)
+{
+	struct vm *vm = r->v->vm;
+
+	vm->clock.skipped_ns += STALL_NS;
+	if (vm->turn_end)
+		vm->turn_end = r->c->insns;
+}
+
+static bool is_timer(uint32_t reason)
+{
+	return reason == EXIT_PREEMPTION_TIMER || reason == EXIT_VMM_TIMER;
+}
+
 static enum err stop_at(struct run *r, enum x86_rc rc)
 {
 	struct x86_cpu *c = r->c;
@@ -301,6 +317,8 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 		rc = deliver_pending(r.c);
 	else if (r.c->s.pending_dbg && !(r.c->s.intr_shadow & INTR_SHADOW_MOVSS))
 		rc = deliver_debug_trap(r.c);
+	if (rc == X86_EXIT && is_timer(e->reason)) /* of a chain that goes on */
+		pass_stall(&r);
 	while (rc == X86_OK) {
 		uint64_t before = r.c->insns;
 
@@ -318,6 +336,8 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 			rc = x86_deliver(r.c, &r.c->fault);
 			if (rc == X86_OK && barren > BARREN_MAX)
 				rc = finish(&r, EXIT_PREEMPTION_TIMER, EXIT_VMM_TIMER);
+			if (rc == X86_EXIT && is_timer(e->reason))
+				pass_stall(&r);
 		}
 		if (rc == X86_OK && b->single_step && r.c->insns != before)
 			rc = x86_exit(r.c, EXIT_VMM_DEBUG, 0, 0);

@@ -5,6 +5,7 @@
  */
 #include "modes/simulate/simulate.h"
 
+#include "core/x86/event.h"
 #include "core/lib.h"
 
 void sim_retire(struct sim_vcpu *m, uint64_t n)
@@ -47,7 +48,7 @@ void sim_step_faulted(struct sim_vcpu *m, struct sim_frame *f, const struct x86_
 	if (ev->vector == VEC_PF)
 		c->s.cr2 = ev->cr2;
 	if (ev->vector == VEC_DB)
-		c->s.dr6 |= ev->dr6;
+		c->s.dr6 = x86_dr6_with(c->s.dr6, ev->dr6);
 	if (c->mode >= X86_MODE_PROT && c->cpl)
 		sim_set_cpl(c, 0); /* the guest's handler is its kernel */
 	f->req.faulted = true;

@@ -13,6 +13,7 @@
 
 #include "modes/virtualize/kvm_priv.h"
 
+#include "core/x86/event.h"
 #include "core/dev/lapic.h"
 
 #define MSR_AT(field) (uint32_t) offsetof(struct x86_state, field)
@@ -595,7 +596,7 @@ static enum err inject_exception(struct vcpu *v, const struct x86_event *ev)
 		kv->run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
 	}
 	if (ev->dr6) {
-		v->cpu.s.dr6 |= ev->dr6;
+		v->cpu.s.dr6 = x86_dr6_with(v->cpu.s.dr6, ev->dr6);
 		return debugregs_set(v);
 	}
 	return ERR_OK;

@@ -5,6 +5,7 @@
  *
  * Read before: vmcb.h, core/x86/state.h. Read after: svm.c.
  */
+#include "core/x86/event.h"
 #include "core/lib.h"
 #include "core/x86/paging.h"
 #include "modes/virtualize/svm_priv.h"
@@ -230,7 +231,7 @@ enum err svm_inject(struct vcpu *v, const struct x86_event *ev)
 	if (ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector == VEC_PF)
 		b->s.cr2 = s->cr2 = ev->cr2;
 	if (ev->type == INTR_TYPE_HW_EXCEPTION && ev->vector == VEC_DB) {
-		b->s.dr6 = s->dr6 = b->s.dr6 | ev->dr6;
+		b->s.dr6 = s->dr6 = x86_dr6_with(b->s.dr6, ev->dr6);
 		b->s.dr7 = s->dr7 = b->s.dr7 & ~(uint64_t)(1u << 13); /* general detect */
 	}
 	return ERR_OK;

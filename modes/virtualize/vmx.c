@@ -9,6 +9,7 @@
  */
 #include "modes/virtualize/vmx_priv.h"
 
+#include "core/x86/event.h"
 #include "core/lib.h"
 #include "core/metal/metal.h"
 #include "modes/virtualize/vmx_asm.h"
@@ -216,7 +217,7 @@ static enum err vmx_inject(struct vcpu *v, const struct x86_event *ev)
 		cpu_write_cr2(ev->cr2);
 	}
 	if (exception && ev->vector == VEC_DB) {
-		s->dr6 = vmx_read_dr6() | ev->dr6;
+		s->dr6 = x86_dr6_with(vmx_read_dr6(), ev->dr6);
 		vmx_write_dr6(s->dr6);
 		s->dr7 = vmread(VMCS_GUEST_DR7) & ~(uint64_t)(1u << 13); /* general detect */
 		vmwrite(VMCS_GUEST_DR7, s->dr7);

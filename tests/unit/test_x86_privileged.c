@@ -471,6 +471,7 @@ static void an_exception_that_raises_itself_comes_back_to_the_vmm(void **state)
 	x86_fix_prot(f, 4, 3);
 	x86_fix_tables(f);
 	x86_fix_controls(f, "vtx-ept");
+	f->ctl.exceptions = 1u << VEC_MC;
 	x86_fix_idt(f, VEC_UD, SEL_CODE3 | 3, 0x7800, 0xee);
 	x86_fix_idt(f, VEC_AC, SEL_CODE3 | 3, 0x7800, 0xee);
 	f->c->s.cr0 |= CR0_AM;
