@@ -12,6 +12,12 @@ $(TEST_GUESTS:%=$(TEST_GUEST_DIR)/%.elf): $(TEST_GUEST_DIR)/%.elf: $(TEST_GUEST_
 	$(call say,GUEST,$@)$(GUEST_LD) -m elf_x86_64 -n --no-warn-rwx-segments -T labs/guests/lib/guest.ld -o $(TEST_GUEST_OBJ)/$*.elf64 $(filter %.o,$^) && \
 		$(GUEST_OBJCOPY) -O elf32-i386 $(TEST_GUEST_OBJ)/$*.elf64 $@
 
-test-guests: $(TEST_GUESTS:%=$(TEST_GUEST_DIR)/%.elf)
+$(TEST_GUEST_DIR)/align.bin: tests/guests/align.S tests/guests.mk
+	@mkdir -p $(@D) $(TEST_GUEST_OBJ)
+	$(call say,GUEST,$@)$(GUEST_CC) -m32 -c $< -o $(TEST_GUEST_OBJ)/align.o && \
+		$(GUEST_LD) -m elf_i386 -Ttext 0x7c00 -o $(TEST_GUEST_OBJ)/align.elf $(TEST_GUEST_OBJ)/align.o && \
+		$(GUEST_OBJCOPY) -O binary -j .text $(TEST_GUEST_OBJ)/align.elf $@ && truncate -s 510 $@ && printf '\125\252' >>$@
+
+test-guests: $(TEST_GUEST_DIR)/align.bin $(TEST_GUESTS:%=$(TEST_GUEST_DIR)/%.elf)
 guests: test-guests
 .PHONY: test-guests

@@ -39,6 +39,12 @@ deed timer 0 debug_exit --clock host
 deed spin 4 max_insns --max-insns 10000000
 deed witness 0 debug_exit
 
+# An exception that raises itself: where it does not exit (kvm-user), no instruction retires and nothing ends but a bound.
+for profile in vtx-ept vtx-shadow all kvm-user; do
+	run_status "align, $profile: exit status" 4 "$VMSCOPE" run "$guests/align.bin" --controls $profile --max-exits 3000 --timeout 60 --json
+	is "align, $profile: the VMM has control" "max_exits holds" "$(jq -r '.end.kind + " " + .verdicts.safety.state' "$work/out")"
+done
+
 run_status "hostile without a deed" 1 "$VMSCOPE" run "$guests/hostile.elf"
 grep -q '^hostile: give what=' "$work/out" && ok "it says what it takes" || fail "it says what it takes" "$(cat "$work/out")"
 

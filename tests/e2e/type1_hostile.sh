@@ -44,6 +44,15 @@ both msrs debug_exit
 both ports debug_exit
 both timer debug_exit
 
+# An exception that raises itself would keep a processor that does not leave the guest for it.
+align() { # ENGINE MACHINE
+	"$VMSCOPE" run "$guests/align.bin" --type 1 --mode virtualize --engine "$1" --machine "$2" --max-exits 3000 --timeout 60 \
+		--json >"$work/out" 2>"$work/err"
+	is "align ($1 in $2): the VMM has control" "max_exits holds" "$(jq -r '.end.kind + " " + .verdicts.safety.state' "$work/out")"
+}
+! have bochs || align vmx bochs
+! have bochs || align svm bochs
+
 # cli; jmp . never gives the processor back: the VMM takes it, every slice.
 spin() { # ENGINE MACHINE
 	"$VMSCOPE" run "$guests/hostile.elf" --append "what=spin" --also "$guests/witness.elf" --type 1 --mode virtualize --engine "$1" \
