@@ -105,7 +105,8 @@ struct x86_cpu {
 	/* FERR# is asserted: set by the VMM when it handles an x87 exception with CR0.NE clear. A block runner leaves
 	 * every instruction to x86_step() then, which clears it. */
 	bool ferr;
-	struct { /* what x86_debug_before() saw, for x86_debug_after() */
+	bool iret_faulted; /* the fault that is to be delivered is that of an IRET */
+	struct {	   /* what x86_debug_before() saw, for x86_debug_after() */
 		uint8_t tf, shadow;
 		bool keep_rf; /* the instruction loaded RF itself (IRET, task switch) */
 		bool no_trap; /* the instruction entered a handler (INT n, SYSCALL): no single-step trap after it */

@@ -429,7 +429,10 @@ static enum x86_rc deliver_all(
 	struct x86_event cur = *ev, prior;
 	bool have_prior = first != NULL;
 	uint64_t held = c->s.pending_dbg;
+	bool of_iret = c->iret_faulted;
 	unsigned rounds = 0;
+
+	c->iret_faulted = false;
 
 	if (have_prior)
 		prior = *first;
@@ -438,6 +441,9 @@ static enum x86_rc deliver_all(
 
 		if (!injected && event_exits(c, &cur))
 			return event_exit(c, &cur, have_prior ? &prior : NULL);
+		if (of_iret)
+			x86_iret_faulted(c);
+		of_iret = false;
 		note_fault_registers(c, &cur, injected);
 		injected = false;
 		if (have_prior) {

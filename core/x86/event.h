@@ -16,6 +16,9 @@ enum x86_merge x86_merge_faults(const struct x86_event *first, const struct x86_
 /* The stack for an inner ring as the TSS has it; in IA-32e mode ss is null. */
 enum x86_rc x86_inner_stack(struct x86_cpu *c, unsigned cpl, struct x86_seg *ss, uint64_t *sp);
 
+/* The guest gets the fault of an IRET: NMIs are unblocked all the same. Where the fault exits they stay blocked, since
+ * the IRET will be executed again [SDM 3C "Resuming Guest Software after Handling an Exception"]. In iret.c. */
+void x86_iret_faulted(struct x86_cpu *c);
 /* DR6 when a debug exception with these conditions is delivered: B0 to B3 are those of this one, the rest stays until
  * software clears it [SDM 3B "Debug Status Register (DR6)"]. */
 static inline uint64_t x86_dr6_with(uint64_t dr6, uint64_t conditions)

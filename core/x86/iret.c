@@ -53,10 +53,15 @@ void x86_flags_load(struct x86_cpu *c, uint64_t v)
 
 /* With "NMI exiting" NMIs are the VMM's, and IRET does not unblock them; with "virtual NMIs" there are those of the
  * guest beside them, which it does [SDM 3C "Changes to Instruction Behavior in VMX Non-Root Operation"]. */
-static void leave_nmi(struct x86_cpu *c)
+static void unblock_nmi(struct x86_cpu *c)
 {
 	if (!c->ctl || c->ctl->ring != RING_HW || (c->ctl->pin & (PIN_NMI_EXIT | PIN_VIRTUAL_NMIS)) != PIN_NMI_EXIT)
 		c->s.intr_shadow &= ~INTR_SHADOW_NMI;
+}
+
+static void leave_nmi(struct x86_cpu *c)
+{
+	unblock_nmi(c);
 	c->dbg.keep_rf = true;
 }
 
@@ -190,7 +195,7 @@ static enum x86_rc iret_task(struct x86_cpu *c, const struct x86_insn *i)
 	return rc;
 }
 
-enum x86_rc x86_op_iret(struct x86_cpu *c, const struct x86_insn *i)
+static enum x86_rc iret(struct x86_cpu *c, const struct x86_insn *i)
 {
 	struct image m = {.sp_after = x86_sp(c)};
 	enum x86_rc rc;
@@ -215,6 +220,19 @@ enum x86_rc x86_op_iret(struct x86_cpu *c, const struct x86_insn *i)
 		return iret_to_v86(c, &m);
 	}
 	return iret_prot(c, i, &m);
+}
+
+enum x86_rc x86_op_iret(struct x86_cpu *c, const struct x86_insn *i)
+{
+	enum x86_rc rc = iret(c, i);
+
+	c->iret_faulted = rc == X86_FAULT;
+	return rc;
+}
+
+void x86_iret_faulted(struct x86_cpu *c)
+{
+	unblock_nmi(c);
 }
 
 /* --- Software interrupts --------------------------------------------------------------------------------------- */

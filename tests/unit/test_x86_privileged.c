@@ -237,6 +237,24 @@ static void nmis_are_blocked_from_the_start_of_their_delivery(void **state)
 	assert_int_equal(f->c->s.intr_shadow, 0);
 }
 
+/* IRET with a bad selector while NMIs are blocked: its #GP handler hears them, unless the #GP exits. */
+static void an_iret_that_faults_unblocks_nmis_too(void **state)
+{
+	struct x86_fix *f = *state;
+
+	for (unsigned k = 0; k < 2; k++) {
+		long_mode(f, 0);
+		x86_fix_controls(f, "vtx-ept");
+		f->ctl.exceptions = k ? 1u << VEC_GP : 0;
+		x86_fix_idt(f, VEC_GP, SEL_CODE0, 0x7800, 0x8e);
+		f->c->s.intr_shadow = INTR_SHADOW_NMI;
+		put_frame(f, 0x7100, 0, 2, 0x9000, SEL_DATA0);
+		assert_fault(f, STEP(f, 0x48, 0xcf), VEC_GP, 0);
+		assert_int_equal(x86_deliver(f->c, &f->c->fault), k ? X86_EXIT : X86_OK);
+		assert_int_equal(f->c->s.intr_shadow & INTR_SHADOW_NMI, k ? INTR_SHADOW_NMI : 0);
+	}
+}
+
 static void general_detect_ends_with_the_handler_unless_a_vmm_injects(void **state)
 {
 	struct x86_event db = {.vector = VEC_DB, .type = INTR_TYPE_HW_EXCEPTION};
@@ -563,7 +581,7 @@ int main(void)
 	    T(sgdt_writes_both_parts_or_neither), T(a_descriptor_is_accessed_when_nothing_can_fail_any_more),
 	    T(an_outer_return_clears_null_selectors_and_keeps_the_base_of_fs), T(int_n_pushes_rf_as_0),
 	    T(a_stack_fault_without_a_new_stack_has_no_selector), T(nmis_are_blocked_from_the_start_of_their_delivery),
-	    T(general_detect_ends_with_the_handler_unless_a_vmm_injects),
+	    T(an_iret_that_faults_unblocks_nmis_too), T(general_detect_ends_with_the_handler_unless_a_vmm_injects),
 	    T(data_breakpoints_of_what_fails_are_forgotten), T(a_data_breakpoint_on_the_frame_comes_before_the_handler),
 	    T(an_injected_int_n_obeys_iopl_in_virtual_8086_mode), T(system_calls_trap_by_tf_at_their_end),
 	    T(real_mode_iret_leaves_vif_and_vip_alone), T(rep_ins_asks_for_permission_with_a_count_of_0_too),
