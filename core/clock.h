@@ -13,6 +13,9 @@
 #define CLOCK_TIMERS_MAX 16
 #define CLOCK_FIRES_MAX 64u
 #define CLOCK_NEVER UINT64_MAX
+/* Host: a periodic timer of the guest interrupts at most this often, so that the guest runs in between on a slow host,
+ * too. */
+#define CLOCK_HOST_PERIOD_MIN_NS 200000u
 
 enum clock_kind { CLOCK_VIRTUAL, CLOCK_HOST };
 

@@ -8,6 +8,9 @@
  * The falling edge of IRQ 0 in the middle of a square wave (mode 3) is not shown to the interrupt controller at its
  * time but with the next rising edge: a tick that was not yet acknowledged is not withdrawn half a period later.
  *
+ * On host time a periodic counter 0 interrupts at most every CLOCK_HOST_PERIOD_MIN_NS, at a multiple of its period: a
+ * period may be two ticks, and a VMM that tried to follow would never come to run the guest.
+ *
  * Read core/dev/i8254_counter.c first.
  */
 #include "core/dev/i8254.h"
@@ -16,6 +19,8 @@
 #include "core/dev/ticks.h"
 
 #define REFRESH_TICKS 18u /* 15.085 us between refreshes */
+
+#define HOST_PERIOD_MIN ticks_at(CLOCK_HOST_PERIOD_MIN_NS, PIT_HZ)
 
 #define P61_GATE2 0x01u
 #define P61_WRITABLE 0x0fu
@@ -46,6 +51,14 @@ static uint64_t now_tick(const struct device *d)
 	return ticks_at(clock_now_ns(&d->vm->clock), PIT_HZ);
 }
 
+/* Ticks from one rising edge to the next; 0: there is no period. */
+static uint64_t period_of(const struct i8254_counter *c)
+{
+	uint64_t period = c->reload ? c->reload : c->bcd ? 10000u : 65536u;
+
+	return (c->mode == 2 || c->mode == 3) && period > 1 ? period : 0;
+}
+
 /* Brings counter 0 to now, raising IRQ 0 for an edge on the way. Edges that were missed because the host was late
  * become one, as for a CPU that was not listening. */
 static void sync_counter0(struct device *d, uint64_t now)
@@ -55,10 +68,10 @@ static void sync_counter0(struct device *d, uint64_t now)
 	uint64_t rise;
 
 	while ((rise = i8254_next_rise(c)) <= now) {
-		uint64_t period = c->reload ? c->reload : c->bcd ? 10000u : 65536u;
+		uint64_t period = period_of(c);
 
 		i8254_advance(c, rise);
-		if ((c->mode == 2 || c->mode == 3) && period > 1)
+		if (period)
 			i8254_advance(c, rise + (now - rise) / period * period);
 		irq_set_line(d->vm, 0, false);
 		irq_set_line(d->vm, 0, true);
@@ -79,8 +92,11 @@ static void sync(struct device *d)
 static void arm(struct device *d)
 {
 	struct i8254_state *s = d->state;
-	uint64_t rise = i8254_next_rise(&s->ch[0].c);
+	uint64_t rise = i8254_next_rise(&s->ch[0].c), period = period_of(&s->ch[0].c);
 
+	/* sync_counter0() makes one edge of those that are passed over. */
+	if (rise != UINT64_MAX && period && d->vm->clock.kind == CLOCK_HOST)
+		rise += HOST_PERIOD_MIN / period * period;
 	clock_arm(&d->vm->clock, d->timer, rise == UINT64_MAX ? CLOCK_NEVER : ticks_ns(rise, PIT_HZ));
 }
 

@@ -8,13 +8,14 @@
  *   TSC deadline  interrupts when the TSC reaches a value; the value is then 0
  *   reserved      the fourth encoding: no timer
  *
- * A periodic timer interrupts at most every PERIOD_MIN_NS: at a multiple of its period that is at least so long. A
- * guest may ask for a period of a nanosecond, and a VMM that tried to follow would do nothing else. The bound is long
- * enough for the guest to run in between on a slow host, too.
+ * A periodic timer interrupts at a multiple of its period that is at least period_min_ns(). A guest may ask for a
+ * period of a nanosecond, and a VMM that tried to follow would do nothing else. On virtual time the VMM's work takes
+ * none, and a thousand instructions in between are enough; on host time the guest must come to run in between on a slow
+ * host, too.
  */
 #include "core/dev/lapic_priv.h"
 
-#define PERIOD_MIN_NS 200000u
+#define VIRTUAL_PERIOD_MIN_NS 10000u
 
 /* Bits 0, 1 and 3: 000 divides by 2, 001 by 4, ... 110 by 128, 111 by 1. */
 static unsigned shift_of(uint32_t divide)
@@ -43,10 +44,16 @@ static bool counts(const struct lapic_cpu *a)
 	return mode_of(a) == TIMER_ONE_SHOT || mode_of(a) == TIMER_PERIODIC;
 }
 
-/* The phase stays: it is the expiries in between that pass unseen. */
-static uint64_t next_period(const struct lapic_cpu *a, uint64_t now)
+static uint64_t period_min_ns(const struct vcpu *v)
 {
-	uint64_t period = period_ns(a), step = (PERIOD_MIN_NS + period - 1) / period * period;
+	return v->vm->clock.kind == CLOCK_HOST ? CLOCK_HOST_PERIOD_MIN_NS : VIRTUAL_PERIOD_MIN_NS;
+}
+
+/* The phase stays: it is the expiries in between that pass unseen. */
+static uint64_t next_period(const struct vcpu *v, uint64_t now)
+{
+	const struct lapic_cpu *a = lapic_of(v);
+	uint64_t period = period_ns(a), step = (period_min_ns(v) + period - 1) / period * period;
 
 	return a->start_ns + ((now - a->start_ns) / step + 1) * step;
 }
@@ -83,7 +90,7 @@ static uint64_t next_fire(const struct vcpu *v)
 	if (!a->initial || a->stopped || !counts(a))
 		return CLOCK_NEVER;
 	if (mode_of(a) == TIMER_PERIODIC) /* nobody hears a masked one */
-		return a->lvt[LVT_TIMER] & LVT_MASKED ? CLOCK_NEVER : next_period(a, now_ns(v));
+		return a->lvt[LVT_TIMER] & LVT_MASKED ? CLOCK_NEVER : next_period(v, now_ns(v));
 	return a->start_ns + period_ns(a);
 }
 

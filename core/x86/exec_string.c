@@ -199,18 +199,40 @@ X86_INLINE void clear_upper(struct x86_cpu *c, unsigned addrsize, enum str_op op
 		c->s.gpr[X86_RDI] = (uint32_t)c->s.gpr[X86_RDI];
 }
 
-/* Does the instruction itself lie, whole or in part, in the page of la? A page may be mapped twice. */
+static const struct x86_tlb_entry *str_tlb_hit(const struct x86_cpu *c, const struct x86_tlb_entry *array, gva_t la)
+{
+	const struct x86_tlb_entry *e = &array[(la >> PAGE_SHIFT_4K) & (X86_TLB_ENTRIES - 1)];
+
+	return e->tag == (la >> PAGE_SHIFT_4K | c->tlb.gen_tag) ? e : NULL;
+}
+
+/* The same by walks of the paging structures. */
+static bool str_self_in_page_walked(struct x86_cpu *c, gva_t ip, gva_t end, gva_t la)
+{
+	gpa_t to, first, last;
+
+	if (!x86_translate(c, la, &to) || !x86_translate(c, ip, &first) || !x86_translate(c, end, &last))
+		return false;
+	return (to ^ first) >> PAGE_SHIFT_4K == 0 || (to ^ last) >> PAGE_SHIFT_4K == 0;
+}
+
+/* Does the instruction itself lie, whole or in part, in the page of la? A page may be mapped twice. The TLB mostly
+ * knows both pages, by what the store and the fetch go by, too; three walks for each page of a long copy cost more than
+ * the copy. */
 static bool str_self_in_page(struct x86_cpu *c, const struct x86_insn *i, gva_t la)
 {
 	gva_t ip = c->eff_base[X86_CS] + x86_insn_rip(c, i), end = ip + i->len - 1;
-	gpa_t to, first, last;
+	const struct x86_tlb_entry *to, *self;
 
 	if ((la ^ ip) >> PAGE_SHIFT_4K == 0 || (la ^ end) >> PAGE_SHIFT_4K == 0)
 		return true;
-	if (!(c->s.cr0 & CR0_PG) || !x86_translate(c, la, &to) || !x86_translate(c, ip, &first) ||
-	    !x86_translate(c, end, &last))
+	if (!(c->s.cr0 & CR0_PG))
 		return false;
-	return (to ^ first) >> PAGE_SHIFT_4K == 0 || (to ^ last) >> PAGE_SHIFT_4K == 0;
+	to = str_tlb_hit(c, c->tlb.write[c->user], la);
+	self = str_tlb_hit(c, c->tlb.fetch[c->user], ip);
+	if (LIKELY(to && self && (ip ^ end) >> PAGE_SHIFT_4K == 0))
+		return to->gpa == self->gpa;
+	return str_self_in_page_walked(c, ip, end, la);
 }
 
 /*

@@ -372,7 +372,8 @@ enum err svm_explain_exit(struct vcpu *v, struct vm_exit *e)
 		judge(v, e);
 	else if (!explain_plain(v, e, code) && !explain_event(v, e, code))
 		return failed(v);
-	if (e->reason == EXIT_INVLPG || code == SVM_EXIT_INVPCID) /* the executor knows the software TLB only */
+	/* The executor knows the software TLB only, and MOV to CR3 flushes also when it changes nothing. */
+	if (e->reason == EXIT_INVLPG || code == SVM_EXIT_INVPCID || code == SVM_EXIT_CR_WRITE + 3)
 		svm_vcpu(v)->flush = true;
 	note_interrupted_event(v, e);
 	return ERR_OK;

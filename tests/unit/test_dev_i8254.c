@@ -405,6 +405,61 @@ static void a_count_written_in_mode_2_takes_effect_after_the_period(void **state
 	    clock_next_deadline(&f.vm.clock) - first, 500 * 1000000000ull / HZ - 1, 500 * 1000000000ull / HZ + 1);
 }
 
+static uint64_t ns_of_tick(uint64_t tick)
+{
+	return (tick * 1000000000ull + HZ - 1) / HZ;
+}
+
+/* One interrupt at each deadline, which is an edge; how many ticks apart they are. */
+static uint64_t ticks_between_interrupts(unsigned control, unsigned count)
+{
+	uint64_t start, step = 0;
+
+	program(0, control, count);
+	start = dev_now(&f) * HZ / 1000000000ull + 1; /* loaded */
+	for (uint64_t k = 1; k < 20; k++) {
+		uint64_t at = clock_next_deadline(&f.vm.clock);
+
+		if (k == 1)
+			step = at * HZ / 1000000000ull - start;
+		assert_int_equal(step % count, 0);
+		assert_int_equal(at, ns_of_tick(start + k * step));
+		fake_host.now_ns = at;
+		clock_run_due(&f.vm.clock);
+		assert_int_equal(dev_take_irq(&f), 0x08);
+		assert_int_equal(dev_take_irq(&f), -1);
+		dev_out(&f, 0x43, 0x00); /* the counter itself counts as it was told */
+		assert_int_equal(dev_in(&f, 0x40) | dev_in(&f, 0x40) << 8, count);
+	}
+	return step;
+}
+
+static void on_host_time_a_short_period_interrupts_seldom_and_in_phase(void **state)
+{
+	static const struct {
+		unsigned count, ticks; /* 200 us: 238.6 ticks */
+	} row[] = {{2, 240}, {3, 240}, {100, 300}, {119, 357}, {120, 240}, {238, 476}, {239, 239}, {1193, 1193}};
+
+	(void)state;
+	f.vm.clock.kind = CLOCK_HOST;
+	for (unsigned i = 0; i < ARRAY_LEN(row); i++)
+		assert_int_equal(ticks_between_interrupts(0x34, row[i].count), row[i].ticks);
+	assert_int_equal(ticks_between_interrupts(0x36, 4), 240);
+	program(0, 0x30, 10); /* what happens once happens in time */
+	assert_true(clock_next_deadline(&f.vm.clock) <= dev_now(&f) + 12 * 1000000000ull / HZ);
+}
+
+static void on_virtual_time_each_period_interrupts(void **state)
+{
+	(void)state;
+	program(0, 0x34, 2);
+	for (unsigned k = 1; k < 20; k++) {
+		assert_int_equal(clock_next_deadline(&f.vm.clock), ns_of_tick(1 + 2 * k));
+		dev_pass_to(&f, clock_next_deadline(&f.vm.clock));
+		assert_int_equal(dev_take_irq(&f), 0x08);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +476,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(port_61_shows_gate_speaker_output_and_refresh, setup, teardown),
 	    cmocka_unit_test_setup_teardown(ticks_missed_on_a_late_host_become_one, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_count_written_in_mode_2_takes_effect_after_the_period, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		on_host_time_a_short_period_interrupts_seldom_and_in_phase, setup, teardown),
+	    cmocka_unit_test_setup_teardown(on_virtual_time_each_period_interrupts, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
