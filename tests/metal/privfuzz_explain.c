@@ -48,6 +48,7 @@ static const char *const explanations[] = {
     [BOCHS_BOUND] = "Bochs: BOUND reads the upper bound even below the lower one",
     [BOCHS_V86_DPL] = "Bochs: an interrupt of virtual-8086 mode looks at the TSS before the DPL of its handler",
     [BOCHS_NULL_SS] = "Bochs: a return to 64-bit code of an outer ring takes a null SS of any RPL",
+    [BOCHS_DF_AC] = "Bochs: #AC in the delivery of a double fault is a shutdown",
     [BOCHS_PARAMS] = "Bochs: a call gate's parameters are read from the last on, after SS:ESP has been pushed",
     [BOCHS_BUSY] = "Bochs: LTR loads TR, then makes the descriptor busy, by four bytes",
     [GLOBAL_KEPT] = "MOV CR3: a global translation of the code may have been kept, or not",
@@ -145,7 +146,7 @@ static bool is_syscall_tf(const struct pf_case *k, const struct pf_result *a, co
 {
 	bool ours = pf_is(a, VEC_DB), theirs = pf_is(b, VEC_DB);
 
-	bool fetch = pf_ept(a) || (pf_is(a, VEC_PF) && (a->e.intr_error & 0x10));
+	bool fetch = pf_ept(a) || (pf_is(a, VEC_PF) && a->e.qual == a->s.rip);
 
 	if (ours == theirs || !(ours || pf_is(a, VEC_BP) || fetch)) /* what the target begins with */
 		return false;
@@ -415,8 +416,8 @@ static bool is_without(const struct pf_case *k, const struct pf_result *b, uint6
 	twin = *k;
 	twin.s.cr0 &= ~cr0;
 	twin.s.cr4 &= ~cr4;
-	if (!pf_run_again(&twin, &r))
-		return false;
+	if (!pf_run_again(&twin, &r)) /* neither ends */
+		return b->e.reason == EXIT_PREEMPTION_TIMER;
 	other = *b;
 	pf_copy(copy, b->area, PF_SIZE);
 	other.area = copy;
@@ -477,6 +478,9 @@ int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_res
 	if ((k->s.cr4 & CR4_SMAP) && (k->s.rflags & FLAG_AC) && is_table_fault(k, a) &&
 	    (is_table_fault(k, b) || is_without(k, b, 0, CR4_SMAP))) /* b's own, after a load of AC = 0 */
 		return BOCHS_SMAP_AC;
+	if (!(k->exceptions & (1u << VEC_DF | 1u << VEC_AC)) && (k->s.cr0 & CR0_AM) && (k->s.rflags & FLAG_AC) &&
+	    k->cpl == 3 && b->e.reason == EXIT_TRIPLE_FAULT && a->e.reason != EXIT_TRIPLE_FAULT)
+		return BOCHS_DF_AC;
 	if (!(k->exceptions & 1u << VEC_DF) && pf_same_state(a, b) && pushed_rf(a, b))
 		return BOCHS_DF_RF;
 	return DIFFERENT;

@@ -54,6 +54,7 @@ enum pf_known {
 	BOCHS_DF_RF,
 	BOCHS_BUSY,
 	BOCHS_PARAMS,
+	BOCHS_DF_AC,
 	GLOBAL_KEPT,
 };
 

@@ -207,8 +207,12 @@ static int explain_iret(const struct pf_case *k, const struct pf_result *a, stru
 	marked = (sel & 0xfffc) && pf_desc_at(k, sel, d) && !(b->area[at] & 1);
 	if (!marked && its == a->s.gpr[X86_RSP] && sel == b->s.seg[X86_SS].sel)
 		return DIFFERENT;
-	if (marked)
-		b->area[at] |= 1; /* accessed */
+	if (marked) { /* accessed, and the page is dirty */
+		uint64_t entry = PF_PT - PF_BASE + 8 * ((at + PF_BASE) >> PAGE_SHIFT_4K & 511);
+
+		b->area[at] |= 1;
+		b->area[entry] |= a->area[entry] & 0x40;
+	}
 	b->s.gpr[X86_RSP] = a->s.gpr[X86_RSP];
 	b->s.seg[X86_SS] = a->s.seg[X86_SS];
 	return -BOCHS_IRET64;
