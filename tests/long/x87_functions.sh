@@ -15,6 +15,7 @@ done
 [ -n "$python" ] || { skip "$name" "Python has no mpmath (apt-get install python3-mpmath)"; finish; }
 
 "$program" "$count" "$seed" >"$work/results"
+[ -s "$work/results" ] || fail "$name" "no results"
 "$python" tests/long/x87_functions.py <"$work/results" >"$work/out"
 is "$name" 0 $?
 sed 's/^/    /' "$work/out"

@@ -29,6 +29,7 @@ bool orc_blocks_setup(void)
 		fprintf(stderr, "oracle: %s\n", why.text);
 		return false;
 	}
+	vm->controls.exceptions = 0; /* the guest gets them all */
 	ram = mem_page(&vm->mem, 0, true);
 	orc_kernel_setup(vcpu_state_for_write(&vm->vcpus[0], DIRTY_ALL), ram);
 	return ram != NULL;

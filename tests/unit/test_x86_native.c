@@ -356,15 +356,27 @@ static void compare_in_child(unsigned size)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void only_on_known_processors(void)
+{
+	const char *why;
+
+	if (native_known(&why))
+		return;
+	print_message("%s\n", why);
+	skip();
+}
+
 static void integer_instructions_agree_with_this_processor_in_64_bit_mode(void **state)
 {
 	(void)state;
+	only_on_known_processors();
 	compare_in_child(8);
 }
 
 static void integer_instructions_agree_with_this_processor_in_compatibility_mode(void **state)
 {
 	(void)state;
+	only_on_known_processors();
 	compare_in_child(4);
 }
 
