@@ -117,8 +117,8 @@ static int explain_conforming(const struct pf_case *k, const struct pf_result *a
 		return -BOCHS_CONFORMING;
 	}
 	/* b's push as a supervisor fails where the user's does not, or is not aligned */
-	if (k->cpl == 3 && pf_is(b, VEC_PF) && (b->e.intr_error & 6) == 2 && b->s.rip == k->s.rip &&
-	    (pf_is(a, VEC_AC) || x86_is_conforming(a->s.seg[X86_CS].attr)))
+	if (k->cpl == 3 && (pf_ept(b) ? b->e.qual & QUAL_EPT_WRITE : pf_is(b, VEC_PF) && (b->e.intr_error & 6) == 2) &&
+	    b->s.rip == k->s.rip && (pf_is(a, VEC_AC) || x86_is_conforming(a->s.seg[X86_CS].attr)))
 		return BOCHS_CONFORMING;
 	if (!x86_is_conforming(b->s.seg[X86_CS].attr))
 		return DIFFERENT;
