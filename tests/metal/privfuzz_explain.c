@@ -333,7 +333,8 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, st
 	case 0xb4:
 	case 0xb5:
 		return pf_other_address(a, b) ||
-			       (pf_is(a, VEC_AC) && (pf_is(b, VEC_PF) || pf_ept(b)) && pf_same_state(a, b))
+			       (pf_is(a, VEC_AC) && (pf_is(b, VEC_PF) || pf_ept(b)) && pf_same_state(a, b)) ||
+			       (pf_is(a, VEC_AC) && pf_is(b, VEC_AC) && pf_same_state(a, b) && pf_only_accessed(a, b))
 			   ? BOCHS_ORDER
 			   : DIFFERENT;
 	default:

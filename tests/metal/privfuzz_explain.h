@@ -96,6 +96,8 @@ bool pf_has_rex_w(const struct pf_case *k, unsigned op);
 bool pf_desc_at(const struct pf_case *k, unsigned sel, uint64_t d[2]);
 bool pf_same_fault(const struct pf_result *a, const struct pf_result *b);
 /* privfuzz_stack.c */
+bool pf_only_accessed(
+    const struct pf_result *a, const struct pf_result *b); /* bits in the page table, no other memory */
 int pf_explain_stack(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op);
 /* privfuzz_operand.c: ARPL, BOUND, strings, far pointers. */
 int pf_explain_operand(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned opcode);

@@ -57,12 +57,14 @@ static int explain_not_present(const struct pf_case *k, unsigned sel)
 }
 
 /* The selector that an event, INT n or a far CALL leads to; 0: none that is known. */
-static unsigned target_of(const struct pf_case *k, unsigned op)
+static unsigned target_of(const struct pf_case *k, const struct pf_result *a, unsigned op)
 {
 	uint64_t at = 0, v = 0, d[2];
 	unsigned sel = 0, vector = k->s.pending_event ? k->s.pending_event & 0xff : k->code[op + 1];
 	struct x86_insn i;
 
+	if (a->e.idt_info & INTR_INFO_VALID) /* the event that was being delivered */
+		vector = a->e.idt_info & 0xff;
 	if (k->s.pending_event || k->code[op] == 0xcd) {
 		at = k->s.idtr.base + vector * (k->lma ? 16u : 8u) - PF_BASE;
 		if (at + 8 <= PF_SIZE)
@@ -99,17 +101,17 @@ static bool has_parameters(const struct pf_case *k)
 }
 
 /* Is the target conforming code of an inner ring? */
-static bool is_conforming_target(const struct pf_case *k, unsigned op)
+static bool is_conforming_target(const struct pf_case *k, const struct pf_result *a, unsigned op)
 {
 	uint64_t d[2];
 
-	return pf_desc_at(k, target_of(k, op), d) && (d[0] >> 42 & 7) == 7 && (d[0] >> 45 & 3) < k->cpl;
+	return pf_desc_at(k, target_of(k, a, op), d) && (d[0] >> 42 & 7) == 7 && (d[0] >> 45 & 3) < k->cpl;
 }
 
 /* A frame for conforming code: pushed by b with the privilege of its DPL, on a page that is closed to the CPL. */
 static int explain_conforming(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
 {
-	if (!is_conforming_target(k, op))
+	if (!is_conforming_target(k, a, op))
 		return DIFFERENT;
 	if (pf_is(a, VEC_PF) && pf_is(b, VEC_PF) && (a->e.intr_error & 6) == 6 && a->e.qual == b->e.qual &&
 	    (a->e.intr_error ^ b->e.intr_error) == 4) {
@@ -136,6 +138,9 @@ static bool is_parameter(const struct pf_case *k, const struct pf_result *a, con
 	bool met = pf_is(a, VEC_PF) && pf_is(b, VEC_PF) && a->e.intr_error == b->e.intr_error && a->e.qual - sp < 128 &&
 		   b->e.qual - sp < 128;
 
+	if (has_parameters(k) && pf_is(a, VEC_PF) && a->e.qual - sp < 128 && failed_to_push(k, b) &&
+	    pf_same_state(a, b))
+		return true;
 	return has_parameters(k) && (met || (pf_is(a, VEC_AC) && pf_is(b, VEC_AC))) && pf_same_state(a, b) &&
 	       only_stack(k, a, b);
 }
@@ -244,7 +249,7 @@ static bool is_top(const struct pf_case *k, const struct pf_result *a, const str
 }
 
 /* Nothing but accessed bits in the page table. */
-static bool only_accessed(const struct pf_result *a, const struct pf_result *b)
+bool pf_only_accessed(const struct pf_result *a, const struct pf_result *b)
 {
 	for (unsigned n = 0; n < PF_SIZE; n++)
 		if (a->area[n] != b->area[n] &&
@@ -257,7 +262,7 @@ static bool is_popf_v86(const struct pf_case *k, const struct pf_result *a, cons
 {
 	return k->mode == PF_V86 && pf_is(a, VEC_GP) && !a->e.intr_error && (k->s.rflags >> 12 & 3) < 3 &&
 	       (pf_is(b, VEC_SS) || pf_is(b, VEC_PF) || pf_is(b, VEC_AC) || pf_is(b, VEC_GP) || pf_ept(b)) &&
-	       pf_same_state(a, b) && only_accessed(a, b);
+	       pf_same_state(a, b) && pf_only_accessed(a, b);
 }
 
 int pf_explain_stack(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
