@@ -20,6 +20,7 @@ if [ -r $rom ]; then
 	seabios_on() { # LABEL OPTIONS...
 		local label=$1 got=0 pid
 		shift
+		: >"$work/log" # not the last run's: that would end this one before it has begun
 		"$VMSCOPE" run --firmware $rom --mode virtualize --timeout 120 "$@" >"$work/log" 2>"$work/err" &
 		pid=$!
 		while kill -0 $pid 2>/dev/null && ! grep -aq 'No bootable device' "$work/log"; do sleep 0.2; done
