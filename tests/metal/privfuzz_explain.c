@@ -48,6 +48,7 @@ static const char *const explanations[] = {
     [BOCHS_BOUND] = "Bochs: BOUND reads the upper bound even below the lower one",
     [BOCHS_V86_DPL] = "Bochs: an interrupt of virtual-8086 mode looks at the TSS before the DPL of its handler",
     [BOCHS_NULL_SS] = "Bochs: a return to 64-bit code of an outer ring takes a null SS of any RPL",
+    [FRAME_OVER_TABLE] = "a frame pushed over the descriptor that becomes accessed: which store is the last",
     [BOCHS_DF_AC] = "Bochs: #AC in the delivery of a double fault is a shutdown",
     [BOCHS_PARAMS] = "Bochs: a call gate's parameters are read from the last on, after SS:ESP has been pushed",
     [BOCHS_BUSY] = "Bochs: LTR loads TR, then makes the descriptor busy, by four bytes",
@@ -453,6 +454,15 @@ static bool pushed_rf(const struct pf_result *a, const struct pf_result *b)
 	return true;
 }
 
+static bool one_byte(const struct pf_result *a, const struct pf_result *b)
+{
+	unsigned n = 0;
+
+	for (unsigned at = 0; at < PF_SIZE; at++)
+		n += a->area[at] != b->area[at];
+	return n == 1;
+}
+
 int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
 {
 	unsigned op = pf_opcode_at(k), opcode = k->code[op];
@@ -479,6 +489,8 @@ int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_res
 	if ((k->s.cr4 & CR4_SMAP) && (k->s.rflags & FLAG_AC) && is_table_fault(k, a) &&
 	    (is_table_fault(k, b) || is_without(k, b, 0, CR4_SMAP))) /* b's own, after a load of AC = 0 */
 		return BOCHS_SMAP_AC;
+	if (in_tables(k, a->s.gpr[X86_RSP]) && pf_same_state(a, b) && one_byte(a, b))
+		return FRAME_OVER_TABLE;
 	if (!(k->exceptions & (1u << VEC_DF | 1u << VEC_AC)) && (k->s.cr0 & CR0_AM) && (k->s.rflags & FLAG_AC) &&
 	    k->cpl == 3 && b->e.reason == EXIT_TRIPLE_FAULT && a->e.reason != EXIT_TRIPLE_FAULT)
 		return BOCHS_DF_AC;

@@ -55,6 +55,7 @@ enum pf_known {
 	BOCHS_BUSY,
 	BOCHS_PARAMS,
 	BOCHS_DF_AC,
+	FRAME_OVER_TABLE,
 	GLOBAL_KEPT,
 };
 

@@ -92,6 +92,9 @@ static int explain_string(
 	if (i->id == INSN_CMPS && (pf_met_at(a, pf_string_operand(k, i, X86_ES, X86_RDI), 8) || is_segment_fault(a)) &&
 	    (pf_met_at(b, pf_string_operand(k, i, i->seg, X86_RSI), 8) || is_segment_fault(b)) && pf_same_state(a, b))
 		return BOCHS_CMPS;
+	if (i->id == INSN_CMPS && a->e.intr_info == b->e.intr_info && a->e.qual == b->e.qual && pf_same_state(a, b) &&
+	    pf_only_accessed(a, b))
+		return BOCHS_CMPS;
 	if ((i->flags & (INSN_REP | INSN_REPNE)) && a->s.rip == k->s.rip && b->s.rip == k->s.rip &&
 	    !((a->s.rflags ^ k->s.rflags) & arithmetic) && ((a->s.rflags ^ b->s.rflags) & arithmetic)) {
 		b->s.rflags = (b->s.rflags & ~arithmetic) | (a->s.rflags & arithmetic);
