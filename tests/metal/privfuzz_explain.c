@@ -48,6 +48,7 @@ static const char *const explanations[] = {
     [BOCHS_BOUND] = "Bochs: BOUND reads the upper bound even below the lower one",
     [BOCHS_V86_DPL] = "Bochs: an interrupt of virtual-8086 mode looks at the TSS before the DPL of its handler",
     [BOCHS_NULL_SS] = "Bochs: a return to 64-bit code of an outer ring takes a null SS of any RPL",
+    [WANDERED] = "both executed data behind the same transfer, where flags are undefined and lead elsewhere",
     [FRAME_OVER_TABLE] = "a frame pushed over the descriptor that becomes accessed: which store is the last",
     [BOCHS_DF_AC] = "Bochs: #AC in the delivery of a double fault is a shutdown",
     [BOCHS_PARAMS] = "Bochs: a call gate's parameters are read from the last on, after SS:ESP has been pushed",
@@ -454,6 +455,14 @@ static bool pushed_rf(const struct pf_result *a, const struct pf_result *b)
 	return true;
 }
 
+/* Got away from its instruction, to where there are no INT3s. */
+static bool is_away(const struct pf_case *k, const struct pf_result *r)
+{
+	uint64_t at = (r->s.efer & EFER_LMA && r->s.seg[X86_CS].attr & SEG_L ? 0 : r->s.seg[X86_CS].base) + r->s.rip;
+
+	return r->s.rip != k->s.rip && at - PF_CODE >= PF_CODE_END - PF_CODE;
+}
+
 static bool one_byte(const struct pf_result *a, const struct pf_result *b)
 {
 	unsigned n = 0;
@@ -489,6 +498,8 @@ int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_res
 	if ((k->s.cr4 & CR4_SMAP) && (k->s.rflags & FLAG_AC) && is_table_fault(k, a) &&
 	    (is_table_fault(k, b) || is_without(k, b, 0, CR4_SMAP))) /* b's own, after a load of AC = 0 */
 		return BOCHS_SMAP_AC;
+	if (is_away(k, a) && is_away(k, b) && a->s.seg[X86_CS].sel == b->s.seg[X86_CS].sel)
+		return WANDERED;
 	if (in_tables(k, a->s.gpr[X86_RSP]) && pf_same_state(a, b) && one_byte(a, b))
 		return FRAME_OVER_TABLE;
 	if (!(k->exceptions & (1u << VEC_DF | 1u << VEC_AC)) && (k->s.cr0 & CR0_AM) && (k->s.rflags & FLAG_AC) &&

@@ -56,6 +56,7 @@ enum pf_known {
 	BOCHS_PARAMS,
 	BOCHS_DF_AC,
 	FRAME_OVER_TABLE,
+	WANDERED,
 	GLOBAL_KEPT,
 };
 
