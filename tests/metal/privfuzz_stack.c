@@ -131,6 +131,14 @@ static int explain_conforming(const struct pf_case *k, const struct pf_result *a
 		   : DIFFERENT;
 }
 
+static bool only_in_stack(const struct pf_result *a, const struct pf_result *b)
+{
+	for (unsigned n = 0; n < PF_SIZE; n++)
+		if (a->area[n] != b->area[n] && PF_BASE + n - PF_STACK >= PAGE_SIZE_4K)
+			return false;
+	return true;
+}
+
 /* Parameters of a call gate that cannot be read: which of them is told, and what has been pushed before. */
 static bool is_parameter(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
 {
@@ -138,6 +146,10 @@ static bool is_parameter(const struct pf_case *k, const struct pf_result *a, con
 	bool met = pf_is(a, VEC_PF) && pf_is(b, VEC_PF) && a->e.intr_error == b->e.intr_error && a->e.qual - sp < 128 &&
 		   b->e.qual - sp < 128;
 
+	/* on a new stack that overlaps the old one */
+	if (has_parameters(k) && a->e.reason == b->e.reason && a->e.intr_info == b->e.intr_info &&
+	    pf_same_state(a, b) && only_in_stack(a, b))
+		return true;
 	if (has_parameters(k) && pf_is(a, VEC_PF) && a->e.qual - sp < 128 && failed_to_push(k, b) &&
 	    pf_same_state(a, b))
 		return true;

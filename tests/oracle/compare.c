@@ -217,6 +217,8 @@ static unsigned opcode_length(const struct orc_gen *g)
 	while (n < 15 && (memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", b[n], 11) ||
 			     (g->c->mode == ORC_64 && (b[n] & 0xf0) == 0x40)))
 		n++;
+	if (n < 15 && (b[n] == 0x9a || b[n] == 0xea)) /* with the far pointer of other modes, which is fetched first */
+		return n + 7;
 	if (n == 15 || b[n] != 0x0f)
 		return n + 2;
 	return n + (b[n + 1] == 0x38 || b[n + 1] == 0x3a ? 4 : 3);
