@@ -496,7 +496,8 @@ int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_res
 	if (k->mode == PF_V86 && pf_is(a, VEC_AC) && (is_without(k, b, CR0_AM, 0) || has_gone_on(k, a, b)))
 		return BOCHS_AC_V86;
 	if ((k->s.cr4 & CR4_SMAP) && (k->s.rflags & FLAG_AC) && is_table_fault(k, a) &&
-	    (is_table_fault(k, b) || is_without(k, b, 0, CR4_SMAP))) /* b's own, after a load of AC = 0 */
+	    (is_table_fault(k, b) || is_without(k, b, 0, CR4_SMAP) ||
+		(k->exceptions != UINT32_MAX && !pf_is(a, VEC_PF)))) /* the guest got it, and more came of it */
 		return BOCHS_SMAP_AC;
 	if (is_away(k, a) && is_away(k, b) && a->s.seg[X86_CS].sel == b->s.seg[X86_CS].sel)
 		return WANDERED;
