@@ -490,6 +490,20 @@ enum x86_rc x86_inject(struct x86_cpu *c, const struct x86_event *ev)
 	return deliver_all(c, ev, true, NULL);
 }
 
+enum x86_rc x86_inject_pending(struct x86_cpu *c)
+{
+	uint32_t info = c->s.pending_event;
+	struct x86_event ev = {.vector = (uint8_t)info,
+	    .type = (uint8_t)(info >> INTR_INFO_TYPE_SHIFT & 7),
+	    .has_error = (info & INTR_INFO_ERROR) != 0,
+	    .error = c->s.pending_error,
+	    .insn_len = (uint8_t)c->s.pending_len,
+	    .cr2 = c->s.cr2};
+
+	c->s.pending_event = 0;
+	return x86_inject(c, &ev);
+}
+
 enum x86_rc x86_software_event(struct x86_cpu *c, uint8_t vector, uint8_t type, unsigned len)
 {
 	struct x86_event ev = {.vector = vector, .type = type, .insn_len = (uint8_t)len};

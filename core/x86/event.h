@@ -16,6 +16,9 @@ enum x86_merge x86_merge_faults(const struct x86_event *first, const struct x86_
 /* The stack for an inner ring as the TSS has it; in IA-32e mode ss is null. */
 enum x86_rc x86_inner_stack(struct x86_cpu *c, unsigned cpl, struct x86_seg *ss, uint64_t *sp);
 
+/* Injects s.pending_event, which must be valid, and clears it: what a VM entry does with the event that it was given.
+ */
+enum x86_rc x86_inject_pending(struct x86_cpu *c);
 /* The guest gets the fault of an IRET: NMIs are unblocked all the same. Where the fault exits they stay blocked, since
  * the IRET will be executed again [SDM 3C "Resuming Guest Software after Handling an Exception"]. In iret.c. */
 void x86_iret_faulted(struct x86_cpu *c);

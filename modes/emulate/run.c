@@ -13,6 +13,7 @@
 
 #include "core/lib.h"
 #include "core/x86/access.h"
+#include "core/x86/event.h"
 #include "core/x86/exec.h"
 
 #define KICK_CHECK_INSNS 65536u /* a stop request waits for at most so many instructions */
@@ -238,20 +239,6 @@ static enum x86_rc check_bounds(struct run *r)
 	return X86_OK;
 }
 
-static enum x86_rc deliver_pending(struct x86_cpu *c)
-{
-	uint32_t info = c->s.pending_event;
-	struct x86_event ev = {.vector = (uint8_t)info,
-	    .type = (uint8_t)(info >> INTR_INFO_TYPE_SHIFT & 7),
-	    .has_error = (info & INTR_INFO_ERROR) != 0,
-	    .error = c->s.pending_error,
-	    .insn_len = (uint8_t)c->s.pending_len,
-	    .cr2 = c->s.cr2};
-
-	c->s.pending_event = 0;
-	return x86_inject(c, &ev);
-}
-
 /* A debug trap that became due while the VMM completed an instruction: it comes before the next one. */
 static enum x86_rc deliver_debug_trap(struct x86_cpu *c)
 {
@@ -314,7 +301,7 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 		em->mem_generation = v->vm->mem.generation;
 	}
 	if (r.c->s.pending_event)
-		rc = deliver_pending(r.c);
+		rc = x86_inject_pending(r.c);
 	else if (r.c->s.pending_dbg && !(r.c->s.intr_shadow & INTR_SHADOW_MOVSS))
 		rc = deliver_debug_trap(r.c);
 	if (rc == X86_EXIT && is_timer(e->reason)) /* of a chain that goes on */

@@ -6,6 +6,7 @@
 
 #include "core/lib.h"
 #include "core/metal/metal_priv.h"
+#include "core/x86/event.h"
 #include "core/x86/exec.h"
 #include "core/x86/paging.h"
 #include "modes/virtualize/vmx_asm.h"
@@ -114,20 +115,6 @@ static const struct x86_env env = {.page = env_page,
 
 /* --- Two processors ---------------------------------------------------------------------------------------------- */
 
-static enum x86_rc begin(struct x86_cpu *c)
-{
-	uint32_t info = c->s.pending_event;
-	struct x86_event ev = {.vector = (uint8_t)info,
-	    .type = (uint8_t)(info >> INTR_INFO_TYPE_SHIFT & 7),
-	    .has_error = (info & INTR_INFO_ERROR) != 0,
-	    .error = c->s.pending_error,
-	    .insn_len = (uint8_t)c->s.pending_len,
-	    .cr2 = c->s.cr2};
-
-	c->s.pending_event = 0;
-	return info ? x86_inject(c, &ev) : X86_OK;
-}
-
 static uint16_t last_id;
 
 static void on_insn(void *arg, const struct x86_insn *i)
@@ -159,7 +146,7 @@ static enum x86_rc run_cpu(const struct pf_case *k, struct pf_result *r)
 	x86_paging_settled(ours);
 	x86_state_changed(ours);
 	vm->controls.exceptions = k->exceptions;
-	rc = begin(ours);
+	rc = k->s.pending_event ? x86_inject_pending(ours) : X86_OK;
 	for (unsigned n = 0; n < STEPS_MAX && rc == X86_OK; n++) {
 		rc = step();
 		if (rc == X86_FAULT)
