@@ -44,7 +44,7 @@ OPT_release := -O2 -g
 OPT_fuzz    := -O2 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 INCLUDES := -I. -I$(O)/gen
-PKGS := ncursesw libtraceevent libtracefs lua5.4 jansson libmd
+PKGS := ncursesw libtraceevent libtracefs lua5.4 jansson libmd libdw libelf
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis
 CFLAGS  = -std=gnu11 $(INCLUDES) $(WARN) $(OPT_$(MODE)) -D_GNU_SOURCE -DVMSCOPE_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
@@ -62,9 +62,10 @@ emulate_SRC    := $(wildcard modes/emulate/*.c)
 virtualize_SRC := $(wildcard modes/virtualize/*.c)
 tracer_SRC     := $(wildcard tracer/*.c)
 session_SRC    := $(wildcard session/*.c)
+tui_SRC        := $(wildcard tui/*.c)
 cli_SRC        := $(filter-out cli/main.c,$(wildcard cli/*.c))
 testlib_SRC    := $(wildcard tests/*.c)
-LIBS := cli modes session metal simulate emulate virtualize tracer core posix testlib
+LIBS := cli tui modes session metal simulate emulate virtualize tracer core posix testlib
 lib = $(O)/lib$(1).a
 ALL_LIBS  := $(foreach l,$(LIBS),$(call lib,$(l)))
 PROG_LIBS := $(filter-out $(call lib,testlib) $(call lib,metal),$(ALL_LIBS))
@@ -81,7 +82,7 @@ E2E   := $(filter-out tests/e2e/lib.sh,$(wildcard tests/e2e/*.sh))
 E2E_ASAN := $(filter-out tests/e2e/nested_%,$(E2E))
 LONG  := $(wildcard tests/long/*.sh)
 C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC) $(TOOL_SRC) $(ORACLE_SRC))
-HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h metal/*.h tracer/*.h session/*.h cli/*.h tests/*.h tests/oracle/*.h))
+HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h metal/*.h tracer/*.h session/*.h tui/*.h cli/*.h tests/*.h tests/oracle/*.h))
 
 ALL_EXTRA :=
 all: program ## build the program (build/vmscope) and the bundled guests

@@ -1,0 +1,54 @@
+/*
+ * The application: view stack, keys, command line, what is shown around a view. It draws into a struct screen and gets
+ * keys as struct key_event, so that a terminal, a script and a test drive it alike; only tui/term.c knows curses.
+ *
+ *   row 0            title: guest, mode/type, controls, run state, position
+ *   rows 1 .. h-3    the view
+ *   row h-2          message, or the ':' '/' '\' line
+ *   row h-1          function-key bar
+ */
+#ifndef VMSCOPE_TUI_APP_H
+#define VMSCOPE_TUI_APP_H
+
+#include "tui/engine.h"
+#include "tui/view.h"
+
+#define APP_MIN_W 80
+#define APP_MIN_H 24
+
+struct app_config {
+	struct engine *engine;	  /* NULL: a trace */
+	struct view_model *model; /* of a trace; NULL with an engine */
+	const struct symbols *symbols;
+	/* A source for the same guest in another backend (the modes view opens engines of its own with it);
+	 * ERR_NODEV: why says why this machine cannot. NULL member: there is no guest, only a trace. */
+	enum err (*backend)(
+	    void *arg, enum vmm_mode mode, enum vmm_type type, struct engine_source *out, struct errmsg *why);
+	void (*backend_done)(void *arg, struct engine_source *src); /* after engine_close() */
+	/* Symbols of the guest that is loaded now: asked again after :open. May be NULL. */
+	const struct symbols *(*symbols_now)(void *arg);
+	void *arg;
+	const char *config_file; /* tui.lua; NULL: none */
+	bool ascii, no_color;
+	uint64_t (*now_ns)(void *arg); /* host time; NULL: the monotonic clock */
+	void *now_arg;
+};
+
+enum err app_open(const struct app_config *cfg, struct app **out, struct errmsg *why) MUST_CHECK;
+void app_close(struct app *a);
+
+/* Draws one frame (collects first, holding the engine for as short as it can). */
+void app_draw(struct app *a, struct screen *s);
+void app_key(struct app *a, const struct key_event *k);
+/* Is there anything to draw: a key, news, a run under way? */
+bool app_dirty(struct app *a);
+bool app_quit(const struct app *a);
+const char *app_theme(const struct app *a); /* name of the colour scheme */
+bool app_wants_mouse(const struct app *a);
+bool app_turbo(const struct app *a); /* runs without drawing */
+const char *app_last_message(const struct app *a);
+/* Text and JSON twins. name: of a view; NULL: the current one. */
+char *app_view_text(struct app *a, const char *name, int w, struct errmsg *why); /* malloc()ed */
+json_t *app_view_json(struct app *a, const char *name, struct errmsg *why);
+
+#endif
