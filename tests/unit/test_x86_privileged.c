@@ -434,6 +434,9 @@ static void a_call_gate_looks_at_the_stack_before_the_target(void **state)
 	x86_fix_gate(f, X86_FIX_GDT + SEL_FREE, SEL_FREE + 8, 0x20000, 0xec, 0);
 	x86_fix_poke(f, X86_FIX_TSS + 8, 2, SEL_READ_ONLY0);
 	assert_fault(f, STEP(f, 0x9a, 0, 0, 0, 0, SEL_FREE | 3, 0), VEC_TS, SEL_READ_ONLY0);
+	x86_fix_desc(f, X86_FIX_GDT + SEL_FREE + 16, 0, 0xff, 0x4093);
+	x86_fix_poke(f, X86_FIX_TSS + 8, 2, SEL_FREE + 16);
+	assert_fault(f, STEP(f, 0x9a, 0, 0, 0, 0, SEL_FREE | 3, 0), VEC_SS, SEL_FREE + 16); /* no room for the frame */
 	x86_fix_poke(f, X86_FIX_TSS + 8, 2, SEL_DATA0);
 	assert_fault(f, STEP(f, 0x9a, 0, 0, 0, 0, SEL_FREE | 3, 0), VEC_GP, 0);
 }
@@ -468,6 +471,20 @@ static void a_busy_tss_is_gp_before_it_is_not_present(void **state)
 	assert_fault(f, STEP(f, 0xea, 0, 0, 0, 0, SEL_FREE, 0), VEC_NP, SEL_FREE);
 }
 
+static void a_tss_that_is_too_short_is_ts_before_the_switch_exits(void **state)
+{
+	struct x86_fix *f = *state;
+
+	x86_fix_prot(f, 4, 0);
+	x86_fix_tables(f);
+	x86_fix_controls(f, "vtx-ept");
+	x86_fix_desc(f, X86_FIX_GDT + SEL_FREE, 0x5000, 0x66, 0x89);
+	assert_fault(f, STEP(f, 0xea, 0, 0, 0, 0, SEL_FREE, 0), VEC_TS, SEL_FREE);
+	x86_fix_desc(f, X86_FIX_GDT + SEL_FREE, 0x5000, 0x67, 0x89);
+	assert_int_equal(STEP(f, 0xea, 0, 0, 0, 0, SEL_FREE, 0), X86_EXIT);
+	assert_int_equal(f->exit.reason, EXIT_TASK_SWITCH);
+}
+
 static void ltr_has_16_bytes_in_the_table_before_they_are_read(void **state)
 {
 	struct x86_fix *f = *state;
@@ -479,6 +496,26 @@ static void ltr_has_16_bytes_in_the_table_before_they_are_read(void **state)
 	assert_fault(f, STEP(f, 0x0f, 0x00, 0xd8), VEC_GP, 0x90);
 	f->c->s.gdtr.limit = 0x9f;
 	assert_page_fault(f, STEP(f, 0x0f, 0x00, 0xd8), HIGH + 0x90, 0);
+}
+
+/* #AC has an error code of 0, but for EXT: it came of the delivery of an interrupt. */
+static void the_error_code_of_an_alignment_check_has_ext(void **state)
+{
+	const struct x86_event ev = {.vector = 0x30, .type = INTR_TYPE_EXTERNAL};
+	struct x86_fix *f = *state;
+
+	x86_fix_prot(f, 4, 3);
+	x86_fix_tables(f);
+	x86_fix_controls(f, "vtx-ept");
+	x86_fix_idt(f, 0x30, SEL_CODE3 | 3, 0x7800, 0xee);
+	f->c->s.cr0 |= CR0_AM;
+	f->c->s.gpr[X86_RSP] = 0x9002;
+	f->c->s.rflags = FLAG_R1 | FLAG_AC;
+	x86_state_changed(f->c);
+	assert_int_equal(x86_inject(f->c, &ev), X86_EXIT);
+	assert_int_equal(f->exit.intr_info, INTR_INFO_VALID | INTR_INFO_ERROR | 3u << 8 | VEC_AC);
+	assert_int_equal(f->exit.intr_error, 1);
+	assert_fault(f, STEP(f, 0x8b, 0x05, 0x01, 0x90, 0, 0), VEC_AC, 0); /* MOV EAX, [9001] */
 }
 
 /* #AC delivered to user code with a stack that is not aligned: it never ends, and the VMM gets control. */
@@ -589,6 +626,7 @@ int main(void)
 	    T(pdptes_outside_ram_are_an_ept_violation), T(a_call_gate_looks_at_the_stack_before_the_target),
 	    T(a_64_bit_gate_pushes_by_the_rules_of_64_bit_mode), T(a_busy_tss_is_gp_before_it_is_not_present),
 	    T(ltr_has_16_bytes_in_the_table_before_they_are_read),
+	    T(a_tss_that_is_too_short_is_ts_before_the_switch_exits), T(the_error_code_of_an_alignment_check_has_ext),
 	    T(an_exception_that_raises_itself_comes_back_to_the_vmm),
 	    T(protection_keys_deny_data_accesses_to_user_pages), T(wrpkru_takes_effect_at_once_and_has_its_rules)};
 
