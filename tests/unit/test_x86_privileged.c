@@ -1,6 +1,6 @@
 /*
  * What fuzzing privileged state against another processor taught (docs/PRIVILEGED.md): orders, last checks, single-step
- * and NMI corners; and protection keys.
+ * and NMI corners.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -540,75 +540,6 @@ static void an_exception_that_raises_itself_comes_back_to_the_vmm(void **state)
 	assert_int_equal(f->c->s.rip, CODE_AT);
 }
 
-static void with_keys(struct x86_fix *f, unsigned cpl, uint32_t pkru)
-{
-	long_mode(f, cpl);
-	x86_fix_poke(f, 0x102008, 8, HIGH | 0x87 | 5ull << 59);
-	f->c->s.cr4 |= CR4_PKE;
-	f->c->s.pkru = pkru;
-	x86_state_changed(f->c);
-}
-
-static enum x86_rc load_high(struct x86_fix *f)
-{
-	uint64_t v;
-
-	return x86_load(f->c, X86_DS, HIGH, 4, &v);
-}
-
-static void protection_keys_deny_data_accesses_to_user_pages(void **state)
-{
-	const uint32_t access = 1u << 10, write = 2u << 10;
-	struct x86_fix *f = *state;
-
-	with_keys(f, 3, access);
-	assert_page_fault(f, load_high(f), HIGH, PF_P | PF_U | PF_PK);
-	assert_page_fault(f, x86_store(f->c, X86_DS, HIGH, 4, 0), HIGH, PF_P | PF_U | PF_W | PF_PK);
-	f->c->s.rip = HIGH;
-	x86_fix_poke(f, HIGH, 1, 0x90);
-	assert_int_equal(x86_step(f->c), X86_OK); /* fetches are free */
-	with_keys(f, 3, write);
-	assert_int_equal(load_high(f), X86_OK);
-	assert_page_fault(f, x86_store(f->c, X86_DS, HIGH, 4, 0), HIGH, PF_P | PF_U | PF_W | PF_PK);
-	with_keys(f, 0, write);
-	assert_int_equal(x86_store(f->c, X86_DS, HIGH, 4, 0), X86_OK); /* CR0.WP = 0 */
-	f->c->s.cr0 |= CR0_WP;
-	x86_state_changed(f->c);
-	assert_page_fault(f, x86_store(f->c, X86_DS, HIGH, 4, 0), HIGH, PF_P | PF_W | PF_PK);
-	with_keys(f, 0, access);
-	x86_fix_poke(f, 0x102008, 8, HIGH | 0x83 | 5ull << 59); /* a supervisor page has no key that counts */
-	assert_int_equal(load_high(f), X86_OK);
-	with_keys(f, 3, access);
-	f->c->s.cr4 &= ~(uint64_t)CR4_PKE;
-	x86_state_changed(f->c);
-	assert_int_equal(load_high(f), X86_OK);
-}
-
-static void wrpkru_takes_effect_at_once_and_has_its_rules(void **state)
-{
-	struct x86_fix *f = *state;
-
-	with_keys(f, 3, 0);
-	assert_int_equal(load_high(f), X86_OK);
-	f->c->s.gpr[X86_RAX] = 0xffffffff00000400ull;
-	f->c->s.gpr[X86_RCX] = f->c->s.gpr[X86_RDX] = 0;
-	assert_int_equal(STEP(f, 0x0f, 0x01, 0xef), X86_OK);
-	assert_page_fault(f, load_high(f), HIGH, PF_P | PF_U | PF_PK);
-	f->c->s.gpr[X86_RAX] = f->c->s.gpr[X86_RDX] = ~0ull;
-	f->c->s.gpr[X86_RCX] = 1ull << 32;
-	assert_int_equal(STEP(f, 0x0f, 0x01, 0xee), X86_OK);
-	assert_int_equal(f->c->s.gpr[X86_RAX], 0x400);
-	assert_int_equal(f->c->s.gpr[X86_RDX], 0);
-	f->c->s.gpr[X86_RDX] = 1;
-	assert_fault(f, STEP(f, 0x0f, 0x01, 0xef), VEC_GP, 0);
-	f->c->s.gpr[X86_RCX] = 1;
-	assert_fault(f, STEP(f, 0x0f, 0x01, 0xee), VEC_GP, 0);
-	assert_fault(f, STEP(f, 0x66, 0x0f, 0x01, 0xee), VEC_UD, 0);
-	f->c->s.cr4 &= ~(uint64_t)CR4_PKE;
-	assert_fault(f, STEP(f, 0x0f, 0x01, 0xee), VEC_UD, 0);
-	assert_fault(f, STEP(f, 0x0f, 0x01, 0xef), VEC_UD, 0);
-}
-
 #define T(name) cmocka_unit_test_setup_teardown(name, x86_fix_setup, x86_fix_teardown)
 
 int main(void)
@@ -627,8 +558,7 @@ int main(void)
 	    T(a_64_bit_gate_pushes_by_the_rules_of_64_bit_mode), T(a_busy_tss_is_gp_before_it_is_not_present),
 	    T(ltr_has_16_bytes_in_the_table_before_they_are_read),
 	    T(a_tss_that_is_too_short_is_ts_before_the_switch_exits), T(the_error_code_of_an_alignment_check_has_ext),
-	    T(an_exception_that_raises_itself_comes_back_to_the_vmm),
-	    T(protection_keys_deny_data_accesses_to_user_pages), T(wrpkru_takes_effect_at_once_and_has_its_rules)};
+	    T(an_exception_that_raises_itself_comes_back_to_the_vmm)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
