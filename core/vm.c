@@ -290,6 +290,7 @@ static void apply(struct vm *vm, struct vcpu *v, struct vm_exit *e, enum verdict
 		break;
 	case VERDICT_REFLECT:
 		reflect(vm, v, e);
+		vm_note_reflected(vm, v);
 		break;
 	case VERDICT_RESET:
 		vm_reset(vm);

@@ -79,6 +79,8 @@ struct vcpu {
 	uint64_t halt_ns;	    /* guest time at which it halted */
 	uint64_t entered_ns;	    /* at the last entry: guest time (virtual), host time (host) */
 	uint64_t left_host_ns;	    /* host time: when run() returned; 0 once its cost is settled */
+	uint64_t reflected_at;	    /* clock.insns when an exception was last given back to the guest */
+	unsigned barren;	    /* how many in a row, with no instruction between them */
 	/* host->cycles() right before the last VM entry and right after the exit that ended it, where the mode enters
 	 * the guest itself (bare metal); else 0. */
 	uint64_t entered_ticks, left_ticks;
@@ -186,6 +188,13 @@ void vm_kill(struct vm *vm, enum end_kind kind, uint32_t code, const char *fmt, 
 
 /* Fail-stop: dumps the last exits to the host's log and ends the machine with end.kind "bug". */
 void vm_fail_stop(struct vm *vm, struct vcpu *v, const struct vm_exit *e);
+
+/* Virtual time: no instruction has retired for long, since exceptions raise each other. Guest time goes on all the
+ * same, and it is another CPU's turn. */
+void vm_pass_stall(struct vm *vm);
+/* So many exceptions in a row, with no instruction between them, are a stall: it is looked for where they are
+ * delivered, in the engine, and where they exit, in the loop. */
+#define VM_BARREN_MAX 1000u
 
 /* IGNNE# was asserted: a frozen CPU goes on. */
 void vcpu_thaw(struct vcpu *v);

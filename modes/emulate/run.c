@@ -17,8 +17,6 @@
 #include "core/x86/exec.h"
 
 #define KICK_CHECK_INSNS 65536u /* a stop request waits for at most so many instructions */
-#define BARREN_MAX 1000u	/* exceptions in a row, with no instruction between them, before the VMM has control */
-#define STALL_NS 20000u		/* what they cost: as many instructions' time as there were deliveries, and more */
 #define HOP_INSNS \
 	4096u /* blocks go on by themselves for so long: where a compiler calls instead of jumping, the stack */
 
@@ -248,16 +246,6 @@ static enum x86_rc deliver_debug_trap(struct x86_cpu *c)
 	return x86_deliver(c, &ev);
 }
 
-/* No instruction has retired for long: guest time goes on all the same, and it is another CPU's turn. */
-static void pass_stall(struct run *r)
-{
-	struct vm *vm = r->v->vm;
-
-	vm->clock.skipped_ns += STALL_NS;
-	if (vm->turn_end)
-		vm->turn_end = r->c->insns;
-}
-
 static bool is_timer(uint32_t reason)
 {
 	return reason == EXIT_PREEMPTION_TIMER || reason == EXIT_VMM_TIMER;
@@ -305,7 +293,7 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 	else if (r.c->s.pending_dbg && !(r.c->s.intr_shadow & INTR_SHADOW_MOVSS))
 		rc = deliver_debug_trap(r.c);
 	if (rc == X86_EXIT && is_timer(e->reason)) /* of a chain that goes on */
-		pass_stall(&r);
+		vm_pass_stall(v->vm);
 	while (rc == X86_OK) {
 		uint64_t before = r.c->insns;
 
@@ -321,10 +309,11 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 			barren = r.c->insns == fault_at ? barren + 1 : 1;
 			fault_at = r.c->insns;
 			rc = x86_deliver(r.c, &r.c->fault);
-			if (rc == X86_OK && barren > BARREN_MAX)
+			if (rc == X86_OK && barren > VM_BARREN_MAX)
 				rc = finish(&r, EXIT_PREEMPTION_TIMER, EXIT_VMM_TIMER);
+			v->vm->clock.insns = r.c->insns;
 			if (rc == X86_EXIT && is_timer(e->reason))
-				pass_stall(&r);
+				vm_pass_stall(v->vm);
 		}
 		if (rc == X86_OK && b->single_step && r.c->insns != before)
 			rc = x86_exit(r.c, EXIT_VMM_DEBUG, 0, 0);
