@@ -120,7 +120,7 @@ void vm_pass_stall(struct vm *vm)
 {
 	vm->clock.skipped_ns += STALL_NS;
 	if (vm->turn_end)
-		vm->turn_end = vm->clock.insns;
+		vm->turn_end = vm->clock.insns ? vm->clock.insns : 1; /* 0: no turn */
 }
 
 void vm_note_reflected(struct vm *vm, struct vcpu *v)
