@@ -87,9 +87,9 @@ struct vcpu {
 	uint64_t ran_ns, ran_at_ns; /* a look at host->ran_ns(), and when that was */
 	uint64_t halt_ns;	    /* guest time at which it halted */
 	bool inside; /* the run paused between two exits (vm->exact): the next entry is a part of the same stretch, */
-	uint64_t leave_at;	    /* which is over, virtual time, at this clock.insns at the latest */
-	uint64_t entered_ns;	    /* at the last entry: guest time (virtual), host time (host) */
-	uint64_t left_host_ns;	    /* host time: when run() returned; 0 once its cost is settled */
+	uint64_t leave_at;     /* which is over, virtual time, at this clock.insns at the latest */
+	uint64_t entered_ns;   /* at the last entry: guest time (virtual), host time (host) */
+	uint64_t left_host_ns; /* host time: when run() returned; 0 once its cost is settled */
 	/* host->cycles() right before the last VM entry and right after the exit that ended it, where the mode enters
 	 * the guest itself (bare metal); else 0. */
 	uint64_t entered_ticks, left_ticks;
@@ -182,8 +182,8 @@ struct vm {
 	volatile int pause;	  /* set by a probe: vm_run_to() and vm_run_slice() come back after this exit */
 	struct vm_breaks *breaks; /* NULL: none */
 	uint32_t slept;		  /* timer events since everybody sleeps */
-	bool fed;	   /* a reference in lockstep: its events, and what devices answer, are another machine's */
-	bool mem_stale;	   /* MODE_CAP_REMOTE: mem is older than the last exit */
+	bool fed;	/* a reference in lockstep: its events, and what devices answer, are another machine's */
+	bool mem_stale; /* MODE_CAP_REMOTE: mem is older than the last exit */
 	uint64_t user_reasons[2]; /* bit n: exits of reason n go to cfg.user first */
 	uint64_t slice_end_ns; /* host time (cfg.host->now_ns()) at which vm_run_slice() is over; CLOCK_NEVER: none */
 	bool ended;

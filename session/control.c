@@ -76,7 +76,8 @@ enum err control_open(struct session *s, const struct control_config *cfg, struc
 
 	*out = NULL;
 	if (!c)
-		return err_set(why, vm ? ERR_NOMEM : ERR_BUG, vm ? "no memory for run control" : "a session without a VM");
+		return err_set(
+		    why, vm ? ERR_NOMEM : ERR_BUG, vm ? "no memory for run control" : "a session without a VM");
 	c->s = s;
 	c->vm = vm;
 	if (cfg)
@@ -179,33 +180,15 @@ static void adapt_chunk(struct control *c, uint64_t took_ns)
 {
 	uint64_t want = CHUNK_NS;
 
-	if (c->goal.until_ns != CLOCK_NEVER && c->goal.until_ns - now(c) < want)
-		want = c->goal.until_ns - now(c);
+	if (c->goal.until_ns != CLOCK_NEVER) {
+		uint64_t at = now(c), left = c->goal.until_ns > at ? c->goal.until_ns - at : 0;
+
+		want = left < want ? left : want;
+	}
 	if (took_ns > want && c->chunk > CHUNK_MIN)
 		c->chunk /= 2;
 	else if (took_ns < want / 2 && c->chunk < CHUNK_MAX)
 		c->chunk *= 2;
-}
-
-static enum err exact_go(struct control *c)
-{
-	struct vm *vm = c->vm;
-	uint64_t start = now(c), end;
-
-	do {
-		struct vm_position to = {.insns = vm->clock.insns + c->chunk};
-
-		if (to.insns > c->goal.insns)
-			to.insns = c->goal.insns;
-		enum err e = vm_run_to(vm, &to);
-
-		if (e != ERR_OK)
-			return e;
-		end = now(c);
-		adapt_chunk(c, end - start);
-		start = end;
-	} while (!control_settle(c));
-	return ERR_OK;
 }
 
 /* Nothing to do before the next timer: wait for it, but not deaf. */
@@ -218,6 +201,33 @@ static void wait_idle(struct control *c, uint64_t until)
 		until = due + clock->start_ns;
 	if (until > now(c))
 		c->vm->cfg.host->idle_until(until);
+}
+
+static enum err exact_go(struct control *c)
+{
+	struct vm *vm = c->vm;
+	bool host = vm->clock.kind == CLOCK_HOST;
+	uint64_t start = now(c), end;
+
+	do {
+		struct vm_position to = {.insns = vm->clock.insns + c->chunk};
+
+		if (to.insns > c->goal.insns)
+			to.insns = c->goal.insns;
+		if (host)
+			vm->slice_end_ns = start + SLICE_NS < c->goal.until_ns ? start + SLICE_NS : c->goal.until_ns;
+		enum err e = vm_run_to(vm, &to);
+
+		vm->slice_end_ns = CLOCK_NEVER;
+		if (e != ERR_OK)
+			return e;
+		if (host && vm->idle)
+			wait_idle(c, now(c) + CHUNK_NS < c->goal.until_ns ? now(c) + CHUNK_NS : c->goal.until_ns);
+		end = now(c);
+		adapt_chunk(c, end - start);
+		start = end;
+	} while (!control_settle(c));
+	return ERR_OK;
 }
 
 /* The processor traps after each instruction. */

@@ -8,8 +8,8 @@
  * and given again at the same count.
  *
  *   position       an instruction boundary, named by the retired instructions before it (clock.insns)
- *   exit number k  counted over all vCPUs from 0, in the order in which they happened; only exits that the tracer counts
- *                  (exit_is_hw()). "At exit k" is the point right after its effect (the lockstep point).
+ *   exit number k  counted over all vCPUs from 0, in the order in which they happened; only exits that the tracer
+ * counts (exit_is_hw()). "At exit k" is the point right after its effect (the lockstep point).
  *
  * Thread rule: all calls but control_interrupt() come from the thread that drives the session. Calls return when the
  * guest stands still.
@@ -66,12 +66,12 @@ struct control_config {
 };
 
 struct control_where {
-	enum control_stop stop;	   /* of the last call */
-	unsigned breakpoint;	   /* id; 0: none */
-	uint64_t insns;		   /* retired instructions; 0 where nobody counts */
-	uint64_t exits;		   /* hardware exits so far, over all vCPUs: the next one has this number */
+	enum control_stop stop;		 /* of the last call */
+	unsigned breakpoint;		 /* id; 0: none */
+	uint64_t insns;			 /* retired instructions; 0 where nobody counts */
+	uint64_t exits;			 /* hardware exits so far, over all vCPUs: the next one has this number */
 	uint64_t last_insns, last_exits; /* the furthest position that was ever reached */
-	bool can_back;		   /* false: why_not_back says why, for people */
+	bool can_back;			 /* false: why_not_back says why, for people */
 	char why_not_back[160];
 	uint64_t checkpoints, history_bytes; /* held now */
 };

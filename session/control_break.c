@@ -51,11 +51,11 @@ static enum err check(struct control *c, const struct breakpoint *b, struct errm
 		return err_set(why, ERR_RANGE, "breakpoint %s: its end, %#llx, lies before its start, %#llx", b->text,
 		    (unsigned long long)b->hi, (unsigned long long)b->lo);
 	if (b->kind == BREAK_EXIT && !exit_desc((uint32_t)b->lo))
-		return err_set(why, ERR_NOENT, "breakpoint %s: no exit has the number %llu", b->text,
-		    (unsigned long long)b->lo);
+		return err_set(
+		    why, ERR_NOENT, "breakpoint %s: no exit has the number %llu", b->text, (unsigned long long)b->lo);
 	if (c->n_breaks == CONTROL_BREAKS_MAX)
-		return err_set(why, ERR_NOMEM, "breakpoint %s: all %u are in use: remove one", b->text,
-		    CONTROL_BREAKS_MAX);
+		return err_set(
+		    why, ERR_NOMEM, "breakpoint %s: all %u are in use: remove one", b->text, CONTROL_BREAKS_MAX);
 	return check_kind(c, b->kind, why);
 }
 
@@ -181,7 +181,8 @@ void breaks_engine(struct control *c)
 	for (unsigned i = 0; i < c->n_breaks; i++) {
 		struct breakpoint *b = &c->breaks[i];
 
-		if (!c->goal.no_breaks && !b->disabled && b->kind == BREAK_INSN && w->hit_at >= b->lo && w->hit_at <= b->hi)
+		if (!c->goal.no_breaks && !b->disabled && b->kind == BREAK_INSN && w->hit_at >= b->lo &&
+		    w->hit_at <= b->hi)
 			met(c, b);
 	}
 	if (at_goal(c))

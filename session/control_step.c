@@ -14,8 +14,9 @@ static enum err cannot_step(struct control *c, const char *what, struct errmsg *
 {
 	const struct mode_ops *m = c->vm->cfg.mode;
 
-	return err_set(why, ERR_UNSUPPORTED, "%s: not in %s/%s: the guest runs on another machine, which stops at exits "
-					     "only; step by exits, or use --type 2",
+	return err_set(why, ERR_UNSUPPORTED,
+	    "%s: not in %s/%s: the guest runs on another machine, which stops at exits "
+	    "only; step by exits, or use --type 2",
 	    what, mode_name(m->mode), m->type == VMM_TYPE_I ? "I" : "II");
 }
 

@@ -362,21 +362,21 @@ static uint64_t now_ms(void)
 
 static void limits(void **state)
 {
-	const struct control_fix_options o = {.max_insns = 1000};
+	const struct control_fix_options o = {.max_insns = 300};
 
 	(void)state;
 	assert_true(control_fix_open(&f, "hello", &o));
 	assert_int_equal(control_run(f.c), ERR_OK);
 	assert_int_equal(stop(), CONTROL_LIMIT);
-	assert_int_equal(control_where(f.c)->insns, 1000);
+	assert_int_equal(control_where(f.c)->insns, 300);
 	assert_int_equal(control_run(f.c), ERR_OK);
 	assert_int_equal(stop(), CONTROL_LIMIT);
 }
 
 static const uint8_t forever[] = {0xeb, 0xfe};
 /* A timer ticks (the PIT, IRQ 0, masked by the PIC): time goes on, and nobody wakes. */
-static const uint8_t asleep[] = {0xb0, 0xff, 0xe6, 0x21, 0xb0, 0x34, 0xe6, 0x43, 0xb0, 0x00, 0xe6, 0x40, 0xb0, 0x10, 0xe6,
-    0x40, 0xfb, 0xf4, 0xeb, 0xfd};
+static const uint8_t asleep[] = {0xb0, 0xff, 0xe6, 0x21, 0xb0, 0x34, 0xe6, 0x43, 0xb0, 0x00, 0xe6, 0x40, 0xb0, 0x10,
+    0xe6, 0x40, 0xfb, 0xf4, 0xeb, 0xfd};
 
 static void check_run_for(const struct mode_ops *mode, enum clock_kind clock, const void *code, size_t n)
 {
