@@ -588,6 +588,11 @@ void vm_position(const struct vm *vm, struct vm_position *out)
 	    vm->clock.kind == CLOCK_VIRTUAL ? clock_now_ns(&vm->clock) : 0, vm->ended && !vm_may_resume(vm)};
 }
 
+static bool slice_over(const struct vm *vm)
+{
+	return UNLIKELY(vm->slice_end_ns != CLOCK_NEVER) && vm->cfg.host->now_ns() >= vm->slice_end_ns;
+}
+
 enum err vm_run_to(struct vm *vm, const struct vm_position *to)
 {
 	if (!resume(vm))
@@ -596,7 +601,7 @@ enum err vm_run_to(struct vm *vm, const struct vm_position *to)
 	vm->pausing = true;
 	vm->idle = false;
 	vm->pause = 0;
-	while (!vm->ended && !vm->idle && !vm->pause && !vm_pause_reached(vm))
+	while (!vm->ended && !vm->idle && !vm->pause && !vm_pause_reached(vm) && !slice_over(vm))
 		(void)turn(vm, LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm));
 	vm->pausing = false;
 	return ERR_OK;
