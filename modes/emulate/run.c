@@ -38,7 +38,7 @@ static enum x86_rc finish(struct run *r, uint32_t reason, uint32_t vmm_reason)
 /* Instructions that need the slow path whatever the block cache holds. */
 static bool is_special(const struct run *r)
 {
-	return x86_debug_active(r->c) || r->b->single_step || r->c->on_insn || r->c->ferr;
+	return x86_debug_active(r->c) || r->b->single_step || r->c->on_insn || r->c->ferr || r->v->vm->breaks;
 }
 
 /* Everything was dropped from the cache: no page holds decoded code any more. */
@@ -237,6 +237,41 @@ static enum x86_rc check_bounds(struct run *r)
 	return X86_OK;
 }
 
+/* The iterations of a repeated instruction count one by one, and are one instruction to whoever waits for it. */
+static bool is_repeating(const struct run *r, const struct vm_breaks *k, gva_t at)
+{
+	uint8_t b[4];
+	size_t n;
+
+	if (k->last_at != at || k->last_insns == r->c->insns)
+		return false;
+	n = x86_peek(r->c, at, b, sizeof(b));
+	for (size_t i = 0; i < n; i++)
+		if (b[i] == 0xf2 || b[i] == 0xf3)
+			return true;
+	return false;
+}
+
+/* Is the instruction that comes now one that run control waits for? */
+static bool at_break(struct run *r)
+{
+	struct vm_breaks *k = r->v->vm->breaks;
+	gva_t at = x86_linear_ip(r->c);
+	bool hit = false;
+
+	for (unsigned i = 0; i < k->n && !hit; i++)
+		hit = at >= k->insn[i].lo && at <= k->insn[i].hi;
+	hit = hit && !(at == k->skip_at && r->c->insns == k->skip_insns) && !is_repeating(r, k, at);
+	k->last_at = at;
+	k->last_insns = r->c->insns;
+	if (!hit)
+		return false;
+	k->hit = true;
+	k->hit_at = at;
+	r->v->vm->pause = 1;
+	return true;
+}
+
 /* A debug trap that became due while the VMM completed an instruction: it comes before the next one. */
 static enum x86_rc deliver_debug_trap(struct x86_cpu *c)
 {
@@ -301,6 +336,10 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 		rc = check_bounds(&r);
 		if (rc != X86_OK)
 			break;
+		if (UNLIKELY(v->vm->breaks) && at_break(&r)) {
+			v->vm->clock.insns = r.c->insns;
+			return ERR_AGAIN;
+		}
 		r.c->block_end = false;
 		rc = is_special(&r) ? run_step(&r) : run_blocks(&r);
 		if (rc == X86_RETRY)
