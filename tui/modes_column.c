@@ -3,6 +3,7 @@
  */
 #include "tui/modes_column.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -11,13 +12,10 @@
 
 #define BATCH 2000u /* exits of one request: short enough that a pause is felt at once */
 
-uint64_t modes_now_ns(const struct app *a)
+uint64_t modes_now_ns(void)
 {
-	const struct app_config *cfg = app_config(a);
 	struct timespec t;
 
-	if (cfg && cfg->now_ns)
-		return cfg->now_ns(cfg->now_arg);
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
@@ -52,7 +50,7 @@ void column_open(struct app *a, struct modes_column *c)
 	e = cfg->backend(cfg->arg, c->mode, c->type, &c->src, &why);
 	c->has_src = e == ERR_OK;
 	if (e == ERR_OK)
-		e = engine_open(&c->src, app_threaded(a), &c->e, &why);
+		e = engine_open(&c->src, true, &c->e, &why);
 	if (e == ERR_OK) {
 		struct view_model *m = engine_model(c->e);
 		view_model_lock(m);
@@ -96,17 +94,33 @@ bool column_works(const struct modes_column *c)
 	return c->e && (engine_busy(c->e) || (!c->track.ended && !c->track.full && (c->pair.behind || c->to_end)));
 }
 
+/* A guest on host time may wait for ever, for a key that nobody presses: so it is not waited for without end. */
+static void wait_for(struct engine *e)
+{
+	struct pollfd news = {.fd = engine_fd(e), .events = POLLIN};
+	uint64_t end = modes_now_ns() + COLUMN_HOST_NS;
+
+	while (engine_busy(e)) {
+		(void)poll(&news, 1, 50);
+		if (modes_now_ns() >= end)
+			engine_pause(e);
+	}
+}
+
 enum err column_step(struct app *a, struct modes_column *c, uint64_t n, struct errmsg *why)
 {
 	enum err e = ERR_OK;
-	(void)a;
 
 	if (engine_busy(c->e))
 		return ERR_BUSY;
 	/* What the request before came to. */
 	if (engine_result(c->e, &e, why) && e)
 		return e;
-	return engine_do(c->e, ENGINE_STEP_EXIT, n < BATCH ? n : BATCH, why);
+	e = engine_do(c->e, ENGINE_STEP_EXIT, n < BATCH ? n : BATCH, why);
+	if (e || app_threaded(a))
+		return e;
+	wait_for(c->e);
+	return engine_result(c->e, &e, why) ? e : ERR_OK;
 }
 
 /* One request; false: nothing more to do, or it has to be waited for. */
@@ -134,16 +148,16 @@ static bool follow_once(struct app *a, struct modes_column *c, const struct mode
 
 void column_follow(struct app *a, struct modes_column *c, const struct modes_track *main)
 {
-	uint64_t end = modes_now_ns(a) + COLUMN_HOST_NS;
+	uint64_t end = modes_now_ns() + COLUMN_HOST_NS;
 
 	if (!c->e || c->why[0])
 		return;
-	if (c->to_end && modes_now_ns(a) >= c->until_ns) {
+	if (c->to_end && modes_now_ns() >= c->until_ns) {
 		c->to_end = false;
 		c->out_of_time = true;
 	}
 	while (follow_once(a, c, main))
-		if (modes_now_ns(a) >= end) {
+		if (modes_now_ns() >= end) {
 			c->out_of_time = true;
 			c->to_end = false;
 			break;

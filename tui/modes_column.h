@@ -1,6 +1,6 @@
 /*
  * One backend beside the main run: an engine of its own, and what was read of it. It goes as far as the main run has
- * gone, never faster than the screen can say; in the background where the application has threads.
+ * gone. It has a thread of its own; where the application has none, it is waited for.
  */
 #ifndef VMSCOPE_TUI_MODES_COLUMN_H
 #define VMSCOPE_TUI_MODES_COLUMN_H
@@ -37,7 +37,7 @@ void column_close(struct app *a, struct modes_column *c);
 void column_follow(struct app *a, struct modes_column *c, const struct modes_track *main);
 /* Is there something under way that will bring news? */
 bool column_works(const struct modes_column *c);
-uint64_t modes_now_ns(const struct app *a);
+uint64_t modes_now_ns(void);
 /* Up to n more exits, or what fits before the time is over (not threaded); ERR_BUSY while it runs. */
 enum err column_step(struct app *a, struct modes_column *c, uint64_t n, struct errmsg *why);
 void column_read(struct modes_column *c);

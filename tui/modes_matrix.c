@@ -192,7 +192,7 @@ static void begin_cell(struct app *a, struct modes_matrix *x, int i)
 	}
 	cell->state = CELL_RUNS;
 	x->running = i;
-	x->started_ns = modes_now_ns(a);
+	x->started_ns = modes_now_ns();
 }
 
 static void keep_reference(struct modes_matrix *x)
@@ -229,7 +229,7 @@ static void end_cell(struct app *a, struct modes_matrix *x)
 }
 
 /* True: the run is over, or a limit ends it. */
-static bool is_over(struct app *a, struct modes_matrix *x, struct modes_cell *cell)
+static bool is_over(struct modes_matrix *x, struct modes_cell *cell)
 {
 	struct view_model *m = engine_model(x->column.e);
 
@@ -242,7 +242,7 @@ static bool is_over(struct app *a, struct modes_matrix *x, struct modes_cell *ce
 		return true;
 	if (exits >= MATRIX_EXITS)
 		snprintf(cell->note, sizeof cell->note, "stopped at %u exits: the limit of the matrix", MATRIX_EXITS);
-	else if (modes_now_ns(a) - x->started_ns >= MATRIX_HOST_NS)
+	else if (modes_now_ns() - x->started_ns >= MATRIX_HOST_NS)
 		snprintf(cell->note, sizeof cell->note, "stopped after %llu s: the limit of the matrix",
 		    MATRIX_HOST_NS / 1000000000ull);
 	else
@@ -264,11 +264,11 @@ void matrix_tick(struct app *a, struct modes_matrix *x)
 		return;
 	struct modes_cell *cell = &x->cell[x->running];
 	if (engine_busy(x->column.e)) {
-		if (modes_now_ns(a) - x->started_ns >= MATRIX_HOST_NS)
+		if (modes_now_ns() - x->started_ns >= MATRIX_HOST_NS)
 			engine_pause(x->column.e);
 		return;
 	}
-	if (is_over(a, x, cell)) {
+	if (is_over(x, cell)) {
 		end_cell(a, x);
 		return;
 	}
