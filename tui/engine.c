@@ -1,7 +1,7 @@
 /*
  * The engine: one thread, one request at a time, slices in between so that others can look. See engine.h.
  */
-#include "tui/engine.h"
+#include "tui/engine_impl.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -18,196 +18,15 @@
 #define OTHER_NS 5000000u  /* of each of the others */
 #define SLOW_TICK_NS 50000000u
 
-struct slot {
-	struct view_model *model;
-	struct engine *engine;
-	unsigned index;
-	struct engine_guest guest;
-	struct control *control;
-	bool paused, dead;
-	uint64_t cpu_ns;
-	uint64_t rate_ns, rate_exits; /* the last look at its rate */
-	double exits_per_s;
-};
-
-struct engine {
-	struct engine_source src;
-	bool threaded, open;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	int fd;
-	struct slot slots[ENGINE_VMS_MAX];
-	unsigned n, current;
-	/* lock */
-	enum engine_verb verb;
-	uint64_t arg;
-	bool busy, news;
-	volatile bool pause, quit; /* written by anyone, looked at between slices */
-	bool standing;		   /* no guest runs */
-	volatile unsigned holds;
-	enum err err;
-	struct errmsg why;
-};
-
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static struct slot *current(struct engine *e)
-{
-	return &e->slots[e->current];
-}
-
-/* --- guests ------------------------------------------------------------------------------------------------------ */
-
-static void on_replay(void *arg, bool silent, uint64_t insns, uint64_t exits)
-{
-	struct slot *s = arg;
-	struct engine *e = s->engine;
-
-	(void)insns;
-	if (silent)
-		tracer_silence(s->guest.tracer);
-	else
-		tracer_resume(s->guest.tracer, exits);
-	if (e->src.silent)
-		e->src.silent(e->src.arg, s->index, silent);
-}
-
-static void close_guests(struct engine *e)
-{
-	if (!e->open)
-		return;
-	for (unsigned i = 0; i < e->n; i++) {
-		struct slot *s = &e->slots[i];
-		const struct view_info none = {0};
-
-		if (s->control)
-			control_close(s->control);
-		s->control = NULL;
-		view_model_attach(s->model, NULL, &none);
-	}
-	struct engine_guest guests[ENGINE_VMS_MAX];
-	for (unsigned i = 0; i < e->n; i++)
-		guests[i] = e->slots[i].guest;
-	e->src.close(e->src.arg, guests, e->n);
-	e->open = false;
-	e->n = 0;
-}
-
-static enum err open_slot(struct engine *e, unsigned i, const struct engine_guest *g, struct errmsg *why)
-{
-	struct slot *s = &e->slots[i];
-	struct control_config cfg = {.replaying = on_replay, .arg = s};
-
-	s->engine = e;
-	s->index = i;
-	s->guest = *g;
-	s->paused = s->dead = false;
-	s->cpu_ns = s->rate_ns = s->rate_exits = 0;
-	s->exits_per_s = 0;
-	return control_open(g->session, &cfg, &s->control, why);
-}
-
-static enum err open_guests(struct engine *e, struct errmsg *why)
-{
-	struct view_model *models[ENGINE_VMS_MAX];
-	struct engine_guest guests[ENGINE_VMS_MAX] = {0};
-	unsigned n = 0;
-	enum err err;
-
-	for (unsigned i = 0; i < ENGINE_VMS_MAX; i++)
-		models[i] = e->slots[i].model;
-	err = e->src.open(e->src.arg, models, guests, &n, why);
-	if (err != ERR_OK)
-		return err;
-	e->open = true;
-	e->n = n;
-	e->current = e->current < n ? e->current : 0;
-	for (unsigned i = 0; i < n; i++)
-		e->slots[i].guest = guests[i];
-	for (unsigned i = 0; i < n && err == ERR_OK; i++)
-		err = open_slot(e, i, &guests[i], why);
-	if (err != ERR_OK)
-		close_guests(e);
-	return err;
-}
-
-/* --- what the models are told --------------------------------------------------------------------------------------
- */
-
-static void stop_text(const struct engine *e, const struct slot *s, char *buf, size_t n)
-{
-	const struct control_where *w = control_where(s->control);
-
-	buf[0] = '\0';
-	if (w->stop == CONTROL_BREAK) {
-		const struct breakpoint *b = NULL;
-
-		for (unsigned i = 0; (b = control_break_at(s->control, i)); i++)
-			if (b->id == w->breakpoint)
-				break;
-		snprintf(buf, n, "breakpoint %u%s%s", w->breakpoint, b ? ": " : "", b ? b->text : "");
-	} else if (w->stop == CONTROL_BEGIN) {
-		snprintf(buf, n, "at the first instruction");
-	} else if (w->stop == CONTROL_LIMIT) {
-		snprintf(buf, n, "a limit was reached");
-	} else if (w->stop == CONTROL_INTERRUPTED) {
-		snprintf(buf, n, "%s", e->pause ? "paused" : "");
-	}
-}
-
-static void tell_position(struct slot *s)
-{
-	const struct control_where *w = control_where(s->control);
-
-	view_model_position(s->model, w->insns, w->exits);
-}
-
-/* The guest stands still: everything that it did is in the model, and what the owner knows. */
-static void tell_stopped(struct engine *e, struct slot *s)
-{
-	const struct vm_end *end = s->guest.session->ops->end(s->guest.session);
-	struct view_verdicts v = {.direct_fraction = -1, .guest_time_fraction = -1};
-	char stop[96];
-
-	tracer_sync(s->guest.tracer);
-	stop_text(e, s, stop, sizeof(stop));
-	tell_position(s);
-	view_model_set_run(s->model, end ? VIEW_ENDED : VIEW_STOPPED, end, stop);
-	view_model_stopped(s->model);
-	if (e->src.verdicts) {
-		e->src.verdicts(e->src.arg, s->index, &v);
-		view_model_set_verdicts(s->model, &v);
-	}
-}
-
-static void tell_all(struct engine *e)
-{
-	for (unsigned i = 0; i < e->n; i++)
-		tell_stopped(e, &e->slots[i]);
-}
-
-/* --- doing ---------------------------------------------------------------------------------------------------------
- */
-
-static bool ended(const struct slot *s)
-{
-	return s->guest.session->ops->end(s->guest.session) != NULL;
-}
+/* --- doing --- */
 
 static enum err run_slice(struct slot *s, uint64_t ns)
 {
-	uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	uint64_t cpu = engine_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	enum err err = control_run_for(s->control, ns);
 
-	s->cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
-	tell_position(s);
+	s->cpu_ns += engine_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
+	engine_tell_position(s);
 	return err;
 }
 
@@ -217,19 +36,19 @@ static void run_others(struct engine *e)
 	for (unsigned i = 0; i < e->n; i++) {
 		struct slot *s = &e->slots[i];
 
-		if (i == e->current || s->paused || s->dead || ended(s))
+		if (i == e->current || s->paused || s->dead || engine_slot_ended(s))
 			continue;
 		view_model_set_run(s->model, VIEW_RUNNING, NULL, NULL);
 		if (run_slice(s, OTHER_NS) != ERR_OK)
 			s->dead = true;
-		if (ended(s))
-			tell_stopped(e, s);
+		if (engine_slot_ended(s))
+			engine_tell_stopped(e, s);
 	}
 }
 
 static bool goes_on(struct engine *e, const struct slot *s)
 {
-	return control_where(s->control)->stop == CONTROL_INTERRUPTED && !e->pause && !ended(s);
+	return control_where(s->control)->stop == CONTROL_INTERRUPTED && !e->pause && !engine_slot_ended(s);
 }
 
 /* True: not done yet. */
@@ -243,8 +62,8 @@ static bool run_step(struct engine *e, struct slot *s, enum err *err)
 	if (*err != ERR_OK || e->pause)
 		return false;
 	for (unsigned i = 0; i < e->n; i++)
-		alone &= i == e->current || e->slots[i].paused || e->slots[i].dead || ended(&e->slots[i]);
-	if (s->paused || ended(s))
+		alone &= i == e->current || e->slots[i].paused || e->slots[i].dead || engine_slot_ended(&e->slots[i]);
+	if (s->paused || engine_slot_ended(s))
 		return !alone; /* the others go on */
 	return goes_on(e, s);
 }
@@ -260,26 +79,26 @@ static bool slow_step(struct engine *e, struct slot *s, enum err *err, struct er
 		wait = 1000000000u / per_s;
 	}
 	*err = control_step_insn(s->control, n, why);
-	tell_position(s);
+	engine_tell_position(s);
 	for (uint64_t done = 0; done < wait && e->threaded && !e->pause && !e->quit && !e->holds; done += 10000000u) {
 		t = (struct timespec){.tv_nsec = (long)(wait - done < 10000000u ? wait - done : 10000000u)};
 		nanosleep(&t, NULL);
 	}
-	return *err == ERR_OK && control_where(s->control)->stop == CONTROL_DONE && !e->pause && !ended(s);
+	return *err == ERR_OK && control_where(s->control)->stop == CONTROL_DONE && !e->pause && !engine_slot_ended(s);
 }
 
 static enum err restart(struct engine *e, struct slot *s, struct errmsg *why)
 {
 	if (control_where(s->control)->can_back && control_restart(s->control, why) == ERR_OK)
 		return ERR_OK;
-	close_guests(e);
-	return open_guests(e, why);
+	engine_close_guests(e);
+	return engine_open_guests(e, why);
 }
 
 /* One slice of the request; *done: it is complete. */
 static enum err act(struct engine *e, bool *done, struct errmsg *why)
 {
-	struct slot *s = current(e);
+	struct slot *s = engine_current(e);
 	struct control *c = s->control;
 	enum err err = ERR_OK;
 
@@ -305,7 +124,7 @@ static enum err act(struct engine *e, bool *done, struct errmsg *why)
 		break;
 	case ENGINE_TO_REASON:
 		err = control_run_to_exit(c, (uint32_t)e->arg);
-		tell_position(s);
+		engine_tell_position(s);
 		*done = !goes_on(e, s);
 		break;
 	case ENGINE_BACK_INSN:
@@ -340,13 +159,14 @@ static bool sliced(enum engine_verb v)
 static void settle(struct engine *e, enum err err, const struct errmsg *why)
 {
 	if (e->open)
-		tell_all(e);
+		engine_tell_all(e);
 	e->err = err;
 	e->why = *why;
 	if (err != ERR_OK && !e->why.text[0])
 		err_set(&e->why, err, "%s",
-		    e->open && current(e)->guest.session->vm->ended && current(e)->guest.session->vm->end.detail[0]
-			? current(e)->guest.session->vm->end.detail
+		    e->open && engine_current(e)->guest.session->vm->ended &&
+			    engine_current(e)->guest.session->vm->end.detail[0]
+			? engine_current(e)->guest.session->vm->end.detail
 			: err_sentence(err));
 }
 
@@ -409,7 +229,7 @@ enum err engine_do(struct engine *e, enum engine_verb verb, uint64_t n, struct e
 	e->busy = true;
 	e->news = false;
 	if (e->open && verb != ENGINE_RESTART)
-		view_model_set_run(current(e)->model, VIEW_RUNNING, NULL, NULL);
+		view_model_set_run(engine_current(e)->model, VIEW_RUNNING, NULL, NULL);
 	pthread_cond_broadcast(&e->changed);
 	if (!e->threaded) {
 		struct errmsg text = {""};
@@ -465,8 +285,7 @@ int engine_fd(const struct engine *e)
 	return e->fd;
 }
 
-/* --- looking --------------------------------------------------------------------------------------------------------
- */
+/* --- looking --- */
 
 bool engine_hold(struct engine *e)
 {
@@ -500,19 +319,19 @@ void engine_release(struct engine *e)
 
 struct control *engine_control(struct engine *e)
 {
-	return e->open ? current(e)->control : NULL;
+	return e->open ? engine_current(e)->control : NULL;
 }
 
 const struct control_where *engine_where(struct engine *e)
 {
 	static const struct control_where nowhere;
 
-	return e->open ? control_where(current(e)->control) : &nowhere;
+	return e->open ? control_where(engine_current(e)->control) : &nowhere;
 }
 
 struct view_model *engine_model(struct engine *e)
 {
-	return current(e)->model;
+	return engine_current(e)->model;
 }
 
 /* What comes from outside at a point in the past makes a new future. */
@@ -524,7 +343,7 @@ static void begin_future(struct slot *s)
 	if (w->exits >= w->last_exits && w->insns >= w->last_insns)
 		return;
 	tracer_sync(s->guest.tracer);
-	tell_position(s);
+	engine_tell_position(s);
 	seq = view_model_forget_future(s->model);
 	tracer_forget(s->guest.tracer, seq, w->exits);
 }
@@ -534,100 +353,13 @@ void engine_type(struct engine *e, const char *text, size_t n)
 	if (!engine_hold(e))
 		return;
 	if (e->open) {
-		begin_future(current(e));
-		(void)control_type(current(e)->control, (const uint8_t *)text, n);
+		begin_future(engine_current(e));
+		(void)control_type(engine_current(e)->control, (const uint8_t *)text, n);
 	}
 	engine_release(e);
 }
 
-/* --- several guests
- * ---------------------------------------------------------------------------------------------------- */
-
-unsigned engine_n_vms(const struct engine *e)
-{
-	return e->n;
-}
-
-void engine_vm(struct engine *e, unsigned i, struct engine_vm *out)
-{
-	struct slot *s = &e->slots[i];
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-
-	*out = (struct engine_vm){.paused = s->paused, .current = i == e->current, .cpu_ns = s->cpu_ns};
-	view_model_lock(s->model);
-	const struct view_info *info = view_info(s->model);
-	const struct view_now *pos = view_now(s->model);
-
-	snprintf(out->guest, sizeof(out->guest), "%s", info->guest);
-	snprintf(out->mode, sizeof(out->mode), "%s", info->mode);
-	out->type = info->type;
-	out->mem_size = info->mem_size;
-	out->run = s->dead ? VIEW_ENDED : pos->run;
-	out->end = pos->end;
-	out->exits = pos->exits;
-	out->insns = pos->insns;
-	out->guest_ns = pos->guest_ns;
-	view_model_unlock(s->model);
-	if (s->rate_ns == 0 || out->exits < s->rate_exits) {
-		s->rate_ns = now;
-		s->rate_exits = out->exits;
-	} else if (now - s->rate_ns >= 500000000u) {
-		s->exits_per_s = (double)(out->exits - s->rate_exits) * 1e9 / (double)(now - s->rate_ns);
-		s->rate_ns = now;
-		s->rate_exits = out->exits;
-	}
-	out->exits_per_s = out->run == VIEW_RUNNING ? s->exits_per_s : 0;
-}
-
-static enum err check_index(const struct engine *e, unsigned i, struct errmsg *why)
-{
-	if (i < e->n)
-		return ERR_OK;
-	return err_set(why, ERR_RANGE, "there is no virtual machine %u: this session has %u", i + 1, e->n);
-}
-
-enum err engine_vm_select(struct engine *e, unsigned i, struct errmsg *why)
-{
-	enum err err = check_index(e, i, why);
-
-	if (err != ERR_OK)
-		return err;
-	if (!engine_hold(e))
-		return err_set(why, ERR_BUSY, "the guest runs: pause it first");
-	e->current = i;
-	engine_release(e);
-	return ERR_OK;
-}
-
-void engine_vm_pause(struct engine *e, unsigned i, bool paused)
-{
-	if (i >= e->n || !engine_hold(e))
-		return;
-	e->slots[i].paused = paused;
-	view_model_set_run(e->slots[i].model, ended(&e->slots[i]) ? VIEW_ENDED : VIEW_STOPPED,
-	    e->slots[i].guest.session->ops->end(e->slots[i].guest.session), paused ? "paused" : "");
-	engine_release(e);
-}
-
-enum err engine_vm_stop(struct engine *e, unsigned i, struct errmsg *why)
-{
-	enum err err = check_index(e, i, why);
-
-	if (err != ERR_OK)
-		return err;
-	if (!engine_hold(e))
-		return err_set(why, ERR_BUSY, "the guest runs: pause it first");
-	struct slot *s = &e->slots[i];
-	const struct vm_end off = {.kind = END_STOPPED, .detail = "switched off by the user"};
-
-	s->dead = true;
-	view_model_set_run(s->model, VIEW_ENDED, &off, "switched off");
-	engine_release(e);
-	return ERR_OK;
-}
-
-/* --- life
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 static enum err start_thread(struct engine *e, struct errmsg *why)
 {
@@ -663,9 +395,9 @@ enum err engine_open(const struct engine_source *src, bool threaded, struct engi
 	for (unsigned i = 0; i < ENGINE_VMS_MAX && err == ERR_OK; i++)
 		err = view_model_new(NULL, &e->slots[i].model, why);
 	if (err == ERR_OK)
-		err = open_guests(e, why);
+		err = engine_open_guests(e, why);
 	if (err == ERR_OK)
-		tell_all(e);
+		engine_tell_all(e);
 	if (err == ERR_OK && threaded)
 		err = start_thread(e, why);
 	e->threaded = threaded && err == ERR_OK;
@@ -688,11 +420,11 @@ enum err engine_load(struct engine *e, const char *words, struct errmsg *why)
 	err = e->src.choose(e->src.arg, words, why);
 	if (err != ERR_OK || !engine_hold(e))
 		return err;
-	close_guests(e);
+	engine_close_guests(e);
 	e->current = 0;
-	err = open_guests(e, why);
+	err = engine_open_guests(e, why);
 	if (err == ERR_OK)
-		tell_all(e);
+		engine_tell_all(e);
 	engine_release(e);
 	return err;
 }
@@ -710,7 +442,7 @@ void engine_close(struct engine *e)
 		engine_pause(e);
 		pthread_join(e->thread, NULL);
 	}
-	close_guests(e);
+	engine_close_guests(e);
 	for (unsigned i = 0; i < ENGINE_VMS_MAX; i++)
 		view_model_free(e->slots[i].model);
 	if (e->fd >= 0)
