@@ -91,7 +91,8 @@ void column_read(struct modes_column *c)
 
 bool column_works(const struct modes_column *c)
 {
-	return c->e && (engine_busy(c->e) || (!c->track.ended && !c->track.full && (c->pair.behind || c->to_end)));
+	return c->e && (engine_busy(c->e) || (!c->why[0] && !c->track.ended && !c->track.full && !c->out_of_time &&
+						 (c->pair.behind || c->to_end)));
 }
 
 /* A guest on host time may wait for ever, for a key that nobody presses: so it is not waited for without end. */

@@ -179,7 +179,6 @@ static void make_note(struct modes *t)
 static void modes_collect(struct app *a, struct view *v, struct view_model *m, int w, int h)
 {
 	struct modes *t = v->state;
-	bool following = app_following(a);
 	uint64_t selected = view_now(m)->selected;
 
 	(void)w;
@@ -190,7 +189,6 @@ static void modes_collect(struct app *a, struct view *v, struct view_model *m, i
 		open_columns(a, t);
 		matrix_close(a, &t->matrix);
 		matrix_init(&t->matrix);
-		t->follow = true;
 	}
 	modes_track_read(&t->main, m);
 	for (unsigned c = 0; c < t->n; c++)
@@ -200,12 +198,9 @@ static void modes_collect(struct app *a, struct view *v, struct view_model *m, i
 	make_lines(t);
 	make_note(t);
 	/* The main run, or another view, went elsewhere. */
-	if ((following && !t->was_following) || selected != t->selected)
-		t->follow |= following || selected != t->selected;
-	t->was_following = following;
-	t->selected = selected;
-	if (t->follow)
+	if (app_following(a) || selected != t->selected)
 		t->cursor = line_of(t, selected);
+	t->selected = selected;
 	if (t->cursor >= (int64_t)t->n_lines)
 		t->cursor = t->n_lines ? (int64_t)t->n_lines - 1 : 0;
 }
@@ -221,6 +216,17 @@ static json_t *modes_view_json(struct app *a, struct view *v)
 	return modes_json(v->state);
 }
 
+static bool modes_works(struct app *a, struct view *v)
+{
+	struct modes *t = v->state;
+	bool works = t->matrix_shown && matrix_works(&t->matrix);
+
+	(void)a;
+	for (unsigned c = 0; c < t->n; c++)
+		works |= column_works(&t->column[c]);
+	return works;
+}
+
 /* --- moving about ------------------------------------------------------------------------------------------------ */
 
 static int64_t clamp(int64_t n, int64_t hi)
@@ -228,14 +234,22 @@ static int64_t clamp(int64_t n, int64_t hi)
 	return n > hi ? hi < 0 ? 0 : hi : n < 0 ? 0 : n;
 }
 
+/* The exit of the main run that this line is about, or behind which it stands, is selected for all views. */
 static void go_to(struct app *a, struct modes *t, int64_t line)
 {
-	t->cursor = clamp(line, (int64_t)t->n_lines - 1);
-	t->follow = false;
-	if (t->cursor < (int64_t)t->n_lines && t->lines[t->cursor].main >= 0) {
-		t->selected = t->main.items[t->lines[t->cursor].main].number;
-		view_model_select(app_model(a), t->selected);
-	}
+	struct errmsg why = {{0}};
+	char text[40];
+	int64_t i = clamp(line, (int64_t)t->n_lines - 1);
+
+	t->cursor = i;
+	while (i > 0 && i < (int64_t)t->n_lines && t->lines[i].main < 0)
+		i--;
+	if (i >= (int64_t)t->n_lines || t->lines[i].main < 0)
+		return;
+	t->selected = t->main.items[t->lines[i].main].number;
+	snprintf(text, sizeof text, "select %llu", (unsigned long long)t->selected);
+	if (app_command(a, text, &why))
+		app_message(a, "%s", why.text);
 }
 
 static void modes_move(struct app *a, struct view *v, int lines)
@@ -283,8 +297,7 @@ static enum err modes_enter(struct app *a, struct view *v, struct errmsg *why)
 {
 	struct modes *t = v->state;
 
-	if (t->matrix_shown) /* that backend as a column beside this run */
-	{
+	if (t->matrix_shown) { /* that backend as a column beside this run */
 		char line[48];
 		const struct modes_cell *cell = matrix_shown_cell(t, t->matrix_cursor);
 		t->matrix_shown = false;
@@ -412,14 +425,15 @@ static enum err cmd_next(struct app *a, struct view *v, const char *args, struct
 
 static enum err run_main(struct app *a, struct errmsg *why)
 {
-	struct engine *e = app_engine(a);
+	char line[32];
 
-	if (!e)
-		return ERR_OK; /* a trace is all there */
+	if (!app_engine(a)) /* a trace is all there */
+		return ERR_OK;
 	if (app_threaded(a))
-		return engine_do(e, ENGINE_RUN, 0, why);
+		return engine_busy(app_engine(a)) ? ERR_OK : app_command(a, "continue", why);
 	/* Nothing could stop it: as far as is compared. */
-	return engine_do(e, ENGINE_STEP_EXIT, MODES_ITEMS_MAX, why);
+	snprintf(line, sizeof line, "step exit %u", MODES_ITEMS_MAX);
+	return app_command(a, line, why);
 }
 
 static enum err cmd_run_all(struct app *a, struct view *v, const char *args, struct errmsg *why)
@@ -432,7 +446,6 @@ static enum err cmd_run_all(struct app *a, struct view *v, const char *args, str
 		t->column[c].out_of_time = false;
 		t->column[c].until_ns = modes_now_ns() + COLUMN_HOST_NS;
 	}
-	t->follow = true;
 	return run_main(a, why);
 }
 
@@ -459,7 +472,6 @@ static enum err modes_open(struct app *a, struct view *v, struct errmsg *why)
 	struct view_model *m = app_model(a);
 
 	(void)why;
-	t->follow = true;
 	t->page = 10;
 	matrix_init(&t->matrix);
 	view_model_lock(m);
@@ -518,4 +530,5 @@ const struct view_ops view_modes_ops = {
     .search = modes_search,
     .enter = modes_enter,
     .click = modes_click,
+    .works = modes_works,
 };

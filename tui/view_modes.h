@@ -23,8 +23,7 @@ struct modes {
 	struct modes_line *lines; /* owned */
 	size_t n_lines, room;
 	int64_t cursor, top;
-	int page; /* lines that were drawn last */
-	bool follow, was_following;
+	int page;	   /* lines that were drawn last */
 	uint64_t selected; /* exit number, as the model had it last */
 	bool matrix_shown;
 	int matrix_cursor;

@@ -197,7 +197,7 @@ static void draw_shows(const struct theory *t, struct screen *s, const struct re
 {
 	const struct book_page *p = page_at(t->page);
 	struct rect in =
-	    screen_section(s, r, show_count(p) > 1 ? "Show me (Enter; s: the other one)" : "Show me (Enter)");
+	    screen_section(s, r, show_count(p) > 1 ? "Show me (Enter; x: the other one)" : "Show me (Enter)");
 
 	for (int i = 0; i < show_count(p); i++) {
 		screen_printf(s, in.x, in.y + i, in.w, i == t->show ? STYLE_LINK : STYLE_NORMAL, "%s %s",
@@ -509,7 +509,7 @@ static const struct binding bindings[] = {
     {"Right", "page next", "Next"},
     {"Left", "page prev", "Prev"},
     {"i", "index", "Index"},
-    {"s", "show next", "Other"},
+    {"x", "show next", "Other"},
     {NULL, NULL, NULL},
 };
 
