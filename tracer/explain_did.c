@@ -114,20 +114,18 @@ static void did_msr(struct explain_ctx *c)
 static void did_cr(struct explain_ctx *c)
 {
 	unsigned cr = c->e->qual & QUAL_CR_NUM_MASK, type = c->e->qual >> QUAL_CR_TYPE_SHIFT & 3;
-	char bits[160] = "", list[170];
+	char bits[128];
 
-	if (type != 0 && type != 1)
+	if (type != 0 && type != 1) /* CLTS, LMSW */
 		cr = 0;
-	if (cr == 0 || cr == 4)
-		in_brackets(explain_cr_bits(cr, c->x.cr.value, bits, sizeof(bits)), list, sizeof(list));
-	else
-		list[0] = 0;
 	if (type == 1)
 		step(c, "gave the guest its own CR%u=%#" PRIx64, cr, c->x.cr.value);
 	else if (c->e->verdict == VERDICT_REFLECT)
-		step(c, "checked CR%u=%#" PRIx64 "%s: not allowed", cr, c->x.cr.value, list);
+		step(c, "checked CR%u=%#" PRIx64 ": not allowed", cr, c->x.cr.value);
 	else
-		step(c, "checked and set the guest's CR%u=%#" PRIx64 "%s", cr, c->x.cr.value, list);
+		step(c, "checked and set the guest's CR%u=%#" PRIx64, cr, c->x.cr.value);
+	if ((cr == 0 || cr == 4) && *explain_cr_bits(cr, c->x.cr.value, bits, sizeof(bits)))
+		step(c, "which is %.110s", bits);
 }
 
 static void did_dr(struct explain_ctx *c)
