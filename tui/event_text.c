@@ -8,6 +8,48 @@
 
 #include "core/probe.h"
 
+bool event_port(const struct view_exit *e, unsigned *port, bool *in)
+{
+	/* AMD's EXITINFO1 of IOIO (0x7b): port in bits 31:16, bit 0 set for IN. */
+	bool svm = e->isa == ISA_SVM && e->reason == 0x7b;
+
+	if (!svm && (e->isa != ISA_VMX || e->reason != EXIT_IO_INSTRUCTION))
+		return false;
+	*port = (unsigned)(e->qual >> QUAL_IO_PORT_SHIFT) & 0xffff;
+	*in = svm ? e->qual & 1 : (e->qual & QUAL_IO_IN) != 0;
+	if (e->has & VIEW_HAS_VALUES && !svm) {
+		struct vm_exit x;
+
+		view_exit_to_vm_exit(e, &x);
+		*port = x.io.port;
+		*in = x.io.in;
+	}
+	return true;
+}
+
+/* [SDM 3A "Interrupt and Exception Vectors"] NULL: no name. */
+static const char *exception_name(unsigned vector)
+{
+	static const char *const names[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", NULL, "#TS",
+	    "#NP", "#SS", "#GP", "#PF", NULL, "#MF", "#AC", "#MC", "#XM", "#VE", "#CP"};
+
+	return vector < ARRAY_LEN(names) ? names[vector] : NULL;
+}
+
+static void text_event(unsigned type, unsigned vector, char *buf, size_t n)
+{
+	const char *name = exception_name(vector);
+
+	if (type == INTR_TYPE_EXTERNAL)
+		snprintf(buf, n, "interrupt 0x%x", vector);
+	else if (type == INTR_TYPE_SW_INT)
+		snprintf(buf, n, "int 0x%x", vector);
+	else if (name)
+		snprintf(buf, n, "%s", name);
+	else
+		snprintf(buf, n, "exception %u", vector);
+}
+
 static void text_io(const struct exit_io *io, char *buf, size_t n)
 {
 	char ch[8] = "";
@@ -72,20 +114,25 @@ static void text_values(const struct view_exit *e, const struct vm_exit *x, char
 const char *event_operands(const struct view_exit *e, char *buf, size_t n)
 {
 	struct vm_exit x;
+	unsigned port;
+	bool in;
 
 	buf[0] = '\0';
 	if (e->isa == ISA_VMX && e->has & VIEW_HAS_VALUES) {
 		view_exit_to_vm_exit(e, &x);
 		text_values(e, &x, buf, n);
+	} else if (event_port(e, &port, &in)) {
+		snprintf(buf, n, "%s 0x%x", in ? "in" : "out", port);
 	}
 	if (!buf[0] && e->isa == ISA_VMX && e->intr_info & INTR_INFO_VALID)
-		snprintf(buf, n, "vector %u", e->intr_info & 0xff);
+		text_event(e->intr_info >> INTR_INFO_TYPE_SHIFT & 7, e->intr_info & 0xff, buf, n);
 	return buf;
 }
 
 const char *event_outcome(const struct view_exit *e, char *buf, size_t n)
 {
 	size_t used;
+	char event[24];
 
 	buf[0] = '\0';
 	if (e->verdict < VERDICT_COUNT)
@@ -93,14 +140,11 @@ const char *event_outcome(const struct view_exit *e, char *buf, size_t n)
 	if (!(e->has & VIEW_INJECTED))
 		return buf;
 	used = strlen(buf);
-	snprintf(buf + used, n - used, "%sinjects %s %u", used ? ", " : "",
-	    e->inject_type == INTR_TYPE_EXTERNAL ? "interrupt"
-	    : e->inject_type == INTR_TYPE_NMI	 ? "NMI"
-						 : "exception",
-	    e->inject_vector);
+	text_event(e->inject_type, e->inject_vector, event, sizeof(event));
+	snprintf(buf + used, n - used, "%s+ %s", used ? " " : "", event);
 	used = strlen(buf);
 	if (e->inject_type == INTR_TYPE_HW_EXCEPTION && e->inject_error && used < n)
-		snprintf(buf + used, n - used, " (0x%x)", e->inject_error);
+		snprintf(buf + used, n - used, "(0x%x)", e->inject_error);
 	return buf;
 }
 

@@ -8,13 +8,15 @@
 #include "tracer/symbols.h"
 #include "tracer/view_model.h"
 
-/* "out 0x3f8 1 byte: 0x48 'H'", "leaf 0x1: eax=0x6fb ..."; "" when there is nothing to say, or it is not known. */
+/* "out 0x3f8: 0x48 'H'", "leaf 0x1.0: 6fb ..."; "" when there is nothing to say, or it is not known. */
 const char *event_operands(const struct view_exit *e, char *buf, size_t n);
-/* "next", "again", ..., with the event that was injected before the next entry: "next, injects #14 error 0x2". */
+/* The VMM's verdict, and the event that was injected before the next entry: "next", "reflect + #GP(0x10)". */
 const char *event_outcome(const struct view_exit *e, char *buf, size_t n);
 /* "0x7c00 main+0x4"; "?" when it is not known. */
 const char *event_place(const struct view_exit *e, const struct symbols *syms, char *buf, size_t n);
-/* Number, or "vmm", or "+12" for a child that has no number. */
+/* The port of an I/O exit; false: it is none. */
+bool event_port(const struct view_exit *e, unsigned *port, bool *in);
+/* The reason's number; "vmm" for our own codes, whose numbers say nothing to anybody. */
 const char *event_reason_number(const struct view_exit *e, char *buf, size_t n);
 /* "12.345678 ms" of guest time, always in the same unit: columns of times can be compared. */
 const char *event_time(uint64_t ns, char *buf, size_t n);

@@ -29,7 +29,7 @@ enum {
 /* What both tables have. drop: what goes first on a narrow screen. At 80 columns the first nine and the trend are
  * there. */
 #define COMMON_COLUMNS                                                           \
-	[COL_SAMPLES] = {.name = "samples", .head = "count", .width = 7},        \
+	[COL_SAMPLES] = {.name = "samples", .head = "count", .width = 6},        \
 	[COL_SHARE] = {.name = "share", .head = "share", .width = 6},            \
 	[COL_TIME] = {.name = "time", .head = "time%", .width = 6},              \
 	[COL_MIN] = {.name = "min", .head = "min", .width = 6, .drop = 2},       \
