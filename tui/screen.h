@@ -37,6 +37,10 @@ enum style {
 	STYLE_COUNT
 };
 
+/* "holds", as tui.lua and golden screens write it. */
+const char *style_name(enum style s);
+bool style_by_name(const char *name, enum style *out);
+
 struct cell {
 	uint32_t ch;	 /* Unicode; one column */
 	uint8_t style;	 /* enum style */
@@ -106,6 +110,10 @@ int screen_textn(struct screen *s, int x, int y, int max, enum style style, cons
 int screen_printf(struct screen *s, int x, int y, int max, enum style style, const char *fmt, ...) PRINTF_LIKE(6, 7);
 /* Right-aligned in the max columns from x. */
 int screen_right(struct screen *s, int x, int y, int max, enum style style, const char *text);
+int screen_columns(const char *text); /* that it takes, to its end or first newline */
+/* Bytes of UTF-8 text: where the character at offset `at` ends; and a character as UTF-8, returning its length. */
+size_t screen_next(const char *text, size_t n, size_t at);
+size_t screen_utf8(uint32_t ch, char buf[4]);
 /* Wrapped at words into r from its line `skip` on (negative lines are scrolled out); returns the lines that the whole
  * text needs. */
 int screen_wrap(struct screen *s, const struct rect *r, int skip, enum style style, const char *text);
