@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/probe.h"
+#include "tui/view.h"
 
 bool event_port(const struct view_exit *e, unsigned *port, bool *in)
 {
@@ -179,4 +180,14 @@ const char *event_time(uint64_t ns, char *buf, size_t n)
 {
 	snprintf(buf, n, "%llu.%03llums", (unsigned long long)(ns / 1000000), (unsigned long long)(ns / 1000 % 1000));
 	return buf;
+}
+
+enum err view_show_exit(struct app *a, uint64_t number, struct errmsg *why)
+{
+	char line[40];
+	enum err e;
+
+	snprintf(line, sizeof(line), "select %llu", (unsigned long long)number);
+	e = app_command(a, line, why);
+	return e == ERR_OK ? app_command(a, "view exit", why) : e;
 }

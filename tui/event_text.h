@@ -21,4 +21,8 @@ const char *event_reason_number(const struct view_exit *e, char *buf, size_t n);
 /* "12.345678 ms" of guest time, always in the same unit: columns of times can be compared. */
 const char *event_time(uint64_t ns, char *buf, size_t n);
 
+struct app;
+/* Selects an exit and shows it: what Enter does on anything that stands for one. */
+enum err view_show_exit(struct app *a, uint64_t number, struct errmsg *why) MUST_CHECK;
+
 #endif

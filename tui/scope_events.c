@@ -84,13 +84,13 @@ static const struct table_ops table_ops = {
     .id = line_id,
 };
 
-/* One past the last position that the run has reached. */
+/* One past the last position that the run has reached: all of the log, unless the run went back. */
 static uint64_t log_end(struct events *ev, struct view_model *m)
 {
 	uint64_t end = view_log_first(m) + view_log_n(m), pos;
 
 	ev->later = 0;
-	if (view_log_find(m, view_now(m)->exits, &pos)) {
+	if (view_now(m)->seen_exits > view_now(m)->exits && view_log_find(m, view_now(m)->exits, &pos)) {
 		ev->later = end - pos;
 		end = pos;
 	}

@@ -66,7 +66,8 @@ bool stats_newest(struct stats_state *st, struct view_model *m, uint64_t *number
 
 	if (places ? st->log.places.n[PLACES_ALL] == 0 : !st->has_row)
 		return false;
-	view_log_find(m, view_now(m)->exits, &pos);
+	if (view_now(m)->seen_exits > view_now(m)->exits)
+		view_log_find(m, view_now(m)->exits, &pos);
 	if (!view_log_search(m, pos, -1, places ? of_place : of_row, st, &found))
 		return false;
 	*number = view_log_at(m, found)->number;

@@ -18,6 +18,13 @@ struct stats_state {
 	struct hist_copy hist; /* cost of the selected row */
 	struct stats_line row; /* the selected row */
 	bool has_row;
+	/* Rows that rest on the log are made again when it or the order has changed. */
+	bool made[ROWS_BY_COUNT];
+	struct stats_order {
+		unsigned sort, invert;
+	} order[ROWS_BY_COUNT];
+	enum rows_by hist_by; /* what `hist` is of */
+	uint64_t hist_key;
 	enum stats_pane focus, panel; /* panel: the chart that is shown where there is room for one */
 	/* What of the log's time is shown: centre and share of it; zoom 1 is all. */
 	double zoom, centre;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tui/engine.h"
+#include "tui/event_text.h"
 #include "tui/scope_events.h"
 #include "tui/scope_state.h"
 #include "tui/stats_rows.h"
@@ -409,7 +410,7 @@ static enum err cmd_evidence(struct app *a, struct view *v, const char *args, st
 static const struct command commands[] = {
     {"sort", "[COLUMN]", "Sort the exit table by a column, or by the next one", cmd_sort, complete_sort},
     {"sort next", "", "Sort by the next column", cmd_sort_next, NULL},
-    {"sort previous", "", "Sort by the previous column", cmd_sort_previous, NULL},
+    {"sort prev", "", "Sort by the previous column", cmd_sort_previous, NULL},
     {"sort invert", "", "Invert the order", cmd_sort_invert, NULL},
     {"count", "[total|rate]", "Count exits in total, or per second", cmd_rate, complete_rate},
     {"pane", "[table|events]", "Move the cursor to the exit table, or to the newest exits", cmd_pane, complete_pane},
@@ -421,10 +422,10 @@ static const struct command commands[] = {
 static const struct binding bindings[] = {
     {"w", "pane", "Pane"},
     {">", "sort next", "Sort"},
-    {"<", "sort previous", NULL},
+    {"<", "sort prev", NULL},
     {"I", "sort invert", NULL},
-    {"o", "count", "Rate"},
-    {"e", "evidence", "Evid."},
+    {"r", "count", "Rate"},
+    {"E", "evidence", "Evid."},
     {"V", "console", "Consol"},
     {0},
 };
@@ -481,7 +482,8 @@ static bool newest_of(struct view_model *m, struct stats_line *l, uint64_t *numb
 	uint64_t pos = view_log_first(m) + view_log_n(m), found;
 	bool ok;
 
-	view_log_find(m, view_now(m)->exits, &pos);
+	if (view_now(m)->seen_exits > view_now(m)->exits)
+		view_log_find(m, view_now(m)->exits, &pos);
 	ok = view_log_search(m, pos, -1, same_reason, l, &found);
 	if (ok)
 		*number = view_log_at(m, found)->number;
@@ -511,10 +513,7 @@ static enum err enter(struct app *a, struct view *v, struct errmsg *why)
 		return err_set(why, ERR_NOENT,
 		    st->focus == SCOPE_EVENTS ? "this event has no exit number of its own: it is no hardware exit"
 					      : "the log holds no numbered exit of this reason any more");
-	view_model_lock(m);
-	view_model_select(m, number);
-	view_model_unlock(m);
-	return app_command(a, "view exit", why);
+	return view_show_exit(a, number, why);
 }
 
 /* --- JSON ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tui/event_text.h"
 #include "tui/stats_state.h"
 #include "tui/view.h"
 
@@ -71,33 +72,57 @@ static void collect_row(struct stats_state *st, const struct exit_stats *s)
 	}
 }
 
-/* The tree of places is made anew with the log; the old one says what the cursor was at. */
-static void collect_log(struct app *a, struct stats_state *st, struct view_model *m)
+/* Is the histogram that of the cursor's row? */
+static bool same_row(struct stats_state *st)
+{
+	const struct stats_line *l = table_row(table_of(st), st->rows[st->by].lines);
+
+	return l ? st->has_row && l->key == st->hist_key : !st->has_row;
+}
+
+/* The tree of places is made anew with the log; the old one says what the cursor was at. True: there is news. */
+static bool collect_log(struct app *a, struct stats_state *st, struct view_model *m)
 {
 	struct places before = st->log.places;
 
 	memset(&st->log.places, 0, sizeof(st->log.places));
-	if (stats_log_collect(&st->log, m, app_symbols(a), app_threaded(a))) {
-		stats_place_keep(st, &before);
-		places_free(&before);
-	} else {
+	if (!stats_log_collect(&st->log, m, app_symbols(a), app_threaded(a))) {
 		st->log.places = before;
+		return false;
 	}
+	stats_place_keep(st, &before);
+	places_free(&before);
+	return true;
 }
 
+/* By reason the tracer counts; all else is counted from the log, which takes time while the guest stands still. */
 static void collect(struct app *a, struct view *v, struct view_model *m, int w, int h)
 {
 	struct stats_state *st = v->state;
+	struct table *t = table_of(st);
+	struct stats_order order = {.sort = t->sort, .invert = t->invert};
+	bool news = collect_log(a, st, m);
 	const struct exit_stats *s;
 
 	(void)w;
 	(void)h;
 	st->info = *view_info(m);
 	st->now = *view_now(m);
-	collect_log(a, st, m);
-	s = source(st, m);
-	stats_rows_collect(&st->rows[st->by], s, m, app_symbols(a));
-	collect_row(st, s);
+	for (unsigned by = 0; news && by < ROWS_BY_COUNT; by++)
+		st->made[by] = false;
+	if (st->by == ROWS_BY_REASON || !st->made[st->by] || memcmp(&order, &st->order[st->by], sizeof(order)) != 0) {
+		s = source(st, m);
+		stats_rows_collect(&st->rows[st->by], s, m, app_symbols(a));
+		st->made[st->by] = true;
+		st->order[st->by] = order;
+		collect_row(st, s);
+		st->hist_by = st->by;
+		st->hist_key = st->row.key;
+	} else if (st->hist_by != st->by || !same_row(st)) {
+		collect_row(st, source(st, m));
+		st->hist_by = st->by;
+		st->hist_key = st->row.key;
+	}
 }
 
 /* --- drawing -------------------------------------------------------------------------------------------------------
@@ -115,7 +140,7 @@ static void draw_basis(const struct stats_state *st, struct screen *s, const str
 	    rows->timed ? fmt_ns(rows->total_ns, t) : "-", stats_cost_source(rows->timed, rows->modelled));
 	if (l->counted < l->run_exits)
 		used += (size_t)snprintf(text + used, sizeof(text) - used,
-		    "; ports, timeline and places: only the newest %s of %s", fmt_count(l->counted, b),
+		    "; all but the table by reason: the newest %s of %s", fmt_count(l->counted, b),
 		    fmt_count(l->run_exits, c));
 	if (rows->lost && used < sizeof(text))
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "; %s events lost%s",
@@ -131,7 +156,7 @@ static void draw_table(struct app *a, struct stats_state *st, struct screen *s, 
 	char title[120], sort[64];
 
 	snprintf(title, sizeof(title), "by %s (%s)%s", rows_by_name(st->by),
-	    table_sort_text(&rows->table, sort, sizeof(sort)), st->by == ROWS_BY_PORT ? ", from the log" : "");
+	    table_sort_text(&rows->table, sort, sizeof(sort)), st->by == ROWS_BY_REASON ? "" : ", from the log");
 	struct rect in = screen_section(s, r, title);
 
 	if (rows->n == 0)
@@ -383,7 +408,7 @@ static const struct command commands[] = {
     {"pan right", "", "Later exits; in the places: the node to the right", cmd_right, NULL},
     {"sort", "[COLUMN]", "Sort by a column, or by the next one", cmd_sort, complete_sort},
     {"sort next", "", "Sort by the next column", cmd_sort_next, NULL},
-    {"sort previous", "", "Sort by the previous column", cmd_sort_previous, NULL},
+    {"sort prev", "", "Sort by the previous column", cmd_sort_previous, NULL},
     {"sort invert", "", "Invert the order", cmd_sort_invert, NULL},
     {0},
 };
@@ -392,14 +417,14 @@ static const struct binding bindings[] = {
     {"y", "by", "By"},
     {"w", "pane", "Pane"},
     {"z", "zoom in", "Zoom"},
-    {"Z", "zoom out", NULL},
+    {"x", "zoom out", NULL},
     {"+", "zoom in", NULL},
     {"-", "zoom out", NULL},
     {"0", "zoom all", NULL},
     {"Left", "pan left", NULL},
     {"Right", "pan right", NULL},
     {">", "sort next", "Sort"},
-    {"<", "sort previous", NULL},
+    {"<", "sort prev", NULL},
     {"I", "sort invert", NULL},
     {0},
 };
@@ -444,14 +469,12 @@ static enum err enter(struct app *a, struct view *v, struct errmsg *why)
 
 	view_model_lock(m);
 	found = stats_newest(st, m, &number);
-	if (found)
-		view_model_select(m, number);
 	view_model_unlock(m);
 	if (!found)
 		return err_set(why, ERR_NOENT,
 		    st->has_row ? "the log holds no numbered exit of this row any more"
 				: "there is no exit yet: run the guest");
-	return app_command(a, "view exit", why);
+	return view_show_exit(a, number, why);
 }
 
 static json_t *json(struct app *a, struct view *v)

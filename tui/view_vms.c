@@ -433,17 +433,17 @@ static const struct command commands[] = {
     {"vm select", "[N]", "Make a VM the one that views and run control are about", cmd_select, complete_vm},
     {"sort", "[COLUMN]", "Sort by a column, or by the next one", cmd_sort, complete_sort},
     {"sort next", "", "Sort by the next column", cmd_sort_next, NULL},
-    {"sort previous", "", "Sort by the previous column", cmd_sort_previous, NULL},
+    {"sort prev", "", "Sort by the previous column", cmd_sort_previous, NULL},
     {"sort invert", "", "Invert the order", cmd_sort_invert, NULL},
     {0},
 };
 
 static const struct binding bindings[] = {
-    {"v", "vm start", "Start"},
-    {"V", "vm pause", "Pause"},
+    {"S", "vm start", "Start"},
+    {"W", "vm pause", "Pause"},
     {"K", "vm stop", "Stop"},
     {">", "sort next", "Sort"},
-    {"<", "sort previous", NULL},
+    {"<", "sort prev", NULL},
     {"I", "sort invert", NULL},
     {0},
 };
