@@ -10,7 +10,7 @@
 
 #include <limits.h>
 
-#include "tests/tui_fake.h"
+#include "tests/view_fixture.h"
 
 extern const struct view_ops view_scope_ops;
 
