@@ -12,7 +12,7 @@ $(BENCH_GUEST_OBJ)/%.64.o: tests/bench/guests/%.c labs/guests/guests.mk tests/be
 $(BENCH_GUESTS:%=$(BENCH_GUEST_DIR)/%.elf): $(BENCH_GUEST_DIR)/%.elf: $(BENCH_GUEST_OBJ)/%.64.o $(GUEST_LIB64) labs/guests/lib/guest.ld
 	@mkdir -p $(@D)
 	$(call say,GUEST,$@)$(GUEST_LD) -m elf_x86_64 -n --no-warn-rwx-segments -T labs/guests/lib/guest.ld -o $(BENCH_GUEST_OBJ)/$*.elf64 $(filter %.o,$^) && \
-		$(GUEST_OBJCOPY) -O elf32-i386 $(BENCH_GUEST_OBJ)/$*.elf64 $@
+		$(GUEST_OBJCOPY) -g -O elf32-i386 $(BENCH_GUEST_OBJ)/$*.elf64 $@
 
 bench-guests: $(BENCH_GUESTS:%=$(BENCH_GUEST_DIR)/%.elf)
 .PHONY: bench-guests

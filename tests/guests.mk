@@ -10,7 +10,7 @@ $(TEST_GUEST_OBJ)/%.64.o: tests/guests/%.c labs/guests/guests.mk tests/guests.mk
 $(TEST_GUESTS:%=$(TEST_GUEST_DIR)/%.elf): $(TEST_GUEST_DIR)/%.elf: $(TEST_GUEST_OBJ)/%.64.o $(GUEST_LIB64) labs/guests/lib/guest.ld
 	@mkdir -p $(@D)
 	$(call say,GUEST,$@)$(GUEST_LD) -m elf_x86_64 -n --no-warn-rwx-segments -T labs/guests/lib/guest.ld -o $(TEST_GUEST_OBJ)/$*.elf64 $(filter %.o,$^) && \
-		$(GUEST_OBJCOPY) -O elf32-i386 $(TEST_GUEST_OBJ)/$*.elf64 $@
+		$(GUEST_OBJCOPY) -g -O elf32-i386 $(TEST_GUEST_OBJ)/$*.elf64 $@
 
 $(TEST_GUEST_DIR)/align.bin: tests/guests/align.S tests/guests.mk
 	@mkdir -p $(@D) $(TEST_GUEST_OBJ)

@@ -28,6 +28,7 @@ struct trace_rec_entry {
 };
 struct trace_rec_exit {
 	uint64_t info1, info2, index, insns;
+	uint64_t seq, number; /* over all vCPUs: of this record's exit, and of hardware exits among them; from 0 */
 	uint32_t intr_info, intr_error;
 };
 struct trace_rec_verdict {

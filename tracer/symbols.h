@@ -11,6 +11,9 @@ struct symbols;
 
 /* From an ELF image in memory; ERR_FORMAT: no ELF, ERR_NOENT: it has no symbols. image may be freed afterwards. */
 enum err symbols_load(const void *image, size_t n, struct symbols **out, struct errmsg *why) MUST_CHECK;
+/* Of a guest whose image is in this file: from NAME.debug beside it (the suffix of the image replaced; what flat images
+ * and stripped ones need), else from the image itself. */
+enum err symbols_load_guest(const char *image_path, struct symbols **out, struct errmsg *why) MUST_CHECK;
 void symbols_free(struct symbols *s);
 /* The symbol that addr lies in (or behind, within its section): name, and offset into it. NULL: none. s may be NULL. */
 const char *symbols_find(const struct symbols *s, uint64_t addr, uint64_t *offset);

@@ -45,6 +45,12 @@ struct tracer {
 	pthread_cond_t data, space;
 	bool wanted; /* somebody waits for the writer */
 	bool stop;
+	void (*sink)(void *arg, unsigned vcpu, const struct trace_rec *r);
+	void *sink_arg;
+	/* the driving side's */
+	_Atomic uint64_t seq, number; /* of the next exit, the next hardware exit */
+	uint64_t skip;		      /* so many hardware exits are known already */
+	bool silent;
 	uint64_t host_lost;
 	uint64_t rounds; /* complete passes of the writer over all rings */
 	bool finished;
@@ -112,6 +118,9 @@ static void on_entry(void *arg, struct vcpu *v)
 {
 	struct tracer *t = arg;
 	struct ring *r = &t->rings[v->id];
+
+	if (UNLIKELY(t->silent || t->skip))
+		return;
 	uint64_t ts = trace_time(v->vm, clock_now_ns(&v->vm->clock));
 	/* Reading stale state would cost a system call an exit: then the rip is left out. */
 	const struct x86_state *s = v->state_valid && t->has_rip ? &v->cpu.s : NULL;
@@ -126,10 +135,25 @@ static void on_entry(void *arg, struct vcpu *v)
 	ring_commit(r);
 }
 
+/* Several vCPUs of a host clock have a thread each. */
+static uint64_t next_of(const struct tracer *t, _Atomic uint64_t *n, uint64_t add)
+{
+	uint64_t now;
+
+	if (t->n > 1)
+		return atomic_fetch_add_explicit(n, add, memory_order_relaxed);
+	now = atomic_load_explicit(n, memory_order_relaxed);
+	atomic_store_explicit(n, now + add, memory_order_relaxed);
+	return now;
+}
+
 static void on_exit_probe(void *arg, struct vcpu *v, const struct vm_exit *e)
 {
 	struct tracer *t = arg;
 	struct ring *r = &t->rings[v->id];
+
+	if (UNLIKELY(t->silent || t->skip))
+		return;
 	struct trace_rec *p = new_rec(r, trace_time(v->vm, e->time_ns), TRACE_REC_EXIT, e->rip, e->reason);
 
 	if (!p)
@@ -139,6 +163,8 @@ static void on_exit_probe(void *arg, struct vcpu *v, const struct vm_exit *e)
 	    .info2 = e->idt_info,
 	    .index = e->index,
 	    .insns = e->insns,
+	    .seq = next_of(t, &t->seq, 1),
+	    .number = next_of(t, &t->number, exit_is_hw(e->reason)),
 	    .intr_info = e->intr_info,
 	    .intr_error = e->intr_error};
 	ring_commit(r);
@@ -148,6 +174,11 @@ static void on_verdict(void *arg, struct vcpu *v, const struct vm_exit *e, enum 
 {
 	struct tracer *t = arg;
 	struct ring *r = &t->rings[v->id];
+
+	if (UNLIKELY(t->silent || t->skip)) {
+		t->skip -= !t->silent && exit_is_hw(e->reason);
+		return;
+	}
 	struct trace_rec *p = new_rec(r, trace_time(v->vm, e->time_ns), TRACE_REC_VERDICT, e->rip, e->reason);
 
 	if (!p)
@@ -168,6 +199,9 @@ static void on_inject(void *arg, struct vcpu *v, const struct x86_event *ev)
 {
 	struct tracer *t = arg;
 	struct ring *r = &t->rings[v->id];
+
+	if (UNLIKELY(t->silent || t->skip))
+		return;
 	uint64_t ts = trace_time(v->vm, clock_now_ns(&v->vm->clock));
 	struct trace_rec *p = new_rec(r, ts, TRACE_REC_INJECT, 0, 0);
 
@@ -277,6 +311,8 @@ static bool drain(struct tracer *t)
 				write_rec(t, i, &r[k]);
 			if (t->stats)
 				count_rec(t, i, &r[k]);
+			if (t->sink)
+				t->sink(t->sink_arg, i, &r[k]);
 		}
 		pthread_mutex_unlock(&t->out_lock);
 		ring_release(&t->rings[i], n);
@@ -337,6 +373,35 @@ static void *writer_main(void *arg)
 	return NULL;
 }
 
+/* --- replays --------------------------------------------------------------------------------------------------- */
+
+void tracer_silence(struct tracer *t)
+{
+	t->silent = true;
+}
+
+void tracer_resume(struct tracer *t, uint64_t exits)
+{
+	uint64_t known = tracer_exits(t);
+
+	t->silent = false;
+	t->skip = known > exits ? known - exits : 0;
+}
+
+void tracer_forget(struct tracer *t, uint64_t seq, uint64_t exits)
+{
+	tracer_sync(t);
+	t->silent = false;
+	t->skip = 0;
+	atomic_store(&t->seq, seq);
+	atomic_store(&t->number, exits);
+}
+
+uint64_t tracer_exits(const struct tracer *t)
+{
+	return atomic_load_explicit(&t->number, memory_order_relaxed);
+}
+
 /* --- open and close -------------------------------------------------------------------------------------------- */
 
 static bool brings_userspace_exit(const struct tracer_config *cfg)
@@ -391,6 +456,8 @@ static enum err init_rings(struct tracer *t, const struct tracer_config *cfg, st
 
 	if (n < 2 || (n & (n - 1)) || n > 1u << 24)
 		return err_set(why, ERR_INVAL, "a trace ring has 2 to 2^24 records, a power of two; not %u", n);
+	t->sink = cfg->sink;
+	t->sink_arg = cfg->sink_arg;
 	t->rings = aligned_alloc(_Alignof(struct ring), t->n * sizeof(*t->rings));
 	t->recs = calloc((size_t)t->n * n, sizeof(*t->recs));
 	t->pending = calloc(t->n, sizeof(*t->pending));

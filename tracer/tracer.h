@@ -33,6 +33,9 @@ struct tracer_config {
 	const char *cmdlines;	       /* "pid name" lines for them */
 	const struct trace_dat_io *io; /* NULL: the system's; tests */
 	void *io_arg;
+	/* Sees every record, on the writer's thread, each vCPU's in order: the view model. May be NULL. */
+	void (*sink)(void *arg, unsigned vcpu, const struct trace_rec *r);
+	void *sink_arg;
 };
 
 enum err tracer_open(
@@ -46,6 +49,18 @@ void tracer_sync(struct tracer *t);
 /* Drains, writes how the VM ended, and finishes the file: the error is the file's. Once; later calls return the same
  * code. The statistics stay. */
 enum err tracer_finish(struct tracer *t, struct errmsg *why);
+/*
+ * A past that is replayed is not recorded again. silence(): nothing is, from now on. resume(): the guest stands behind
+ * the hardware exit number exits - 1; what was recorded already is left out until there is something new.
+ * tracer_forget(): the guest will do something else from here on, and all of it is recorded; seq and exits are the
+ * next numbers of struct trace_rec_exit.
+ * Called on the thread that drives the vCPUs, while they stand still.
+ */
+void tracer_silence(struct tracer *t);
+void tracer_resume(struct tracer *t, uint64_t exits);
+void tracer_forget(struct tracer *t, uint64_t seq, uint64_t exits);
+/* Hardware exits recorded so far, over all vCPUs. */
+uint64_t tracer_exits(const struct tracer *t);
 /* Of tracer_config.stats; NULL without. Stable (and sorted) after tracer_finish() or, while the VM stands still, after
  * tracer_sync(). Owned by the tracer. */
 const struct exit_stats *tracer_stats(struct tracer *t);

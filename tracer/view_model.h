@@ -111,7 +111,8 @@ void view_model_console(struct view_model *m, const char *port, uint8_t byte);
 enum err view_model_open_trace(struct view_model *m, const char *path, struct errmsg *why) MUST_CHECK;
 /* After going back: the run stands at this position. After an input there: what was known beyond it is forgotten. */
 void view_model_position(struct view_model *m, uint64_t insns, uint64_t exits);
-void view_model_forget_future(struct view_model *m);
+/* Returns the position at which the log goes on: for tracer_forget(). */
+uint64_t view_model_forget_future(struct view_model *m);
 /* What the owner knows better: run state, reasons, verdicts. */
 void view_model_set_run(struct view_model *m, enum view_run run, const struct vm_end *end, const char *stop);
 void view_model_set_verdicts(struct view_model *m, const struct view_verdicts *v);

@@ -93,14 +93,15 @@ bool engine_result(struct engine *e, enum err *err, struct errmsg *why);
 int engine_fd(const struct engine *e);
 
 /* Between the two the guests stand still, and control, sessions and the view_cpu_ and view_read_ functions of the model
- * may be used by the caller. Short: the guest waits. May be nested. */
-void engine_hold(struct engine *e);
+ * may be used by the caller. Short: the guest waits. May be nested. False: something that cannot be cut in two (a step
+ * over a call, a way back) is under way; nothing is held then, and the picture stays what it was. */
+bool engine_hold(struct engine *e) MUST_CHECK;
 void engine_release(struct engine *e);
 struct control *engine_control(struct engine *e);	    /* held; of the current guest */
 const struct control_where *engine_where(struct engine *e); /* held */
 /* Another guest, see engine_source.choose: closes what there is and opens it. Waits. */
 enum err engine_load(struct engine *e, const char *words, struct errmsg *why) MUST_CHECK;
-/* Console input for the current guest. */
+/* Console input for the current guest; held or not. */
 void engine_type(struct engine *e, const char *text, size_t n);
 
 unsigned engine_n_vms(const struct engine *e);

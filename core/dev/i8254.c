@@ -29,23 +29,6 @@
 
 enum { REGION_COUNTERS, REGION_PORT61 };
 
-struct i8254_channel {
-	struct i8254_counter c;
-	uint16_t latch;	 /* latched count */
-	uint8_t latched; /* a count is latched */
-	uint8_t status;	 /* latched status */
-	uint8_t status_latched;
-	uint8_t read_high;  /* the next read gives the high byte (access 3) */
-	uint8_t write_high; /* the next write is the high byte (access 3) */
-	uint8_t low;	    /* the low byte that was written */
-};
-
-struct i8254_state {
-	struct i8254_channel ch[3];
-	uint8_t port61;
-	uint8_t pad[7];
-};
-
 static uint64_t now_tick(const struct device *d)
 {
 	return ticks_at(clock_now_ns(&d->vm->clock), PIT_HZ);

@@ -25,6 +25,23 @@ struct i8254_counter {
 	uint8_t pad[4];
 };
 
+struct i8254_channel {
+	struct i8254_counter c;
+	uint16_t latch;	 /* latched count */
+	uint8_t latched; /* a count is latched */
+	uint8_t status;	 /* latched status */
+	uint8_t status_latched;
+	uint8_t read_high;  /* the next read gives the high byte (access 3) */
+	uint8_t write_high; /* the next write is the high byte (access 3) */
+	uint8_t low;	    /* the low byte that was written */
+};
+
+struct i8254_state {
+	struct i8254_channel ch[3];
+	uint8_t port61;
+	uint8_t pad[7];
+};
+
 void i8254_advance(struct i8254_counter *c, uint64_t tick);
 void i8254_control(struct i8254_counter *c, unsigned mode, unsigned access, bool bcd);
 void i8254_set_gate(struct i8254_counter *c, bool gate);

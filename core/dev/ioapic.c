@@ -18,23 +18,7 @@
 enum { OFF_SELECT = 0x00, OFF_WINDOW = 0x10, OFF_EOI = 0x40 };
 enum { REG_ID, REG_VERSION, REG_ARBITRATION, REG_REDIRECTION = 0x10 };
 
-#define RTE_VECTOR 0xffull
-#define RTE_MODE_SHIFT 8
-#define RTE_LOGICAL (1ull << 11)
-#define RTE_ACTIVE_LOW (1ull << 13)
-#define RTE_REMOTE_IRR (1ull << 14)
-#define RTE_LEVEL (1ull << 15)
-#define RTE_MASKED (1ull << 16)
-#define RTE_DEST_SHIFT 56
 #define RTE_WRITABLE 0xff0000000001afffull /* not: delivery status, Remote IRR, reserved */
-
-struct ioapic_state {
-	uint64_t redirection[IOAPIC_PINS];
-	uint32_t select;
-	uint32_t id;
-	uint32_t high;	 /* bit n: the wire of pin n is high */
-	uint32_t active; /* bit n: pin n was active when it was last looked at */
-};
 
 static bool is_active(const struct ioapic_state *s, unsigned pin)
 {

@@ -14,6 +14,7 @@
  * The memory holds what a PC's firmware expects: memory sizes, equipment, boot order, checksum.
  */
 #include "core/dev/dev.h"
+#include "core/dev/mc146818.h"
 #include "core/dev/ticks.h"
 
 #define RTC_IRQ 8u
@@ -38,16 +39,6 @@ enum { SEC, SEC_ALARM, MIN, MIN_ALARM, HOUR, HOUR_ALARM, WEEKDAY, DAY, MONTH, YE
 #define C_UF 0x10u
 #define D_VALID 0x80u
 #define HOUR_PM 0x80u
-
-struct mc146818_state {
-	uint8_t cmos[128];
-	uint8_t index;
-	uint8_t powered; /* the battery was connected: time and memory outlive a reset */
-	uint8_t pad[6];
-	uint64_t second_ns; /* when the running second began */
-	uint64_t chain_ns;  /* when the divider chain was started */
-	uint64_t periods;   /* periodic events since then that PF has seen */
-};
 
 static uint8_t decode(const struct mc146818_state *s, uint8_t v)
 {

@@ -11,11 +11,10 @@
  */
 #include "core/dev/dev.h"
 #include "core/dev/ticks.h"
+#include "core/dev/uart16550.h"
 
 #define UART_IRQ 4u
 #define UART_CLOCK 115200ull /* baud rate at divisor 1 */
-#define FIFO_SIZE 16u
-#define BACKLOG_SIZE 4096u /* a power of two */
 
 enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR };
 
@@ -42,23 +41,6 @@ enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_S
 #define LSR_FIFO_ERROR 0x80u
 #define MSR_TERI 0x04u
 #define MSR_ATTACHED 0xb0u /* CTS, DSR and DCD: somebody is at the other end */
-
-struct uart16550_state {
-	uint8_t ier, fcr, lcr, mcr, scr;
-	uint8_t oe;	    /* overrun: LSR bit 1 */
-	uint8_t head_seen;  /* the error bits of the byte at the front were read */
-	uint8_t msr;	    /* levels and deltas */
-	uint8_t dll, dlm;   /* divisor latch */
-	uint8_t tx_pending; /* "transmitter empty" not yet reported */
-	uint8_t timed_out;  /* bytes wait below the trigger level for four character times */
-	uint8_t n;	    /* bytes in the receiver */
-	uint8_t pad[3];
-	uint8_t fifo[FIFO_SIZE];
-	uint8_t fifo_error[FIFO_SIZE];	  /* LSR bits that came with the byte */
-	uint64_t active_ns;		  /* last time that a byte came in or was read */
-	uint32_t backlog_in, backlog_out; /* running counts */
-	uint8_t backlog[BACKLOG_SIZE];
-};
 
 static bool fifo_on(const struct uart16550_state *s)
 {
@@ -130,7 +112,7 @@ static void fire(void *arg, uint64_t deadline_ns)
 static void receive(struct device *d, uint8_t byte, uint8_t error)
 {
 	struct uart16550_state *s = d->state;
-	unsigned size = fifo_on(s) ? FIFO_SIZE : 1;
+	unsigned size = fifo_on(s) ? UART_FIFO_SIZE : 1;
 
 	s->active_ns = clock_now_ns(&d->vm->clock);
 	s->timed_out = 0;
@@ -150,19 +132,19 @@ static void receive(struct device *d, uint8_t byte, uint8_t error)
 static void refill(struct device *d)
 {
 	struct uart16550_state *s = d->state;
-	unsigned size = fifo_on(s) ? FIFO_SIZE : 1;
+	unsigned size = fifo_on(s) ? UART_FIFO_SIZE : 1;
 
 	while (!(s->mcr & MCR_LOOP) && s->n < size && s->backlog_out != s->backlog_in)
-		receive(d, s->backlog[s->backlog_out++ % BACKLOG_SIZE], 0);
+		receive(d, s->backlog[s->backlog_out++ % UART_BACKLOG_SIZE], 0);
 }
 
 bool uart16550_type(struct device *d, uint8_t byte)
 {
 	struct uart16550_state *s = d->state;
 
-	if (s->backlog_in - s->backlog_out >= BACKLOG_SIZE)
+	if (s->backlog_in - s->backlog_out >= UART_BACKLOG_SIZE)
 		return false;
-	s->backlog[s->backlog_in++ % BACKLOG_SIZE] = byte;
+	s->backlog[s->backlog_in++ % UART_BACKLOG_SIZE] = byte;
 	refill(d);
 	update(d);
 	return true;

@@ -1,0 +1,92 @@
+/* What the parts of the view model share. */
+#ifndef VMSCOPE_TRACER_VIEW_IMPL_H
+#define VMSCOPE_TRACER_VIEW_IMPL_H
+
+#include <pthread.h>
+
+#include "core/vm.h"
+#include "tracer/view_model.h"
+
+#define VIEW_LOG_DEFAULT (1u << 18)
+#define VIEW_LOG_TRACE (1u << 20)
+#define VIEW_CONSOLE_MAX (1u << 20) /* newest bytes kept: half of it at least */
+#define VIEW_SPARKS 64		    /* buckets kept, a ring by time */
+#define VIEW_BUCKET_MIN_NS 1000u
+#define VIEW_BUCKET_MAX_NS 100000000u
+#define VIEW_REASONS_MAX 128
+#define VIEW_VCPUS_MAX 512
+
+/* Counts by guest time of one reason. */
+struct view_series {
+	uint32_t reason;
+	uint8_t isa;
+	uint32_t count[VIEW_SPARKS]; /* by bucket number modulo VIEW_SPARKS */
+};
+
+/* The exit of a vCPU that is not over yet. */
+struct view_open {
+	uint64_t pos; /* in the log, plus 1; 0: none */
+	uint64_t index;
+	bool counted;
+	uint64_t prev_insns;
+};
+
+struct view_byte {
+	uint64_t insns; /* when it was written */
+	uint8_t byte;
+};
+
+struct view_filter;
+
+struct view_model {
+	pthread_mutex_t lock;
+	struct view_config cfg;
+	struct session *session; /* live */
+	struct vm *vm;
+	struct view_info info;
+	struct view_now now;
+	struct view_verdicts verdicts;
+
+	/* the log: a ring by position */
+	struct view_exit *log;
+	uint64_t cap, end; /* end: one past the newest position */
+	uint64_t first;	   /* after a future was forgotten, and for what the ring has lost */
+	uint64_t next_number;
+	struct view_open *open; /* VIEW_VCPUS_MAX */
+	bool host_time, knows_cost, has_rip;
+
+	struct exit_stats *by_reason;
+	bool stats_partial;			   /* counts include a future that was forgotten */
+	struct exit_stats *derived[2];		   /* by rip, by vCPU: made from the log when asked for */
+	uint64_t derived_end[2], derived_first[2]; /* of the log then */
+
+	uint64_t bucket_ns, last_bucket;
+	struct view_series series[VIEW_REASONS_MAX], total;
+	unsigned n_series;
+	uint64_t bucket_insns[VIEW_SPARKS];
+
+	struct view_byte *console;
+	size_t n_console, shown_console; /* kept; of them, written before now */
+	uint64_t lost_console;
+
+	/* rates of host time */
+	uint64_t tick_ns, tick_insns, tick_exits;
+
+	struct x86_state before[VM_VCPUS_MAX], state[VM_VCPUS_MAX];
+	bool has_before, has_state;
+
+	struct view_filter *filter;
+};
+
+/* view_log.c */
+struct view_exit *view_slot(struct view_model *m, uint64_t pos);
+/* Counts an exit that is over in statistics and series. */
+void view_count(struct view_model *m, const struct view_exit *e);
+/* Makes room for one more at the end and returns it, zeroed. */
+struct view_exit *view_append(struct view_model *m);
+void view_rates(struct view_model *m);
+/* view_filter.c */
+void view_filter_free(struct view_filter *f);
+bool view_filter_match(struct view_filter *f, const struct view_exit *e);
+
+#endif

@@ -1,0 +1,350 @@
+/*
+ * The view model: life, position, console, and the questions to a guest that stands still. The log is view_log.c.
+ */
+#include "tracer/view_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/machine.h"
+#include "core/x86/paging.h"
+#include "tracer/view_impl.h"
+
+static uint64_t monotonic_ns(void *arg)
+{
+	struct timespec t;
+
+	(void)arg;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+enum err view_model_new(const struct view_config *cfg, struct view_model **out, struct errmsg *why)
+{
+	struct view_model *m = calloc(1, sizeof(*m));
+
+	*out = NULL;
+	if (!m)
+		return err_set(why, ERR_NOMEM, "no memory for the view model");
+	if (cfg)
+		m->cfg = *cfg;
+	if (!m->cfg.now_ns)
+		m->cfg.now_ns = monotonic_ns;
+	m->cap = m->cfg.log_exits ? m->cfg.log_exits : VIEW_LOG_DEFAULT;
+	m->bucket_ns = VIEW_BUCKET_MIN_NS;
+	m->verdicts.direct_fraction = m->verdicts.guest_time_fraction = -1;
+	m->log = calloc(m->cap, sizeof(*m->log));
+	m->open = calloc(VIEW_VCPUS_MAX, sizeof(*m->open));
+	m->by_reason = stats_new(STATS_BY_REASON);
+	m->console = calloc(VIEW_CONSOLE_MAX, sizeof(*m->console));
+	pthread_mutex_init(&m->lock, NULL);
+	if (!m->log || !m->open || !m->by_reason || !m->console) {
+		view_model_free(m);
+		return err_set(why, ERR_NOMEM, "no memory for a log of %llu exits", (unsigned long long)m->cap);
+	}
+	*out = m;
+	return ERR_OK;
+}
+
+void view_model_free(struct view_model *m)
+{
+	if (!m)
+		return;
+	view_filter_free(m->filter);
+	stats_free(m->by_reason);
+	stats_free(m->derived[0]);
+	stats_free(m->derived[1]);
+	free(m->console);
+	free(m->open);
+	free(m->log);
+	pthread_mutex_destroy(&m->lock);
+	free(m);
+}
+
+static void forget_everything(struct view_model *m)
+{
+	m->end = m->first = m->next_number = 0;
+	memset(m->open, 0, VIEW_VCPUS_MAX * sizeof(*m->open));
+	stats_free(m->by_reason);
+	m->by_reason = stats_new(STATS_BY_REASON);
+	m->stats_partial = false;
+	m->bucket_ns = VIEW_BUCKET_MIN_NS;
+	m->last_bucket = 0;
+	m->n_series = 0;
+	memset(&m->total, 0, sizeof(m->total));
+	memset(m->bucket_insns, 0, sizeof(m->bucket_insns));
+	m->n_console = m->shown_console = 0;
+	m->lost_console = 0;
+	m->now = (struct view_now){0};
+	m->verdicts = (struct view_verdicts){.direct_fraction = -1, .guest_time_fraction = -1};
+	m->has_before = m->has_state = false;
+	m->tick_ns = m->tick_insns = m->tick_exits = 0;
+}
+
+void view_model_attach(struct view_model *m, struct session *s, const struct view_info *info)
+{
+	view_model_lock(m);
+	forget_everything(m);
+	m->session = s;
+	m->vm = s ? s->vm : NULL;
+	m->info = *info;
+	m->host_time = info->clock == CLOCK_HOST;
+	if (m->vm) {
+		m->knows_cost = m->host_time || m->vm->cfg.cost;
+		m->has_rip = !(m->vm->cfg.mode->caps & MODE_CAP_MODEL);
+	}
+	view_model_unlock(m);
+}
+
+void view_model_lock(struct view_model *m)
+{
+	pthread_mutex_lock(&m->lock);
+}
+
+void view_model_unlock(struct view_model *m)
+{
+	pthread_mutex_unlock(&m->lock);
+}
+
+const struct view_info *view_info(struct view_model *m)
+{
+	return &m->info;
+}
+
+const struct view_now *view_now(struct view_model *m)
+{
+	return &m->now;
+}
+
+const struct view_verdicts *view_verdicts(struct view_model *m)
+{
+	return &m->verdicts;
+}
+
+void view_model_select(struct view_model *m, uint64_t number)
+{
+	view_model_lock(m);
+	m->now.selected = number;
+	view_model_unlock(m);
+}
+
+/* --- position and pace ------------------------------------------------------------------------------------------- */
+
+static void show_console(struct view_model *m)
+{
+	while (m->shown_console < m->n_console && m->console[m->shown_console].insns <= m->now.insns)
+		m->shown_console++;
+	while (m->shown_console > 0 && m->console[m->shown_console - 1].insns > m->now.insns)
+		m->shown_console--;
+}
+
+static void host_rates(struct view_model *m)
+{
+	uint64_t now = m->cfg.now_ns(m->cfg.now_arg), dt = now - m->tick_ns;
+
+	if (m->tick_ns && dt < 250000000u)
+		return;
+	if (m->tick_ns && m->now.insns >= m->tick_insns && m->now.exits >= m->tick_exits) {
+		m->now.host_insns_per_s = (double)(m->now.insns - m->tick_insns) * 1e9 / (double)dt;
+		m->now.host_exits_per_s = (double)(m->now.exits - m->tick_exits) * 1e9 / (double)dt;
+	}
+	m->tick_ns = now;
+	m->tick_insns = m->now.insns;
+	m->tick_exits = m->now.exits;
+}
+
+void view_model_position(struct view_model *m, uint64_t insns, uint64_t exits)
+{
+	view_model_lock(m);
+	m->now.insns = insns;
+	m->now.exits = exits;
+	if (m->vm)
+		m->now.guest_ns = clock_now_ns(&m->vm->clock);
+	m->now.seen_insns = insns > m->now.seen_insns ? insns : m->now.seen_insns;
+	m->now.seen_exits = exits > m->now.seen_exits ? exits : m->now.seen_exits;
+	if (!m->host_time && m->info.counts_insns)
+		show_console(m);
+	host_rates(m);
+	view_rates(m);
+	view_model_unlock(m);
+}
+
+uint64_t view_model_forget_future(struct view_model *m)
+{
+	uint64_t pos;
+
+	view_model_lock(m);
+	if (m->now.seen_exits > m->now.exits)
+		m->stats_partial = true;
+	m->now.seen_insns = m->now.insns;
+	m->now.seen_exits = m->now.exits;
+	/* What is not kept any more cannot be cut off: then the log begins anew. */
+	if (view_log_find(m, m->now.exits, &pos))
+		m->end = pos;
+	else if (m->next_number > m->now.exits)
+		m->first = m->end;
+	memset(m->open, 0, VIEW_VCPUS_MAX * sizeof(*m->open));
+	pos = m->end;
+	m->next_number = m->now.exits;
+	m->n_console = m->shown_console;
+	view_model_unlock(m);
+	return pos;
+}
+
+void view_model_set_run(struct view_model *m, enum view_run run, const struct vm_end *end, const char *stop)
+{
+	view_model_lock(m);
+	m->now.run = run;
+	if (end)
+		m->now.end = *end;
+	snprintf(m->now.stop, sizeof(m->now.stop), "%s", stop ? stop : "");
+	if (run != VIEW_RUNNING)
+		m->now.host_insns_per_s = m->now.host_exits_per_s = 0, m->tick_ns = 0;
+	view_model_unlock(m);
+}
+
+void view_model_set_verdicts(struct view_model *m, const struct view_verdicts *v)
+{
+	view_model_lock(m);
+	m->verdicts = *v;
+	view_model_unlock(m);
+}
+
+/* --- console ----------------------------------------------------------------------------------------------------- */
+
+void view_model_console(struct view_model *m, const char *port, uint8_t byte)
+{
+	uint64_t insns = m->vm ? m->vm->clock.insns : 0;
+
+	(void)port;
+	view_model_lock(m);
+	if (m->shown_console < m->n_console) { /* the past again: the byte is there */
+		m->shown_console++;
+	} else {
+		if (m->n_console == VIEW_CONSOLE_MAX) {
+			m->lost_console += VIEW_CONSOLE_MAX / 2;
+			m->n_console = VIEW_CONSOLE_MAX / 2;
+			memmove(m->console, m->console + m->n_console, m->n_console * sizeof(*m->console));
+		}
+		m->console[m->n_console++] = (struct view_byte){insns, byte};
+		m->shown_console = m->n_console;
+	}
+	view_model_unlock(m);
+}
+
+size_t view_console(struct view_model *m, char *buf, size_t n, uint64_t *total)
+{
+	size_t have = m->shown_console < n ? m->shown_console : n;
+
+	for (size_t i = 0; i < have; i++)
+		buf[i] = (char)m->console[m->shown_console - have + i].byte;
+	*total = m->lost_console + m->shown_console;
+	return have;
+}
+
+/* --- the guest that stands still -----------------------------------------------------------------------------------
+ */
+
+struct vm *view_vm(struct view_model *m)
+{
+	return m->vm;
+}
+
+static enum err no_guest(const struct view_model *m, struct errmsg *why)
+{
+	return err_set(why, ERR_UNSUPPORTED, "%s",
+	    m->info.source == VIEW_TRACE ? "a trace holds no registers and no memory" : "no guest is loaded");
+}
+
+static const char *state_missing(const struct view_model *m)
+{
+	unsigned caps = m->vm->cfg.mode->caps;
+
+	return caps & MODE_CAP_MODEL ? "a behaviour model has no registers: it says what a guest does, not how" : NULL;
+}
+
+const struct x86_state *view_cpu_state(struct view_model *m, unsigned vcpu, struct errmsg *why)
+{
+	if (!m->vm || vcpu >= m->vm->n_vcpus || vcpu >= VM_VCPUS_MAX)
+		return no_guest(m, why), NULL;
+	if (state_missing(m))
+		return err_set(why, ERR_UNSUPPORTED, "%s", state_missing(m)), NULL;
+	if (m->session->ops->get_state(m->session, vcpu, &m->state[vcpu]) != ERR_OK)
+		return err_set(why, ERR_IO, "the backend cannot give the registers now"), NULL;
+	return &m->state[vcpu];
+}
+
+const struct x86_state *view_cpu_before(struct view_model *m, unsigned vcpu)
+{
+	return m->has_before && vcpu < VM_VCPUS_MAX ? &m->before[vcpu] : NULL;
+}
+
+void view_model_stopped(struct view_model *m)
+{
+	struct errmsg ignore;
+
+	if (!m->vm || state_missing(m))
+		return;
+	if (m->has_state)
+		memcpy(m->before, m->state, sizeof(m->before));
+	m->has_before = m->has_state;
+	m->has_state = true;
+	for (unsigned i = 0; i < m->vm->n_vcpus && i < VM_VCPUS_MAX; i++)
+		if (!view_cpu_state(m, i, &ignore))
+			m->has_state = false;
+}
+
+enum err view_read_phys(struct view_model *m, gpa_t gpa, void *buf, size_t n, struct errmsg *why)
+{
+	if (!m->session)
+		return no_guest(m, why);
+	if (m->vm && m->vm->cfg.mode->caps & MODE_CAP_MODEL)
+		return err_set(why, ERR_UNSUPPORTED, "a behaviour model has no memory");
+	if (m->session->ops->read_mem(m->session, gpa, buf, n) != ERR_OK)
+		return err_set(
+		    why, ERR_RANGE, "no memory at guest-physical 0x%llx: a device or a hole", (unsigned long long)gpa);
+	return ERR_OK;
+}
+
+static bool translate(struct view_model *m, unsigned vcpu, const struct x86_state *s, gva_t la, gpa_t *gpa)
+{
+	struct vcpu *v = &m->vm->vcpus[vcpu];
+	struct x86_walk w;
+
+	*gpa = la;
+	if (x86_paging_mode(s) == X86_PAGING_NONE)
+		return true;
+	if (!vcpu_state(v) || x86_walk(&v->cpu, la, 0, X86_PRIV_SUPER, &w) != X86_WALK_OK)
+		return false;
+	*gpa = w.gpa;
+	return true;
+}
+
+enum err view_read_linear(
+    struct view_model *m, unsigned vcpu, gva_t gva, void *buf, size_t n, size_t *done, struct errmsg *why)
+{
+	const struct x86_state *s = view_cpu_state(m, vcpu, why);
+
+	*done = 0;
+	if (!s)
+		return ERR_UNSUPPORTED;
+	while (*done < n) {
+		uint64_t la = gva + *done, part = PAGE_SIZE_4K - la % PAGE_SIZE_4K;
+		gpa_t gpa;
+
+		part = part < n - *done ? part : n - *done;
+		if (!translate(m, vcpu, s, la, &gpa))
+			return err_set(why, ERR_RANGE, "0x%llx is not mapped", (unsigned long long)la);
+		enum err e = view_read_phys(m, gpa, (uint8_t *)buf + *done, (size_t)part, why);
+		if (e != ERR_OK)
+			return e;
+		*done += (size_t)part;
+	}
+	return ERR_OK;
+}
+
+bool view_screen(struct view_model *m, char lines[25][81])
+{
+	return m->vm && !(m->vm->cfg.mode->caps & (MODE_CAP_MODEL | MODE_CAP_REMOTE)) && machine_screen(m->vm, lines);
+}
