@@ -204,6 +204,8 @@ bool table_click(struct table *t, const void *rows, int x, int y)
 
 static bool shown(const struct table *t, unsigned c, unsigned level)
 {
+	if (t->ops->columns[c].width == 0)
+		return false;
 	/* What it is sorted by must be seen. */
 	return t->ops->columns[c].drop <= level || (c == t->sort && !t->ops->columns[c].fixed && t->ops->compare);
 }
