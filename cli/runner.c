@@ -91,7 +91,7 @@ enum err runner_check(const struct run_options *o, const struct mode_ops *ops, c
 	return ERR_OK;
 }
 
-static enum err create(struct run *run)
+enum err runner_create(struct run *run)
 {
 	const struct run_options *o = run->o;
 	struct run_result *r = run->r;
@@ -127,8 +127,8 @@ static enum err create(struct run *run)
 	    .max_exits = o->max_exits,
 	    .max_insns = o->max_insns,
 	    .cost = costed ? &run->cost : NULL,
-	    .console = console_byte,
-	    .console_arg = &run->console};
+	    .console = run->x->console ? run->x->console : console_byte,
+	    .console_arg = run->x->console ? run->x->console_arg : &run->console};
 	e = vm_create(&cfg, &run->vm, &r->why);
 	if (e)
 		return e;
@@ -142,11 +142,14 @@ static enum err create(struct run *run)
 	return e;
 }
 
-static enum err attach(struct run *run)
+enum err runner_attach(struct run *run)
 {
 	bool remote = run->ops->caps & MODE_CAP_REMOTE;
-	struct tracer_config cfg = {
-	    .path = run->o->trace, .stats = true, .policy = remote ? TRACER_BLOCK : TRACER_BY_CLOCK};
+	struct tracer_config cfg = {.path = run->o->trace,
+	    .stats = true,
+	    .sink = run->x->sink,
+	    .sink_arg = run->x->sink_arg,
+	    .policy = remote ? TRACER_BLOCK : TRACER_BY_CLOCK};
 	kernel_view_open(&run->kernel, run->ops, &cfg);
 	enum err e = tracer_open(run->vm, &cfg, &run->tracer, &run->r->why);
 	if (e)
@@ -209,9 +212,6 @@ static void collect(struct run *run, enum err e)
 		snprintf(r->end.detail, sizeof r->end.detail, "%s", err_sentence(e));
 	}
 	(void)kernel_view_refused(&run->kernel, &r->end);
-	r->insns_known = run->ops->caps & MODE_CAP_COUNTS_INSNS;
-	r->insns = vm->clock.insns;
-	r->virtual_ns = clock_now_ns(&vm->clock);
 	if (!run->remote)
 		r->has_screen = machine_screen(vm, r->screen);
 	r->console = run->console.bytes;
@@ -225,9 +225,13 @@ static struct measured count_if(bool known, uint64_t value, const char *source)
 	return (struct measured){.value = value, .source = known ? source : NULL};
 }
 
-static void decide(struct run *run)
+void runner_decide(struct run *run)
 {
 	struct run_result *r = run->r;
+
+	r->insns_known = run->ops->caps & MODE_CAP_COUNTS_INSNS;
+	r->insns = run->vm->clock.insns;
+	r->virtual_ns = clock_now_ns(&run->vm->clock);
 	if (run->remote) {
 		runner_remote_decide(run);
 		return;
@@ -259,7 +263,7 @@ static void finish(struct run *run, enum err e)
 
 	if (run->session) {
 		collect(run, e);
-		decide(run);
+		runner_decide(run);
 	}
 	kernel_view_close(&run->kernel);
 	if (run->tracer)
@@ -292,9 +296,9 @@ enum err runner_run_group(const struct run_options *o, const struct mode_ops *op
 		    .r = &r[i],
 		    .index = i,
 		    .console = {.live = x->console_live && n == 1}};
-		e = create(&runs[i]);
+		e = runner_create(&runs[i]);
 		if (!e)
-			e = attach(&runs[i]);
+			e = runner_attach(&runs[i]);
 		if (e)
 			r[0].why = r[i].why;
 	}
@@ -325,7 +329,7 @@ enum err runner_run(
 	return runner_run_group(o, ops, x, r, 1);
 }
 
-static void take_down(struct run *run)
+void runner_take_down(struct run *run)
 {
 	kernel_view_close(&run->kernel);
 	if (run->session)
@@ -358,7 +362,7 @@ enum err runner_lockstep(const struct run_options *o, const struct mode_ops *sub
 		same.controls = subject->default_profile;
 	same.max_insns = 0;
 	same.max_exits = 0;
-	enum err e = create(&a);
+	enum err e = runner_create(&a);
 	if (!e) {
 		/* The reference counts instructions and has no machine of its own. */
 		struct run_options hosted = same;
@@ -367,7 +371,7 @@ enum err runner_lockstep(const struct run_options *o, const struct mode_ops *sub
 		hosted.n_also = 0;
 		hosted.engine = NULL;
 		b.o = &hosted;
-		e = create(&b);
+		e = runner_create(&b);
 		b.o = &same;
 	}
 	runner_watch(&w, &a, 1, o->timeout_ms);
@@ -391,8 +395,8 @@ enum err runner_lockstep(const struct run_options *o, const struct mode_ops *sub
 		*why = results[results[0].why.text[0] ? 0 : 1].why;
 	}
 	runner_unwatch(&w);
-	take_down(&b);
-	take_down(&a);
+	runner_take_down(&b);
+	runner_take_down(&a);
 	return e;
 }
 

@@ -11,6 +11,7 @@
 #include "session/session.h"
 #include "tracer/efficiency.h"
 #include "tracer/equivalence.h"
+#include "tracer/ring.h"
 #include "tracer/safety.h"
 #include "tracer/stats.h"
 
@@ -18,8 +19,13 @@
 struct runner_extra {
 	const struct probe_ops *probe; /* may be NULL */
 	void *probe_arg;
-	bool console_live;		 /* copy the console to stdout while it runs */
-	bool no_pcid;			 /* the guest's CPU has no PCIDs and no INVPCID */
+	bool console_live; /* copy the console to stdout while it runs */
+	bool no_pcid;	   /* the guest's CPU has no PCIDs and no INVPCID */
+	/* Sees every console byte (port and byte, on the vCPU's thread), and every record of the tracer. May be NULL.
+	 */
+	void (*console)(void *arg, const char *port, uint8_t byte);
+	void (*sink)(void *arg, unsigned vcpu, const struct trace_rec *r);
+	void *console_arg, *sink_arg;
 	struct measured reference_insns; /* how many instructions a counting engine retired for this guest */
 };
 

@@ -29,6 +29,14 @@ struct run {
 	struct cost_model cost; /* outlives vm */
 };
 
+/* Guest and VM, at the first instruction; what a failed one leaves, runner_take_down() removes. */
+enum err runner_create(struct run *run) MUST_CHECK;
+/* The tracer, with the trace file and the observers that the caller asked for. */
+enum err runner_attach(struct run *run) MUST_CHECK;
+/* What the run has come to at this moment, while the guest stands still: counts, safety, efficiency, into run->r. */
+void runner_decide(struct run *run);
+void runner_take_down(struct run *run);
+
 struct run_watch {
 	struct sigaction old_int, old_term, old_alarm;
 };

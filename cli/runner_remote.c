@@ -197,6 +197,7 @@ void runner_remote_decide(struct run *run)
 		    "memory: the VMM's own code, constants, descriptor tables or page tables changed while the guest "
 		    "ran");
 	}
-	r->stats->lost += m->lost;
+	if (r->stats)
+		r->stats->lost += m->lost;
 	decide_efficiency(run, m);
 }

@@ -7,6 +7,7 @@
 #include "core/env.h"
 #include "core/handlers.h"
 #include "core/lib.h"
+#include "core/x86/event.h"
 #include "core/x86/insn.h"
 
 /* The CPU as the guest's own machine: no intercepts, no audit, the exit record kept safe. */
@@ -67,6 +68,8 @@ static enum verdict executor_verdict(struct vcpu *v, struct vm_exit *e, enum x86
 	case X86_OK:
 		return v->vm->want_reset ? VERDICT_RESET : VERDICT_AGAIN;
 	case X86_FAULT:
+		if (c->iret_faulted)
+			x86_iret_faulted(c);
 		v->reflect = c->fault;
 		return VERDICT_REFLECT;
 	case X86_EXIT:

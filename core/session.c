@@ -104,6 +104,7 @@ enum err session_open_local(struct vm *vm, struct session **out, struct errmsg *
 		return err_set(why, ERR_NOMEM, "no memory for a session");
 	s->ops = &local_ops;
 	s->vm = vm;
+	s->mirror = NULL;
 	*out = s;
 	return ERR_OK;
 }

@@ -25,7 +25,8 @@ struct session_ops {
 
 struct session {
 	const struct session_ops *ops;
-	struct vm *vm; /* in process; NULL for a remote one */
+	struct vm *vm;	   /* in process; NULL for a remote one */
+	struct vm *mirror; /* of a remote one: its probes see what happens there; else NULL */
 };
 
 /* Takes a VM that is loaded and owns it from then on. */

@@ -191,8 +191,10 @@ enum err snapshot_save(struct vm *vm, void *buf, size_t n, size_t *used, struct 
 		    d->state, d->ops->state_size);
 	}
 	save_ram(&w, vm);
-	for (unsigned i = 0; i < vm->n_vcpus; i++) /* as for the one that is restored: see snapshot.h */
+	for (unsigned i = 0; i < vm->n_vcpus; i++) { /* as for the one that is restored: see snapshot.h */
 		x86_tlb_flush(&vm->vcpus[i].cpu);
+		vm->vcpus[i].barren = 0;
+	}
 	const struct header h = {MAGIC, FORMAT_VERSION, w.n_sections, w.at};
 	memcpy(buf, &h, sizeof(h));
 	*used = w.at;
@@ -344,6 +346,7 @@ static void restore_vcpu(struct vcpu *v, const uint8_t *data)
 	v->ferr_at = x86_get(in.state.fxsave + 8, 8);
 	v->wait_startup = in.extra.wait_startup != 0;
 	v->left_host_ns = 0;
+	v->barren = 0;
 	v->state_valid = true;
 	v->dirty = DIRTY_ALL;
 	x86_state_changed(&v->cpu);

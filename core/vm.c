@@ -270,6 +270,7 @@ static void halt(struct vm *vm, struct vcpu *v)
 	v->halted = true;
 	v->frozen = false;
 	v->halt_ns = clock_now_ns(&vm->clock);
+	vm->slept = 0;
 }
 
 static void apply(struct vm *vm, struct vcpu *v, struct vm_exit *e, enum verdict verdict)
@@ -290,6 +291,7 @@ static void apply(struct vm *vm, struct vcpu *v, struct vm_exit *e, enum verdict
 		break;
 	case VERDICT_REFLECT:
 		reflect(vm, v, e);
+		vm_note_reflected(vm, v);
 		break;
 	case VERDICT_RESET:
 		vm_reset(vm);
@@ -325,7 +327,35 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static void before_entry(struct vm *vm, struct vcpu *v, struct run_bounds *b)
+/* A stretch of the guest begins, unless it goes on after a pause. */
+static void note_entry(struct vm *vm, struct vcpu *v)
+{
+	struct clock *c = &vm->clock;
+
+	if (c->kind == CLOCK_HOST) {
+		v->entered_ns = c->host->now_ns();
+		settle_cost(v, v->entered_ns);
+	}
+	if (UNLIKELY(v->inside))
+		return;
+	v->counts.entries++;
+	if (c->kind == CLOCK_VIRTUAL) {
+		v->entered_ns = clock_now_ns(c);
+		v->leave_at = c->insns + VM_CONTROL_INTERVAL_NS / CLOCK_NS_PER_INSN;
+	}
+}
+
+/* True: the nearest bound is the place where vm_run_to() wants to pause. */
+static bool bound_by_pause(const struct vm *vm, struct run_bounds *b)
+{
+	if (LIKELY(!vm->pausing) || vm->until.insns <= vm->clock.insns ||
+	    vm->until.insns - vm->clock.insns >= b->max_insns)
+		return false;
+	b->max_insns = vm->until.insns - vm->clock.insns;
+	return true;
+}
+
+static bool before_entry(struct vm *vm, struct vcpu *v, struct run_bounds *b)
 {
 	struct clock *c = &vm->clock;
 
@@ -334,21 +364,28 @@ static void before_entry(struct vm *vm, struct vcpu *v, struct run_bounds *b)
 	b->single_step = vm->single_step;
 	if (vm->cfg.max_insns && mode_has(vm, MODE_CAP_COUNTS_INSNS))
 		b->max_insns = vm->cfg.max_insns - c->insns;
+	note_entry(vm, v);
 	if (c->kind == CLOCK_VIRTUAL) {
-		v->entered_ns = clock_now_ns(c);
 		b->max_insns = min_u64(b->max_insns, clock_insns_until_deadline(c));
-		b->max_insns = min_u64(b->max_insns, VM_CONTROL_INTERVAL_NS / CLOCK_NS_PER_INSN);
+		b->max_insns = min_u64(b->max_insns, v->leave_at > c->insns ? v->leave_at - c->insns : 0);
 		b->max_insns = min_u64(b->max_insns, vm_turn_left(vm));
 	} else {
-		v->entered_ns = c->host->now_ns();
-		settle_cost(v, v->entered_ns);
 		b->deadline_ns = min_u64(c->next_ns, v->entered_ns - c->start_ns + VM_CONTROL_INTERVAL_NS);
 		if (vm->slice_end_ns != CLOCK_NEVER)
 			b->deadline_ns = min_u64(b->deadline_ns, vm->slice_end_ns - c->start_ns);
 		if (mode_has(vm, MODE_CAP_COUNTS_INSNS))
 			b->max_insns = min_u64(b->max_insns, HOST_SLICE_INSNS);
 	}
-	v->counts.entries++;
+	return bound_by_pause(vm, b);
+}
+
+/* Did run() come back because somebody else than the guest, its devices and the VMM wanted it to? */
+static bool is_pause(const struct vm *vm, const struct vm_exit *e, bool may_pause)
+{
+	if (e->reason == EXIT_VMM_KICK)
+		return true;
+	return may_pause && vm->clock.insns >= vm->until.insns &&
+	       (e->reason == EXIT_PREEMPTION_TIMER || e->reason == EXIT_VMM_TIMER);
 }
 
 #define RAN_SAMPLE_NS 10000000ull
@@ -448,7 +485,7 @@ static enum verdict handle(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 static bool turn(struct vm *vm, struct vcpu *v)
 {
 	struct run_bounds bounds = {0};
-	struct vm_exit *e = &v->exit;
+	struct vm_exit *e = &v->exit, last;
 
 	if (UNLIKELY(mode_has(vm, MODE_CAP_REMOTE)))
 		return vm_remote_turn(vm, v);
@@ -476,10 +513,20 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	if (!flush_state(v) || vm->ended)
 		return false;
 
-	before_entry(vm, v, &bounds);
-	probe_entry(vm, v);
+	bool may_pause = before_entry(vm, v, &bounds);
+	if (LIKELY(!v->inside))
+		probe_entry(vm, v);
+	if (UNLIKELY(vm->exact))
+		last = *e;
 	memset(e, 0, sizeof(*e));
 	enum err err = vm->cfg.mode->run(v, &bounds, e);
+	if (UNLIKELY(vm->exact)) {
+		v->inside = err == ERR_AGAIN || (err == ERR_OK && is_pause(vm, e, may_pause));
+		if (v->inside) {
+			*e = last;
+			err = ERR_AGAIN;
+		}
+	}
 	if (err == ERR_AGAIN || mode_failed(vm, err, "run the guest")) {
 		state_is_the_modes(v);
 		return false;
@@ -529,10 +576,36 @@ enum slice_result vm_run_slice(struct vm *vm, uint64_t until_ns)
 		return SLICE_ENDED;
 	vm->slice_end_ns = until_ns;
 	vm->idle = false;
-	while (!vm->ended && !vm->idle && host->now_ns() < until_ns)
+	vm->pause = 0;
+	while (!vm->ended && !vm->idle && !vm->pause && host->now_ns() < until_ns)
 		(void)turn(vm, LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm));
 	vm->slice_end_ns = CLOCK_NEVER;
 	return vm->ended ? SLICE_ENDED : vm->idle ? SLICE_IDLE : SLICE_OVER;
+}
+
+void vm_position(const struct vm *vm, struct vm_position *out)
+{
+	*out = (struct vm_position){vm->clock.insns, vm_total_exits(vm),
+	    vm->clock.kind == CLOCK_VIRTUAL ? clock_now_ns(&vm->clock) : 0, vm->ended && !vm_may_resume(vm)};
+}
+
+static bool slice_over(const struct vm *vm)
+{
+	return UNLIKELY(vm->slice_end_ns != CLOCK_NEVER) && vm->cfg.host->now_ns() >= vm->slice_end_ns;
+}
+
+enum err vm_run_to(struct vm *vm, const struct vm_position *to)
+{
+	if (!resume(vm))
+		return ERR_OK;
+	vm->until = *to;
+	vm->pausing = true;
+	vm->idle = false;
+	vm->pause = 0;
+	while (!vm->ended && !vm->idle && !vm->pause && !vm_pause_reached(vm) && !slice_over(vm))
+		(void)turn(vm, LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm));
+	vm->pausing = false;
+	return ERR_OK;
 }
 
 enum err vm_step_exit(struct vm *vm, struct vcpu *v)

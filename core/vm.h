@@ -48,6 +48,15 @@ struct vm_end {
 #define DIRTY_FPU (1u << 5)
 #define DIRTY_ALL 0x3fu
 
+/* A place in a run. No part ever gets smaller while the machine runs, and one of them grows whenever something happens:
+ * where the run is repeatable (virtual time), a position is one state of the machine. */
+struct vm_position {
+	uint64_t insns; /* clock.insns */
+	uint64_t exits; /* of all vCPUs, of every kind */
+	uint64_t ns;	/* guest time: where everybody sleeps, nothing else moves */
+	bool ended;
+};
+
 struct vcpu_counts {
 	uint64_t exits, entries, injected;
 	uint64_t insns_vmm;		   /* instructions the VMM completed on the guest's behalf */
@@ -77,8 +86,12 @@ struct vcpu {
 	bool redelivered;	    /* the handler itself finished the delivery that the exit had interrupted */
 	uint64_t ran_ns, ran_at_ns; /* a look at host->ran_ns(), and when that was */
 	uint64_t halt_ns;	    /* guest time at which it halted */
-	uint64_t entered_ns;	    /* at the last entry: guest time (virtual), host time (host) */
-	uint64_t left_host_ns;	    /* host time: when run() returned; 0 once its cost is settled */
+	bool inside; /* the run paused between two exits (vm->exact): the next entry is a part of the same stretch, */
+	uint64_t leave_at;     /* which is over, virtual time, at this clock.insns at the latest */
+	uint64_t entered_ns;   /* at the last entry: guest time (virtual), host time (host) */
+	uint64_t left_host_ns; /* host time: when run() returned; 0 once its cost is settled */
+	uint64_t reflected_at; /* clock.insns when an exception was last given back to the guest */
+	unsigned barren;       /* how many in a row, with no instruction between them */
 	/* host->cycles() right before the last VM entry and right after the exit that ended it, where the mode enters
 	 * the guest itself (bare metal); else 0. */
 	uint64_t entered_ticks, left_ticks;
@@ -95,6 +108,23 @@ struct x86_state *vcpu_state_for_write(struct vcpu *v, uint32_t what);
  * of the code follow from are up to date; nothing else needs to be. A mode that has it cheaper offers get_regs(). */
 struct x86_state *vcpu_regs(struct vcpu *v);
 struct x86_state *vcpu_regs_for_write(struct vcpu *v, uint32_t what); /* DIRTY_GPR, DIRTY_EVENTS */
+
+#define VM_BREAKS_MAX 33 /* 32, and one for a step */
+
+/* Where run control wants to stop, for engines with MODE_CAP_BREAK. One that is about to execute an instruction at one
+ * of these linear addresses says so in hit, sets vm->pause and returns ERR_AGAIN. */
+struct vm_breaks {
+	unsigned n;
+	struct {
+		gva_t lo, hi;
+	} insn[VM_BREAKS_MAX];
+	uint64_t skip_insns; /* no stop at this count of instructions */
+	gva_t skip_at;	     /* and at this linear address */
+	gva_t last_at;	     /* the instruction that was begun last, */
+	uint64_t last_insns; /* at this count: a repeated one is begun once */
+	bool hit;
+	gva_t hit_at;
+};
 
 struct vm;
 typedef enum verdict (*exit_handler)(struct vcpu *v, struct vm_exit *e);
@@ -146,8 +176,16 @@ struct vm {
 	struct vm_end end;
 	volatile int stop; /* an enum end_kind, set by vm_stop() and vm_timeout() */
 	bool single_step;  /* one instruction a vm_step() */
-	bool fed;	   /* a reference in lockstep: its events, and what devices answer, are another machine's */
-	bool mem_stale;	   /* MODE_CAP_REMOTE: mem is older than the last exit */
+	/* Run control. exact: where a run is cut, by vm_run_to(), a breakpoint or a kick, is no exit and leaves no
+	 * trace: the same exits come at the same instructions however often it is cut. For engines that count them. */
+	bool exact;
+	bool pausing;		  /* in vm_run_to(): */
+	struct vm_position until; /* it comes back here */
+	volatile int pause;	  /* set by a probe: vm_run_to() and vm_run_slice() come back after this exit */
+	struct vm_breaks *breaks; /* NULL: none */
+	uint32_t slept;		  /* timer events since everybody sleeps */
+	bool fed;	/* a reference in lockstep: its events, and what devices answer, are another machine's */
+	bool mem_stale; /* MODE_CAP_REMOTE: mem is older than the last exit */
 	uint64_t user_reasons[2]; /* bit n: exits of reason n go to cfg.user first */
 	uint64_t slice_end_ns; /* host time (cfg.host->now_ns()) at which vm_run_slice() is over; CLOCK_NEVER: none */
 	bool ended;
@@ -162,6 +200,7 @@ struct vm {
 enum err vm_create(const struct vm_config *cfg, struct vm **out, struct errmsg *why) MUST_CHECK;
 void vm_destroy(struct vm *vm);
 enum err vm_add_probe(struct vm *vm, const struct probe_ops *ops, void *arg) MUST_CHECK;
+void vm_remove_probe(struct vm *vm, const void *arg);
 /* Runs until the guest ends, a limit is reached or vm_stop(). vm->end says which. After a stop, a timeout or a limit
  * it may be called again and goes on. */
 enum err vm_run(struct vm *vm);
@@ -169,6 +208,10 @@ enum err vm_run(struct vm *vm);
  * for it yet. */
 enum slice_result { SLICE_OVER, SLICE_IDLE, SLICE_ENDED };
 enum slice_result vm_run_slice(struct vm *vm, uint64_t until_ns);
+/* As vm_run(), but comes back as well when to is reached (ended does not count), when vm->pause is set, and (vm->idle)
+ * now and then while everybody sleeps. Virtual time, or an engine that counts instructions. */
+enum err vm_run_to(struct vm *vm, const struct vm_position *to);
+void vm_position(const struct vm *vm, struct vm_position *out);
 /* One exit: run, handle, apply, up to the lockstep point. ERR_OK also when the VM ended by it (vm->ended). v NULL: of
  * the vCPU whose turn it is. */
 enum err vm_step_exit(struct vm *vm, struct vcpu *v);
@@ -186,6 +229,13 @@ void vm_kill(struct vm *vm, enum end_kind kind, uint32_t code, const char *fmt, 
 
 /* Fail-stop: dumps the last exits to the host's log and ends the machine with end.kind "bug". */
 void vm_fail_stop(struct vm *vm, struct vcpu *v, const struct vm_exit *e);
+
+/* Virtual time: no instruction has retired for long, since exceptions raise each other. Guest time goes on all the
+ * same, and it is another CPU's turn. */
+void vm_pass_stall(struct vm *vm);
+/* So many exceptions in a row, with no instruction between them, are a stall: it is looked for where they are
+ * delivered, in the engine, and where they exit, in the loop. */
+#define VM_BARREN_MAX 1000u
 
 /* IGNNE# was asserted: a frozen CPU goes on. */
 void vcpu_thaw(struct vcpu *v);

@@ -302,3 +302,20 @@ enum err vm_add_probe(struct vm *vm, const struct probe_ops *ops, void *arg)
 		vm->vcpus[i].cpu.on_insn = probe_insn;
 	return ERR_OK;
 }
+
+void vm_remove_probe(struct vm *vm, const void *arg)
+{
+	unsigned n = 0;
+	bool insns = false;
+
+	for (unsigned i = 0; i < vm->n_probes; i++) {
+		if (vm->probe_args[i] == arg)
+			continue;
+		vm->probes[n] = vm->probes[i];
+		vm->probe_args[n++] = vm->probe_args[i];
+		insns = insns || vm->probes[i]->on_insn;
+	}
+	vm->n_probes = n;
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
+		vm->vcpus[i].cpu.on_insn = insns ? probe_insn : NULL;
+}

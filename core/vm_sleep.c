@@ -22,9 +22,11 @@ static void sleep_on(struct vm *vm, const struct vcpu *v, const char *why)
 {
 	struct clock *c = &vm->clock;
 
-	for (unsigned n = 0; n < HALT_PATIENCE_EVENTS; n++) {
-		if (vm->slice_end_ns != CLOCK_NEVER && n == SLICE_EVENTS)
+	for (unsigned n = 0; vm->slept < HALT_PATIENCE_EVENTS; n++, vm->slept++) {
+		if ((vm->slice_end_ns != CLOCK_NEVER || vm->pausing) && n == SLICE_EVENTS) {
+			vm->idle = vm->pausing;
 			return;
+		}
 		if (!clock_wait(c)) {
 			vm_kill(vm, END_HALT, 0, "%s with no timer armed: nothing can wake it", why);
 			return;
@@ -38,6 +40,10 @@ static void sleep_on(struct vm *vm, const struct vcpu *v, const char *why)
 		clock_run_due(c);
 		if (vm->stop || vm->ended || vm->want_reset || any_wakes(vm))
 			return;
+		if (vm->pausing && vm_pause_reached(vm)) {
+			vm->idle = true;
+			return;
+		}
 	}
 	vm_kill(vm, END_HALT, 0, "%s, and no interrupt came of %u timer events", why, HALT_PATIENCE_EVENTS);
 }
@@ -47,6 +53,7 @@ bool vm_wake(struct vm *vm, struct vcpu *v)
 	const char *why = v->frozen ? "an x87 exception that is IRQ 13 (CR0.NE is clear)" : "HLT";
 
 	if (vcpu_wakes(v)) {
+		vm->slept = 0;
 		v->halted = v->frozen = false;
 	} else if (vm_any_runs(vm)) {
 		return false;

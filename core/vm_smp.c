@@ -114,6 +114,29 @@ uint64_t vm_turn_left(struct vm *vm)
 	return vm->turn_end > vm->clock.insns ? vm->turn_end - vm->clock.insns : 1;
 }
 
+#define STALL_NS 20000u /* as many instructions' time as there were deliveries, and more */
+
+void vm_pass_stall(struct vm *vm)
+{
+	vm->clock.skipped_ns += STALL_NS;
+	if (vm->turn_end)
+		vm->turn_end = vm->clock.insns ? vm->clock.insns : 1; /* 0: no turn */
+}
+
+void vm_note_reflected(struct vm *vm, struct vcpu *v)
+{
+	const uint32_t caps = vm->cfg.mode->caps & (MODE_CAP_COUNTS_INSNS | MODE_CAP_MODEL);
+
+	if (vm->clock.kind != CLOCK_VIRTUAL || caps != MODE_CAP_COUNTS_INSNS)
+		return;
+	v->barren = vm->clock.insns == v->reflected_at ? v->barren + 1 : 1;
+	v->reflected_at = vm->clock.insns;
+	if (v->barren <= VM_BARREN_MAX)
+		return;
+	v->barren = 0;
+	vm_pass_stall(vm);
+}
+
 uint64_t vm_total_exits(const struct vm *vm)
 {
 	uint64_t n = 0;

@@ -25,6 +25,14 @@ bool vm_wake(struct vm *vm, struct vcpu *v);
 void vcpu_take_signals(struct vcpu *v);
 /* Instructions that vm->turn may run before it is another one's turn; UINT64_MAX: no other one is ready. */
 uint64_t vm_turn_left(struct vm *vm);
+/* An exception that exited was given back to the guest: time must not stand still when nothing else happens. */
+void vm_note_reflected(struct vm *vm, struct vcpu *v);
 uint64_t vm_total_exits(const struct vm *vm);
+/* In vm_run_to(): is it where it was asked to go? */
+static inline bool vm_pause_reached(const struct vm *vm)
+{
+	return vm->clock.insns >= vm->until.insns && (!vm->until.exits || vm_total_exits(vm) >= vm->until.exits) &&
+	       (!vm->until.ns || clock_now_ns(&vm->clock) >= vm->until.ns);
+}
 
 #endif

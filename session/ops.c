@@ -160,6 +160,7 @@ enum err session_open_remote(struct remote *r, unsigned vm, struct session **out
 		return err_set(why, vm < r->n ? ERR_NOMEM : ERR_RANGE, "guest %u of %u: no session", vm, r->n);
 	s->base.ops = &remote_ops;
 	s->m = &r->mirrors[vm];
+	s->base.mirror = s->m->vm;
 	*out = &s->base;
 	return ERR_OK;
 }

@@ -10,7 +10,10 @@
 #ifndef VMSCOPE_TUI_APP_H
 #define VMSCOPE_TUI_APP_H
 
+#include <stdio.h>
+
 #include "tui/engine.h"
+#include "tui/theme.h"
 #include "tui/view.h"
 
 #define APP_MIN_W 80
@@ -32,6 +35,7 @@ struct app_config {
 	bool ascii, no_color;
 	uint64_t (*now_ns)(void *arg); /* host time; NULL: the monotonic clock */
 	void *now_arg;
+	FILE *out; /* what "echo" and "dump -" print to; NULL: echo is a message */
 };
 
 enum err app_open(const struct app_config *cfg, struct app **out, struct errmsg *why) MUST_CHECK;
@@ -43,10 +47,18 @@ void app_key(struct app *a, const struct key_event *k);
 /* Is there anything to draw: a key, news, a run under way? */
 bool app_dirty(struct app *a);
 bool app_quit(const struct app *a);
+bool app_take_redraw(struct app *a); /* once: the terminal's content is not to be trusted (C-l) */
+/* How long who drives the application may wait for a key before app_dirty() has to be asked again; -1: for ever. */
+int app_wait_ms(struct app *a);
 const char *app_theme(const struct app *a); /* name of the colour scheme */
+const struct theme_override *app_colors(const struct app *a);
+bool app_ascii(const struct app *a);
 bool app_wants_mouse(const struct app *a);
 bool app_turbo(const struct app *a); /* runs without drawing */
 const char *app_last_message(const struct app *a);
+/* Runs the lines of a file ("-": standard input), one command a line; '#' begins a comment. Ends at the first error
+ * with "FILE:LINE: message". */
+enum err app_script(struct app *a, const char *path, struct errmsg *why) MUST_CHECK;
 /* Text and JSON twins. name: of a view; NULL: the current one. */
 char *app_view_text(struct app *a, const char *name, int w, struct errmsg *why); /* malloc()ed */
 json_t *app_view_json(struct app *a, const char *name, struct errmsg *why);

@@ -84,7 +84,8 @@ static bool slow_step(struct engine *e, struct slot *s, enum err *err, struct er
 		t = (struct timespec){.tv_nsec = (long)(wait - done < 10000000u ? wait - done : 10000000u)};
 		nanosleep(&t, NULL);
 	}
-	return *err == ERR_OK && control_where(s->control)->stop == CONTROL_DONE && !e->pause && !engine_slot_ended(s);
+	return *err == ERR_OK && (control_where(s->control)->stop == CONTROL_DONE || goes_on(e, s)) && !e->pause &&
+	       !engine_slot_ended(s);
 }
 
 static enum err restart(struct engine *e, struct slot *s, struct errmsg *why)
@@ -95,11 +96,41 @@ static enum err restart(struct engine *e, struct slot *s, struct errmsg *why)
 	return engine_open_guests(e, why);
 }
 
+/* What is not cut into slices. */
+static enum err act_whole(struct engine *e, struct control *c, struct errmsg *why)
+{
+	switch (e->verb) {
+	case ENGINE_STEP_INSN:
+		return control_step_insn(c, e->arg, why);
+	case ENGINE_STEP_EXIT:
+		return control_step_exit(c, e->arg);
+	case ENGINE_STEP_OVER:
+		return control_step_over(c, why);
+	case ENGINE_FINISH:
+		return control_finish(c, why);
+	case ENGINE_BACK_INSN:
+		return control_back_insn(c, e->arg, why);
+	case ENGINE_BACK_EXIT:
+		return control_back_exit(c, e->arg, why);
+	case ENGINE_BACK_BREAK:
+		return control_back_to_break(c, why);
+	case ENGINE_GOTO_EXIT:
+		return control_goto_exit(c, e->arg, why);
+	case ENGINE_GOTO_INSN:
+		return control_goto_insn(c, e->arg, why);
+	case ENGINE_RUN:
+	case ENGINE_SLOW:
+	case ENGINE_TO_REASON:
+	case ENGINE_RESTART:
+		break;
+	}
+	return ERR_OK;
+}
+
 /* One slice of the request; *done: it is complete. */
 static enum err act(struct engine *e, bool *done, struct errmsg *why)
 {
 	struct slot *s = engine_current(e);
-	struct control *c = s->control;
 	enum err err = ERR_OK;
 
 	*done = true;
@@ -110,40 +141,29 @@ static enum err act(struct engine *e, bool *done, struct errmsg *why)
 	case ENGINE_SLOW:
 		*done = !slow_step(e, s, &err, why);
 		break;
-	case ENGINE_STEP_INSN:
-		err = control_step_insn(c, e->arg, why);
-		break;
-	case ENGINE_STEP_EXIT:
-		err = control_step_exit(c, e->arg);
-		break;
-	case ENGINE_STEP_OVER:
-		err = control_step_over(c, why);
-		break;
-	case ENGINE_FINISH:
-		err = control_finish(c, why);
-		break;
 	case ENGINE_TO_REASON:
-		err = control_run_to_exit(c, (uint32_t)e->arg);
+		err = control_run_to_exit(s->control, (uint32_t)e->arg);
 		engine_tell_position(s);
 		*done = !goes_on(e, s);
 		break;
-	case ENGINE_BACK_INSN:
-		err = control_back_insn(c, e->arg, why);
-		break;
-	case ENGINE_BACK_EXIT:
-		err = control_back_exit(c, e->arg, why);
-		break;
-	case ENGINE_BACK_BREAK:
-		err = control_back_to_break(c, why);
-		break;
-	case ENGINE_GOTO_EXIT:
-		err = control_goto_exit(c, e->arg, why);
-		break;
-	case ENGINE_GOTO_INSN:
-		err = control_goto_insn(c, e->arg, why);
-		break;
 	case ENGINE_RESTART:
 		err = restart(e, s, why);
+		break;
+	case ENGINE_STEP_INSN:
+	case ENGINE_STEP_EXIT:
+	case ENGINE_STEP_OVER:
+	case ENGINE_FINISH:
+	case ENGINE_BACK_INSN:
+	case ENGINE_BACK_EXIT:
+	case ENGINE_BACK_BREAK:
+	case ENGINE_GOTO_EXIT:
+	case ENGINE_GOTO_INSN:
+		/* Once more when somebody's look had interrupted it before it began: engine_hold() does not later. */
+		for (int tries = 0; tries < 2; tries++) {
+			err = act_whole(e, s->control, why);
+			if (err != ERR_OK || !goes_on(e, s))
+				break;
+		}
 		break;
 	}
 	*done |= err != ERR_OK;

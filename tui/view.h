@@ -6,6 +6,10 @@
  *   draw()     from that copy into the screen; no lock, no model
  *   json()     the same picture as data: the twin of the screen
  *
+ * All other calls come without the lock (which is not recursive) and while the guest may run: what they need of the
+ * model beyond the view's copy, they lock it for; what they need of the guest, collect() brings with the next frame.
+ * Each of them is followed by a frame with a collect().
+ *
  * Commands: everything that a key does is a command line ("sort time", "goto exit 12"), so that keys, the ':' line,
  * --script files and mouse all go one way. A view lists its keys and commands; help and the function-key bar are made
  * from these tables.

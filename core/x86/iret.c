@@ -232,6 +232,7 @@ enum x86_rc x86_op_iret(struct x86_cpu *c, const struct x86_insn *i)
 
 void x86_iret_faulted(struct x86_cpu *c)
 {
+	c->iret_faulted = false;
 	unblock_nmi(c);
 }
 

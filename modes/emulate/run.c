@@ -17,8 +17,6 @@
 #include "core/x86/exec.h"
 
 #define KICK_CHECK_INSNS 65536u /* a stop request waits for at most so many instructions */
-#define BARREN_MAX 1000u	/* exceptions in a row, with no instruction between them, before the VMM has control */
-#define STALL_NS 20000u		/* what they cost: as many instructions' time as there were deliveries, and more */
 #define HOP_INSNS \
 	4096u /* blocks go on by themselves for so long: where a compiler calls instead of jumping, the stack */
 
@@ -40,7 +38,7 @@ static enum x86_rc finish(struct run *r, uint32_t reason, uint32_t vmm_reason)
 /* Instructions that need the slow path whatever the block cache holds. */
 static bool is_special(const struct run *r)
 {
-	return x86_debug_active(r->c) || r->b->single_step || r->c->on_insn || r->c->ferr;
+	return x86_debug_active(r->c) || r->b->single_step || r->c->on_insn || r->c->ferr || r->v->vm->breaks;
 }
 
 /* Everything was dropped from the cache: no page holds decoded code any more. */
@@ -239,6 +237,41 @@ static enum x86_rc check_bounds(struct run *r)
 	return X86_OK;
 }
 
+/* The iterations of a repeated instruction count one by one, and are one instruction to whoever waits for it. */
+static bool is_repeating(const struct run *r, const struct vm_breaks *k, gva_t at)
+{
+	uint8_t b[4];
+	size_t n;
+
+	if (k->last_at != at || k->last_insns == r->c->insns)
+		return false;
+	n = x86_peek(r->c, at, b, sizeof(b));
+	for (size_t i = 0; i < n; i++)
+		if (b[i] == 0xf2 || b[i] == 0xf3)
+			return true;
+	return false;
+}
+
+/* Is the instruction that comes now one that run control waits for? */
+static bool at_break(struct run *r)
+{
+	struct vm_breaks *k = r->v->vm->breaks;
+	gva_t at = x86_linear_ip(r->c);
+	bool hit = false;
+
+	for (unsigned i = 0; i < k->n && !hit; i++)
+		hit = at >= k->insn[i].lo && at <= k->insn[i].hi;
+	hit = hit && !(at == k->skip_at && r->c->insns == k->skip_insns) && !is_repeating(r, k, at);
+	k->last_at = at;
+	k->last_insns = r->c->insns;
+	if (!hit)
+		return false;
+	k->hit = true;
+	k->hit_at = at;
+	r->v->vm->pause = 1;
+	return true;
+}
+
 /* A debug trap that became due while the VMM completed an instruction: it comes before the next one. */
 static enum x86_rc deliver_debug_trap(struct x86_cpu *c)
 {
@@ -246,16 +279,6 @@ static enum x86_rc deliver_debug_trap(struct x86_cpu *c)
 
 	c->s.pending_dbg = 0;
 	return x86_deliver(c, &ev);
-}
-
-/* No instruction has retired for long: guest time goes on all the same, and it is another CPU's turn. */
-static void pass_stall(struct run *r)
-{
-	struct vm *vm = r->v->vm;
-
-	vm->clock.skipped_ns += STALL_NS;
-	if (vm->turn_end)
-		vm->turn_end = r->c->insns;
 }
 
 static bool is_timer(uint32_t reason)
@@ -305,7 +328,7 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 	else if (r.c->s.pending_dbg && !(r.c->s.intr_shadow & INTR_SHADOW_MOVSS))
 		rc = deliver_debug_trap(r.c);
 	if (rc == X86_EXIT && is_timer(e->reason)) /* of a chain that goes on */
-		pass_stall(&r);
+		vm_pass_stall(v->vm);
 	while (rc == X86_OK) {
 		uint64_t before = r.c->insns;
 
@@ -313,6 +336,10 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 		rc = check_bounds(&r);
 		if (rc != X86_OK)
 			break;
+		if (UNLIKELY(v->vm->breaks) && at_break(&r)) {
+			v->vm->clock.insns = r.c->insns;
+			return ERR_AGAIN;
+		}
 		r.c->block_end = false;
 		rc = is_special(&r) ? run_step(&r) : run_blocks(&r);
 		if (rc == X86_RETRY)
@@ -321,10 +348,11 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 			barren = r.c->insns == fault_at ? barren + 1 : 1;
 			fault_at = r.c->insns;
 			rc = x86_deliver(r.c, &r.c->fault);
-			if (rc == X86_OK && barren > BARREN_MAX)
+			if (rc == X86_OK && barren > VM_BARREN_MAX)
 				rc = finish(&r, EXIT_PREEMPTION_TIMER, EXIT_VMM_TIMER);
+			v->vm->clock.insns = r.c->insns;
 			if (rc == X86_EXIT && is_timer(e->reason))
-				pass_stall(&r);
+				vm_pass_stall(v->vm);
 		}
 		if (rc == X86_OK && b->single_step && r.c->insns != before)
 			rc = x86_exit(r.c, EXIT_VMM_DEBUG, 0, 0);

@@ -287,6 +287,12 @@ bool pf_same_fault(const struct pf_result *a, const struct pf_result *b)
 	       a->e.idt_info == b->e.idt_info && pf_same_state(a, b);
 }
 
+static bool same_violation(const struct pf_result *a, const struct pf_result *b)
+{
+	return pf_ept(a) && pf_ept(b) && a->e.qual == b->e.qual && a->e.gla == b->e.gla && a->e.gpa == b->e.gpa &&
+	       pf_same_state(a, b);
+}
+
 /* POP FS and GS without 66: a page fault in what 16 bits do not touch, or #AC of an even address. */
 static bool is_wide_pop(const struct pf_case *k, const struct pf_result *b, unsigned op)
 {
@@ -311,7 +317,8 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, st
 			return pf_same_end(a, b) ? BOCHS_XSETBV : DIFFERENT;
 		if (reg < 4 && pf_other_address(a, b))
 			return BOCHS_ORDER;
-		return reg < 2 && pf_same_fault(a, b) && only_operand(k, a, b) ? BOCHS_PUSHED : DIFFERENT;
+		return reg < 2 && (pf_same_fault(a, b) || same_violation(a, b)) && only_operand(k, a, b) ? BOCHS_PUSHED
+													 : DIFFERENT;
 	case 0x02:
 	case 0x03:
 		return explain_selector(k, a, b, true, reg | (has_rex_r(k, op) ? 8 : 0));
@@ -446,21 +453,33 @@ static bool has_gone_on(const struct pf_case *k, const struct pf_result *a, cons
 	       (i.class == INSN_CLASS_BRANCH || i.class == INSN_CLASS_SYSTEM);
 }
 
-/* Nothing but bit 16 of what frames have, on whatever stack. */
-static bool pushed_rf(const struct pf_result *a, const struct pf_result *b)
+/* Nothing but bit 16 of what frames have, on whatever stack: bit 0 of a descriptor's type is another matter. */
+static bool pushed_rf(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
 {
 	for (unsigned at = 0; at < PF_SIZE; at++)
-		if (a->area[at] != b->area[at] && ((a->area[at] ^ b->area[at]) != 1 || !(b->area[at] & 1)))
+		if (a->area[at] != b->area[at] &&
+		    ((a->area[at] ^ b->area[at]) != 1 || !(b->area[at] & 1) || in_tables(k, PF_BASE + at)))
 			return false;
 	return true;
 }
 
 /* Got away from its instruction, to where there are no INT3s. */
-static bool is_away(const struct pf_case *k, const struct pf_result *r)
+bool pf_is_away(const struct pf_case *k, const struct pf_result *r)
 {
 	uint64_t at = (r->s.efer & EFER_LMA && r->s.seg[X86_CS].attr & SEG_L ? 0 : r->s.seg[X86_CS].base) + r->s.rip;
 
 	return r->s.rip != k->s.rip && at - PF_CODE >= PF_CODE_END - PF_CODE;
+}
+
+/* What data that are executed do not change, as a rule, and a transfer might. */
+static bool same_system(const struct x86_state *a, const struct x86_state *b)
+{
+	return a->cr0 == b->cr0 && a->cr3 == b->cr3 && a->cr4 == b->cr4 && a->efer == b->efer &&
+	       a->seg[X86_CS].sel == b->seg[X86_CS].sel && a->seg[X86_CS].attr == b->seg[X86_CS].attr &&
+	       a->seg[X86_CS].base == b->seg[X86_CS].base && a->seg[X86_CS].limit == b->seg[X86_CS].limit &&
+	       a->tr.sel == b->tr.sel && a->ldtr.sel == b->ldtr.sel && a->gdtr.base == b->gdtr.base &&
+	       a->idtr.base == b->idtr.base && a->intr_shadow == b->intr_shadow &&
+	       !((a->rflags ^ b->rflags) & (FLAG_IOPL | FLAG_VM | FLAG_NT | FLAG_TF));
 }
 
 static bool one_byte(const struct pf_result *a, const struct pf_result *b)
@@ -499,14 +518,14 @@ int pf_explain(const struct pf_case *k, const struct pf_result *a, struct pf_res
 	    (is_table_fault(k, b) || is_without(k, b, 0, CR4_SMAP) ||
 		(k->exceptions != UINT32_MAX && !pf_is(a, VEC_PF)))) /* the guest got it, and more came of it */
 		return BOCHS_SMAP_AC;
-	if (is_away(k, a) && is_away(k, b) && a->s.seg[X86_CS].sel == b->s.seg[X86_CS].sel)
+	if (pf_is_away(k, a) && pf_is_away(k, b) && same_system(&a->s, &b->s))
 		return WANDERED;
 	if (in_tables(k, a->s.gpr[X86_RSP]) && pf_same_state(a, b) && one_byte(a, b))
 		return FRAME_OVER_TABLE;
 	if (!(k->exceptions & (1u << VEC_DF | 1u << VEC_AC)) && (k->s.cr0 & CR0_AM) && (k->s.rflags & FLAG_AC) &&
 	    k->cpl == 3 && b->e.reason == EXIT_TRIPLE_FAULT && a->e.reason != EXIT_TRIPLE_FAULT)
 		return BOCHS_DF_AC;
-	if (!(k->exceptions & 1u << VEC_DF) && pf_same_state(a, b) && pushed_rf(a, b))
+	if (!(k->exceptions & 1u << VEC_DF) && pf_same_state(a, b) && pushed_rf(k, a, b))
 		return BOCHS_DF_RF;
 	return DIFFERENT;
 }

@@ -86,6 +86,8 @@ static inline bool pf_same_end(const struct pf_result *a, const struct pf_result
 	return pf_same_state(a, b) && pf_equal(a->area, b->area, PF_SIZE);
 }
 
+/* Got away from its instruction, to where there are no INT3s. */
+bool pf_is_away(const struct pf_case *k, const struct pf_result *r);
 /* Two accesses of one instruction that both fail: which one is told differs. */
 bool pf_other_address(const struct pf_result *a, const struct pf_result *b);
 bool pf_decode(const struct pf_case *k, struct x86_insn *i);

@@ -1,13 +1,20 @@
 /* Rules for operands in memory: which part is looked at first, and what needs to be writable. */
 #include "tests/metal/privfuzz_explain.h"
 
+/* The other part of the same operand: whether it is written, by whom and for what is the same. Of two pages one may be
+ * absent and the other one closed. At the same address only the page of the part that was read before is accessed. */
 bool pf_other_address(const struct pf_result *a, const struct pf_result *b)
 {
 	uint64_t d = pf_ept(a) ? a->e.gla - b->e.gla : a->e.qual - b->e.qual;
+	bool faults = pf_is(a, VEC_PF) && pf_is(b, VEC_PF), alike;
 
-	if (a->e.reason != b->e.reason || d + 16 > 32 || !pf_same_state(a, b))
+	if (a->e.reason != b->e.reason || d + 16 > 32 || !(pf_ept(a) || faults) || !pf_same_state(a, b))
 		return false;
-	return pf_ept(a) || (pf_is(a, VEC_PF) && pf_is(b, VEC_PF));
+	if (pf_ept(a))
+		alike = !((a->e.qual ^ b->e.qual) & (d ? QUAL_EPT_WRITE | QUAL_EPT_FETCH : UINT64_MAX));
+	else
+		alike = !((a->e.intr_error ^ b->e.intr_error) & (d ? 0x16u : UINT32_MAX));
+	return alike && (d || pf_only_accessed(a, b));
 }
 
 bool pf_decode(const struct pf_case *k, struct x86_insn *i)

@@ -56,20 +56,47 @@ static int explain_not_present(const struct pf_case *k, unsigned sel)
 		   : DIFFERENT;
 }
 
-/* The selector that an event, INT n or a far CALL leads to; 0: none that is known. */
-static unsigned target_of(const struct pf_case *k, const struct pf_result *a, unsigned op)
+/* The gate of an event or of INT n, as it was before; zeros where there is none. */
+static void gate_of(const struct pf_case *k, const struct pf_result *a, unsigned op, uint64_t gate[2])
 {
-	uint64_t at = 0, v = 0, d[2];
-	unsigned sel = 0, vector = k->s.pending_event ? k->s.pending_event & 0xff : k->code[op + 1];
-	struct x86_insn i;
+	unsigned vector = k->s.pending_event ? k->s.pending_event & 0xff : k->code[op + 1], size = k->lma ? 16 : 8;
+	uint64_t at;
 
 	if (a->e.idt_info & INTR_INFO_VALID) /* the event that was being delivered */
 		vector = a->e.idt_info & 0xff;
+	at = k->s.idtr.base + vector * size - PF_BASE;
+	gate[0] = gate[1] = 0;
+	if (at + size <= PF_SIZE)
+		memcpy(gate, k->area + at, size);
+}
+
+/* Does it lead beyond its segment, or to an address that is not canonical? */
+static bool is_bad_target(const struct pf_case *k, const struct pf_result *a, unsigned op)
+{
+	uint64_t gate[2], d[2], offset, limit;
+
+	gate_of(k, a, op, gate);
+	offset = (uint16_t)gate[0] | gate[0] >> 48 << 16 | gate[1] << 32;
+	if (k->lma)
+		return (uint64_t)((int64_t)(offset << 16) >> 16) != offset;
+	if (!(gate[0] >> 43 & 1))
+		offset = (uint16_t)offset;
+	if (!pf_desc_at(k, (unsigned)(gate[0] >> 16) & 0xffff, d))
+		return false;
+	limit = (d[0] & 0xffff) | (d[0] >> 32 & 0xf0000);
+	return offset > (d[0] >> 55 & 1 ? limit << 12 | 0xfff : limit);
+}
+
+/* The selector that an event, INT n or a far CALL leads to; 0: none that is known. */
+static unsigned target_of(const struct pf_case *k, const struct pf_result *a, unsigned op)
+{
+	uint64_t at = 0, d[2];
+	unsigned sel = 0;
+	struct x86_insn i;
+
 	if (k->s.pending_event || k->code[op] == 0xcd) {
-		at = k->s.idtr.base + vector * (k->lma ? 16u : 8u) - PF_BASE;
-		if (at + 8 <= PF_SIZE)
-			memcpy(&v, k->area + at, 8);
-		return (unsigned)(v >> 16) & 0xffff;
+		gate_of(k, a, op, d);
+		return (unsigned)(d[0] >> 16) & 0xffff;
 	}
 	if (!pf_decode(k, &i))
 		return 0;
@@ -163,7 +190,7 @@ static int explain_event(const struct pf_case *k, const struct pf_result *a, str
 
 	if (why)
 		return why;
-	if (pf_is(a, VEC_GP) && a->e.intr_error <= 1 && failed_to_push(k, b))
+	if (pf_is(a, VEC_GP) && a->e.intr_error <= 1 && failed_to_push(k, b) && is_bad_target(k, a, op))
 		return BOCHS_PUSHED;
 	if (!(k->exceptions & 1u << VEC_PF) && a->s.cr2 == k->s.cr2 && b->s.cr2 != k->s.cr2 &&
 	    a->e.reason == b->e.reason && (pf_is(a, VEC_DF) || a->e.reason == EXIT_TRIPLE_FAULT)) {

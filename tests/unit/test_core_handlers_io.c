@@ -203,6 +203,25 @@ static void an_interrupted_delivery_is_finished_by_the_executor(void **state)
 	assert_int_equal(fake_mode.n_injected, 0); /* done, not injected a second time */
 }
 
+/* IRET in an NMI's handler that is not executed by the processor, and whose stack ends in the middle of its frame: the
+ * guest gets the #SS, and NMIs are unblocked; a delivery that comes later has no part in that. */
+static void an_iret_that_faults_in_the_executor_unblocks_nmis(void **state)
+{
+	(void)state;
+	CODE_BYTES("\xcf");
+	gpr[X86_RSP] = 0xffff;
+	s->intr_shadow = INTR_SHADOW_NMI;
+	PLAY(.reason = EXIT_VMM_SVM_EXTRA);
+	got_fault(VEC_SS);
+	assert_int_equal(s->intr_shadow & INTR_SHADOW_NMI, 0);
+	s->intr_shadow = INTR_SHADOW_NMI;
+	gpr[X86_RSP] = 0x8000;
+	s->idtr.limit = 0x3ff;
+	PLAY(.reason = EXIT_EPT_VIOLATION,
+	    .idt_info = INTR_INFO_VALID | INTR_TYPE_EXTERNAL << INTR_INFO_TYPE_SHIFT | 0x20);
+	assert_int_equal(s->intr_shadow & INTR_SHADOW_NMI, INTR_SHADOW_NMI);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, vm_fix_teardown)
 int main(void)
 {
@@ -219,6 +238,7 @@ int main(void)
 	    T(the_executor_gives_vector_registers_back),
 	    T(a_mode_that_completes_gets_its_mmio_value),
 	    T(an_interrupted_delivery_is_finished_by_the_executor),
+	    T(an_iret_that_faults_in_the_executor_unblocks_nmis),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

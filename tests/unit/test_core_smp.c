@@ -204,6 +204,38 @@ static void code_that_one_cpu_changes_is_new_for_the_other(void **state)
 	vm_destroy(vm);
 }
 
+/*
+ * The first CPU's handler of #UD is UD2 itself, the second one ends the guest. Behind a NOP no instruction of the
+ * first ever retires, whether its exceptions exit or not: the second gets its turn all the same, and guest time goes
+ * on.
+ */
+static void a_cpu_of_exceptions_only_does_not_keep_the_turn(void **state)
+{
+	static const uint8_t stuck[] = {0x90, 0x0f, 0x0b}, other[] = {0xb0, 0x00, 0xe6, 0xf4};
+	static const uint8_t vector[] = {(BSP_AT + 1) & 0xff, BSP_AT >> 8, 0, 0};
+
+	(void)state;
+	for (unsigned exits = 0; exits < 2; exits++) {
+		struct vm *vm = make_vm(2, stuck, sizeof(stuck), other, sizeof(other));
+		struct vcpu *second = &vm->vcpus[1];
+		struct x86_state *s = vcpu_state_for_write(second, DIRTY_ALL);
+
+		if (exits)
+			vm->controls.exceptions |= 1u << VEC_UD;
+		assert_int_equal(mem_write(&vm->mem, 4 * VEC_UD, vector, sizeof(vector)), ERR_OK);
+		second->wait_startup = false;
+		s->seg[X86_CS].sel = 0;
+		s->seg[X86_CS].base = 0;
+		s->rip = AP_AT;
+		vcpu_state_for_write(&vm->vcpus[0], DIRTY_ALL)->seg[X86_SS].base = 0x20000; /* frames, for ever */
+		vm->cfg.max_exits = 5000;
+		assert_int_equal(vm_run(vm), ERR_OK);
+		ended_well(vm);
+		assert_true(vm->clock.skipped_ns > 0);
+		vm_destroy(vm);
+	}
+}
+
 /* Only the bootstrap CPU runs after power-on; when it halts for good, nobody is left. */
 static void cpus_that_nobody_starts_wait(void **state)
 {
@@ -262,6 +294,7 @@ int main(void)
 	    cmocka_unit_test(a_snapshot_has_all_cpus_and_whose_turn_it_is),
 	    cmocka_unit_test(code_that_one_cpu_changes_is_new_for_the_other),
 	    cmocka_unit_test(an_nmi_in_an_nmi_handler_waits_for_its_iret),
+	    cmocka_unit_test(a_cpu_of_exceptions_only_does_not_keep_the_turn),
 	    cmocka_unit_test(cpus_that_nobody_starts_wait),
 	    cmocka_unit_test(other_engines_and_clocks_take_one_cpu),
 	};

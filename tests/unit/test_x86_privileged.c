@@ -1,6 +1,6 @@
 /*
  * What fuzzing privileged state against another processor taught (docs/PRIVILEGED.md): orders, last checks, single-step
- * and NMI corners; and protection keys.
+ * and NMI corners.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -434,6 +434,9 @@ static void a_call_gate_looks_at_the_stack_before_the_target(void **state)
 	x86_fix_gate(f, X86_FIX_GDT + SEL_FREE, SEL_FREE + 8, 0x20000, 0xec, 0);
 	x86_fix_poke(f, X86_FIX_TSS + 8, 2, SEL_READ_ONLY0);
 	assert_fault(f, STEP(f, 0x9a, 0, 0, 0, 0, SEL_FREE | 3, 0), VEC_TS, SEL_READ_ONLY0);
+	x86_fix_desc(f, X86_FIX_GDT + SEL_FREE + 16, 0, 0xff, 0x4093);
+	x86_fix_poke(f, X86_FIX_TSS + 8, 2, SEL_FREE + 16);
+	assert_fault(f, STEP(f, 0x9a, 0, 0, 0, 0, SEL_FREE | 3, 0), VEC_SS, SEL_FREE + 16); /* no room for the frame */
 	x86_fix_poke(f, X86_FIX_TSS + 8, 2, SEL_DATA0);
 	assert_fault(f, STEP(f, 0x9a, 0, 0, 0, 0, SEL_FREE | 3, 0), VEC_GP, 0);
 }
@@ -468,6 +471,20 @@ static void a_busy_tss_is_gp_before_it_is_not_present(void **state)
 	assert_fault(f, STEP(f, 0xea, 0, 0, 0, 0, SEL_FREE, 0), VEC_NP, SEL_FREE);
 }
 
+static void a_tss_that_is_too_short_is_ts_before_the_switch_exits(void **state)
+{
+	struct x86_fix *f = *state;
+
+	x86_fix_prot(f, 4, 0);
+	x86_fix_tables(f);
+	x86_fix_controls(f, "vtx-ept");
+	x86_fix_desc(f, X86_FIX_GDT + SEL_FREE, 0x5000, 0x66, 0x89);
+	assert_fault(f, STEP(f, 0xea, 0, 0, 0, 0, SEL_FREE, 0), VEC_TS, SEL_FREE);
+	x86_fix_desc(f, X86_FIX_GDT + SEL_FREE, 0x5000, 0x67, 0x89);
+	assert_int_equal(STEP(f, 0xea, 0, 0, 0, 0, SEL_FREE, 0), X86_EXIT);
+	assert_int_equal(f->exit.reason, EXIT_TASK_SWITCH);
+}
+
 static void ltr_has_16_bytes_in_the_table_before_they_are_read(void **state)
 {
 	struct x86_fix *f = *state;
@@ -479,6 +496,26 @@ static void ltr_has_16_bytes_in_the_table_before_they_are_read(void **state)
 	assert_fault(f, STEP(f, 0x0f, 0x00, 0xd8), VEC_GP, 0x90);
 	f->c->s.gdtr.limit = 0x9f;
 	assert_page_fault(f, STEP(f, 0x0f, 0x00, 0xd8), HIGH + 0x90, 0);
+}
+
+/* #AC has an error code of 0, but for EXT: it came of the delivery of an interrupt. */
+static void the_error_code_of_an_alignment_check_has_ext(void **state)
+{
+	const struct x86_event ev = {.vector = 0x30, .type = INTR_TYPE_EXTERNAL};
+	struct x86_fix *f = *state;
+
+	x86_fix_prot(f, 4, 3);
+	x86_fix_tables(f);
+	x86_fix_controls(f, "vtx-ept");
+	x86_fix_idt(f, 0x30, SEL_CODE3 | 3, 0x7800, 0xee);
+	f->c->s.cr0 |= CR0_AM;
+	f->c->s.gpr[X86_RSP] = 0x9002;
+	f->c->s.rflags = FLAG_R1 | FLAG_AC;
+	x86_state_changed(f->c);
+	assert_int_equal(x86_inject(f->c, &ev), X86_EXIT);
+	assert_int_equal(f->exit.intr_info, INTR_INFO_VALID | INTR_INFO_ERROR | 3u << 8 | VEC_AC);
+	assert_int_equal(f->exit.intr_error, 1);
+	assert_fault(f, STEP(f, 0x8b, 0x05, 0x01, 0x90, 0, 0), VEC_AC, 0); /* MOV EAX, [9001] */
 }
 
 /* #AC delivered to user code with a stack that is not aligned: it never ends, and the VMM gets control. */
@@ -503,75 +540,6 @@ static void an_exception_that_raises_itself_comes_back_to_the_vmm(void **state)
 	assert_int_equal(f->c->s.rip, CODE_AT);
 }
 
-static void with_keys(struct x86_fix *f, unsigned cpl, uint32_t pkru)
-{
-	long_mode(f, cpl);
-	x86_fix_poke(f, 0x102008, 8, HIGH | 0x87 | 5ull << 59);
-	f->c->s.cr4 |= CR4_PKE;
-	f->c->s.pkru = pkru;
-	x86_state_changed(f->c);
-}
-
-static enum x86_rc load_high(struct x86_fix *f)
-{
-	uint64_t v;
-
-	return x86_load(f->c, X86_DS, HIGH, 4, &v);
-}
-
-static void protection_keys_deny_data_accesses_to_user_pages(void **state)
-{
-	const uint32_t access = 1u << 10, write = 2u << 10;
-	struct x86_fix *f = *state;
-
-	with_keys(f, 3, access);
-	assert_page_fault(f, load_high(f), HIGH, PF_P | PF_U | PF_PK);
-	assert_page_fault(f, x86_store(f->c, X86_DS, HIGH, 4, 0), HIGH, PF_P | PF_U | PF_W | PF_PK);
-	f->c->s.rip = HIGH;
-	x86_fix_poke(f, HIGH, 1, 0x90);
-	assert_int_equal(x86_step(f->c), X86_OK); /* fetches are free */
-	with_keys(f, 3, write);
-	assert_int_equal(load_high(f), X86_OK);
-	assert_page_fault(f, x86_store(f->c, X86_DS, HIGH, 4, 0), HIGH, PF_P | PF_U | PF_W | PF_PK);
-	with_keys(f, 0, write);
-	assert_int_equal(x86_store(f->c, X86_DS, HIGH, 4, 0), X86_OK); /* CR0.WP = 0 */
-	f->c->s.cr0 |= CR0_WP;
-	x86_state_changed(f->c);
-	assert_page_fault(f, x86_store(f->c, X86_DS, HIGH, 4, 0), HIGH, PF_P | PF_W | PF_PK);
-	with_keys(f, 0, access);
-	x86_fix_poke(f, 0x102008, 8, HIGH | 0x83 | 5ull << 59); /* a supervisor page has no key that counts */
-	assert_int_equal(load_high(f), X86_OK);
-	with_keys(f, 3, access);
-	f->c->s.cr4 &= ~(uint64_t)CR4_PKE;
-	x86_state_changed(f->c);
-	assert_int_equal(load_high(f), X86_OK);
-}
-
-static void wrpkru_takes_effect_at_once_and_has_its_rules(void **state)
-{
-	struct x86_fix *f = *state;
-
-	with_keys(f, 3, 0);
-	assert_int_equal(load_high(f), X86_OK);
-	f->c->s.gpr[X86_RAX] = 0xffffffff00000400ull;
-	f->c->s.gpr[X86_RCX] = f->c->s.gpr[X86_RDX] = 0;
-	assert_int_equal(STEP(f, 0x0f, 0x01, 0xef), X86_OK);
-	assert_page_fault(f, load_high(f), HIGH, PF_P | PF_U | PF_PK);
-	f->c->s.gpr[X86_RAX] = f->c->s.gpr[X86_RDX] = ~0ull;
-	f->c->s.gpr[X86_RCX] = 1ull << 32;
-	assert_int_equal(STEP(f, 0x0f, 0x01, 0xee), X86_OK);
-	assert_int_equal(f->c->s.gpr[X86_RAX], 0x400);
-	assert_int_equal(f->c->s.gpr[X86_RDX], 0);
-	f->c->s.gpr[X86_RDX] = 1;
-	assert_fault(f, STEP(f, 0x0f, 0x01, 0xef), VEC_GP, 0);
-	f->c->s.gpr[X86_RCX] = 1;
-	assert_fault(f, STEP(f, 0x0f, 0x01, 0xee), VEC_GP, 0);
-	assert_fault(f, STEP(f, 0x66, 0x0f, 0x01, 0xee), VEC_UD, 0);
-	f->c->s.cr4 &= ~(uint64_t)CR4_PKE;
-	assert_fault(f, STEP(f, 0x0f, 0x01, 0xee), VEC_UD, 0);
-	assert_fault(f, STEP(f, 0x0f, 0x01, 0xef), VEC_UD, 0);
-}
-
 #define T(name) cmocka_unit_test_setup_teardown(name, x86_fix_setup, x86_fix_teardown)
 
 int main(void)
@@ -589,8 +557,8 @@ int main(void)
 	    T(pdptes_outside_ram_are_an_ept_violation), T(a_call_gate_looks_at_the_stack_before_the_target),
 	    T(a_64_bit_gate_pushes_by_the_rules_of_64_bit_mode), T(a_busy_tss_is_gp_before_it_is_not_present),
 	    T(ltr_has_16_bytes_in_the_table_before_they_are_read),
-	    T(an_exception_that_raises_itself_comes_back_to_the_vmm),
-	    T(protection_keys_deny_data_accesses_to_user_pages), T(wrpkru_takes_effect_at_once_and_has_its_rules)};
+	    T(a_tss_that_is_too_short_is_ts_before_the_switch_exits), T(the_error_code_of_an_alignment_check_has_ext),
+	    T(an_exception_that_raises_itself_comes_back_to_the_vmm)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

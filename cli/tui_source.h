@@ -1,0 +1,25 @@
+/*
+ * Where the terminal UI's runs come from: the command line's options, by the same runner as "vmscope run". One source
+ * is one session (a guest, or several under one VMM) in one backend; the modes view asks for more of them, with the
+ * same guest in other backends.
+ */
+#ifndef VMSCOPE_CLI_TUI_SOURCE_H
+#define VMSCOPE_CLI_TUI_SOURCE_H
+
+#include "cli/options.h"
+#include "tui/engine.h"
+
+struct symbols;
+struct tui_source;
+
+/* o is copied; its texts stay the caller's. ERR_NODEV, ERR_UNSUPPORTED: why says why not. */
+enum err tui_source_new(const struct run_options *o, struct tui_source **out, struct errmsg *why) MUST_CHECK;
+void tui_source_free(struct tui_source *s);
+void tui_source_fill(struct tui_source *s, struct engine_source *out);
+/* Of the guest that is open now; NULL: none. */
+const struct symbols *tui_source_symbols(const struct tui_source *s);
+/* A source for the same guest in another backend, under the same profile where that backend has it. */
+enum err tui_source_backend(const struct tui_source *s, enum vmm_mode mode, enum vmm_type type, struct tui_source **out,
+    struct errmsg *why) MUST_CHECK;
+
+#endif

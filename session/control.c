@@ -1,0 +1,315 @@
+/*
+ * Run control: one goal at a time, forward. Every call of control.h is a goal (an instruction, an exit, a time) for one
+ * of three drivers; what stops a run beside its goal is looked at in one place (control_settle()).
+ *
+ * Read after control.h; then control_break.c, and control_back.c for the past.
+ */
+#include "session/control_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/lib.h"
+
+#define CHUNK_MIN 1000u
+#define CHUNK_MAX 4000000u
+#define CHUNK_NS 4000000u /* of host time: how soon a request is heard */
+#define SLICE_NS 50000000u
+
+const char *control_stop_name(enum control_stop s)
+{
+	static const char *const names[] = {"done", "breakpoint", "end", "interrupted", "limit", "beginning"};
+
+	return (unsigned)s < ARRAY_LEN(names) ? names[s] : "unknown";
+}
+
+/* --- What the run passes ------------------------------------------------------------------------------------------ */
+
+static void exit_passed(struct control *c, const struct vm_exit *e)
+{
+	if (exit_is_hw(e->reason)) {
+		c->exits++;
+		c->exit_insns = c->vm->clock.insns;
+		c->exit_ns = c->driver == DRIVER_EXACT ? clock_now_ns(&c->vm->clock) : 0;
+	}
+	if (c->exits >= c->goal.exits || e->reason == c->goal.reason)
+		c->met = true;
+	if (c->exit_breaks && !c->goal.no_breaks)
+		breaks_exit(c, e);
+	if (c->met || c->hit)
+		c->vm->pause = 1;
+}
+
+static void on_done(void *arg, struct vcpu *v, const struct vm_exit *e)
+{
+	(void)v;
+	exit_passed(arg, e);
+}
+
+/* The registers at the lockstep point of a remote guest may not come. */
+static void on_verdict(void *arg, struct vcpu *v, const struct vm_exit *e, enum verdict verdict)
+{
+	(void)v;
+	(void)verdict;
+	exit_passed(arg, e);
+}
+
+static const struct probe_ops local_probe = {.name = "control", .on_done = on_done};
+static const struct probe_ops remote_probe = {.name = "control", .on_verdict = on_verdict};
+
+/* --- Open and close ----------------------------------------------------------------------------------------------- */
+
+static enum control_driver driver_of(const struct vm *vm)
+{
+	unsigned caps = vm->cfg.mode->caps;
+
+	if (caps & MODE_CAP_REMOTE)
+		return DRIVER_REMOTE;
+	return caps & MODE_CAP_COUNTS_INSNS ? DRIVER_EXACT : DRIVER_SLICES;
+}
+
+enum err control_open(struct session *s, const struct control_config *cfg, struct control **out, struct errmsg *why)
+{
+	struct vm *vm = s->vm ? s->vm : s->mirror;
+	struct control *c = vm ? calloc(1, sizeof(*c)) : NULL;
+	enum err e;
+
+	*out = NULL;
+	if (!c)
+		return err_set(
+		    why, vm ? ERR_NOMEM : ERR_BUG, vm ? "no memory for run control" : "a session without a VM");
+	c->s = s;
+	c->vm = vm;
+	if (cfg)
+		c->cfg = *cfg;
+	c->driver = driver_of(vm);
+	c->goal = control_no_goal();
+	c->chunk = CHUNK_MIN;
+	c->next_id = 1;
+	e = vm_add_probe(vm, c->driver == DRIVER_REMOTE ? &remote_probe : &local_probe, c);
+	if (e != ERR_OK) {
+		free(c);
+		return err_set(why, e, "run control: this VM has %u observers already", vm->n_probes);
+	}
+	vm->exact = c->driver == DRIVER_EXACT;
+	*out = c;
+	return ERR_OK;
+}
+
+void control_close(struct control *c)
+{
+	if (!c)
+		return;
+	vm_remove_probe(c->vm, c);
+	c->vm->exact = false;
+	c->vm->breaks = NULL;
+	free(c);
+}
+
+const struct control_where *control_where(struct control *c)
+{
+	struct control_where *w = &c->where;
+
+	w->insns = c->vm->cfg.mode->caps & MODE_CAP_COUNTS_INSNS ? c->vm->clock.insns : 0;
+	w->exits = c->exits;
+	if (w->insns > w->last_insns)
+		w->last_insns = w->insns;
+	if (w->exits > w->last_exits)
+		w->last_exits = w->exits;
+	return w;
+}
+
+/* --- Interrupts --------------------------------------------------------------------------------------------------- */
+
+/* The request is the flag; the stop only wakes a run that is in progress. */
+void control_interrupt(struct control *c)
+{
+	atomic_store(&c->interrupt, 1);
+	c->s->ops->stop(c->s);
+}
+
+static bool take_interrupt(struct control *c)
+{
+	if (!atomic_exchange(&c->interrupt, 0))
+		return false;
+	if (c->vm->stop == END_STOPPED)
+		c->vm->stop = 0;
+	return true;
+}
+
+/* --- Forward ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t now(const struct control *c)
+{
+	return c->vm->cfg.host->now_ns();
+}
+
+static enum control_stop stop_of_end(enum end_kind kind)
+{
+	if (kind == END_STOPPED)
+		return CONTROL_INTERRUPTED;
+	return kind == END_TIMEOUT || kind == END_LIMIT_EXITS || kind == END_LIMIT_INSNS ? CONTROL_LIMIT : CONTROL_END;
+}
+
+/* The guest stands still: is it time to say so? */
+bool control_settle(struct control *c)
+{
+	struct control_where *w = &c->where;
+
+	if (c->vm->breaks && c->watch.hit)
+		breaks_engine(c);
+	if (c->vm->ended) {
+		w->stop = stop_of_end(c->vm->end.kind);
+		if (w->stop == CONTROL_INTERRUPTED)
+			(void)take_interrupt(c);
+	} else if (c->hit) {
+		w->stop = CONTROL_BREAK;
+		w->breakpoint = c->hit;
+	} else if (c->met || c->vm->clock.insns >= c->goal.insns) {
+		w->stop = CONTROL_DONE;
+	} else if (take_interrupt(c) || (c->goal.until_ns != CLOCK_NEVER && now(c) >= c->goal.until_ns)) {
+		w->stop = CONTROL_INTERRUPTED;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* The chunk that takes CHUNK_NS, or what is left of the time. */
+static void adapt_chunk(struct control *c, uint64_t took_ns)
+{
+	uint64_t want = CHUNK_NS;
+
+	if (c->goal.until_ns != CLOCK_NEVER) {
+		uint64_t at = now(c), left = c->goal.until_ns > at ? c->goal.until_ns - at : 0;
+
+		want = left < want ? left : want;
+	}
+	if (took_ns > want && c->chunk > CHUNK_MIN)
+		c->chunk /= 2;
+	else if (took_ns < want / 2 && c->chunk < CHUNK_MAX)
+		c->chunk *= 2;
+}
+
+/* Nothing to do before the next timer: wait for it, but not deaf. */
+static void wait_idle(struct control *c, uint64_t until)
+{
+	const struct clock *clock = &c->vm->clock;
+	uint64_t due = clock_next_deadline(clock);
+
+	if (due != CLOCK_NEVER && due + clock->start_ns < until)
+		until = due + clock->start_ns;
+	if (until > now(c))
+		c->vm->cfg.host->idle_until(until);
+}
+
+static enum err exact_go(struct control *c)
+{
+	struct vm *vm = c->vm;
+	bool host = vm->clock.kind == CLOCK_HOST;
+	uint64_t start = now(c), end;
+
+	do {
+		struct vm_position to = {.insns = vm->clock.insns + c->chunk};
+
+		if (to.insns > c->goal.insns)
+			to.insns = c->goal.insns;
+		if (host)
+			vm->slice_end_ns = start + SLICE_NS < c->goal.until_ns ? start + SLICE_NS : c->goal.until_ns;
+		enum err e = vm_run_to(vm, &to);
+
+		vm->slice_end_ns = CLOCK_NEVER;
+		if (e != ERR_OK)
+			return e;
+		if (host && vm->idle)
+			wait_idle(c, now(c) + CHUNK_NS < c->goal.until_ns ? now(c) + CHUNK_NS : c->goal.until_ns);
+		end = now(c);
+		adapt_chunk(c, end - start);
+		start = end;
+	} while (!control_settle(c));
+	return ERR_OK;
+}
+
+/* The processor traps after each instruction. */
+static enum err steps_go(struct control *c)
+{
+	enum err e;
+
+	do {
+		e = vm_step_insn(c->vm, NULL);
+		c->met = --c->goal.steps == 0;
+	} while (e == ERR_OK && !control_settle(c));
+	return e;
+}
+
+static enum err slices_go(struct control *c)
+{
+	if (c->goal.steps)
+		return steps_go(c);
+	do {
+		uint64_t until = now(c) + SLICE_NS;
+
+		if (until > c->goal.until_ns)
+			until = c->goal.until_ns;
+		if (vm_run_slice(c->vm, until) == SLICE_IDLE)
+			wait_idle(c, until < now(c) + CHUNK_NS ? until : now(c) + CHUNK_NS);
+	} while (!control_settle(c));
+	return ERR_OK;
+}
+
+enum err control_go(struct control *c, const struct control_goal *goal)
+{
+	enum err e;
+
+	c->goal = *goal;
+	c->met = c->exits >= goal->exits;
+	c->hit = 0;
+	c->where.breakpoint = 0;
+	c->where.stop = CONTROL_DONE;
+	if (c->vm->ended && !vm_may_resume(c->vm)) {
+		c->where.stop = CONTROL_END;
+		return ERR_OK;
+	}
+	if (c->met || c->vm->clock.insns >= goal->insns)
+		return ERR_OK;
+	if (take_interrupt(c)) {
+		c->where.stop = CONTROL_INTERRUPTED;
+		return ERR_OK;
+	}
+	breaks_arm(c);
+	e = c->driver == DRIVER_EXACT ? exact_go(c) : c->driver == DRIVER_SLICES ? slices_go(c) : remote_go(c);
+	breaks_disarm(c);
+	c->goal = control_no_goal();
+	return e;
+}
+
+enum err control_run(struct control *c)
+{
+	struct control_goal g = control_no_goal();
+
+	return control_go(c, &g);
+}
+
+enum err control_run_for(struct control *c, uint64_t ns)
+{
+	struct control_goal g = control_no_goal();
+
+	g.until_ns = now(c) + ns;
+	return control_go(c, &g);
+}
+
+enum err control_step_exit(struct control *c, uint64_t n)
+{
+	struct control_goal g = control_no_goal();
+
+	g.exits = c->exits + n;
+	return control_go(c, &g);
+}
+
+enum err control_run_to_exit(struct control *c, uint32_t reason)
+{
+	struct control_goal g = control_no_goal();
+
+	g.reason = reason;
+	return control_go(c, &g);
+}

@@ -1,0 +1,279 @@
+/*
+ * The engine of the terminal UI with the command line's runs: real guests in emulate, driven with and without a thread.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cli/tui_source.h"
+#include "core/vm.h"
+
+struct fix {
+	struct tui_source *source;
+	struct engine *engine;
+	struct errmsg why;
+};
+
+static void open_engine(struct fix *f, const char *guest, const char *also, bool threaded)
+{
+	struct run_options o;
+	struct engine_source src;
+
+	options_init(&o);
+	o.guest = guest;
+	o.mem = 16u << 20;
+	if (also)
+		o.also[o.n_also++] = also;
+	if (tui_source_new(&o, &f->source, &f->why) != ERR_OK)
+		fail_msg("%s", f->why.text);
+	tui_source_fill(f->source, &src);
+	if (engine_open(&src, threaded, &f->engine, &f->why) != ERR_OK)
+		fail_msg("%s", f->why.text);
+}
+
+static void close_engine(struct fix *f)
+{
+	engine_close(f->engine);
+	tui_source_free(f->source);
+}
+
+static void do_it(struct fix *f, enum engine_verb verb, uint64_t n)
+{
+	if (engine_do(f->engine, verb, n, &f->why) != ERR_OK)
+		fail_msg("%s", f->why.text);
+}
+
+static void wait_until_done(struct fix *f)
+{
+	const struct timespec ms = {.tv_nsec = 1000000};
+	enum err err;
+
+	while (engine_busy(f->engine))
+		nanosleep(&ms, NULL);
+	assert_true(engine_result(f->engine, &err, &f->why));
+	if (err != ERR_OK)
+		fail_msg("%s", f->why.text);
+}
+
+static struct view_now now_of(struct fix *f)
+{
+	struct view_model *m = engine_model(f->engine);
+
+	view_model_lock(m);
+	struct view_now now = *view_now(m);
+	view_model_unlock(m);
+	return now;
+}
+
+static void console_of(struct fix *f, char buf[4096])
+{
+	struct view_model *m = engine_model(f->engine);
+	uint64_t total;
+
+	view_model_lock(m);
+	buf[view_console(m, buf, 4095, &total)] = '\0';
+	view_model_unlock(m);
+}
+
+static void a_guest_runs_to_its_end(void **state)
+{
+	struct fix f;
+	char text[4096];
+
+	(void)state;
+	open_engine(&f, "hello", NULL, false);
+	assert_int_equal(now_of(&f).run, VIEW_STOPPED);
+	assert_int_equal(now_of(&f).exits, 0);
+	do_it(&f, ENGINE_RUN, 0);
+	struct view_now now = now_of(&f);
+	assert_int_equal(now.run, VIEW_ENDED);
+	assert_true(now.exits > 10 && now.insns > 10 && now.guest_ns > 0);
+	console_of(&f, text);
+	assert_non_null(strstr(text, "ello"));
+	struct view_model *m = engine_model(f.engine);
+	view_model_lock(m);
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, now.exits);
+	assert_int_equal(view_verdicts(m)->safety.state, PG_HOLDS);
+	assert_int_equal(view_verdicts(m)->equivalence.state, PG_NA);
+	assert_int_equal(view_verdicts(m)->efficiency.state, PG_VIOLATED);
+	view_model_unlock(m);
+	close_engine(&f);
+}
+
+static void steps_are_seen_in_the_model(void **state)
+{
+	struct fix f;
+	struct errmsg why;
+
+	(void)state;
+	open_engine(&f, "hello", NULL, false);
+	do_it(&f, ENGINE_STEP_EXIT, 3);
+	assert_int_equal(now_of(&f).exits, 3);
+	uint64_t insns = now_of(&f).insns;
+	do_it(&f, ENGINE_STEP_INSN, 1);
+	assert_int_equal(now_of(&f).insns, insns + 1);
+	struct view_model *m = engine_model(f.engine);
+	const struct x86_state *s = view_cpu_state(m, 0, &why), *before = view_cpu_before(m, 0);
+	assert_non_null(s);
+	assert_non_null(before);
+	assert_int_not_equal(s->rip, before->rip);
+	uint8_t code[4];
+	size_t done;
+	assert_int_equal(view_read_linear(m, 0, s->seg[X86_CS].base + s->rip, code, 4, &done, &why), ERR_OK);
+	do_it(&f, ENGINE_TO_REASON, EXIT_HLT);
+	do_it(&f, ENGINE_RESTART, 0);
+	assert_int_equal(now_of(&f).exits, 0);
+	close_engine(&f);
+}
+
+static void a_thread_lets_others_look_and_pause(void **state)
+{
+	struct fix f;
+	struct timespec ms = {.tv_nsec = 2000000};
+
+	(void)state;
+	open_engine(&f, "modes", NULL, true);
+	do_it(&f, ENGINE_SLOW, 1000);
+	for (int i = 0; i < 20; i++) {
+		if (engine_hold(f.engine)) {
+			struct errmsg why;
+
+			assert_non_null(view_cpu_state(engine_model(f.engine), 0, &why));
+			engine_release(f.engine);
+		}
+		nanosleep(&ms, NULL);
+	}
+	assert_int_equal(engine_do(f.engine, ENGINE_RUN, 0, &f.why), ERR_BUSY);
+	engine_pause(f.engine);
+	wait_until_done(&f);
+	assert_true(now_of(&f).insns > 0);
+	assert_int_equal(now_of(&f).run, VIEW_STOPPED);
+	do_it(&f, ENGINE_RUN, 0);
+	wait_until_done(&f);
+	assert_int_equal(now_of(&f).run, VIEW_ENDED);
+	close_engine(&f);
+}
+
+static void two_guests_run_beside_each_other(void **state)
+{
+	struct fix f;
+	struct engine_vm a, b;
+
+	(void)state;
+	open_engine(&f, "hello", "timer", false);
+	assert_int_equal(engine_n_vms(f.engine), 2);
+	do_it(&f, ENGINE_RUN, 0);
+	engine_vm(f.engine, 0, &a);
+	engine_vm(f.engine, 1, &b);
+	assert_string_equal(a.guest, "hello");
+	assert_string_equal(b.guest, "timer");
+	assert_int_equal(a.run, VIEW_ENDED);
+	assert_int_equal(b.run, VIEW_ENDED);
+	assert_true(b.exits > 0 && b.cpu_ns > 0);
+	assert_true(a.current && !b.current);
+	assert_int_equal(engine_vm_select(f.engine, 1, &f.why), ERR_OK);
+	assert_int_equal(now_of(&f).exits, b.exits);
+	assert_int_equal(engine_vm_select(f.engine, 2, &f.why), ERR_RANGE);
+	assert_string_equal(f.why.text, "there is no virtual machine 3: this session has 2");
+	close_engine(&f);
+}
+
+static void a_paused_guest_stands_still(void **state)
+{
+	struct fix f;
+	struct engine_vm b;
+
+	(void)state;
+	open_engine(&f, "hello", "timer", false);
+	engine_vm_pause(f.engine, 1, true);
+	do_it(&f, ENGINE_RUN, 0);
+	engine_vm(f.engine, 1, &b);
+	assert_true(b.paused);
+	assert_int_equal(b.exits, 0);
+	engine_vm_pause(f.engine, 1, false);
+	do_it(&f, ENGINE_RUN, 0);
+	engine_vm(f.engine, 1, &b);
+	assert_int_equal(b.run, VIEW_ENDED);
+	close_engine(&f);
+}
+
+static void another_guest_can_be_opened(void **state)
+{
+	struct fix f;
+
+	(void)state;
+	open_engine(&f, "hello", NULL, false);
+	do_it(&f, ENGINE_RUN, 0);
+	assert_int_equal(engine_load(f.engine, "nosuchguest", &f.why), ERR_NOENT);
+	assert_non_null(strstr(f.why.text, "nosuchguest"));
+	assert_int_equal(engine_load(f.engine, "timer --mdoe x", &f.why), ERR_INVAL);
+	assert_int_equal(strncmp(f.why.text, "open: ", 6), 0);
+	assert_int_equal(engine_load(f.engine, "timer --controls all --mem 16M", &f.why), ERR_OK);
+	struct view_model *m = engine_model(f.engine);
+	view_model_lock(m);
+	assert_string_equal(view_info(m)->guest, "timer");
+	assert_string_equal(view_info(m)->controls, "all");
+	assert_int_equal(view_log_n(m), 0);
+	view_model_unlock(m);
+	do_it(&f, ENGINE_RUN, 0);
+	assert_int_equal(now_of(&f).run, VIEW_ENDED);
+	close_engine(&f);
+}
+
+static void the_same_guest_in_another_backend(void **state)
+{
+	struct fix f;
+	struct tui_source *other;
+	struct engine_source src;
+	struct engine *e;
+
+	(void)state;
+	open_engine(&f, "hello", NULL, false);
+	assert_int_equal(tui_source_backend(f.source, MODE_SIMULATE, VMM_TYPE_II, &other, &f.why), ERR_OK);
+	tui_source_fill(other, &src);
+	assert_int_equal(engine_open(&src, false, &e, &f.why), ERR_OK);
+	assert_int_equal(engine_do(e, ENGINE_RUN, 0, &f.why), ERR_OK);
+	do_it(&f, ENGINE_RUN, 0);
+	struct view_model *m = engine_model(e);
+	view_model_lock(m);
+	assert_string_equal(view_info(m)->mode, "simulate");
+	assert_int_equal(view_now(m)->exits, now_of(&f).exits);
+	view_model_unlock(m);
+	engine_close(e);
+	tui_source_free(other);
+	close_engine(&f);
+}
+
+/* The guests that were built with this test. */
+static void find_guests(void)
+{
+	char exe[512], dir[600];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+
+	exe[n > 0 ? n : 0] = '\0';
+	*strrchr(exe, '/') = '\0';
+	snprintf(dir, sizeof dir, "%s/../../guests", exe);
+	setenv("VMSCOPE_GUESTS", dir, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_guest_runs_to_its_end),
+	    cmocka_unit_test(steps_are_seen_in_the_model),
+	    cmocka_unit_test(a_thread_lets_others_look_and_pause),
+	    cmocka_unit_test(two_guests_run_beside_each_other),
+	    cmocka_unit_test(a_paused_guest_stands_still),
+	    cmocka_unit_test(another_guest_can_be_opened),
+	    cmocka_unit_test(the_same_guest_in_another_backend),
+	};
+
+	find_guests();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

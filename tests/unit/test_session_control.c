@@ -1,0 +1,471 @@
+/* session/control*.c, forward: where a run stops, and that cutting it changes nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/lib.h"
+#include "core/snapshot.h"
+#include "tests/control_fixture.h"
+
+static struct control_fix f;
+static struct errmsg why;
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (f.c)
+		control_fix_close(&f);
+	memset(&f, 0, sizeof f);
+	return 0;
+}
+
+static void open_guest(const char *guest)
+{
+	const struct control_fix_options o = {0};
+
+	assert_true(control_fix_open(&f, guest, &o));
+}
+
+static void open_code(const void *code, size_t n)
+{
+	const struct control_fix_options o = {.code = code, .code_len = n};
+
+	assert_true(control_fix_open(&f, "code", &o));
+}
+
+static enum control_stop stop(void)
+{
+	return control_where(f.c)->stop;
+}
+
+/* --- Cutting ------------------------------------------------------------------------------------------------------ */
+
+/* Everything that the exits of a run say, and the whole machine at its end. */
+struct account {
+	uint64_t exits, hash, console, machine;
+	struct vm_position end;
+};
+
+static void add_exit(void *arg, struct vcpu *v, const struct vm_exit *e)
+{
+	struct account *a = arg;
+
+	a->exits++;
+	a->hash = fnv64(a->hash, e, sizeof *e);
+	a->hash = fnv64(a->hash, &v->cpu.s, sizeof v->cpu.s);
+}
+
+static void add_inject(void *arg, struct vcpu *v, const struct x86_event *ev)
+{
+	struct account *a = arg;
+	const uint64_t at[2] = {v->vm->clock.insns, ev->vector};
+
+	a->hash = fnv64(a->hash, at, sizeof at);
+}
+
+static const struct probe_ops accountant = {.name = "account", .on_done = add_exit, .on_inject = add_inject};
+
+static uint64_t machine_hash(struct vm *vm)
+{
+	size_t n = snapshot_size(vm), used;
+	uint8_t *buf = malloc(n);
+
+	assert_int_equal(snapshot_save(vm, buf, n, &used, &why), ERR_OK);
+	uint64_t h = fnv64(FNV64_INIT, buf, used);
+	free(buf);
+	return h;
+}
+
+static void finish_account(struct account *a)
+{
+	vm_position(f.vm, &a->end);
+	a->console = fnv64(FNV64_INIT, f.console, f.n_console);
+	a->machine = machine_hash(f.vm);
+	control_fix_close(&f);
+	f.c = NULL;
+}
+
+static void whole(const char *guest, unsigned cpus, struct account *a)
+{
+	const struct control_fix_options o = {.n_vcpus = cpus, .max_insns = 3000000};
+
+	assert_true(control_fix_open(&f, guest, &o));
+	*a = (struct account){.hash = FNV64_INIT};
+	assert_int_equal(vm_add_probe(f.vm, &accountant, a), ERR_OK);
+	assert_int_equal(vm_run(f.vm), ERR_OK);
+	finish_account(a);
+}
+
+/* Steps of random length, with a stop from outside now and then. */
+static void in_pieces(const char *guest, unsigned cpus, uint64_t longest, struct account *a)
+{
+	const struct control_fix_options o = {.n_vcpus = cpus, .max_insns = 3000000};
+	uint64_t x = 88172645463325252ull;
+
+	assert_true(control_fix_open(&f, guest, &o));
+	*a = (struct account){.hash = FNV64_INIT};
+	assert_int_equal(vm_add_probe(f.vm, &accountant, a), ERR_OK);
+	do {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		if (x % 7 == 0)
+			control_interrupt(f.c);
+		assert_int_equal(control_step_insn(f.c, 1 + x % longest, &why), ERR_OK);
+	} while (stop() == CONTROL_DONE || stop() == CONTROL_INTERRUPTED);
+	finish_account(a);
+}
+
+static void check_cut(const char *guest, unsigned cpus, uint64_t longest)
+{
+	struct account one, many;
+
+	whole(guest, cpus, &one);
+	in_pieces(guest, cpus, longest, &many);
+	assert_true(one.exits > 10);
+	assert_int_equal(one.exits, many.exits);
+	assert_int_equal(one.end.insns, many.end.insns);
+	assert_int_equal(one.end.ns, many.end.ns);
+	assert_int_equal(one.console, many.console);
+	assert_int_equal(one.hash, many.hash);
+	assert_int_equal(one.machine, many.machine);
+}
+
+static void cutting_leaves_no_trace(void **state)
+{
+	(void)state;
+	check_cut("hello", 1, 7);
+	check_cut("timer", 1, 1000);
+	check_cut("modes", 1, 3);
+	check_cut("exits", 1, 50);
+	check_cut("paging", 1, 100);
+	check_cut("timer", 2, 500);
+}
+
+/* --- Steps -------------------------------------------------------------------------------------------------------- */
+
+/*
+ * 7c00 call 7c08; 7c03 rep stosb; 7c05 cli; hlt; nop  7c08 call 7c0c; ret  7c0c ret
+ */
+static const uint8_t calls[] = {0xe8, 0x05, 0x00, 0xf3, 0xaa, 0xfa, 0xf4, 0x90, 0xe8, 0x01, 0x00, 0xc3, 0xc3};
+
+static uint64_t rip(void)
+{
+	return f.vm->vcpus[0].cpu.s.rip;
+}
+
+static void steps(void **state)
+{
+	(void)state;
+	open_code(calls, sizeof calls);
+	f.vm->vcpus[0].cpu.s.gpr[X86_RCX] = 5;
+	f.vm->vcpus[0].cpu.s.gpr[X86_RDI] = 0x500;
+	assert_int_equal(control_step_insn(f.c, 1, &why), ERR_OK);
+	assert_int_equal(stop(), CONTROL_DONE);
+	assert_int_equal(rip(), 0x7c08);
+	assert_int_equal(control_step_over(f.c, &why), ERR_OK);
+	assert_int_equal(rip(), 0x7c0b);
+	assert_int_equal(control_where(f.c)->insns, 3);
+	assert_int_equal(control_step_insn(f.c, 1, &why), ERR_OK);
+	assert_int_equal(rip(), 0x7c03);
+	assert_int_equal(control_step_insn(f.c, 1, &why), ERR_OK); /* one iteration */
+	assert_int_equal(rip(), 0x7c03);
+	assert_int_equal(control_step_over(f.c, &why), ERR_OK); /* the others */
+	assert_int_equal(rip(), 0x7c05);
+	assert_int_equal(control_where(f.c)->insns, 9);
+	assert_int_equal(control_step_insn(f.c, 5, &why), ERR_OK);
+	assert_int_equal(stop(), CONTROL_END);
+	assert_int_equal(f.vm->end.kind, END_HALT);
+	assert_int_equal(control_step_insn(f.c, 1, &why), ERR_OK);
+	assert_int_equal(stop(), CONTROL_END);
+}
+
+static void finishes_a_function(void **state)
+{
+	(void)state;
+	open_code(calls, sizeof calls);
+	assert_int_equal(control_step_insn(f.c, 1, &why), ERR_OK);
+	assert_int_equal(control_finish(f.c, &why), ERR_OK);
+	assert_int_equal(stop(), CONTROL_DONE);
+	assert_int_equal(rip(), 0x7c03);
+}
+
+/* 7c00 call 7c03; 7c03: a function that calls itself three times: dec cx; jz 7c09; call 7c03; 7c09 ret */
+static void steps_over_recursion(void **state)
+{
+	static const uint8_t code[] = {
+	    0xe8, 0x02, 0x00, 0xfa, 0xf4, 0x49, 0x74, 0x03, 0xe8, 0xfa, 0xff, 0xc3}; /* f = 7c05 */
+
+	(void)state;
+	open_code(code, sizeof code);
+	f.vm->vcpus[0].cpu.s.gpr[X86_RCX] = 4;
+	assert_int_equal(control_step_insn(f.c, 3, &why), ERR_OK);
+	assert_int_equal(rip(), 0x7c08); /* the inner call: its next instruction is that of the deeper ones, too */
+	assert_int_equal(control_step_over(f.c, &why), ERR_OK);
+	assert_int_equal(rip(), 0x7c0b);
+	assert_int_equal(f.vm->vcpus[0].cpu.s.gpr[X86_RCX], 0);
+	assert_int_equal(f.vm->vcpus[0].cpu.s.gpr[X86_RSP], 0x7bfe);
+}
+
+static void steps_by_exits(void **state)
+{
+	(void)state;
+	open_guest("hello");
+	assert_int_equal(control_step_exit(f.c, 3), ERR_OK);
+	assert_int_equal(stop(), CONTROL_DONE);
+	assert_int_equal(control_where(f.c)->exits, 3);
+	assert_int_equal(control_run_to_exit(f.c, EXIT_IO_INSTRUCTION), ERR_OK);
+	assert_int_equal(f.vm->vcpus[0].exit.reason, EXIT_IO_INSTRUCTION);
+	uint64_t k = control_where(f.c)->exits;
+	assert_int_equal(control_goto_exit(f.c, k + 9, &why), ERR_OK);
+	assert_int_equal(control_where(f.c)->exits, k + 10);
+	assert_int_equal(control_goto_insn(f.c, control_where(f.c)->insns + 5, &why), ERR_OK);
+	assert_int_equal(stop(), CONTROL_DONE);
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(stop(), CONTROL_END);
+	assert_int_equal(control_where(f.c)->last_exits, control_where(f.c)->exits);
+}
+
+/* --- Breakpoints -------------------------------------------------------------------------------------------------- */
+
+static unsigned add(struct breakpoint b)
+{
+	if (control_break_add(f.c, &b, &why) != ERR_OK)
+		fail_msg("%s", why.text);
+	return b.id;
+}
+
+static void run_to(unsigned id)
+{
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(stop(), CONTROL_BREAK);
+	assert_int_equal(control_where(f.c)->breakpoint, id);
+}
+
+static void breaks_on_an_address(void **state)
+{
+	/* 7c00 mov cx,3; 7c03 nop; 7c04 loop 7c03; 7c06 hlt */
+	static const uint8_t loop[] = {0xb9, 0x03, 0x00, 0x90, 0xe2, 0xfd, 0xfa, 0xf4};
+
+	(void)state;
+	open_code(loop, sizeof loop);
+	unsigned id = add((struct breakpoint){.kind = BREAK_INSN, .lo = 0x7c03, .hi = 0x7c03});
+	for (unsigned left = 3; left; left--) {
+		run_to(id);
+		assert_int_equal(rip(), 0x7c03);
+		assert_int_equal(f.vm->vcpus[0].cpu.s.gpr[X86_RCX], left);
+	}
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(stop(), CONTROL_END);
+	assert_int_equal(control_break_at(f.c, 0)->hits, 3);
+	assert_int_equal(control_where(f.c)->insns, 9);
+}
+
+static void skips_once_and_disabled(void **state)
+{
+	static const uint8_t loop[] = {0xb9, 0x05, 0x00, 0x90, 0xe2, 0xfd, 0xfa, 0xf4};
+
+	(void)state;
+	open_code(loop, sizeof loop);
+	unsigned off = add((struct breakpoint){.kind = BREAK_INSN, .lo = 0, .hi = UINT64_MAX, .disabled = true});
+	unsigned id = add((struct breakpoint){.kind = BREAK_INSN, .lo = 0x7c03, .hi = 0x7c03, .skip = 2, .once = true});
+	run_to(id);
+	assert_int_equal(f.vm->vcpus[0].cpu.s.gpr[X86_RCX], 3);
+	assert_int_equal(control_break_at(f.c, 0)->id, off);
+	assert_null(control_break_at(f.c, 1));
+	assert_int_equal(control_break_remove(f.c, id), ERR_NOENT);
+	assert_int_equal(control_break_enable(f.c, off, true), ERR_OK);
+	run_to(off);
+	assert_int_equal(rip(), 0x7c04);
+	assert_int_equal(control_break_remove(f.c, off), ERR_OK);
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(stop(), CONTROL_END);
+}
+
+/* Of a repeated instruction one stop is enough. */
+static void stops_once_at_a_repeated_one(void **state)
+{
+	(void)state;
+	open_code(calls, sizeof calls);
+	f.vm->vcpus[0].cpu.s.gpr[X86_RCX] = 2000;
+	unsigned id = add((struct breakpoint){.kind = BREAK_INSN, .lo = 0x7c03, .hi = 0x7c03});
+	run_to(id);
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(stop(), CONTROL_END);
+}
+
+static void breaks_on_exits(void **state)
+{
+	(void)state;
+	open_guest("exits");
+	unsigned cpuid = add((struct breakpoint){.kind = BREAK_EXIT, .lo = EXIT_CPUID});
+	unsigned wr = add((struct breakpoint){.kind = BREAK_MSR, .lo = 0, .hi = UINT32_MAX, .access = BREAK_WRITE});
+	unsigned seen[2] = {0, 0};
+	while (control_run(f.c) == ERR_OK && stop() == CONTROL_BREAK) {
+		const struct vm_exit *e = &f.vm->vcpus[0].exit;
+		if (control_where(f.c)->breakpoint == cpuid) {
+			assert_int_equal(e->reason, EXIT_CPUID);
+			seen[0]++;
+		} else {
+			assert_int_equal(control_where(f.c)->breakpoint, wr);
+			assert_int_equal(e->reason, EXIT_MSR_WRITE);
+			seen[1]++;
+		}
+	}
+	assert_int_equal(stop(), CONTROL_END);
+	assert_int_equal(seen[0], 11); /* guests.def */
+	assert_int_equal(seen[1], 5);
+}
+
+static void breaks_on_a_port(void **state)
+{
+	(void)state;
+	open_guest("hello");
+	unsigned id = add((struct breakpoint){.kind = BREAK_PORT, .lo = 0x3f8, .hi = 0x3f8, .access = BREAK_WRITE});
+	for (unsigned k = 0; k < 5; k++) {
+		run_to(id);
+		assert_int_equal(f.vm->vcpus[0].exit.io.port, 0x3f8);
+		assert_false(f.vm->vcpus[0].exit.io.in);
+	}
+	assert_int_equal(control_break_enable(f.c, id, false), ERR_OK);
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(stop(), CONTROL_END);
+}
+
+static void refuses_what_is_wrong(void **state)
+{
+	struct breakpoint b = {.kind = BREAK_INSN, .lo = 5, .hi = 4, .text = "5..4"};
+
+	(void)state;
+	open_guest("hello");
+	assert_int_equal(control_break_add(f.c, &b, &why), ERR_RANGE);
+	assert_non_null(strstr(why.text, "5..4"));
+	b = (struct breakpoint){.kind = BREAK_EXIT, .lo = 9999};
+	assert_int_equal(control_break_add(f.c, &b, &why), ERR_NOENT);
+	b = (struct breakpoint){.kind = BREAK_EXIT, .lo = EXIT_CPUID, .disabled = true};
+	for (unsigned i = 0; i < CONTROL_BREAKS_MAX; i++)
+		assert_int_equal(control_break_add(f.c, &b, &why), ERR_OK);
+	assert_int_equal(control_break_add(f.c, &b, &why), ERR_NOMEM);
+	assert_int_equal(control_break_enable(f.c, 77, true), ERR_NOENT);
+}
+
+/* --- Time and requests -------------------------------------------------------------------------------------------- */
+
+static uint64_t now_ms(void)
+{
+	return host_posix_ops.now_ns() / 1000000;
+}
+
+static void limits(void **state)
+{
+	const struct control_fix_options o = {.max_insns = 300};
+
+	(void)state;
+	assert_true(control_fix_open(&f, "hello", &o));
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(stop(), CONTROL_LIMIT);
+	assert_int_equal(control_where(f.c)->insns, 300);
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(stop(), CONTROL_LIMIT);
+}
+
+static const uint8_t forever[] = {0xeb, 0xfe};
+/* A timer ticks (the PIT, IRQ 0, masked by the PIC): time goes on, and nobody wakes. */
+static const uint8_t asleep[] = {0xb0, 0xff, 0xe6, 0x21, 0xb0, 0x34, 0xe6, 0x43, 0xb0, 0x00, 0xe6, 0x40, 0xb0, 0x10,
+    0xe6, 0x40, 0xfb, 0xf4, 0xeb, 0xfd};
+
+static void check_run_for(const struct mode_ops *mode, enum clock_kind clock, const void *code, size_t n)
+{
+	const struct control_fix_options o = {.mode = mode, .clock = clock, .code = code, .code_len = n};
+	uint64_t start;
+
+	if (!control_fix_open(&f, "code", &o))
+		return;
+	assert_int_equal(control_run_for(f.c, 1000000), ERR_OK);
+	start = now_ms();
+	assert_int_equal(control_run_for(f.c, 60000000), ERR_OK);
+	assert_in_range(now_ms() - start, clock == CLOCK_VIRTUAL && code == asleep ? 0 : 55, 1000);
+	if (stop() != CONTROL_END)
+		assert_int_equal(stop(), CONTROL_INTERRUPTED);
+	control_interrupt(f.c);
+	start = now_ms();
+	assert_int_equal(control_run(f.c), ERR_OK);
+	if (stop() != CONTROL_END)
+		assert_int_equal(stop(), CONTROL_INTERRUPTED);
+	assert_in_range(now_ms() - start, 0, 50);
+	control_fix_close(&f);
+	f.c = NULL;
+}
+
+static void comes_back_in_time(void **state)
+{
+	const struct mode_ops *kvm = modes_find(MODE_VIRTUALIZE, VMM_TYPE_II);
+
+	(void)state;
+	check_run_for(NULL, CLOCK_VIRTUAL, forever, sizeof forever);
+	check_run_for(NULL, CLOCK_VIRTUAL, asleep, sizeof asleep);
+	check_run_for(NULL, CLOCK_HOST, forever, sizeof forever);
+	check_run_for(NULL, CLOCK_HOST, asleep, sizeof asleep);
+	check_run_for(kvm, CLOCK_HOST, forever, sizeof forever);
+	check_run_for(kvm, CLOCK_HOST, asleep, sizeof asleep);
+}
+
+static void *interrupt_soon(void *arg)
+{
+	const struct timespec t = {.tv_nsec = 50000000};
+
+	nanosleep(&t, NULL);
+	control_interrupt(arg);
+	return NULL;
+}
+
+static void check_interrupt(const struct mode_ops *mode, const void *code, size_t n)
+{
+	const struct control_fix_options o = {.mode = mode, .code = code, .code_len = n};
+	pthread_t thread;
+
+	if (!control_fix_open(&f, "code", &o))
+		return;
+	assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, f.c), 0);
+	assert_int_equal(control_run(f.c), ERR_OK);
+	pthread_join(thread, NULL);
+	assert_int_equal(stop(), CONTROL_INTERRUPTED);
+	/* One request is one stop. */
+	assert_int_equal(control_step_insn(f.c, 1, &why), ERR_OK);
+	assert_int_equal(stop(), CONTROL_DONE);
+	control_fix_close(&f);
+	f.c = NULL;
+}
+
+static void a_request_stops_it(void **state)
+{
+	(void)state;
+	check_interrupt(NULL, forever, sizeof forever);
+	check_interrupt(modes_find(MODE_VIRTUALIZE, VMM_TYPE_II), forever, sizeof forever);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_teardown(cutting_leaves_no_trace, teardown),
+	    cmocka_unit_test_teardown(steps, teardown),
+	    cmocka_unit_test_teardown(finishes_a_function, teardown),
+	    cmocka_unit_test_teardown(steps_over_recursion, teardown),
+	    cmocka_unit_test_teardown(steps_by_exits, teardown),
+	    cmocka_unit_test_teardown(breaks_on_an_address, teardown),
+	    cmocka_unit_test_teardown(skips_once_and_disabled, teardown),
+	    cmocka_unit_test_teardown(stops_once_at_a_repeated_one, teardown),
+	    cmocka_unit_test_teardown(breaks_on_exits, teardown),
+	    cmocka_unit_test_teardown(breaks_on_a_port, teardown),
+	    cmocka_unit_test_teardown(refuses_what_is_wrong, teardown),
+	    cmocka_unit_test_teardown(limits, teardown),
+	    cmocka_unit_test_teardown(comes_back_in_time, teardown),
+	    cmocka_unit_test_teardown(a_request_stops_it, teardown),
+	};
+
+	return cmocka_run_group_tests_name("session_control", tests, NULL, NULL);
+}

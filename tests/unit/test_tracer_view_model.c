@@ -1,0 +1,289 @@
+/*
+ * The view model: what becomes of the tracer's records, and of a run that goes back.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/vm.h"
+#include "tracer/view_model.h"
+
+static uint64_t fake_now;
+
+static uint64_t now_ns(void *arg)
+{
+	(void)arg;
+	return fake_now;
+}
+
+static struct view_model *new_model(size_t log)
+{
+	const struct view_config cfg = {.log_exits = log, .now_ns = now_ns};
+	const struct view_info info = {.clock = CLOCK_VIRTUAL, .counts_insns = true, .n_vcpus = 2};
+	struct view_model *m;
+	struct errmsg why;
+
+	assert_int_equal(view_model_new(&cfg, &m, &why), ERR_OK);
+	view_model_attach(m, NULL, &info);
+	return m;
+}
+
+struct fed {
+	uint64_t seq, number, insns;
+};
+
+static void feed(struct view_model *m, struct fed *f, unsigned vcpu, uint32_t reason, uint64_t rip)
+{
+	struct trace_rec r = {.kind = TRACE_REC_EXIT, .reason = reason, .rip = rip, .observed = OBSERVED_VMM};
+
+	f->insns += 10;
+	r.ts = f->insns * 10;
+	r.exit =
+	    (struct trace_rec_exit){.info1 = 7, .index = f->seq, .insns = f->insns, .seq = f->seq, .number = f->number};
+	view_model_feed(m, vcpu, &r);
+	r.kind = TRACE_REC_VERDICT;
+	r.verdict = VERDICT_NEXT;
+	r.insn_len = 2;
+	r.done = (struct trace_rec_verdict){.raw = {1, 2, 3, 4}, .index = f->seq, .insns = f->insns};
+	view_model_feed(m, vcpu, &r);
+	f->number += exit_is_hw(reason);
+	f->seq++;
+}
+
+static void an_exit_and_its_verdict_are_one_entry(void **state)
+{
+	struct view_model *m = new_model(16);
+	struct fed f = {0};
+	struct trace_rec inject = {.kind = TRACE_REC_INJECT};
+
+	(void)state;
+	feed(m, &f, 0, EXIT_CPUID, 0x1000);
+	inject.inject = (struct trace_rec_inject){.vector = 32, .type = INTR_TYPE_EXTERNAL};
+	view_model_feed(m, 0, &inject);
+	view_model_lock(m);
+	assert_int_equal(view_log_n(m), 1);
+	const struct view_exit *e = view_log_at(m, 0);
+	assert_int_equal(e->number, 0);
+	assert_int_equal(e->reason, EXIT_CPUID);
+	assert_int_equal(e->qual, 7);
+	assert_int_equal(e->raw[3], 4);
+	assert_int_equal(e->verdict, VERDICT_NEXT);
+	assert_int_equal(e->insn_len, 2);
+	assert_int_equal(e->direct, 10);
+	assert_true(e->has & VIEW_INJECTED);
+	assert_int_equal(e->inject_vector, 32);
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, 1);
+	assert_null(view_log_at(m, 1));
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
+static void codes_of_the_vmm_have_no_number(void **state)
+{
+	struct view_model *m = new_model(16);
+	struct fed f = {0};
+	uint64_t pos;
+
+	(void)state;
+	feed(m, &f, 0, EXIT_CPUID, 0);
+	feed(m, &f, 0, EXIT_VMM_KICK, 0);
+	feed(m, &f, 0, EXIT_HLT, 0);
+	view_model_lock(m);
+	assert_int_equal(view_log_at(m, 1)->number, UINT64_MAX);
+	assert_true(view_log_at(m, 1)->has & VIEW_CHILD);
+	assert_true(view_log_find(m, 1, &pos));
+	assert_int_equal(pos, 2);
+	assert_false(view_log_find(m, 2, &pos));
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, 2);
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
+/* The rings of two vCPUs are drained one after the other; the log has the order in which things happened. */
+static void records_of_two_vcpus_find_their_places(void **state)
+{
+	struct view_model *m = new_model(16);
+	struct fed second = {.seq = 1, .number = 1, .insns = 100}, first = {0};
+	uint64_t pos;
+
+	(void)state;
+	feed(m, &second, 1, EXIT_HLT, 0);
+	feed(m, &first, 0, EXIT_CPUID, 0);
+	view_model_lock(m);
+	assert_int_equal(view_log_n(m), 2);
+	assert_int_equal(view_log_at(m, 0)->reason, EXIT_CPUID);
+	assert_int_equal(view_log_at(m, 1)->reason, EXIT_HLT);
+	assert_int_equal(view_log_at(m, 1)->vcpu, 1);
+	assert_true(view_log_find(m, 1, &pos));
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
+static void a_full_log_keeps_the_newest(void **state)
+{
+	struct view_model *m = new_model(16);
+	struct fed f = {0};
+	uint64_t pos;
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		feed(m, &f, 0, i & 1 ? EXIT_CPUID : EXIT_HLT, (uint64_t)i);
+	view_model_lock(m);
+	assert_int_equal(view_log_n(m), 16);
+	assert_int_equal(view_log_first(m), 84);
+	assert_null(view_log_at(m, 83));
+	assert_int_equal(view_log_at(m, 99)->rip, 99);
+	assert_false(view_log_find(m, 83, &pos));
+	assert_true(view_log_find(m, 84, &pos));
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, 100);
+	assert_int_equal(view_stats(m, STATS_BY_RIP)->total, 16); /* of what is kept */
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
+static void a_new_future_takes_the_place_of_the_old(void **state)
+{
+	struct view_model *m = new_model(16);
+	struct fed f = {0};
+	uint64_t pos;
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		feed(m, &f, 0, EXIT_CPUID, 0);
+	view_model_position(m, 50, 5);
+	view_model_position(m, 20, 2);
+	view_model_lock(m);
+	assert_int_equal(view_now(m)->seen_exits, 5);
+	view_model_unlock(m);
+	f.seq = view_model_forget_future(m);
+	assert_int_equal(f.seq, 2);
+	f.number = 2;
+	f.insns = 20;
+	feed(m, &f, 0, EXIT_HLT, 0);
+	view_model_lock(m);
+	assert_int_equal(view_log_n(m), 3);
+	assert_true(view_log_find(m, 2, &pos));
+	assert_int_equal(view_log_at(m, pos)->reason, EXIT_HLT);
+	assert_int_equal(view_now(m)->seen_exits, 2);
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
+static bool is_hlt(void *arg, const struct view_exit *e)
+{
+	(void)arg;
+	return e->reason == EXIT_HLT;
+}
+
+static void a_search_goes_both_ways(void **state)
+{
+	struct view_model *m = new_model(16);
+	struct fed f = {0};
+	uint64_t pos;
+
+	(void)state;
+	feed(m, &f, 0, EXIT_HLT, 0);
+	feed(m, &f, 0, EXIT_CPUID, 0);
+	feed(m, &f, 0, EXIT_HLT, 0);
+	view_model_lock(m);
+	assert_true(view_log_search(m, 1, -1, is_hlt, NULL, &pos));
+	assert_int_equal(pos, 0);
+	assert_true(view_log_search(m, 0, 1, is_hlt, NULL, &pos));
+	assert_int_equal(pos, 2);
+	assert_false(view_log_search(m, 0, -1, is_hlt, NULL, &pos));
+	assert_false(view_log_search(m, 2, 1, is_hlt, NULL, &pos));
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
+static void a_filter_is_libtraceevents(void **state)
+{
+	struct view_model *m = new_model(16);
+	struct fed f = {0};
+	struct errmsg why;
+	size_t at;
+
+	(void)state;
+	feed(m, &f, 0, EXIT_CPUID, 0x1000);
+	feed(m, &f, 0, EXIT_HLT, 0x2000);
+	view_model_lock(m);
+	assert_int_equal(view_filter_set(m, "exit_reason == 12 && guest_rip > 0x1fff", &at, &why), ERR_OK);
+	assert_false(view_log_shown(m, view_log_at(m, 0)));
+	assert_true(view_log_shown(m, view_log_at(m, 1)));
+	assert_int_equal(view_filter_set(m, "kvm_exit:exit_reason==10", &at, &why), ERR_OK);
+	assert_true(view_log_shown(m, view_log_at(m, 0)));
+	/* An error says where, and the filter that there was stays. */
+	assert_int_equal(view_filter_set(m, "exit_reason == 12 && gest_rip > 1", &at, &why), ERR_INVAL);
+	assert_int_equal(at, 21);
+	assert_string_equal(why.text, "column 22: the event has no such field");
+	assert_string_equal(view_filter_text(m), "kvm_exit:exit_reason==10");
+	assert_int_equal(view_filter_set(m, "exit_reason ==", &at, &why), ERR_INVAL);
+	assert_int_equal(at, 14);
+	assert_int_equal(view_filter_set(m, NULL, &at, &why), ERR_OK);
+	assert_null(view_filter_text(m));
+	assert_true(view_log_shown(m, view_log_at(m, 1)));
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
+static void sparklines_and_rates_are_of_guest_time(void **state)
+{
+	struct view_model *m = new_model(4096);
+	struct fed f = {0};
+	uint32_t spark[VIEW_SPARK], sum = 0;
+	double rate;
+
+	(void)state;
+	for (int i = 0; i < 3000; i++) /* one each 100 ns of guest time */
+		feed(m, &f, 0, EXIT_CPUID, 0);
+	view_model_position(m, f.insns, f.number);
+	view_model_lock(m);
+	view_spark(m, EXIT_CPUID, ISA_VMX, spark, &rate);
+	for (unsigned i = 0; i < VIEW_SPARK; i++)
+		sum += spark[i];
+	assert_in_range(sum, 1000, 3000);
+	assert_true(rate > 8e6 && rate < 1.1e7);
+	assert_true(view_now(m)->exits_per_s > 8e6 && view_now(m)->exits_per_s < 1.1e7);
+	assert_true(view_now(m)->insns_per_s > 8e7 && view_now(m)->insns_per_s < 1.1e8);
+	view_spark(m, EXIT_HLT, ISA_VMX, spark, &rate);
+	assert_true(rate == 0);
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
+static void a_model_without_a_guest_says_so(void **state)
+{
+	struct view_model *m = new_model(16);
+	struct errmsg why;
+	uint8_t byte;
+	size_t done;
+
+	(void)state;
+	assert_null(view_cpu_state(m, 0, &why));
+	assert_string_equal(why.text, "no guest is loaded");
+	assert_int_equal(view_read_phys(m, 0, &byte, 1, &why), ERR_UNSUPPORTED);
+	assert_int_equal(view_read_linear(m, 0, 0, &byte, 1, &done, &why), ERR_UNSUPPORTED);
+	assert_int_equal(view_model_open_trace(m, "/nonexistent/trace.dat", &why), ERR_NOENT);
+	view_model_free(m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(an_exit_and_its_verdict_are_one_entry),
+	    cmocka_unit_test(codes_of_the_vmm_have_no_number),
+	    cmocka_unit_test(records_of_two_vcpus_find_their_places),
+	    cmocka_unit_test(a_full_log_keeps_the_newest),
+	    cmocka_unit_test(a_new_future_takes_the_place_of_the_old),
+	    cmocka_unit_test(a_search_goes_both_ways),
+	    cmocka_unit_test(a_filter_is_libtraceevents),
+	    cmocka_unit_test(sparklines_and_rates_are_of_guest_time),
+	    cmocka_unit_test(a_model_without_a_guest_says_so),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

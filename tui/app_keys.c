@@ -1,0 +1,257 @@
+/*
+ * Keys: one table, from which keys are dispatched, the function-key bar is drawn and help is written. A key is looked
+ * for in the user's tui.lua (this view's part first), in the view's table, and here.
+ */
+#include "tui/app_impl.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct app_binding app_bindings[] = {
+    {{"F1", "help", "Help"}, WHEN_ALWAYS, "The program"},
+    {{"?", "help", NULL}, WHEN_ALWAYS, "The program"},
+    {{"h", "help", NULL}, WHEN_ALWAYS, "The program"},
+    {{"s", "step", "Insn"}, WHEN_STOPPED, "Run control"},
+    {{"e", "step exit", "Exit"}, WHEN_STOPPED, "Run control"},
+    {{"c", "continue", "Cont"}, WHEN_STOPPED, "Run control"},
+    {{"p", "pause", "Pause"}, WHEN_RUNNING, "Run control"},
+    {{"C-c", "pause", NULL}, WHEN_RUNNING, "Run control"},
+    {{"n", "search next", "Next"}, WHEN_SEARCH, "Search and filter"},
+    {{"n", "over", NULL}, WHEN_ENGINE, "Run control"},
+    {{"o", "over", NULL}, WHEN_ENGINE, "Run control"},
+    {{"f", "finish", NULL}, WHEN_ENGINE, "Run control"},
+    {{"u", "back", "Back"}, WHEN_STOPPED, "Run control"},
+    {{"U", "back exit", "BackEx"}, WHEN_STOPPED, "Run control"},
+    {{"C-u", "back break", NULL}, WHEN_ENGINE, "Run control"},
+    {{"b", "line break ", "Break"}, WHEN_STOPPED, "Run control"},
+    {{"B", "break list", NULL}, WHEN_ENGINE, "Run control"},
+    {{"v", "line vmexit ", NULL}, WHEN_ALWAYS, "Run control"},
+    {{"g", "line goto exit ", NULL}, WHEN_ALWAYS, "Run control"},
+    {{"t", "turbo", NULL}, WHEN_ENGINE, "Run control"},
+    {{"R", "restart", NULL}, WHEN_ENGINE, "Run control"},
+    {{"e", "select next", "NextEx"}, WHEN_TRACE, "Exits"},
+    {{"U", "select prev", "PrevEx"}, WHEN_TRACE, "Exits"},
+    {{"]", "select next", NULL}, WHEN_ALWAYS, "Exits"},
+    {{"[", "select prev", NULL}, WHEN_ALWAYS, "Exits"},
+    {{"}", "select next same", NULL}, WHEN_ALWAYS, "Exits"},
+    {{"{", "select prev same", NULL}, WHEN_ALWAYS, "Exits"},
+    {{"F", "follow", NULL}, WHEN_ALWAYS, "Exits"},
+    {{"Space", "mark", NULL}, WHEN_ALWAYS, "Exits"},
+    {{"/", "line search", "Search"}, WHEN_FIND, "Search and filter"},
+    {{"N", "search prev", NULL}, WHEN_SEARCH, "Search and filter"},
+    {{"\\", "line filter", "Filter"}, WHEN_ALWAYS, "Search and filter"},
+    {{"<", "sort prev", NULL}, WHEN_ALWAYS, "Search and filter"},
+    {{">", "sort next", NULL}, WHEN_ALWAYS, "Search and filter"},
+    {{"Z", "freeze", NULL}, WHEN_ALWAYS, "The program"},
+    {{"Tab", "view next", "View"}, WHEN_ALWAYS, "Views"},
+    {{"S-Tab", "view prev", NULL}, WHEN_ALWAYS, "Views"},
+    {{"1", "view 1", NULL}, WHEN_ALWAYS, "Views"},
+    {{"2", "view 2", NULL}, WHEN_ALWAYS, "Views"},
+    {{"3", "view 3", NULL}, WHEN_ALWAYS, "Views"},
+    {{"4", "view 4", NULL}, WHEN_ALWAYS, "Views"},
+    {{"5", "view 5", NULL}, WHEN_ALWAYS, "Views"},
+    {{"6", "view 6", NULL}, WHEN_ALWAYS, "Views"},
+    {{"7", "view 7", NULL}, WHEN_ALWAYS, "Views"},
+    {{"8", "view 8", NULL}, WHEN_ALWAYS, "Views"},
+    {{"9", "view 9", NULL}, WHEN_ALWAYS, "Views"},
+    {{"Enter", "enter", NULL}, WHEN_ALWAYS, "Views"},
+    {{"Esc", "leave", NULL}, WHEN_ALWAYS, "Views"},
+    {{"Up", "move up", NULL}, WHEN_ALWAYS, "Moving"},
+    {{"Down", "move down", NULL}, WHEN_ALWAYS, "Moving"},
+    {{"k", "move up", NULL}, WHEN_ALWAYS, "Moving"},
+    {{"j", "move down", NULL}, WHEN_ALWAYS, "Moving"},
+    {{"PgUp", "move pgup", NULL}, WHEN_ALWAYS, "Moving"},
+    {{"PgDn", "move pgdn", NULL}, WHEN_ALWAYS, "Moving"},
+    {{"Home", "move home", NULL}, WHEN_ALWAYS, "Moving"},
+    {{"End", "move end", NULL}, WHEN_ALWAYS, "Moving"},
+    {{":", "line", "Cmd"}, WHEN_ALWAYS, "The program"},
+    {{"P", "dump", NULL}, WHEN_ALWAYS, "The program"},
+    {{"M", "mouse", NULL}, WHEN_ALWAYS, "The program"},
+    {{"T", "theme", NULL}, WHEN_ALWAYS, "The program"},
+    {{"C-l", "redraw", NULL}, WHEN_ALWAYS, "The program"},
+    {{"q", "close", "Quit"}, WHEN_ALWAYS, "The program"},
+    {{"C-c", "interrupted", NULL}, WHEN_ALWAYS, NULL},
+    {{"F10", "quit", NULL}, WHEN_ALWAYS, "The program"},
+    {{NULL, NULL, NULL}, WHEN_ALWAYS, NULL},
+};
+
+bool app_when(struct app *a, enum app_when w)
+{
+	struct view *v = app_top(a);
+
+	switch (w) {
+	case WHEN_ENGINE:
+		return a->cfg.engine != NULL;
+	case WHEN_STOPPED:
+		return a->cfg.engine && !app_running(a);
+	case WHEN_RUNNING:
+		return app_running(a);
+	case WHEN_TRACE:
+		return !a->cfg.engine;
+	case WHEN_SEARCH:
+		return a->search && v && v->ops->search;
+	case WHEN_FIND:
+		return v && v->ops->search;
+	case WHEN_ALWAYS:
+		break;
+	}
+	return true;
+}
+
+/* Tables say keys as names; the same key may have more than one spelling ("Space", "S-Tab"). */
+static const char *find(struct app *a, uint32_t key)
+{
+	struct view *v = app_top(a);
+	const char *own = config_key(&a->config, v ? v->ops->name : "", key);
+	char name[16];
+
+	if (own)
+		return own;
+	key_name(key, name);
+	for (const struct binding *b = v ? v->ops->bindings : NULL; b && b->key; b++)
+		if (!strcmp(b->key, name))
+			return b->command;
+	for (const struct app_binding *b = app_bindings; b->b.key; b++)
+		if (!strcmp(b->b.key, name) && app_when(a, b->when))
+			return b->b.command;
+	/* What works only while the guest stands still says so itself. */
+	for (const struct app_binding *b = app_bindings; b->b.key; b++)
+		if (!strcmp(b->b.key, name) && b->when == WHEN_STOPPED)
+			return b->b.command;
+	return NULL;
+}
+
+const char *app_key_command(struct app *a, const char *key)
+{
+	uint32_t k = key_by_name(key);
+
+	return k == KEY_NONE ? NULL : find(a, k);
+}
+
+static void run(struct app *a, const char *command)
+{
+	struct errmsg why = {""};
+
+	if (app_command(a, command, &why) != ERR_OK)
+		app_error(a, &why);
+}
+
+/* --- the line --------------------------------------------------------------------------------------------------- */
+static void line_is_done(struct app *a)
+{
+	enum line_kind kind = a->line.kind;
+	struct errmsg why = {""};
+	char text[LINE_MAX_BYTES];
+	enum err e = ERR_OK;
+	size_t at = 0;
+
+	memcpy(text, a->line.text, a->line.n + 1);
+	line_remember(&a->line, kind, text);
+	if (kind == LINE_FILTER) {
+		e = app_filter(a, text, &at, &why);
+		if (e != ERR_OK) {
+			/* The line stays, with the caret where the error is. */
+			a->line.at = at < a->line.n ? at : a->line.n;
+			snprintf(a->line_error, sizeof(a->line_error), "%s", why.text);
+			return;
+		}
+		line_close(&a->line);
+		return;
+	}
+	line_close(&a->line);
+	e = kind == LINE_SEARCH ? app_search(a, text, &why) : app_command(a, text, &why);
+	if (e != ERR_OK)
+		app_error(a, &why);
+}
+
+static void line_gets(struct app *a, uint32_t key)
+{
+	a->line_error[0] = '\0';
+	switch (line_key(&a->line, key)) {
+	case LINE_DONE:
+		line_is_done(a);
+		break;
+	case LINE_CANCELLED:
+		line_close(&a->line);
+		break;
+	case LINE_EDITED:
+	case LINE_IGNORED:
+		break;
+	}
+}
+
+/* --- the mouse -------------------------------------------------------------------------------------------------- */
+static void move(struct app *a, struct view *v, int lines)
+{
+	if (v->ops->move)
+		v->ops->move(a, v, lines);
+	app_touch(a);
+}
+
+static bool hit(const struct rect *r, int x, int y)
+{
+	return x >= r->x && x < r->x + r->w && y >= r->y && y < r->y + r->h;
+}
+
+static void bar_click(struct app *a, int x)
+{
+	for (unsigned i = 0; i < a->n_slots; i++)
+		if (x >= a->slot[i].x && x < a->slot[i].x + a->slot[i].w) {
+			run(a, a->slot[i].command);
+			return;
+		}
+}
+
+static void mouse(struct app *a, const struct key_event *k)
+{
+	struct view *v = app_top(a);
+
+	if (!v || !a->mouse)
+		return;
+	if (k->mouse == MOUSE_WHEEL_UP || k->mouse == MOUSE_WHEEL_DOWN) {
+		move(a, v, k->mouse == MOUSE_WHEEL_UP ? -3 : 3);
+	} else if (a->line.kind != LINE_NONE) {
+		return;
+	} else if (k->y == a->h - 1) {
+		bar_click(a, k->x);
+	} else if (hit(&v->at, k->x, k->y)) {
+		if (v->ops->click)
+			v->ops->click(a, v, k->x - v->at.x, k->y - v->at.y);
+		app_touch(a);
+		if (k->mouse == MOUSE_DOUBLE)
+			run(a, "enter");
+	}
+}
+
+/* --- a key ------------------------------------------------------------------------------------------------------ */
+void app_key(struct app *a, const struct key_event *k)
+{
+	char name[16];
+	const char *command;
+
+	a->dirty = true;
+	if (k->key == KEY_N_RESIZE || k->key == KEY_NONE)
+		return;
+	/* Nothing can be seen then, so only the way out works. */
+	if (a->w < APP_MIN_W || a->h < APP_MIN_H) {
+		if (k->key == 'q' || k->key == KEY_N_F1 + 9)
+			a->quit = true;
+		return;
+	}
+	if (k->key == KEY_N_MOUSE) {
+		mouse(a, k);
+		return;
+	}
+	if (a->line.kind != LINE_NONE) {
+		line_gets(a, k->key);
+		return;
+	}
+	a->message[0] = '\0';
+	command = find(a, k->key);
+	if (!command || !*command) {
+		app_message(a, "%s does nothing here. F1: help", key_name(k->key, name));
+		return;
+	}
+	run(a, command);
+}
