@@ -74,7 +74,7 @@ struct machine_memory {
 	unsigned mark_len;
 	uint8_t bytes[MACHINE_MEMORY_BYTES];
 	size_t done; /* bytes that could be read */
-	char label[80], why[120];
+	char label[128], why[120];
 };
 
 /* A memory access of the instruction that ran last, or of the next one. */
@@ -82,7 +82,7 @@ struct machine_touch {
 	bool have, past; /* past: it has happened */
 	gva_t gva;
 	unsigned size;
-	uint64_t rip; /* of the instruction */
+	uint64_t rip, insns; /* of the instruction, and how many there were before it */
 };
 
 struct machine_scroll {

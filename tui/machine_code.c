@@ -12,6 +12,7 @@
 
 #define BEFORE_BYTES 240u
 #define INSN_MAX 15u
+#define FUNCTION_BYTES 4096u
 
 /* --- Collecting -------------------------------------------------------------------------------------------------- */
 
@@ -25,24 +26,52 @@ static size_t read_code(struct machine_state *m, struct view_model *model, uint6
 	return done < n ? done : n;
 }
 
+/* From the beginning of the function that `at` lies in, which is a sure beginning. How many were found; 0: `at` is not
+ * met on that way, or there is no such function nearby. Only the nearest max are kept. */
+static size_t from_function(struct machine_state *m, struct view_model *model, uint64_t at, uint64_t *out, size_t max)
+{
+	uint8_t bytes[FUNCTION_BYTES];
+	uint64_t offset, start;
+	size_t n, got, found = 0, pos = 0;
+	struct disasm_line line;
+
+	if (!symbols_find(m->syms, at, &offset) || !offset || offset > sizeof bytes)
+		return 0;
+	start = at - offset;
+	n = (size_t)offset;
+	got = read_code(m, model, start, bytes, n);
+	while (got == n && pos < n) {
+		disasm_one(m->bits, start + pos, bytes + pos, n - pos, NULL, &line);
+		if (found == max) {
+			memmove(out, out + 1, (max - 1) * sizeof *out);
+			found--;
+		}
+		out[found++] = start + pos;
+		pos += line.len;
+	}
+	return got == n && pos == n ? found : 0;
+}
+
 /* Addresses of the instructions before `at`, nearest last. */
 static size_t find_before(struct machine_state *m, struct view_model *model, uint64_t at, uint64_t *out, size_t max)
 {
+	uint64_t found[MACHINE_CODE_MAX / 2], start;
 	uint8_t bytes[BEFORE_BYTES];
-	uint64_t from = at > BEFORE_BYTES ? at - BEFORE_BYTES : 0, symbol;
-	size_t got = 0, n;
+	size_t got = 0, n = from_function(m, model, at, found, max), more = 0;
+	uint64_t from;
 
-	/* A function that begins nearby is a sure beginning. */
-	if (symbols_find(m->syms, at ? at - 1 : 0, &symbol) && symbol + 1 <= at - from && symbol + 1 >= max * 4)
-		from = at - 1 - symbol;
-	while (from < at) {
-		n = (size_t)(at - from);
-		got = read_code(m, model, from, bytes, n);
-		if (got == n)
+	start = n ? found[0] : at;
+	from = start > BEFORE_BYTES ? start - BEFORE_BYTES : 0;
+	while (n < max && from < start) {
+		got = read_code(m, model, from, bytes, (size_t)(start - from));
+		if (got == start - from)
 			break;
 		from = (from | (PAGE_SIZE_4K - 1)) + 1; /* not mapped: begin with the next page */
 	}
-	return from < at ? disasm_before(m->bits, at, bytes, got, out, max) : 0;
+	if (n < max && from < start)
+		more = disasm_before(m->bits, start, bytes, got, out, max - n);
+	memcpy(out + more, found, n * sizeof *out);
+	return more + n;
 }
 
 static void mark_breakpoints(struct machine_state *m, struct app *a)

@@ -58,7 +58,8 @@ void machine_collect_touches(struct machine_state *m, struct view_model *model)
 		return;
 	n = operands_memory(&m->s, m->bits, bytes, done, ops);
 	for (unsigned i = 0; i < n; i++) {
-		struct machine_touch t = {.have = true, .gva = ops[i].gva, .size = ops[i].size, .rip = m->ip};
+		struct machine_touch t = {
+		    .have = true, .gva = ops[i].gva, .size = ops[i].size, .rip = m->ip, .insns = m->insns};
 
 		if (ops[i].read && !m->next_read.have)
 			m->next_read = t;
@@ -69,14 +70,20 @@ void machine_collect_touches(struct machine_state *m, struct view_model *model)
 
 static void label_touch(struct machine_memory *mem, const struct machine_state *m, const struct machine_touch *t)
 {
-	char symbol[48];
+	char symbol[48], when[40];
 
 	mem->have = true;
 	mem->mark = t->gva;
 	mem->mark_len = t->size && t->size < 64 ? t->size : 1;
 	symbols_format(m->syms, t->gva, symbol, sizeof symbol);
-	snprintf(mem->label, sizeof mem->label, "%s, %u byte%s%s%s", t->past ? "last instruction" : "next instruction",
-	    t->size, t->size == 1 ? "" : "s", symbol[0] ? " " : "", symbol);
+	if (!t->past)
+		snprintf(when, sizeof when, "next instruction");
+	else if (m->insns == t->insns + 1)
+		snprintf(when, sizeof when, "last instruction");
+	else
+		snprintf(when, sizeof when, "%" PRIu64 " instructions ago", m->insns - t->insns);
+	snprintf(mem->label, sizeof mem->label, "%s, %u byte%s%s%s", when, t->size, t->size == 1 ? "" : "s",
+	    symbol[0] ? " at " : "", symbol);
 }
 
 static void choose_touch(struct machine_memory *mem, const struct machine_state *m, const struct machine_touch *last,

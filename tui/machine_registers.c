@@ -25,16 +25,16 @@ static const struct {
 
 const char *machine_mode_text(const struct machine_state *m, char *buf, size_t n)
 {
-	static const char *const paging[] = {"no paging", "32-bit paging", "PAE", "4-level"};
+	static const char *const paging[] = {"no paging", "32-bit paging", "PAE paging", "4-level paging"};
 	const char *code = m->s.rflags & FLAG_VM		   ? "virtual-8086"
 			   : !(m->s.cr0 & CR0_PE)		   ? "real mode"
 			   : m->bits == 64			   ? "64-bit"
 			   : m->s.efer & EFER_LMA && m->bits == 32 ? "compat 32"
 			   : m->s.efer & EFER_LMA		   ? "compat 16"
-			   : m->bits == 32			   ? "protected 32"
-								   : "protected 16";
+			   : m->bits == 32			   ? "32-bit"
+								   : "16-bit";
 
-	snprintf(buf, n, "%s, CPL %u, %s", code, x86_cpl(&m->s), paging[x86_paging_mode(&m->s)]);
+	snprintf(buf, n, "%s CPL %u %s", code, x86_cpl(&m->s), paging[x86_paging_mode(&m->s)]);
 	return buf;
 }
 
@@ -126,7 +126,8 @@ void machine_draw_registers(struct machine_state *m, struct screen *s, const str
 	(void)focus;
 	screen_text(s, r->x, y++, r->w, STYLE_STRONG, machine_mode_text(m, mode, sizeof mode));
 	y = draw_gprs(m, s, r, y);
-	draw_register(s, r->x, y, m->bits == 64 ? "RIP" : "EIP", m->s.rip, m->bits == 64 ? 16 : 8, false);
+	draw_register(s, r->x, y, m->bits == 64 ? "RIP" : "EIP", m->s.rip, m->bits == 64 ? 16 : 8,
+	    m->has_before && m->s.rip != m->before.rip);
 	if (r->w >= 44) {
 		draw_flags(m, s, r->x + 22, y++);
 	} else {
