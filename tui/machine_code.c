@@ -12,6 +12,7 @@
 
 #define BEFORE_BYTES 240u
 #define INSN_MAX 15u
+#define WIDE 60 /* room for bytes and source lines */
 #define FUNCTION_BYTES 4096u
 
 /* --- Collecting -------------------------------------------------------------------------------------------------- */
@@ -167,6 +168,13 @@ void machine_code_move(struct machine_state *m, int lines)
 
 /* --- Drawing ----------------------------------------------------------------------------------------------------- */
 
+static const char *base_name(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+
+	return slash ? slash + 1 : file;
+}
+
 const char *machine_code_subtitle(const struct machine_state *m, char *buf, size_t n)
 {
 	char symbol[64];
@@ -175,13 +183,12 @@ const char *machine_code_subtitle(const struct machine_state *m, char *buf, size
 	size_t at = 0;
 
 	buf[0] = 0;
-	if (*symbols_format(m->syms, m->ip, symbol, sizeof symbol))
+	if (*symbols_format(m->syms, m->code.at, symbol, sizeof symbol))
 		at = (size_t)snprintf(buf, n, "%.40s", symbol);
-	if (at < n && symbols_line(m->syms, m->ip, &file, &line)) {
-		const char *slash = strrchr(file, '/');
-
-		snprintf(buf + at, n - at, "%s%s:%u", at ? "  " : "", slash ? slash + 1 : file, line);
-	}
+	if (at < n && symbols_line(m->syms, m->code.at, &file, &line))
+		at += (size_t)snprintf(buf + at, n - at, "%s%s:%u", at ? "  " : "", base_name(file), line);
+	if (at < n && m->code.at != m->ip)
+		snprintf(buf + at, n - at, "%sr: back to RIP", at ? "  " : "");
 	return buf;
 }
 
@@ -246,6 +253,22 @@ static int draw_bytes(struct screen *s, int x, int y, const struct disasm_line *
 	return x + 17;
 }
 
+/* Where a new source line begins. */
+static void draw_source(const struct machine_state *m, unsigned i, struct screen *s, int x, int y, int w)
+{
+	const char *file, *before;
+	unsigned line, last;
+	char text[64];
+
+	if (!symbols_line(m->syms, m->code.line[i].addr, &file, &line))
+		return;
+	if (i && symbols_line(m->syms, m->code.line[i - 1].addr, &before, &last) && before == file && last == line)
+		return;
+	snprintf(text, sizeof text, "%.40s:%u", base_name(file), line);
+	if ((int)strlen(text) <= w)
+		screen_right(s, x, y, w, STYLE_DIM, text);
+}
+
 static void draw_line(struct machine_state *m, unsigned i, struct screen *s, int x, int y, int w, bool far_target)
 {
 	const struct disasm_line *l = &m->code.line[i];
@@ -260,12 +283,14 @@ static void draw_line(struct machine_state *m, unsigned i, struct screen *s, int
 		screen_put(s, x + 1, y, screen_glyph(s, GLYPH_ARROW), STYLE_LINK);
 	x += 3;
 	x += screen_printf(s, x, y, end - x, STYLE_ADDRESS, "%0*" PRIx64, digits, l->addr) + 1;
-	if (w >= 64)
+	if (w >= WIDE)
 		x = draw_bytes(s, x, y, l);
 	x += screen_text(s, x, y, end - x, here ? STYLE_STRONG : STYLE_CODE, l->text) + 1;
 	if (l->target && l->target != l->addr && x < end)
 		screen_put(s, x++, y, screen_glyph(s, l->target > l->addr ? GLYPH_DOWN : GLYPH_UP), STYLE_LINK);
-	screen_text(s, x, y, end - x, STYLE_STRONG, outcome(m, l));
+	x += screen_text(s, x, y, end - x, STYLE_STRONG, outcome(m, l));
+	if (w >= WIDE)
+		draw_source(m, i, s, x + 1, y, end - x - 1);
 }
 
 /* The first line to draw, so that the cursor's stands on its row and labels have theirs. */

@@ -51,8 +51,8 @@ static void fill_pic(struct vm *vm, struct machine_rows *out)
 
 static void fill_pit(struct vm *vm, struct machine_rows *out)
 {
-	static const char *const modes[] = {"0: interrupt on terminal count", "1: one-shot", "2: rate generator",
-	    "3: square wave", "4: software strobe", "5: hardware strobe"};
+	static const char *const modes[] = {"0: terminal count", "1: one-shot", "2: rate generator", "3: square wave",
+	    "4: software strobe", "5: hardware strobe"};
 	static const char *const users[] = {"IRQ 0", "refresh", "speaker"};
 	const struct i8254_state *s = dev_state(vm, DEV_I8254);
 	uint64_t now = ticks_at(clock_now_ns(&vm->clock), PIT_HZ);

@@ -31,14 +31,15 @@ static const struct page small_pages[] = {
     {"devices", {{0, 1, {{PANEL_DEVICES, 0, 1}}}}},
 };
 
+/* 75 columns hold sixteen bytes of memory. */
 static const struct page large_pages[] = {
-    {"run", {{0, 5, {{PANEL_CODE, 0, 3}, {PANEL_STACK, 0, 2}, {PANEL_BYTES, 5, 0}}},
-		{0, 5,
-		    {{PANEL_REGISTERS, 16, 0}, {PANEL_SEGMENTS, 11, 0}, {PANEL_READ, 5, 0}, {PANEL_WRITE, 5, 0},
-			{PANEL_MEMORY, 0, 1}}},
-		{0, 5, {{PANEL_WALK, 0, 2}, {PANEL_DEVICES, 0, 3}}}}},
-    {"system", {{0, 1, {{PANEL_CONTROL, 18, 0}, {PANEL_MSRS, 0, 1}}}, {0, 1, {{PANEL_TABLES, 0, 1}}},
-		   {0, 1, {{PANEL_FPU, 0, 1}, {PANEL_TLB, 0, 1}}}}},
+    {"run", {{0, 1, {{PANEL_CODE, 0, 3}, {PANEL_STACK, 0, 2}}},
+		{75, 0,
+		    {{PANEL_REGISTERS, 16, 0}, {PANEL_SEGMENTS, 11, 0}, {PANEL_BYTES, 4, 0}, {PANEL_READ, 4, 0},
+			{PANEL_WRITE, 4, 0}, {PANEL_MEMORY, 0, 1}}},
+		{0, 1, {{PANEL_WALK, 0, 2}, {PANEL_DEVICES, 0, 3}}}}},
+    {"system", {{0, 1, {{PANEL_CONTROL, 18, 0}, {PANEL_MSRS, 0, 1}}}, {0, 1, {{PANEL_TABLES, 0, 1}, {PANEL_TLB, 0, 1}}},
+		   {0, 1, {{PANEL_FPU, 0, 1}}}}},
 };
 
 #define LARGE_W 150

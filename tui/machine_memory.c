@@ -95,9 +95,7 @@ static void choose_touch(struct machine_memory *mem, const struct machine_state 
 		label_touch(mem, m, next);
 	else
 		snprintf(mem->why, sizeof mem->why,
-		    "The instruction at RIP %s no memory, and what the ones before it did is not known: step to see "
-		    "it.",
-		    verb);
+		    "The next instruction %s no memory. Step: this panel keeps what was touched last.", verb);
 }
 
 static uint64_t stack_pointer(const struct machine_state *m)

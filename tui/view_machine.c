@@ -196,8 +196,8 @@ static void draw_tabs(const struct machine_state *m, struct screen *s, const str
 	}
 	if (m->n_vcpus > 1)
 		x += screen_printf(s, x, r->y, end - x, STYLE_STRONG, "CPU %u of %u ", m->vcpu, m->n_vcpus);
-	if (end - x > 24)
-		screen_right(s, x, r->y, end - x, STYLE_DIM, m->zoom ? "zoomed: z goes back" : ".  next page");
+	if (end - x > 20)
+		screen_right(s, x, r->y, end - x, STYLE_DIM, m->zoom ? "zoomed: z goes back" : "Left Right: panel");
 }
 
 static void draw_pane(struct machine_state *m, struct screen *s, const struct rect *r, const struct machine_pane *p)

@@ -189,7 +189,7 @@ static void pages_are_turned_and_panels_are_found_by_name(void **state)
 {
 	static const struct {
 		const char *panel, *shown;
-	} cases[] = {{"bytes", "Bytes: at RIP"}, {"walk", "PML4E["}, {"tlb", "page walks since the start"},
+	} cases[] = {{"bytes", "Bytes: at RIP"}, {"walk", "PML4E["}, {"tlb", "flushes since the start"},
 	    {"segments", "GDTR"}, {"tables", "GDT 0008"}, {"control", "PE ET PG"}, {"msrs", "APIC_BASE"},
 	    {"fpu", "MXCSR"}, {"devices", "PIC 8259"}, {"registers", "RAX"}};
 
@@ -308,12 +308,12 @@ static void a_walk_goes_from_the_address_to_the_host(void **state)
 	run("walk guest_main");
 	shows("PML4E[0]");
 	shows("PDE[0]");
-	shows("maps a page");
+	shows(" PS at ");
 	shows("guest-physical");
 	shows("RAM: ");
 	run("walk 7fff00000000 write user");
 	shows("#PF");
-	shows("<==");
+	shows("<== refuses");
 	shows("write by the user");
 	run("walk 8000000000000000");
 	shows("not canonical");
