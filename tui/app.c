@@ -145,6 +145,14 @@ static void take_result(struct app *a)
 	}
 }
 
+/* What the view that is seen does by itself. */
+static bool view_works(struct app *a)
+{
+	struct view *v = app_top(a);
+
+	return v && v->state && v->ops->works && !a->frozen && v->ops->works(a, v);
+}
+
 bool app_dirty(struct app *a)
 {
 	struct errmsg why = {""};
@@ -160,12 +168,12 @@ bool app_dirty(struct app *a)
 	a->was_busy = busy;
 	if (app_pump(a, &why) != ERR_OK)
 		app_error(a, &why);
-	return a->dirty || (busy && !a->turbo && !a->frozen);
+	return a->dirty || (busy && !a->turbo && !a->frozen) || view_works(a);
 }
 
 int app_wait_ms(struct app *a)
 {
-	if (a->n_scripts || (app_running(a) && !a->turbo && !a->frozen))
+	if (a->n_scripts || (app_running(a) && !a->turbo && !a->frozen) || view_works(a))
 		return 16;
 	return -1;
 }

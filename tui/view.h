@@ -67,6 +67,8 @@ struct view_ops {
 	enum err (*enter)(struct app *a, struct view *v, struct errmsg *why);
 	/* A click at a place inside the view (0, 0 is its upper left): moves the cursor there. May be NULL. */
 	void (*click)(struct app *a, struct view *v, int x, int y);
+	/* Has the view something under way by itself, so that it wants to be drawn again soon? May be NULL: no. */
+	bool (*works)(struct app *a, struct view *v);
 };
 
 struct view {
