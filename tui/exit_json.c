@@ -191,7 +191,7 @@ static json_t *insn_json(const struct exit_state *st)
 	json_t *j = json_object();
 	char bytes[3 * EXIT_INSN_BYTES + 1] = "";
 
-	for (unsigned i = 0; i < st->e.insn_len && i < st->n_bytes; i++)
+	for (unsigned i = 0; i < st->x.insn_len && i < st->n_bytes; i++)
 		snprintf(bytes + 2 * i, sizeof(bytes) - 2 * i, "%02x", st->bytes[i]);
 	if (st->e.has & VIEW_HAS_RIP)
 		json_object_set_new(j, "rip", hex(st->e.rip));

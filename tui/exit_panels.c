@@ -12,7 +12,7 @@
 #define WIDE_H 30
 #define LIST_W 46
 #define SIDE_W 62
-#define SLOT_W 36 /* of the bits, side by side */
+#define TAB_W 12 /* what stands side by side begins at multiples of it */
 
 /* Where the next line goes; lines above and below r are clipped, which is how it scrolls. */
 struct pen {
@@ -63,25 +63,30 @@ static void draw_code(struct pen *p, const struct exit_state *st)
 	}
 	screen_text(p->s, p->r.x, pen_y(p), LABEL_W - 1, STYLE_STRONG, "Code");
 	n = LABEL_W + screen_text(p->s, p->r.x + LABEL_W, pen_y(p), p->r.w - LABEL_W, STYLE_ADDRESS, text);
-	for (unsigned i = 0; i < e->insn_len && i < st->n_bytes; i++)
+	for (unsigned i = 0; i < x->insn_len && i < st->n_bytes; i++)
 		n += screen_printf(p->s, p->r.x + n, pen_y(p), p->r.w - n, STYLE_DIM, "%02x ", st->bytes[i]);
-	screen_text(p->s, p->r.x + n + 1, pen_y(p), p->r.w - n - 1, STYLE_CODE, x->insn);
+	n++;
+	n += screen_text(p->s, p->r.x + n, pen_y(p), p->r.w - n, STYLE_CODE, x->insn);
+	snprintf(text, sizeof(text), "(%s)", st->bytes_when);
+	if (st->bytes_when[0] && n + 2 + screen_columns(text) <= p->r.w)
+		screen_text(p->s, p->r.x + n + 2, pen_y(p), -1, STYLE_DIM, text);
 	p->y++;
-	if (st->bytes_when[0])
-		paragraph(p, "", STYLE_DIM, st->bytes_when);
+	if (st->bytes_when[0] && n + 2 + screen_columns(text) > p->r.w)
+		paragraph(p, "", STYLE_DIM, text);
 }
 
-/* "[31:16]=0x3f8 port number: COM1" */
+/* "[31:16]=0x3f8 port number: COM1"; that a 1 means yes goes without saying. */
 static void bits_text(const struct explain_bits *b, char *text, size_t n)
 {
+	bool plain = !strcmp(b->meaning, "yes") || !strcmp(b->meaning, "no") || !b->meaning[0];
 	char place[12];
 
 	if (b->lo == b->hi)
 		snprintf(place, sizeof(place), "[%u]", b->lo);
 	else
 		snprintf(place, sizeof(place), "[%u:%u]", b->hi, b->lo);
-	snprintf(text, n, "%s=%#llx %s%s%s", place, (unsigned long long)b->value, b->name, b->meaning[0] ? ": " : "",
-	    b->meaning);
+	snprintf(text, n, b->value < 10 ? "%s=%llu %s%s%s" : "%s=%#llx %s%s%s", place, (unsigned long long)b->value,
+	    b->name, plain ? "" : ": ", plain ? "" : b->meaning);
 }
 
 /* Side by side as far as they fit. */
@@ -99,7 +104,7 @@ static void draw_bits(struct pen *p, const char *label, const struct explain_bit
 			x = 0;
 		}
 		screen_text(p->s, p->r.x + LABEL_W + x, pen_y(p), room - x, STYLE_NORMAL, text);
-		x += (w / SLOT_W + 1) * SLOT_W;
+		x += (w + 1 + TAB_W) / TAB_W * TAB_W;
 	}
 	p->y++;
 }
@@ -152,7 +157,7 @@ static void draw_legend(struct pen *p, const struct explain *x)
 			at = 0;
 		}
 		screen_text(p->s, p->r.x + LABEL_W + at, pen_y(p), room - at, part_style(i), text);
-		at += (w / SLOT_W + 1) * SLOT_W;
+		at += (w + 1 + TAB_W) / TAB_W * TAB_W;
 	}
 	p->y++;
 }
@@ -240,16 +245,16 @@ static void draw_story(struct pen *p, const struct exit_state *st, bool bits)
 	gap(p);
 	paragraph(p, "Why", STYLE_NORMAL, x->why);
 	gap(p);
-	if (bits && x->n_qual)
-		draw_bits(p, "Bits", x->qual, x->n_qual);
-	if (bits && x->n_intr)
-		draw_bits(p, "Event", x->intr, x->n_intr);
 	draw_did(p, x);
 	gap(p);
 	draw_cost(p, st);
 	gap(p);
 	draw_class(p, x);
 	gap(p);
+	if (bits && x->n_qual)
+		draw_bits(p, "Bits", x->qual, x->n_qual);
+	if (bits && x->n_intr)
+		draw_bits(p, "Event", x->intr, x->n_intr);
 	paragraph(p, "Avoid", STYLE_NORMAL, x->avoid);
 	gap(p);
 	draw_read_on(p, x);
@@ -272,23 +277,28 @@ static void draw_head(const struct exit_state *st, struct screen *s, const struc
 {
 	const struct view_exit *e = &st->e;
 	const struct explain *x = &st->x;
-	char text[240], a[16], b[16], c[16], d[16], rest[80] = "";
+	char text[240], a[16], b[16], c[16], cpu[24] = "", rest[80] = "";
 	int n = r->x;
 
 	n += screen_printf(s, n, r->y, 24, STYLE_STRONG, "#%llu", (unsigned long long)e->number);
 	n += screen_printf(s, n, r->y, 24, STYLE_DIM, " of %s", fmt_count(st->exits, a)) + 2;
-	n += screen_text(s, n, r->y, r->w - n, STYLE_STRONG, x->title) + 2;
+	n += screen_text(s, n, r->y, r->x + r->w - n, STYLE_STRONG, x->title) + 2;
 	if (x->aliases[0])
 		n += screen_printf(s, n, r->y, r->x + r->w - n, STYLE_DIM, "also called %s", x->aliases) + 2;
 	if (st->marked) {
 		screen_put(s, n, r->y, screen_glyph(s, GLYPH_MARK), STYLE_MARKED);
 		n += 2 + screen_text(s, n + 2, r->y, r->x + r->w - n - 2, STYLE_MARKED, "marked");
 	}
+	snprintf(text, sizeof(text), "  %s of this reason", fmt_count(st->same, a));
+	if (n + screen_columns(text) <= r->x + r->w)
+		screen_right(s, n, r->y, r->x + r->w - n, STYLE_DIM, text);
 	if (st->info.counts_insns && e->has & VIEW_HAS_DIRECT)
-		snprintf(rest, sizeof(rest), "after %s instructions, %s since the exit before; ",
+		snprintf(rest, sizeof(rest), "; after %s instructions, %s since the exit before",
 		    fmt_count(e->insns, b), fmt_count(e->direct, c));
-	snprintf(text, sizeof(text), "at %s; %svCPU %u; seen by %s; %s of this reason", fmt_ns(e->ts_ns, a), rest,
-	    e->vcpu, exit_observed_name((enum exit_observed)e->observed), fmt_count(st->same, d));
+	if (st->info.n_vcpus > 1)
+		snprintf(cpu, sizeof(cpu), "vCPU %u, ", e->vcpu);
+	snprintf(text, sizeof(text), "%sat %s%s; seen by %s", cpu, fmt_ns(e->ts_ns, a), rest,
+	    exit_observed_name((enum exit_observed)e->observed));
 	screen_text(s, r->x, r->y + 1, r->w, STYLE_DIM, text);
 }
 
@@ -325,7 +335,7 @@ static void draw_foot(const struct exit_state *st, struct screen *s, const struc
 		return;
 	snprintf(text, sizeof(text), n > 0 ? " %d more " : " end ", n);
 	screen_right(s, r->x + r->w - 12, r->y, 10, STYLE_STRONG, text);
-	screen_put(s, r->x + r->w - 1, r->y, screen_glyph(s, n > 0 ? GLYPH_DOWN : GLYPH_UP), STYLE_STRONG);
+	screen_put(s, r->x + r->w - 2, r->y, screen_glyph(s, n > 0 ? GLYPH_DOWN : GLYPH_UP), STYLE_STRONG);
 }
 
 /* --- The list --------------------------------------------------------------------------------------------------------
