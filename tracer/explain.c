@@ -304,9 +304,8 @@ static void what_cost(struct explain_ctx *c)
 		o->cost[i].ns = path->steps[i].ns;
 		o->n_cost++;
 	}
-	snprintf(o->cost_source, sizeof(o->cost_source),
-	    "modelled: %.40s, Type %s; a lower bound: the handler's own work is not in it", m->name,
-	    strcmp(m->stack, "type1") == 0 ? "I" : "II");
+	snprintf(o->cost_source, sizeof(o->cost_source), "modelled (%.40s, Type %s), without the handler's own work",
+	    m->name, strcmp(m->stack, "type1") == 0 ? "I" : "II");
 }
 
 static void how_to_avoid(struct explain_ctx *c)

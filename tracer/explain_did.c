@@ -34,6 +34,12 @@ static const char *in_brackets(const char *name, char *buf, size_t n)
 
 /* --- The answer, by reason --------------------------------------------------------------------------------------- */
 
+/* Ports at which a byte is a character. */
+static bool is_console(unsigned port)
+{
+	return port == 0x3f8 || port == 0x2f8 || port == 0xe9 || port == 0x402;
+}
+
 static void did_io(struct explain_ctx *c)
 {
 	const struct exit_io *io = &c->x.io;
@@ -41,7 +47,7 @@ static void did_io(struct explain_ctx *c)
 	char device[64], glyph[8] = "";
 
 	in_brackets(explain_port_name((uint16_t)port), device, sizeof(device));
-	if (size == 1 && io->value < 0x7f && isprint((int)io->value))
+	if (size == 1 && is_console(port) && io->value < 0x7f && isprint((int)io->value))
 		snprintf(glyph, sizeof(glyph), " '%c'", (int)io->value);
 	if (c->e->qual & QUAL_IO_STRING && c->e->qual & QUAL_IO_IN)
 		step(c, "asked the device at port %#x%s and stored its answer in guest memory: one iteration", port,

@@ -144,13 +144,22 @@ static void stacked_bar(struct pen *p, const struct explain *x, int at, int w)
 	}
 }
 
+/* "world switch: guest to VMM": where there is little room, what comes after it will do. */
+static const char *short_name(const char *name)
+{
+	static const char prefix[] = "world switch: ";
+
+	return strncmp(name, prefix, sizeof(prefix) - 1) == 0 ? name + sizeof(prefix) - 1 : name;
+}
+
 static void draw_legend(struct pen *p, const struct explain *x)
 {
 	int room = p->r.w - LABEL_W, at = 0;
 	char text[80], ns[16];
 
 	for (unsigned i = 0; i < x->n_cost; i++) {
-		snprintf(text, sizeof(text), "%c %s %s", 'a' + i, x->cost[i].name, fmt_ns(x->cost[i].ns, ns));
+		snprintf(
+		    text, sizeof(text), "%c %s %s", 'a' + i, short_name(x->cost[i].name), fmt_ns(x->cost[i].ns, ns));
 		int w = screen_columns(text);
 		if (at && at + w > room) {
 			p->y++;

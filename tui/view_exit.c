@@ -69,8 +69,7 @@ static void read_bytes(struct exit_state *st, struct view_model *m, unsigned *co
 	    !st->n_bytes)
 		snprintf(st->bytes_when, sizeof(st->bytes_when), "%.90s", why.text);
 	else if (now->run == VIEW_RUNNING || now->exits != st->e.number + 1)
-		snprintf(st->bytes_when, sizeof(st->bytes_when), "as memory is now, %s",
-		    now->exits > st->e.number + 1 ? "later than this exit" : "not then");
+		snprintf(st->bytes_when, sizeof(st->bytes_when), "bytes of now, not of then");
 }
 
 static void add_neighbour(struct exit_state *st, struct app *a, struct view_model *m, const struct view_exit *e)

@@ -202,10 +202,10 @@ static void small_screens_tell_the_whole_story(void **state)
 	(void)state;
 	start(N_EXITS, 80, 24);
 	SHOWS("select 0", "#0 of 6  10 CPUID", "What     The guest asked what processor it has", "0x7c03", "0f a2",
-	    "cpuid", "as memory is now, later than this exit", "CPUID always exits", "1 looked up leaf 0 (vendor",
+	    "cpuid", "bytes of now, not of then", "CPUID always exits", "1 looked up leaf 0 (vendor",
 	    "wrote EAX=", "spells the vendor", "moved RIP past the instruction, 0x7c03 + 2 = 0x7c05", "Cost     610ns",
-	    "a guest to VMM 300ns", "b VMM to guest 310ns", "modelled: test-cpu, Type II", "sensitive but unprivileged",
-	    "[ the first exit", "after: #1 IO_INSTRUCTION");
+	    "a guest to VMM 300ns", "b VMM to guest 310ns", "modelled (test-cpu, Type II)",
+	    "sensitive but unprivileged", "[ the first exit", "after: #1 IO_INSTRUCTION");
 	SHOWS("select 1", "30 IO_INSTRUCTION  also called IO", "out dx, al", "bit 24, unconditional I/O exiting, is 1",
 	    "[3]=0 direction: OUT", "gave 0x48 'H' to the device at port 0x3f8", "2.61us", "b host driver 2.00us",
 	    "before: #0 CPUID", "after: #2 MSR_READ", "more");
@@ -221,7 +221,7 @@ static void small_screens_tell_the_whole_story(void **state)
 	SHOWS("move end", "[1]=1 data write", "[2]=0 instruction fetch");
 	SHOWS("select 5", "12 HLT", "primary controls bit 7, HLT exiting, is 1 in vtx-ept", "sleep", "[ before: #4",
 	    "] the newest exit", "0x7c25");
-	HIDES("select 5", "as memory is now"); /* the guest stands right behind it */
+	HIDES("select 5", "bytes of now"); /* the guest stands right behind it */
 	stop();
 }
 
@@ -299,10 +299,10 @@ static void bytes_are_said_to_be_of_now(void **state)
 {
 	(void)state;
 	start(1, 80, 24);
-	HIDES("", "as memory is now");
+	HIDES("", "bytes of now");
 	SHOWS("", "cpuid");
 	run_exits(1);
-	SHOWS("select 0", "as memory is now, later than this exit");
+	SHOWS("select 0", "bytes of now, not of then");
 	assert_int_equal(control_write_mem(fix.c, 0x7c03, "\x90\x90", 2), ERR_OK);
 	SHOWS("", "it was cpuid; now there is: nop");
 	stop();
