@@ -290,7 +290,7 @@ static enum err checkpoint_if_due(struct control *c, uint64_t ran_ns)
 {
 	const struct history_mark m = {c->exits, c->exit_insns, c->exit_ns, c->exit_ended, c->console_bytes};
 
-	if (!c->history || c->silent || !history_ran(c->history, ran_ns) || c->vm->ended)
+	if (c->silent || !history_ran(c->history, ran_ns) || c->vm->ended)
 		return ERR_OK;
 	return history_checkpoint(c->history, &m, &c->failure);
 }
@@ -300,7 +300,7 @@ static enum err run_piece(struct control *c)
 	struct vm *vm = c->vm;
 	struct vm_position to;
 	bool host = vm->clock.kind == CLOCK_HOST;
-	uint64_t start = now(c), slice = start + SLICE_NS;
+	uint64_t start = now(c), slice = start + SLICE_NS, ran = c->history ? c->vm->cfg.host->ran_ns() : 0;
 	enum err e = c->history ? history_pass(c->history, &c->failure) : ERR_OK;
 
 	if (e != ERR_OK)
@@ -315,10 +315,8 @@ static enum err run_piece(struct control *c)
 
 		wait_idle(c, soon < c->goal.until_ns ? soon : c->goal.until_ns);
 	}
-	uint64_t took = now(c) - start;
-
-	adapt_chunk(c, took);
-	return e == ERR_OK ? checkpoint_if_due(c, took) : e;
+	adapt_chunk(c, now(c) - start);
+	return e == ERR_OK && c->history ? checkpoint_if_due(c, c->vm->cfg.host->ran_ns() - ran) : e;
 }
 
 static enum err exact_go(struct control *c)

@@ -59,7 +59,7 @@ struct breakpoint {
 struct control_config {
 	/* Going back: memory that checkpoints may use; 0: 256 MiB. Where the backend cannot go back it is not used. */
 	uint64_t history_bytes;
-	uint64_t spacing_ns; /* host time from one checkpoint to the next; 0: so that they cost about 1 % */
+	uint64_t spacing_ns; /* processor time from one checkpoint to the next; 0: so that they cost about 1.5 % */
 	/* Called on this thread around a way back: with true before it, with false when the guest stands in the past;
 	 * insns, exits: the position then. Between the two neither the VM's other probes nor its console see anything:
 	 * what happens was seen before. Afterwards the run goes on from there as if it had never been further, and

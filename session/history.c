@@ -18,7 +18,8 @@
 
 #define DEFAULT_BYTES (256ull << 20)
 #define SPACING_MIN_NS 100000000ull /* so long a way back is not felt */
-#define SPACING_FACTOR 100u	    /* a checkpoint costs 1 % of the run */
+#define SPACING_MAX_NS 800000000ull
+#define SPACING_FACTOR 64u /* checkpoints cost about 1.5 % of the run */
 
 /* What a vCPU has beside what a snapshot keeps of it: for people, and where it was between two exits. */
 struct vcpu_side {
@@ -38,7 +39,7 @@ struct event {
 struct checkpoint {
 	struct vm_position at;
 	struct history_mark mark;
-	uint64_t ran_ns; /* host time that the guest had run */
+	uint64_t ran_ns; /* processor time that the guest had run */
 	size_t event;	 /* number of its flush */
 	struct ram_version ram;
 	uint8_t *machine; /* owned */
@@ -56,7 +57,7 @@ struct history {
 	size_t n_events, room_events;
 	size_t next; /* event that is to happen again next; n_events: none */
 	struct vm_position last;
-	uint64_t ran_ns; /* host time that the guest ran, at the frontier */
+	uint64_t ran_ns; /* processor time that the guest ran, at the frontier */
 	uint64_t due_ns; /* ran_ns at which the next checkpoint is due */
 	uint64_t bytes;	 /* without pages.bytes */
 	uint64_t taken, cost_ns;
@@ -348,17 +349,26 @@ bool history_ran(struct history *h, uint64_t ns)
 	return h->ran_ns >= h->due_ns;
 }
 
+/* A single dear one (the guest has just filled its memory) does not make a long gap, as long as all of them together are
+ * cheap. */
+static uint64_t spacing_after(const struct history *h, uint64_t cost)
+{
+	uint64_t ns = cost * SPACING_FACTOR;
+
+	if (ns > SPACING_MAX_NS && h->cost_ns * SPACING_FACTOR <= h->ran_ns + SPACING_MAX_NS)
+		ns = SPACING_MAX_NS;
+	return ns > SPACING_MIN_NS ? ns : SPACING_MIN_NS;
+}
+
 enum err history_checkpoint(struct history *h, const struct history_mark *mark, struct errmsg *why)
 {
-	uint64_t start = h->vm->cfg.host->now_ns(), cost;
+	uint64_t start = h->vm->cfg.host->ran_ns(), cost;
 	enum err e = h->n_checkpoints && !make_room(h) ? ERR_OK : take(h, mark, why);
 
-	cost = h->vm->cfg.host->now_ns() - start;
+	cost = h->vm->cfg.host->ran_ns() - start;
 	h->taken++;
 	h->cost_ns += cost;
-	h->due_ns = h->ran_ns + h->spacing_ns;
-	if (!h->spacing_ns)
-		h->due_ns += cost * SPACING_FACTOR > SPACING_MIN_NS ? cost * SPACING_FACTOR : SPACING_MIN_NS;
+	h->due_ns = h->ran_ns + (h->spacing_ns ? h->spacing_ns : spacing_after(h, cost));
 	return e;
 }
 

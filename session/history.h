@@ -20,7 +20,7 @@ struct history_mark {
 enum history_event { HISTORY_FLUSH, HISTORY_TYPE, HISTORY_STATE, HISTORY_MEM };
 
 /* Also makes the first checkpoint. bytes: what all of it may use; events, and the first checkpoint, beyond it if need
- * be. spacing_ns: host time from one checkpoint to the next; 0: so that they cost little. */
+ * be. spacing_ns: processor time from one checkpoint to the next; 0: so that they cost little. */
 enum err history_open(
     struct vm *vm, uint64_t bytes, uint64_t spacing_ns, struct history **out, struct errmsg *why) MUST_CHECK;
 void history_close(struct history *h);
@@ -33,7 +33,7 @@ enum err history_pass(struct history *h, struct errmsg *why) MUST_CHECK;
 void history_reached(struct history *h); /* the guest stands here: known from now on */
 /* Nothing is known beyond this place. */
 bool history_at_frontier(const struct history *h);
-/* The guest ran for so long (host time) up to here: time for a checkpoint? */
+/* The guest ran for so long (processor time) up to here: time for a checkpoint? */
 bool history_ran(struct history *h, uint64_t ns);
 enum err history_checkpoint(struct history *h, const struct history_mark *mark, struct errmsg *why) MUST_CHECK;
 /* Something comes from outside, now. Forgets what was known beyond. TYPE: bytes; STATE: arg is the vCPU, a struct
