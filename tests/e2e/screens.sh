@@ -1,0 +1,33 @@
+#!/bin/bash
+# Golden screens: keys and commands in, the screen out, for every view at 80x24 and 200x50, without a terminal. The first
+# line of a script names the guest and its options; its guests are assembly, so that no compiler moves an address.
+#
+#   UPDATE=1 tests/e2e/screens.sh       writes the expected screens anew: read the difference before it is committed
+. "$(dirname "$0")/lib.sh"
+
+update=${UPDATE:-0}
+
+# name, columns, rows: the screens that the script dumps
+draw() {
+	local args
+	args=$(sed -n '1s/^# //p' "tests/screens/$1.script")
+	{ echo "resize $2 $3"; sed 1d "tests/screens/$1.script"; } >"$work/$1.script"
+	# shellcheck disable=SC2086 # the options are words
+	env -u NO_COLOR timeout 120 "$VMSCOPE" tui $args --config - --script "$work/$1.script" 2>&1
+}
+
+for script in tests/screens/*.script; do
+	name=$(basename "$script" .script)
+	for size in 80x24 200x50; do
+		want=tests/screens/$name.$size.txt
+		draw "$name" "${size%x*}" "${size#*x}" >"$work/seen"
+		if [ "$update" = 1 ]; then
+			cp "$work/seen" "$want"
+		elif cmp -s "$work/seen" "$want"; then
+			ok "screen $name at $size"
+		else
+			fail "screen $name at $size" "$(diff "$want" "$work/seen" | head -n 20)"
+		fi
+	done
+done
+finish
