@@ -104,6 +104,7 @@ struct machine_state {
 	gva_t ip;      /* linear */
 	uint64_t insns;
 	bool counts_insns;
+	bool halted, waits; /* in HLT; for a start-up message of another CPU */
 	const struct symbols *syms;
 	struct machine_code code;
 	struct machine_memory memory[PANEL_COUNT]; /* of the memory panels */
@@ -168,6 +169,7 @@ void machine_fill_devices(struct machine_state *m, struct vm *vm, struct view_mo
 
 /* machine_registers.c */
 void machine_draw_registers(struct machine_state *m, struct screen *s, const struct rect *r, bool focus);
+const char *machine_registers_subtitle(const struct machine_state *m, char *buf, size_t n);
 json_t *machine_json_registers(const struct machine_state *m, enum machine_panel_id id);
 const char *machine_mode_text(const struct machine_state *m, char *buf, size_t n); /* "64-bit CPL 0" */
 /* "RAX", "sp", "cr3": a register by name, at the width it is named with. */

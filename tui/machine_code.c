@@ -67,7 +67,9 @@ static size_t find_before(struct machine_state *m, struct view_model *model, uin
 		got = read_code(m, model, from, bytes, (size_t)(start - from));
 		if (got == start - from)
 			break;
-		from = (from | (PAGE_SIZE_4K - 1)) + 1; /* not mapped: begin with the next page */
+		/* Not mapped: begin with the next page, if there is one before start. */
+		from |= PAGE_SIZE_4K - 1;
+		from = from < start ? from + 1 : start;
 	}
 	if (n < max && from < start)
 		more = disasm_before(m->bits, start, bytes, got, out, max - n);

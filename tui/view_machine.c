@@ -42,7 +42,8 @@ MEMORY_PANEL(PANEL_MEMORY, memory)
 	}
 const struct machine_panel machine_panels[PANEL_COUNT] = {
     [PANEL_CODE] = DRAWN("code", "Code", machine_draw_code, machine_json_code, machine_code_subtitle),
-    [PANEL_REGISTERS] = DRAWN("registers", "Registers", machine_draw_registers, machine_json_registers, NULL),
+    [PANEL_REGISTERS] =
+	DRAWN("registers", "Registers", machine_draw_registers, machine_json_registers, machine_registers_subtitle),
     [PANEL_STACK] = DRAWN("stack", "Stack", draw_stack, machine_json_memory, NULL),
     [PANEL_BYTES] = DRAWN("bytes", "Bytes", draw_bytes, machine_json_memory, subtitle_bytes),
     [PANEL_READ] = DRAWN("read", "Read", draw_read, machine_json_memory, subtitle_read),
@@ -126,6 +127,8 @@ static bool collect_state(struct machine_state *m, struct app *a, struct view_mo
 	if (before)
 		m->before = *before;
 	m->remote = vm && (vm->cfg.mode->caps & MODE_CAP_REMOTE);
+	m->halted = vm && vm->vcpus[m->vcpu].halted;
+	m->waits = vm && vm->vcpus[m->vcpu].wait_startup;
 	m->bits = disasm_code_bits(&m->s);
 	m->ip = m->bits == 64 ? m->s.rip : (uint32_t)(m->s.seg[X86_CS].base + m->s.rip);
 	m->insns = view_now(model)->insns;

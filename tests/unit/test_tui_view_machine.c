@@ -406,6 +406,32 @@ static void wild_pointers_and_limits_cost_no_more_than_a_screen(void **state)
 	}
 }
 
+static void random_keys_clicks_and_sizes_are_survived(void **state)
+{
+	static const char *const keys[] = {"Up", "Down", "PgUp", "PgDn", "Home", "End", "Left", "Right", ".", ",", "z",
+	    "x", "r", "Enter", "s", "e", "u"};
+	uint64_t r = 88172645463325252ull;
+	unsigned long rounds = getenv("VMSCOPE_ROUNDS") ? strtoul(getenv("VMSCOPE_ROUNDS"), NULL, 0) : 600;
+
+	(void)state;
+	begin("modes", 80, 24);
+	draw();
+	for (unsigned long i = 0; i < rounds; i++) {
+		r ^= r << 13, r ^= r >> 7, r ^= r << 17;
+		if (r % 7 == 0)
+			assert_true(screen_resize(&screen, 80 + (int)(r >> 20 & 127), 24 + (int)(r >> 40 & 31)));
+		if (r % 5 == 0)
+			app_key(app, &(struct key_event){.key = KEY_N_MOUSE,
+					 .x = (int)(r >> 8 & 127),
+					 .y = (int)(r >> 16 & 31),
+					 .mouse = r >> 24 & 1 ? MOUSE_CLICK : MOUSE_WHEEL_DOWN});
+		key(keys[(r >> 32) % ARRAY_LEN(keys)]);
+	}
+	run("panel code");
+	run("follow rip");
+	shows("Code");
+}
+
 /* Guests are built beside the tests. */
 static void find_guests(void)
 {
@@ -438,6 +464,7 @@ int main(void)
 	    T(the_json_twin_has_every_panel),
 	    T(a_trace_has_no_machine_and_says_so),
 	    T(wild_pointers_and_limits_cost_no_more_than_a_screen),
+	    T(random_keys_clicks_and_sizes_are_survived),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
