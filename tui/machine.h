@@ -176,6 +176,8 @@ const char *machine_mode_text(const struct machine_state *m, char *buf, size_t n
 bool machine_register(const struct x86_state *s, const char *name, uint64_t *v);
 
 /* machine_code.c */
+/* Has RIP moved? Then the cursor goes there, in a panel of h rows. */
+void machine_code_follow(struct machine_state *m, int h);
 void machine_collect_code(struct machine_state *m, struct app *a, struct view_model *model, int h);
 void machine_draw_code(struct machine_state *m, struct screen *s, const struct rect *r, bool focus);
 json_t *machine_json_code(const struct machine_state *m, enum machine_panel_id id);

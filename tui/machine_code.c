@@ -91,7 +91,7 @@ static void mark_breakpoints(struct machine_state *m, struct app *a)
 			}
 }
 
-static void follow(struct machine_state *m, int h)
+void machine_code_follow(struct machine_state *m, int h)
 {
 	struct machine_code *c = &m->code;
 
@@ -121,7 +121,6 @@ void machine_collect_code(struct machine_state *m, struct app *a, struct view_mo
 	uint8_t bytes[MACHINE_CODE_MAX / 2 * INSN_MAX];
 	size_t n_before, got, want = (size_t)(h > 0 ? h : 1), at = 0;
 
-	follow(m, h);
 	if (want > MACHINE_CODE_MAX / 2)
 		want = MACHINE_CODE_MAX / 2;
 	c->why[0] = 0;
@@ -184,13 +183,11 @@ const char *machine_code_subtitle(const struct machine_state *m, char *buf, size
 	unsigned line;
 	size_t at = 0;
 
-	buf[0] = 0;
+	at = (size_t)snprintf(buf, n, "%s", m->code.at == m->ip ? "" : "(r: to RIP) ");
 	if (*symbols_format(m->syms, m->code.at, symbol, sizeof symbol))
-		at = (size_t)snprintf(buf, n, "%.40s", symbol);
+		at += (size_t)snprintf(buf + at, n - at, "%.40s", symbol);
 	if (at < n && symbols_line(m->syms, m->code.at, &file, &line))
-		at += (size_t)snprintf(buf + at, n - at, "%s%s:%u", at ? "  " : "", base_name(file), line);
-	if (at < n && m->code.at != m->ip)
-		snprintf(buf + at, n - at, "%sr: back to RIP", at ? "  " : "");
+		snprintf(buf + at, n - at, "%s%s:%u", at ? "  " : "", base_name(file), line);
 	return buf;
 }
 

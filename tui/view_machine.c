@@ -151,6 +151,15 @@ static void collect_panel(
 	}
 }
 
+/* Of the code panel; where it is not shown, of one as it is on a small screen. */
+static int code_height(const struct machine_pane *panes, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (panes[i].id == PANEL_CODE)
+			return panes[i].r.h - 1;
+	return 12;
+}
+
 static void view_collect(struct app *a, struct view *v, struct view_model *model, int w, int h)
 {
 	struct machine_state *m = v->state;
@@ -170,6 +179,7 @@ static void view_collect(struct app *a, struct view *v, struct view_model *model
 		return;
 	machine_collect_touches(m, model);
 	n = machine_layout(m, w, h - 1, panes);
+	machine_code_follow(m, code_height(panes, n));
 	for (unsigned i = 0; i < n; i++) {
 		visible[panes[i].id] = true;
 		collect_panel(m, a, model, &panes[i]);

@@ -166,6 +166,7 @@ static void the_cursor_follows_branches_and_comes_back_to_rip(void **state)
 	draw();
 	run("code put_char");
 	shows("put_char:");
+	shows("Code: (r: to RIP) put_char");
 	run("follow rip");
 	shows("_start:");
 	run("code rt_main");
@@ -177,6 +178,10 @@ static void the_cursor_follows_branches_and_comes_back_to_rip(void **state)
 	}
 	run("step");
 	shows_not("rt_main:"); /* a step goes back to RIP */
+	run("panel devices");
+	run("step 20"); /* also while it is not shown */
+	run("panel run");
+	shows_not("(r: to RIP)");
 	run("follow rip off");
 	run("code rt_main");
 	run("step");
