@@ -97,7 +97,7 @@ struct machine_state {
 	bool traced_rip; /* trace: of the selected exit */
 	uint64_t trace_rip, trace_exit;
 	char trace_reason[48];
-	unsigned vcpu, n_vcpus;
+	unsigned vcpu;
 	struct x86_state s, before;
 	bool has_before;
 	unsigned bits; /* width of code */

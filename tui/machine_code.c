@@ -145,6 +145,8 @@ void machine_collect_code(struct machine_state *m, struct app *a, struct view_mo
 	}
 	if (c->cursor >= c->n) /* nothing readable here */
 		c->n = c->cursor = 0;
+	if (!c->n && m->waits)
+		snprintf(c->why, sizeof c->why, "This CPU waits for the start-up message of another one.");
 	mark_breakpoints(m, a);
 }
 

@@ -140,7 +140,7 @@ void machine_draw_registers(struct machine_state *m, struct screen *s, const str
 
 const char *machine_registers_subtitle(const struct machine_state *m, char *buf, size_t n)
 {
-	snprintf(buf, n, "%s", m->waits ? "not started" : m->halted ? "halted" : "");
+	snprintf(buf, n, "%s", m->waits ? "waits" : m->halted ? "halted" : "");
 	return buf;
 }
 

@@ -89,6 +89,7 @@ static enum err view_open(struct app *a, struct view *v, struct errmsg *why)
 static void collect_trace(struct machine_state *m, struct view_model *model)
 {
 	const struct view_exit *e = NULL;
+	char name[48];
 	uint64_t pos;
 
 	m->trace = true;
@@ -104,7 +105,7 @@ static void collect_trace(struct machine_state *m, struct view_model *model)
 	m->trace_rip = e->rip;
 	m->trace_exit = e->number;
 	m->vcpu = e->vcpu;
-	view_exit_name(e, m->trace_reason, sizeof m->trace_reason);
+	snprintf(m->trace_reason, sizeof m->trace_reason, "%.47s", view_exit_name(e, name, sizeof name));
 }
 
 /* False: there is no state to show. */
@@ -115,7 +116,6 @@ static bool collect_state(struct machine_state *m, struct app *a, struct view_mo
 	struct errmsg why = {""};
 
 	m->vcpu = app_vcpu(a);
-	m->n_vcpus = vm ? vm->n_vcpus : 0;
 	s = view_cpu_state(model, m->vcpu, &why);
 	if (!s) {
 		snprintf(m->why, sizeof m->why, "%.*s", (int)sizeof m->why - 1, why.text);
@@ -207,8 +207,6 @@ static void draw_tabs(const struct machine_state *m, struct screen *s, const str
 		x += screen_printf(s, x, r->y, end - x, current ? STYLE_STRONG : STYLE_DIM, current ? "[%s] " : " %s  ",
 		    machine_page_name(r->w, r->h - 1, i));
 	}
-	if (m->n_vcpus > 1)
-		x += screen_printf(s, x, r->y, end - x, STYLE_STRONG, "CPU %u of %u ", m->vcpu, m->n_vcpus);
 	if (end - x > 20)
 		screen_right(s, x, r->y, end - x, STYLE_DIM, m->zoom ? "zoomed: z goes back" : "Left Right: panel");
 }

@@ -22,6 +22,8 @@ static struct app *app;
 static struct screen screen;
 static struct errmsg why;
 static char *text; /* of the screen */
+static unsigned cpus = 1;
+static enum vmm_mode mode = MODE_EMULATE;
 
 static void begin(const char *guest, int w, int h)
 {
@@ -32,6 +34,8 @@ static void begin(const char *guest, int w, int h)
 	options_init(&o);
 	o.guest = guest;
 	o.mem = 16u << 20;
+	o.cpus = cpus;
+	o.mode = mode;
 	if (tui_source_new(&o, &source, &why) != ERR_OK)
 		fail_msg("%s", why.text);
 	tui_source_fill(source, &src);
@@ -377,6 +381,33 @@ static void a_trace_has_no_machine_and_says_so(void **state)
 	json_decref(j);
 }
 
+static void a_cpu_that_was_not_started_says_so(void **state)
+{
+	(void)state;
+	cpus = 2;
+	begin("timer", 80, 24);
+	cpus = 1;
+	run("cpu 1");
+	shows("waits for the start-up message");
+	shows("real mode");
+	run("cpu 0");
+	shows("_start:");
+}
+
+/* A model has no registers. */
+static void a_behaviour_model_says_what_is_missing(void **state)
+{
+	(void)state;
+	mode = MODE_SIMULATE;
+	begin("hello", 80, 24);
+	mode = MODE_EMULATE;
+	draw();
+	shows("a behaviour model has no registers");
+	assert_int_equal(app_command(app, "walk 1000", &why), ERR_UNSUPPORTED);
+	run("panel devices");
+	key("Enter");
+}
+
 /* Every register that points somewhere points nowhere; tables have no end. */
 static void wild_pointers_and_limits_cost_no_more_than_a_screen(void **state)
 {
@@ -468,6 +499,8 @@ int main(void)
 	    T(a_walk_goes_from_the_address_to_the_host),
 	    T(the_json_twin_has_every_panel),
 	    T(a_trace_has_no_machine_and_says_so),
+	    T(a_cpu_that_was_not_started_says_so),
+	    T(a_behaviour_model_says_what_is_missing),
 	    T(wild_pointers_and_limits_cost_no_more_than_a_screen),
 	    T(random_keys_clicks_and_sizes_are_survived),
 	};
