@@ -280,7 +280,7 @@ static void draw_line(struct machine_state *m, unsigned i, struct screen *s, int
 		screen_put(s, x, y, m->code.disabled[i] ? 'o' : screen_glyph(s, GLYPH_BREAK), STYLE_ERROR);
 	if (here)
 		screen_put(s, x + 1, y, screen_glyph(s, GLYPH_RUNNING), STYLE_STRONG);
-	else if (far_target)
+	else if (far_target && !s->ascii) /* in ASCII the arrow is the mark of RIP; the word below says it */
 		screen_put(s, x + 1, y, screen_glyph(s, GLYPH_ARROW), STYLE_LINK);
 	x += 3;
 	x += screen_printf(s, x, y, end - x, STYLE_ADDRESS, "%0*" PRIx64, digits, l->addr) + 1;
@@ -290,6 +290,8 @@ static void draw_line(struct machine_state *m, unsigned i, struct screen *s, int
 	if (l->target && l->target != l->addr && x < end)
 		screen_put(s, x++, y, screen_glyph(s, l->target > l->addr ? GLYPH_DOWN : GLYPH_UP), STYLE_LINK);
 	x += screen_text(s, x, y, end - x, STYLE_STRONG, outcome(m, l));
+	if (far_target)
+		x += screen_text(s, x, y, end - x, STYLE_LINK, "(target)");
 	if (w >= WIDE)
 		draw_source(m, i, s, x + 1, y, end - x - 1);
 }

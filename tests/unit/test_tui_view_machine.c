@@ -192,6 +192,33 @@ static void the_cursor_follows_branches_and_comes_back_to_rip(void **state)
 	shows("rt_main:");
 }
 
+static void enter_goes_where_the_line_points(void **state)
+{
+	(void)state;
+	begin("timer", 80, 24);
+	draw();
+	run("code put_char+b"); /* jz put_char+0x8 */
+	shows("in al, dx (target)");
+	key("Enter");
+	shows("Code: (r: to RIP) put_char+0x8");
+	run("break guest_main");
+	run("continue");
+	run("panel stack");
+	key("Enter"); /* the return address */
+	shows("Code: (r: to RIP) rt_main+");
+	run("panel tables");
+	run("search GDT 0008");
+	key("Enter");
+	shows("this line has no address to follow");
+	run("panel control");
+	run("search CR3");
+	key("Enter");
+	shows("Memory: guest-physical");
+	run("panel bytes");
+	key("Enter");
+	shows("> Page walk");
+}
+
 /* --- Pages ------------------------------------------------------------------------------------------------------- */
 
 static void pages_are_turned_and_panels_are_found_by_name(void **state)
@@ -490,6 +517,7 @@ int main(void)
 	    T(what_a_step_changed_is_marked),
 	    T(a_breakpoint_is_set_at_the_cursor_and_marked),
 	    T(the_cursor_follows_branches_and_comes_back_to_rip),
+	    T(enter_goes_where_the_line_points),
 	    T(pages_are_turned_and_panels_are_found_by_name),
 	    T(a_large_screen_shows_many_panels_at_once),
 	    T(every_size_is_drawn),
