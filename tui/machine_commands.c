@@ -355,7 +355,7 @@ const struct binding machine_bindings[] = {
     {"Right", "focus next", NULL},
     {"Left", "focus prev", NULL},
     {"z", "panel zoom", "Zoom"},
-    {"x", "break here", "BrkHer"},
+    {"x", "break here", "Brkpt"},
     {"r", "follow rip", "RIP"},
     {"m", "line memory ", "Memory"},
     {"w", "line walk ", "Walk"},
