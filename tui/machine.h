@@ -54,7 +54,12 @@ struct machine_rows {
 };
 
 #define MACHINE_CODE_MAX 96
+struct machine_code_name {
+	char symbol[64], source[96]; /* "main+0x12", "hello.c:9"; empty: not known */
+	bool begins;		     /* a function begins here: symbol is its name */
+};
 struct machine_code {
+	struct machine_code_name name[MACHINE_CODE_MAX];
 	struct disasm_line line[MACHINE_CODE_MAX];
 	uint8_t breakpoint[MACHINE_CODE_MAX]; /* id; 0: none */
 	bool disabled[MACHINE_CODE_MAX];
@@ -66,6 +71,7 @@ struct machine_code {
 };
 
 #define MACHINE_MEMORY_BYTES 1024u
+#define MACHINE_STACK_NAMES 64
 struct machine_memory {
 	bool have; /* an address is known */
 	bool physical;
@@ -96,6 +102,7 @@ struct machine_state {
 	bool trace;
 	bool traced_rip; /* trace: of the selected exit */
 	uint64_t trace_rip, trace_exit;
+	char trace_symbol[64];
 	char trace_reason[48];
 	unsigned vcpu;
 	struct x86_state s, before;
@@ -104,10 +111,12 @@ struct machine_state {
 	gva_t ip;      /* linear */
 	uint64_t insns;
 	bool counts_insns;
-	bool halted, waits; /* in HLT; for a start-up message of another CPU */
-	const struct symbols *syms;
+	bool halted, waits;	    /* in HLT; for a start-up message of another CPU */
+	const struct symbols *syms; /* while collecting only: another guest brings others */
 	struct machine_code code;
+	bool collected[PANEL_COUNT];		   /* else it was not on the screen */
 	struct machine_memory memory[PANEL_COUNT]; /* of the memory panels */
+	char stack_name[MACHINE_STACK_NAMES][64];  /* of the values on the stack; empty: no address of anything */
 	struct machine_rows *rows[PANEL_COUNT];	   /* of the panels with rows; owned */
 	struct pagewalk walk;
 	bool show_host; /* host pointers: they differ from run to run, so only where nothing is compared */

@@ -103,6 +103,7 @@ static void collect_trace(struct machine_state *m, struct view_model *model)
 		return;
 	m->traced_rip = e->has & VIEW_HAS_RIP;
 	m->trace_rip = e->rip;
+	symbols_format(m->syms, e->rip, m->trace_symbol, sizeof m->trace_symbol);
 	m->trace_exit = e->number;
 	m->vcpu = e->vcpu;
 	snprintf(m->trace_reason, sizeof m->trace_reason, "%.47s", view_exit_name(e, name, sizeof name));
@@ -140,6 +141,7 @@ static bool collect_state(struct machine_state *m, struct app *a, struct view_mo
 static void collect_panel(
     struct machine_state *m, struct app *a, struct view_model *model, const struct machine_pane *p)
 {
+	m->collected[p->id] = true;
 	if (p->id == PANEL_CODE) {
 		machine_collect_code(m, a, model, p->r.h - 1);
 	} else if (machine_panels[p->id].fill) {
@@ -160,38 +162,39 @@ static int code_height(const struct machine_pane *panes, unsigned n)
 	return 12;
 }
 
-static void view_collect(struct app *a, struct view *v, struct view_model *model, int w, int h)
+static void collect_all(struct machine_state *m, struct app *a, struct view_model *model, int w, int h)
 {
-	struct machine_state *m = v->state;
 	struct machine_pane panes[MACHINE_PANES_MAX];
-	bool visible[PANEL_COUNT] = {false};
 	unsigned n;
 
-	m->syms = app_symbols(a);
-	m->trace = view_info(model)->source == VIEW_TRACE;
-	m->have = false;
-	if (m->trace) {
-		collect_trace(m, model);
-		return;
-	}
-	m->have = collect_state(m, a, model);
-	if (!m->have)
-		return;
+	memset(m->collected, 0, sizeof m->collected);
 	machine_collect_touches(m, model);
 	n = machine_layout(m, w, h - 1, panes);
 	machine_code_follow(m, code_height(panes, n));
-	for (unsigned i = 0; i < n; i++) {
-		visible[panes[i].id] = true;
+	for (unsigned i = 0; i < n; i++)
 		collect_panel(m, a, model, &panes[i]);
-	}
 	/* A script or a JSON twin may ask for any of them. */
 	for (unsigned i = 0; !app_threaded(a) && i < PANEL_COUNT; i++)
-		if (!visible[i])
+		if (!m->collected[i])
 			collect_panel(m, a, model, &(struct machine_pane){(enum machine_panel_id)i, {0, 0, w, h / 2}});
 	m->seen = true;
 	m->seen_ip = m->ip;
 	m->seen_insns = m->insns;
 	m->seen_vcpu = m->vcpu;
+}
+
+static void view_collect(struct app *a, struct view *v, struct view_model *model, int w, int h)
+{
+	struct machine_state *m = v->state;
+
+	m->syms = app_symbols(a);
+	m->trace = view_info(model)->source == VIEW_TRACE;
+	m->have = !m->trace && collect_state(m, a, model);
+	if (m->trace)
+		collect_trace(m, model);
+	else if (m->have)
+		collect_all(m, a, model, w, h);
+	m->syms = NULL;
 }
 
 /* --- Drawing ----------------------------------------------------------------------------------------------------- */
@@ -227,25 +230,26 @@ static void draw_pane(struct machine_state *m, struct screen *s, const struct re
 	    range[0] ? "  " : "", range);
 	in = screen_section(s, &at, title);
 	screen_clip(s, &in);
-	if (panel->draw)
+	if (!m->collected[p->id])
+		screen_text(s, in.x, in.y, in.w, STYLE_DIM, "not in this picture yet");
+	else if (panel->draw)
 		panel->draw(m, s, &in, focus);
 	else
 		machine_rows_draw(m, p->id, s, &in, focus);
-	screen_clip(s, NULL);
+	screen_clip(s, r);
 }
 
 static void draw_missing(const struct machine_state *m, struct screen *s, const struct rect *r)
 {
 	struct rect text = {r->x + 2, r->y + 1, r->w - 4, r->h - 2};
-	char symbol[64];
 	int y = text.y + screen_wrap(s, &text, 0, STYLE_NORMAL, m->why) + 1;
 
 	if (!m->traced_rip || !m->trace)
 		return;
 	screen_printf(s, text.x, y, text.w, STYLE_NORMAL, "Exit #%" PRIu64 ": %s on CPU %u", m->trace_exit,
 	    m->trace_reason, m->vcpu);
-	screen_printf(s, text.x, y + 1, text.w, STYLE_NORMAL, "RIP      %016" PRIx64 "  %s", m->trace_rip,
-	    symbols_format(m->syms, m->trace_rip, symbol, sizeof symbol));
+	screen_printf(
+	    s, text.x, y + 1, text.w, STYLE_NORMAL, "RIP      %016" PRIx64 "  %s", m->trace_rip, m->trace_symbol);
 	screen_text(s, text.x, y + 3, text.w, STYLE_DIM, "The exit view has all that was recorded of it.");
 }
 
