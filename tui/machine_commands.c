@@ -335,13 +335,11 @@ enum err machine_enter(struct app *a, struct view *v, struct errmsg *why)
 }
 
 const struct command machine_commands[] = {
-    {"panel", "NAME|next|prev|zoom", "Shows a panel or page; zoom: the panel with the focus alone, and back.",
-	cmd_panel, panel_word},
+    {"panel", "NAME|next|prev|zoom", "Shows a panel or a page, or zooms a panel.", cmd_panel, panel_word},
     {"focus", "next|prev", "The keys move in another panel of the page.", cmd_focus, NULL},
     {"memory", "[phys] ADDRESS|REGISTER|SYMBOL", "Shows memory at an address, \"rsp+8\" too.", cmd_memory, symbol_word},
-    {"code", "ADDRESS|SYMBOL", "Shows the code at an address; the next step goes back to RIP.", cmd_code, symbol_word},
-    {"walk", "[ADDRESS [read|write|fetch] [user|super]]", "Page walk of an address; without one, of RIP.", cmd_walk,
-	symbol_word},
+    {"code", "ADDRESS|SYMBOL", "Shows code; the next step goes back to RIP.", cmd_code, symbol_word},
+    {"walk", "[ADDRESS [read|write|fetch] [user|super]]", "Page walk of an address, or of RIP.", cmd_walk, symbol_word},
     {"follow rip", "[on|off]", "The cursor goes to RIP, and stays with it.", cmd_follow, NULL},
     {"break here", "", "Sets or removes a breakpoint at the cursor.", cmd_break_here, NULL},
     {NULL, NULL, NULL, NULL, NULL},
