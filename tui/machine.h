@@ -54,7 +54,12 @@ struct machine_rows {
 };
 
 #define MACHINE_CODE_MAX 96
+struct machine_code_name {
+	char symbol[64], source[96]; /* "main+0x12", "hello.c:9"; empty: not known */
+	bool begins;		     /* a function begins here: symbol is its name */
+};
 struct machine_code {
+	struct machine_code_name name[MACHINE_CODE_MAX];
 	struct disasm_line line[MACHINE_CODE_MAX];
 	uint8_t breakpoint[MACHINE_CODE_MAX]; /* id; 0: none */
 	bool disabled[MACHINE_CODE_MAX];
@@ -66,6 +71,7 @@ struct machine_code {
 };
 
 #define MACHINE_MEMORY_BYTES 1024u
+#define MACHINE_STACK_NAMES 64
 struct machine_memory {
 	bool have; /* an address is known */
 	bool physical;
@@ -96,17 +102,21 @@ struct machine_state {
 	bool trace;
 	bool traced_rip; /* trace: of the selected exit */
 	uint64_t trace_rip, trace_exit;
+	char trace_symbol[64];
 	char trace_reason[48];
-	unsigned vcpu, n_vcpus;
+	unsigned vcpu;
 	struct x86_state s, before;
 	bool has_before;
 	unsigned bits; /* width of code */
 	gva_t ip;      /* linear */
 	uint64_t insns;
 	bool counts_insns;
-	const struct symbols *syms;
+	bool halted, waits;	    /* in HLT; for a start-up message of another CPU */
+	const struct symbols *syms; /* while collecting only: another guest brings others */
 	struct machine_code code;
+	bool collected[PANEL_COUNT];		   /* else it was not on the screen */
 	struct machine_memory memory[PANEL_COUNT]; /* of the memory panels */
+	char stack_name[MACHINE_STACK_NAMES][64];  /* of the values on the stack; empty: no address of anything */
 	struct machine_rows *rows[PANEL_COUNT];	   /* of the panels with rows; owned */
 	struct pagewalk walk;
 	bool show_host; /* host pointers: they differ from run to run, so only where nothing is compared */
@@ -168,12 +178,15 @@ void machine_fill_devices(struct machine_state *m, struct vm *vm, struct view_mo
 
 /* machine_registers.c */
 void machine_draw_registers(struct machine_state *m, struct screen *s, const struct rect *r, bool focus);
+const char *machine_registers_subtitle(const struct machine_state *m, char *buf, size_t n);
 json_t *machine_json_registers(const struct machine_state *m, enum machine_panel_id id);
 const char *machine_mode_text(const struct machine_state *m, char *buf, size_t n); /* "64-bit CPL 0" */
 /* "RAX", "sp", "cr3": a register by name, at the width it is named with. */
 bool machine_register(const struct x86_state *s, const char *name, uint64_t *v);
 
 /* machine_code.c */
+/* Has RIP moved? Then the cursor goes there, in a panel of h rows. */
+void machine_code_follow(struct machine_state *m, int h);
 void machine_collect_code(struct machine_state *m, struct app *a, struct view_model *model, int h);
 void machine_draw_code(struct machine_state *m, struct screen *s, const struct rect *r, bool focus);
 json_t *machine_json_code(const struct machine_state *m, enum machine_panel_id id);

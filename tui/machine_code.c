@@ -67,12 +67,30 @@ static size_t find_before(struct machine_state *m, struct view_model *model, uin
 		got = read_code(m, model, from, bytes, (size_t)(start - from));
 		if (got == start - from)
 			break;
-		from = (from | (PAGE_SIZE_4K - 1)) + 1; /* not mapped: begin with the next page */
+		/* Not mapped: begin with the next page, if there is one before start. */
+		from |= PAGE_SIZE_4K - 1;
+		from = from < start ? from + 1 : start;
 	}
 	if (n < max && from < start)
 		more = disasm_before(m->bits, start, bytes, got, out, max - n);
 	memcpy(out + more, found, n * sizeof *out);
 	return more + n;
+}
+
+static void name_lines(struct machine_state *m)
+{
+	for (unsigned i = 0; i < m->code.n; i++) {
+		struct machine_code_name *name = &m->code.name[i];
+		uint64_t addr = m->code.line[i].addr, offset;
+		const char *file;
+		unsigned line;
+
+		memset(name, 0, sizeof *name);
+		symbols_format(m->syms, addr, name->symbol, sizeof name->symbol);
+		name->begins = symbols_find(m->syms, addr, &offset) && offset == 0;
+		if (symbols_line(m->syms, addr, &file, &line))
+			snprintf(name->source, sizeof name->source, "%.80s:%u", file, line);
+	}
 }
 
 static void mark_breakpoints(struct machine_state *m, struct app *a)
@@ -89,7 +107,7 @@ static void mark_breakpoints(struct machine_state *m, struct app *a)
 			}
 }
 
-static void follow(struct machine_state *m, int h)
+void machine_code_follow(struct machine_state *m, int h)
 {
 	struct machine_code *c = &m->code;
 
@@ -119,7 +137,6 @@ void machine_collect_code(struct machine_state *m, struct app *a, struct view_mo
 	uint8_t bytes[MACHINE_CODE_MAX / 2 * INSN_MAX];
 	size_t n_before, got, want = (size_t)(h > 0 ? h : 1), at = 0;
 
-	follow(m, h);
 	if (want > MACHINE_CODE_MAX / 2)
 		want = MACHINE_CODE_MAX / 2;
 	c->why[0] = 0;
@@ -144,6 +161,9 @@ void machine_collect_code(struct machine_state *m, struct app *a, struct view_mo
 	}
 	if (c->cursor >= c->n) /* nothing readable here */
 		c->n = c->cursor = 0;
+	if (!c->n && m->waits)
+		snprintf(c->why, sizeof c->why, "This CPU waits for the start-up message of another one.");
+	name_lines(m);
 	mark_breakpoints(m, a);
 }
 
@@ -177,28 +197,18 @@ static const char *base_name(const char *file)
 
 const char *machine_code_subtitle(const struct machine_state *m, char *buf, size_t n)
 {
-	char symbol[64];
-	const char *file;
-	unsigned line;
-	size_t at = 0;
+	const struct machine_code_name *name = &m->code.name[m->code.cursor];
+	bool known = m->code.n && m->code.line[m->code.cursor].addr == m->code.at;
 
-	buf[0] = 0;
-	if (*symbols_format(m->syms, m->code.at, symbol, sizeof symbol))
-		at = (size_t)snprintf(buf, n, "%.40s", symbol);
-	if (at < n && symbols_line(m->syms, m->code.at, &file, &line))
-		at += (size_t)snprintf(buf + at, n - at, "%s%s:%u", at ? "  " : "", base_name(file), line);
-	if (at < n && m->code.at != m->ip)
-		snprintf(buf + at, n - at, "%sr: back to RIP", at ? "  " : "");
+	snprintf(buf, n, "%s%.40s%s%s", m->code.at == m->ip ? "" : "(r: to RIP) ", known ? name->symbol : "",
+	    known && name->source[0] ? "  " : "", known ? base_name(name->source) : "");
 	return buf;
 }
 
-/* Name of the function that begins at addr; NULL: none does. */
-static const char *label_at(const struct machine_state *m, uint64_t addr)
+/* Name of the function that begins at this line; NULL: none does. */
+static const char *label_at(const struct machine_state *m, unsigned i)
 {
-	uint64_t offset;
-	const char *name = symbols_find(m->syms, addr, &offset);
-
-	return name && offset == 0 ? name : NULL;
+	return m->code.name[i].begins ? m->code.name[i].symbol : NULL;
 }
 
 /* Would the conditional branch at RIP be taken? [SDM 1 "EFLAGS Condition Codes"] */
@@ -256,17 +266,12 @@ static int draw_bytes(struct screen *s, int x, int y, const struct disasm_line *
 /* Where a new source line begins. */
 static void draw_source(const struct machine_state *m, unsigned i, struct screen *s, int x, int y, int w)
 {
-	const char *file, *before;
-	unsigned line, last;
-	char text[64];
+	const char *source = m->code.name[i].source;
 
-	if (!symbols_line(m->syms, m->code.line[i].addr, &file, &line))
+	if (i && strcmp(source, m->code.name[i - 1].source) == 0)
 		return;
-	if (i && symbols_line(m->syms, m->code.line[i - 1].addr, &before, &last) && before == file && last == line)
-		return;
-	snprintf(text, sizeof text, "%.40s:%u", base_name(file), line);
-	if ((int)strlen(text) <= w)
-		screen_right(s, x, y, w, STYLE_DIM, text);
+	if ((int)strlen(base_name(source)) <= w)
+		screen_right(s, x, y, w, STYLE_DIM, base_name(source));
 }
 
 static void draw_line(struct machine_state *m, unsigned i, struct screen *s, int x, int y, int w, bool far_target)
@@ -279,7 +284,7 @@ static void draw_line(struct machine_state *m, unsigned i, struct screen *s, int
 		screen_put(s, x, y, m->code.disabled[i] ? 'o' : screen_glyph(s, GLYPH_BREAK), STYLE_ERROR);
 	if (here)
 		screen_put(s, x + 1, y, screen_glyph(s, GLYPH_RUNNING), STYLE_STRONG);
-	else if (far_target)
+	else if (far_target && !s->ascii) /* in ASCII the arrow is the mark of RIP; the word below says it */
 		screen_put(s, x + 1, y, screen_glyph(s, GLYPH_ARROW), STYLE_LINK);
 	x += 3;
 	x += screen_printf(s, x, y, end - x, STYLE_ADDRESS, "%0*" PRIx64, digits, l->addr) + 1;
@@ -289,6 +294,8 @@ static void draw_line(struct machine_state *m, unsigned i, struct screen *s, int
 	if (l->target && l->target != l->addr && x < end)
 		screen_put(s, x++, y, screen_glyph(s, l->target > l->addr ? GLYPH_DOWN : GLYPH_UP), STYLE_LINK);
 	x += screen_text(s, x, y, end - x, STYLE_STRONG, outcome(m, l));
+	if (far_target)
+		x += screen_text(s, x, y, end - x, STYLE_LINK, "(target)");
 	if (w >= WIDE)
 		draw_source(m, i, s, x + 1, y, end - x - 1);
 }
@@ -300,7 +307,7 @@ static unsigned first_line(const struct machine_state *m, int h)
 	unsigned top = m->code.cursor;
 
 	for (;;) {
-		int rows = label_at(m, m->code.line[top].addr) ? 1 : 0;
+		int rows = label_at(m, top) ? 1 : 0;
 
 		row -= rows;
 		if (row < 0 || !top)
@@ -318,7 +325,7 @@ void machine_code_click(struct machine_state *m, int row, int h)
 	int y = 0;
 
 	for (unsigned i = m->code.n ? first_line(m, h) : 0; i < m->code.n && y <= row; i++) {
-		y += label_at(m, m->code.line[i].addr) ? 1 : 0;
+		y += label_at(m, i) ? 1 : 0;
 		if (y++ == row) {
 			machine_code_move(m, (int)i - (int)m->code.cursor);
 			return;
@@ -339,7 +346,7 @@ void machine_draw_code(struct machine_state *m, struct screen *s, const struct r
 	}
 	target = c->line[c->cursor].target;
 	for (i = first_line(m, r->h); i < c->n && y < r->h; i++) {
-		const char *label = label_at(m, c->line[i].addr);
+		const char *label = label_at(m, i);
 
 		/* The label of the first line gives way where there is no room for the cursor otherwise. */
 		if (label && !(i == c->cursor && y + 1 >= r->h)) {
@@ -363,19 +370,18 @@ json_t *machine_json_code(const struct machine_state *m, enum machine_panel_id i
 	for (unsigned i = 0; i < m->code.n; i++) {
 		const struct disasm_line *l = &m->code.line[i];
 		json_t *o = json_object();
-		char symbol[80], bytes[2 * INSN_MAX + 1] = "";
-		const char *file;
-		unsigned line;
+		const struct machine_code_name *name = &m->code.name[i];
+		char bytes[2 * INSN_MAX + 1] = "";
 
 		for (unsigned k = 0; k < l->len; k++)
 			snprintf(bytes + 2 * k, 3, "%02x", l->bytes[k]);
 		json_object_set_new(o, "address", machine_hex(l->addr));
 		json_object_set_new(o, "bytes", json_string(bytes));
 		json_object_set_new(o, "text", json_string(l->text));
-		if (*symbols_format(m->syms, l->addr, symbol, sizeof symbol))
-			json_object_set_new(o, "symbol", json_string(symbol));
-		if (symbols_line(m->syms, l->addr, &file, &line))
-			json_object_set_new(o, "source", json_sprintf("%s:%u", file, line));
+		if (name->symbol[0])
+			json_object_set_new(o, "symbol", json_string(name->symbol));
+		if (name->source[0])
+			json_object_set_new(o, "source", json_string(name->source));
 		if (l->target)
 			json_object_set_new(o, "target", machine_hex(l->target));
 		if (l->addr == m->ip)

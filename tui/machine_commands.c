@@ -19,7 +19,8 @@ static bool number(const char *text, uint64_t *v)
 	return !*end;
 }
 
-enum err machine_address(const struct machine_state *m, const char *text, uint64_t *addr, struct errmsg *why)
+enum err machine_address(
+    const struct machine_state *m, const struct symbols *syms, const char *text, uint64_t *addr, struct errmsg *why)
 {
 	const char *sign = strpbrk(text, "+-");
 	char word[128];
@@ -30,9 +31,9 @@ enum err machine_address(const struct machine_state *m, const char *text, uint64
 		return err_set(why, ERR_INVAL, "an address, register or symbol of at most 127 characters");
 	if (sign && !number(sign + 1, &offset))
 		return err_set(why, ERR_INVAL, "'%s': after + and - comes a hexadecimal number", text);
-	if (!machine_register(&m->s, word, addr) && !symbols_by_name(m->syms, word, addr) && !number(word, addr))
+	if (!machine_register(&m->s, word, addr) && !symbols_by_name(syms, word, addr) && !number(word, addr))
 		return err_set(why, ERR_NOENT, "'%s' is no address (hexadecimal), register or symbol%s", word,
-		    m->syms ? "" : " (the guest's image has no symbols)");
+		    syms ? "" : " (the guest's image has no symbols)");
 	*addr += sign && *sign == '-' ? 0 - offset : offset;
 	return ERR_OK;
 }
@@ -157,9 +158,8 @@ static enum err cmd_memory(struct app *a, struct view *v, const char *args, stru
 	bool physical = strncmp(args, "phys ", 5) == 0;
 	enum err e = need_state(m, why);
 
-	(void)a;
 	if (e == ERR_OK)
-		e = machine_address(m, args + (physical ? 5 : 0), &m->user_addr, why);
+		e = machine_address(m, app_symbols(a), args + (physical ? 5 : 0), &m->user_addr, why);
 	if (e != ERR_OK)
 		return e;
 	m->user_memory = true;
@@ -175,9 +175,8 @@ static enum err cmd_code(struct app *a, struct view *v, const char *args, struct
 	enum err e = need_state(m, why);
 	uint64_t addr;
 
-	(void)a;
 	if (e == ERR_OK)
-		e = machine_address(m, args, &addr, why);
+		e = machine_address(m, app_symbols(a), args, &addr, why);
 	if (e != ERR_OK)
 		return e;
 	m->code.at = addr;
@@ -198,7 +197,6 @@ static enum err cmd_walk(struct app *a, struct view *v, const char *args, struct
 	enum err e = need_state(m, why);
 	uint64_t addr;
 
-	(void)a;
 	snprintf(copy, sizeof copy, "%s", args);
 	address = strtok_r(copy, " ", &save);
 	if (e != ERR_OK)
@@ -221,7 +219,7 @@ static enum err cmd_walk(struct app *a, struct view *v, const char *args, struct
 			return err_set(
 			    why, ERR_INVAL, "walk ADDRESS read, write or fetch, by user or super; not '%s'", word);
 	}
-	e = machine_address(m, address, &addr, why);
+	e = machine_address(m, app_symbols(a), address, &addr, why);
 	if (e != ERR_OK)
 		return e;
 	m->user_walk = true;
@@ -298,7 +296,7 @@ static enum err enter_stack(struct machine_state *m, struct app *a, struct errms
 	if (at + size > m->memory[PANEL_STACK].done)
 		return ERR_OK;
 	memcpy(&v, m->memory[PANEL_STACK].bytes + at, size);
-	snprintf(line, sizeof line, "%s 0x%" PRIx64, symbols_find(m->syms, v, &offset) ? "code" : "memory", v);
+	snprintf(line, sizeof line, "%s 0x%" PRIx64, symbols_find(app_symbols(a), v, &offset) ? "code" : "memory", v);
 	return app_command(a, line, why);
 }
 
@@ -337,13 +335,11 @@ enum err machine_enter(struct app *a, struct view *v, struct errmsg *why)
 }
 
 const struct command machine_commands[] = {
-    {"panel", "NAME|next|prev|zoom", "Shows a panel or page; zoom: the panel with the focus alone, and back.",
-	cmd_panel, panel_word},
+    {"panel", "NAME|next|prev|zoom", "Shows a panel or a page, or zooms a panel.", cmd_panel, panel_word},
     {"focus", "next|prev", "The keys move in another panel of the page.", cmd_focus, NULL},
     {"memory", "[phys] ADDRESS|REGISTER|SYMBOL", "Shows memory at an address, \"rsp+8\" too.", cmd_memory, symbol_word},
-    {"code", "ADDRESS|SYMBOL", "Shows the code at an address; the next step goes back to RIP.", cmd_code, symbol_word},
-    {"walk", "[ADDRESS [read|write|fetch] [user|super]]", "Page walk of an address; without one, of RIP.", cmd_walk,
-	symbol_word},
+    {"code", "ADDRESS|SYMBOL", "Shows code; the next step goes back to RIP.", cmd_code, symbol_word},
+    {"walk", "[ADDRESS [read|write|fetch] [user|super]]", "Page walk of an address, or of RIP.", cmd_walk, symbol_word},
     {"follow rip", "[on|off]", "The cursor goes to RIP, and stays with it.", cmd_follow, NULL},
     {"break here", "", "Sets or removes a breakpoint at the cursor.", cmd_break_here, NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -355,7 +351,7 @@ const struct binding machine_bindings[] = {
     {"Right", "focus next", NULL},
     {"Left", "focus prev", NULL},
     {"z", "panel zoom", "Zoom"},
-    {"x", "break here", "BrkHer"},
+    {"x", "break here", "Brkpt"},
     {"r", "follow rip", "RIP"},
     {"m", "line memory ", "Memory"},
     {"w", "line walk ", "Walk"},

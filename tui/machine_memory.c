@@ -139,6 +139,22 @@ static void choose(struct machine_state *m, enum machine_panel_id id, struct mac
 	}
 }
 
+/* Sixteen bits are no address by themselves. */
+static void name_stack(struct machine_state *m)
+{
+	unsigned size = m->bits / 8;
+
+	for (unsigned i = 0; i < MACHINE_STACK_NAMES; i++) {
+		uint64_t v = 0;
+
+		m->stack_name[i][0] = 0;
+		if (m->bits == 16 || (i + 1) * size > m->memory[PANEL_STACK].done)
+			continue;
+		memcpy(&v, m->memory[PANEL_STACK].bytes + i * size, size);
+		symbols_format(m->syms, v, m->stack_name[i], sizeof m->stack_name[i]);
+	}
+}
+
 void machine_collect_memory(struct machine_state *m, struct view_model *model, enum machine_panel_id id)
 {
 	struct machine_memory *mem = &m->memory[id];
@@ -160,6 +176,8 @@ void machine_collect_memory(struct machine_state *m, struct view_model *model, e
 		       view_read_phys(model, mem->addr + mem->done, mem->bytes + mem->done, 16, &why) == ERR_OK)
 			mem->done += 16;
 	}
+	if (id == PANEL_STACK)
+		name_stack(m);
 	if (!mem->done)
 		snprintf(mem->why, sizeof mem->why, "%.*s", (int)sizeof mem->why - 1, why.text);
 }
@@ -234,7 +252,6 @@ void machine_draw_stack(struct machine_state *m, struct screen *s, const struct 
 	}
 	for (int y = 0; y < r->h && (size_t)(y + 1) * size <= mem->done; y++) {
 		uint64_t at = mem->addr + (unsigned)y * size, v = 0;
-		char symbol[64];
 		int x = r->x;
 
 		memcpy(&v, mem->bytes + (unsigned)y * size, size);
@@ -243,9 +260,8 @@ void machine_draw_stack(struct machine_state *m, struct screen *s, const struct 
 		x += 2;
 		x += screen_printf(s, x, r->y + y, -1, STYLE_ADDRESS, "%0*" PRIx64, digits, at) + 2;
 		x += screen_printf(s, x, r->y + y, -1, STYLE_NORMAL, "%0*" PRIx64, (int)size * 2, v) + 2;
-		if (m->bits != 16)
-			screen_text(s, x, r->y + y, r->x + r->w - x, STYLE_LINK,
-			    symbols_format(m->syms, v, symbol, sizeof symbol));
+		if (y < MACHINE_STACK_NAMES)
+			screen_text(s, x, r->y + y, r->x + r->w - x, STYLE_LINK, m->stack_name[y]);
 		if (focus && (unsigned)y == m->scroll[PANEL_STACK].cursor)
 			screen_restyle(s, &(struct rect){r->x, r->y + y, r->w, 1}, STYLE_SELECTED);
 	}

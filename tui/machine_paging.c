@@ -71,9 +71,12 @@ static void add_host(const struct pagewalk *w, bool show_host, struct machine_ro
 	char size[16];
 
 	row->physical = true;
-	machine_row_text(row, "%s page, %s%s%s%s", fmt_bytes(1ull << w->shift, size),
-	    w->write ? "writable" : "read only", w->user ? ", user" : ", supervisor", w->nx ? ", no execute" : "",
-	    w->global ? ", global" : "");
+	if (w->mode == X86_PAGING_NONE)
+		machine_row_text(row, "the same: no table is asked");
+	else
+		machine_row_text(row, "%s page, %s%s%s%s", fmt_bytes(1ull << w->shift, size),
+		    w->write ? "writable" : "read only", w->user ? ", user" : ", supervisor",
+		    w->nx ? ", no execute" : "", w->global ? ", global" : "");
 	row = machine_row_add(out, "there", 0, 0);
 	if (w->place == PAGEWALK_HOLE)
 		machine_row_text(row, "hole: nothing there");

@@ -42,7 +42,8 @@ MEMORY_PANEL(PANEL_MEMORY, memory)
 	}
 const struct machine_panel machine_panels[PANEL_COUNT] = {
     [PANEL_CODE] = DRAWN("code", "Code", machine_draw_code, machine_json_code, machine_code_subtitle),
-    [PANEL_REGISTERS] = DRAWN("registers", "Registers", machine_draw_registers, machine_json_registers, NULL),
+    [PANEL_REGISTERS] =
+	DRAWN("registers", "Registers", machine_draw_registers, machine_json_registers, machine_registers_subtitle),
     [PANEL_STACK] = DRAWN("stack", "Stack", draw_stack, machine_json_memory, NULL),
     [PANEL_BYTES] = DRAWN("bytes", "Bytes", draw_bytes, machine_json_memory, subtitle_bytes),
     [PANEL_READ] = DRAWN("read", "Read", draw_read, machine_json_memory, subtitle_read),
@@ -88,6 +89,7 @@ static enum err view_open(struct app *a, struct view *v, struct errmsg *why)
 static void collect_trace(struct machine_state *m, struct view_model *model)
 {
 	const struct view_exit *e = NULL;
+	char name[48];
 	uint64_t pos;
 
 	m->trace = true;
@@ -101,9 +103,10 @@ static void collect_trace(struct machine_state *m, struct view_model *model)
 		return;
 	m->traced_rip = e->has & VIEW_HAS_RIP;
 	m->trace_rip = e->rip;
+	symbols_format(m->syms, e->rip, m->trace_symbol, sizeof m->trace_symbol);
 	m->trace_exit = e->number;
 	m->vcpu = e->vcpu;
-	view_exit_name(e, m->trace_reason, sizeof m->trace_reason);
+	snprintf(m->trace_reason, sizeof m->trace_reason, "%.47s", view_exit_name(e, name, sizeof name));
 }
 
 /* False: there is no state to show. */
@@ -114,7 +117,6 @@ static bool collect_state(struct machine_state *m, struct app *a, struct view_mo
 	struct errmsg why = {""};
 
 	m->vcpu = app_vcpu(a);
-	m->n_vcpus = vm ? vm->n_vcpus : 0;
 	s = view_cpu_state(model, m->vcpu, &why);
 	if (!s) {
 		snprintf(m->why, sizeof m->why, "%.*s", (int)sizeof m->why - 1, why.text);
@@ -126,6 +128,8 @@ static bool collect_state(struct machine_state *m, struct app *a, struct view_mo
 	if (before)
 		m->before = *before;
 	m->remote = vm && (vm->cfg.mode->caps & MODE_CAP_REMOTE);
+	m->halted = vm && vm->vcpus[m->vcpu].halted;
+	m->waits = vm && vm->vcpus[m->vcpu].wait_startup;
 	m->bits = disasm_code_bits(&m->s);
 	m->ip = m->bits == 64 ? m->s.rip : (uint32_t)(m->s.seg[X86_CS].base + m->s.rip);
 	m->insns = view_now(model)->insns;
@@ -137,6 +141,7 @@ static bool collect_state(struct machine_state *m, struct app *a, struct view_mo
 static void collect_panel(
     struct machine_state *m, struct app *a, struct view_model *model, const struct machine_pane *p)
 {
+	m->collected[p->id] = true;
 	if (p->id == PANEL_CODE) {
 		machine_collect_code(m, a, model, p->r.h - 1);
 	} else if (machine_panels[p->id].fill) {
@@ -148,37 +153,48 @@ static void collect_panel(
 	}
 }
 
-static void view_collect(struct app *a, struct view *v, struct view_model *model, int w, int h)
+/* Of the code panel; where it is not shown, of one as it is on a small screen. */
+static int code_height(const struct machine_pane *panes, unsigned n)
 {
-	struct machine_state *m = v->state;
+	for (unsigned i = 0; i < n; i++)
+		if (panes[i].id == PANEL_CODE)
+			return panes[i].r.h - 1;
+	return 12;
+}
+
+static void collect_all(struct machine_state *m, struct app *a, struct view_model *model, int w, int h)
+{
 	struct machine_pane panes[MACHINE_PANES_MAX];
-	bool visible[PANEL_COUNT] = {false};
 	unsigned n;
 
-	m->syms = app_symbols(a);
-	m->trace = view_info(model)->source == VIEW_TRACE;
-	m->have = false;
-	if (m->trace) {
-		collect_trace(m, model);
-		return;
-	}
-	m->have = collect_state(m, a, model);
-	if (!m->have)
-		return;
+	memset(m->collected, 0, sizeof m->collected);
 	machine_collect_touches(m, model);
 	n = machine_layout(m, w, h - 1, panes);
-	for (unsigned i = 0; i < n; i++) {
-		visible[panes[i].id] = true;
+	machine_code_follow(m, code_height(panes, n));
+	for (unsigned i = 0; i < n; i++)
 		collect_panel(m, a, model, &panes[i]);
-	}
 	/* A script or a JSON twin may ask for any of them. */
 	for (unsigned i = 0; !app_threaded(a) && i < PANEL_COUNT; i++)
-		if (!visible[i])
+		if (!m->collected[i])
 			collect_panel(m, a, model, &(struct machine_pane){(enum machine_panel_id)i, {0, 0, w, h / 2}});
 	m->seen = true;
 	m->seen_ip = m->ip;
 	m->seen_insns = m->insns;
 	m->seen_vcpu = m->vcpu;
+}
+
+static void view_collect(struct app *a, struct view *v, struct view_model *model, int w, int h)
+{
+	struct machine_state *m = v->state;
+
+	m->syms = app_symbols(a);
+	m->trace = view_info(model)->source == VIEW_TRACE;
+	m->have = !m->trace && collect_state(m, a, model);
+	if (m->trace)
+		collect_trace(m, model);
+	else if (m->have)
+		collect_all(m, a, model, w, h);
+	m->syms = NULL;
 }
 
 /* --- Drawing ----------------------------------------------------------------------------------------------------- */
@@ -194,8 +210,6 @@ static void draw_tabs(const struct machine_state *m, struct screen *s, const str
 		x += screen_printf(s, x, r->y, end - x, current ? STYLE_STRONG : STYLE_DIM, current ? "[%s] " : " %s  ",
 		    machine_page_name(r->w, r->h - 1, i));
 	}
-	if (m->n_vcpus > 1)
-		x += screen_printf(s, x, r->y, end - x, STYLE_STRONG, "CPU %u of %u ", m->vcpu, m->n_vcpus);
 	if (end - x > 20)
 		screen_right(s, x, r->y, end - x, STYLE_DIM, m->zoom ? "zoomed: z goes back" : "Left Right: panel");
 }
@@ -216,25 +230,26 @@ static void draw_pane(struct machine_state *m, struct screen *s, const struct re
 	    range[0] ? "  " : "", range);
 	in = screen_section(s, &at, title);
 	screen_clip(s, &in);
-	if (panel->draw)
+	if (!m->collected[p->id])
+		screen_text(s, in.x, in.y, in.w, STYLE_DIM, "not in this picture yet");
+	else if (panel->draw)
 		panel->draw(m, s, &in, focus);
 	else
 		machine_rows_draw(m, p->id, s, &in, focus);
-	screen_clip(s, NULL);
+	screen_clip(s, r);
 }
 
 static void draw_missing(const struct machine_state *m, struct screen *s, const struct rect *r)
 {
 	struct rect text = {r->x + 2, r->y + 1, r->w - 4, r->h - 2};
-	char symbol[64];
 	int y = text.y + screen_wrap(s, &text, 0, STYLE_NORMAL, m->why) + 1;
 
 	if (!m->traced_rip || !m->trace)
 		return;
 	screen_printf(s, text.x, y, text.w, STYLE_NORMAL, "Exit #%" PRIu64 ": %s on CPU %u", m->trace_exit,
 	    m->trace_reason, m->vcpu);
-	screen_printf(s, text.x, y + 1, text.w, STYLE_NORMAL, "RIP      %016" PRIx64 "  %s", m->trace_rip,
-	    symbols_format(m->syms, m->trace_rip, symbol, sizeof symbol));
+	screen_printf(
+	    s, text.x, y + 1, text.w, STYLE_NORMAL, "RIP      %016" PRIx64 "  %s", m->trace_rip, m->trace_symbol);
 	screen_text(s, text.x, y + 3, text.w, STYLE_DIM, "The exit view has all that was recorded of it.");
 }
 

@@ -22,6 +22,8 @@ static struct app *app;
 static struct screen screen;
 static struct errmsg why;
 static char *text; /* of the screen */
+static unsigned cpus = 1;
+static enum vmm_mode mode = MODE_EMULATE;
 
 static void begin(const char *guest, int w, int h)
 {
@@ -32,6 +34,8 @@ static void begin(const char *guest, int w, int h)
 	options_init(&o);
 	o.guest = guest;
 	o.mem = 16u << 20;
+	o.cpus = cpus;
+	o.mode = mode;
 	if (tui_source_new(&o, &source, &why) != ERR_OK)
 		fail_msg("%s", why.text);
 	tui_source_fill(source, &src);
@@ -166,6 +170,7 @@ static void the_cursor_follows_branches_and_comes_back_to_rip(void **state)
 	draw();
 	run("code put_char");
 	shows("put_char:");
+	shows("Code: (r: to RIP) put_char");
 	run("follow rip");
 	shows("_start:");
 	run("code rt_main");
@@ -177,10 +182,41 @@ static void the_cursor_follows_branches_and_comes_back_to_rip(void **state)
 	}
 	run("step");
 	shows_not("rt_main:"); /* a step goes back to RIP */
+	run("panel devices");
+	run("step 20"); /* also while it is not shown */
+	run("panel run");
+	shows_not("(r: to RIP)");
 	run("follow rip off");
 	run("code rt_main");
 	run("step");
 	shows("rt_main:");
+}
+
+static void enter_goes_where_the_line_points(void **state)
+{
+	(void)state;
+	begin("timer", 80, 24);
+	draw();
+	run("code put_char+b"); /* jz put_char+0x8 */
+	shows("in al, dx (target)");
+	key("Enter");
+	shows("Code: (r: to RIP) put_char+0x8");
+	run("break guest_main");
+	run("continue");
+	run("panel stack");
+	key("Enter"); /* the return address */
+	shows("Code: (r: to RIP) rt_main+");
+	run("panel tables");
+	run("search GDT 0008");
+	key("Enter");
+	shows("this line has no address to follow");
+	run("panel control");
+	run("search CR3");
+	key("Enter");
+	shows("Memory: guest-physical");
+	run("panel bytes");
+	key("Enter");
+	shows("> Page walk");
 }
 
 /* --- Pages ------------------------------------------------------------------------------------------------------- */
@@ -372,6 +408,33 @@ static void a_trace_has_no_machine_and_says_so(void **state)
 	json_decref(j);
 }
 
+static void a_cpu_that_was_not_started_says_so(void **state)
+{
+	(void)state;
+	cpus = 2;
+	begin("timer", 80, 24);
+	cpus = 1;
+	run("cpu 1");
+	shows("waits for the start-up message");
+	shows("real mode");
+	run("cpu 0");
+	shows("_start:");
+}
+
+/* A model has no registers. */
+static void a_behaviour_model_says_what_is_missing(void **state)
+{
+	(void)state;
+	mode = MODE_SIMULATE;
+	begin("hello", 80, 24);
+	mode = MODE_EMULATE;
+	draw();
+	shows("a behaviour model has no registers");
+	assert_int_equal(app_command(app, "walk 1000", &why), ERR_UNSUPPORTED);
+	run("panel devices");
+	key("Enter");
+}
+
 /* Every register that points somewhere points nowhere; tables have no end. */
 static void wild_pointers_and_limits_cost_no_more_than_a_screen(void **state)
 {
@@ -406,6 +469,32 @@ static void wild_pointers_and_limits_cost_no_more_than_a_screen(void **state)
 	}
 }
 
+static void random_keys_clicks_and_sizes_are_survived(void **state)
+{
+	static const char *const keys[] = {"Up", "Down", "PgUp", "PgDn", "Home", "End", "Left", "Right", ".", ",", "z",
+	    "x", "r", "Enter", "s", "e", "u"};
+	uint64_t r = 88172645463325252ull;
+	unsigned long rounds = getenv("VMSCOPE_ROUNDS") ? strtoul(getenv("VMSCOPE_ROUNDS"), NULL, 0) : 600;
+
+	(void)state;
+	begin("modes", 80, 24);
+	draw();
+	for (unsigned long i = 0; i < rounds; i++) {
+		r ^= r << 13, r ^= r >> 7, r ^= r << 17;
+		if (r % 7 == 0)
+			assert_true(screen_resize(&screen, 80 + (int)(r >> 20 & 127), 24 + (int)(r >> 40 & 31)));
+		if (r % 5 == 0)
+			app_key(app, &(struct key_event){.key = KEY_N_MOUSE,
+					 .x = (int)(r >> 8 & 127),
+					 .y = (int)(r >> 16 & 31),
+					 .mouse = r >> 24 & 1 ? MOUSE_CLICK : MOUSE_WHEEL_DOWN});
+		key(keys[(r >> 32) % ARRAY_LEN(keys)]);
+	}
+	run("panel code");
+	run("follow rip");
+	shows("Code");
+}
+
 /* Guests are built beside the tests. */
 static void find_guests(void)
 {
@@ -428,6 +517,7 @@ int main(void)
 	    T(what_a_step_changed_is_marked),
 	    T(a_breakpoint_is_set_at_the_cursor_and_marked),
 	    T(the_cursor_follows_branches_and_comes_back_to_rip),
+	    T(enter_goes_where_the_line_points),
 	    T(pages_are_turned_and_panels_are_found_by_name),
 	    T(a_large_screen_shows_many_panels_at_once),
 	    T(every_size_is_drawn),
@@ -437,7 +527,10 @@ int main(void)
 	    T(a_walk_goes_from_the_address_to_the_host),
 	    T(the_json_twin_has_every_panel),
 	    T(a_trace_has_no_machine_and_says_so),
+	    T(a_cpu_that_was_not_started_says_so),
+	    T(a_behaviour_model_says_what_is_missing),
 	    T(wild_pointers_and_limits_cost_no_more_than_a_screen),
+	    T(random_keys_clicks_and_sizes_are_survived),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
