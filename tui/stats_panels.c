@@ -77,16 +77,11 @@ void panel_histogram(
 	struct hist_bin bins[BINS_MAX];
 	unsigned per, room = r->h > 1 ? (unsigned)r->h - 1 : 0, n;
 	uint64_t most = 1;
-	char title[160], steps[48], b[16];
+	char title[160], b[16];
 
 	n = hist_bins(h, room < BINS_MAX ? room : BINS_MAX, bins, &per);
-	if (per > HIST_SLOTS / 2)
-		snprintf(steps, sizeof(steps), "log scale, a line is %u doublings", per / (HIST_SLOTS / 2));
-	else
-		snprintf(steps, sizeof(steps), "log scale, %u line%s a doubling", HIST_SLOTS / 2 / per,
-		    per == HIST_SLOTS / 2 ? "" : "s");
-	snprintf(title, sizeof(title), "%scost of %.60s: %s exits, %s; %s", focus ? "> " : "", name, fmt_count(h->n, b),
-	    source, steps);
+	snprintf(title, sizeof(title), "%scost of %.60s: %s exits, %s, log scale", focus ? "> " : "", name,
+	    fmt_count(h->n, b), source);
 	struct rect in = screen_section(s, r, title);
 
 	for (unsigned i = 0; i < n; i++)
@@ -132,7 +127,7 @@ void panel_timeline(
 
 	if (n < 1)
 		return;
-	snprintf(title, sizeof(title), "%sexits of the log over guest time, a column is %s%s%s", focus ? "> " : "",
+	snprintf(title, sizeof(title), "%sexits over guest time, %s a column%s%s", focus ? "> " : "",
 	    fmt_ns((t->to - t->from) / (uint64_t)n, step), second ? "; below: " : "", second ? t->name : "");
 	struct rect in = screen_section(s, r, title);
 	struct rect chart = {.x = in.x + label, .y = in.y, .w = n, .h = in.h};

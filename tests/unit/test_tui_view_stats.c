@@ -337,7 +337,7 @@ static void a_large_screen_shows_all_charts(void **state)
 	has(t, "by reason");
 	has(t, "cost of IO_INSTRUCTION");
 	has(t, "over guest time");
-	has(t, "where the exits of the log come from");
+	has(t, "where exits come from");
 	free(t);
 }
 
