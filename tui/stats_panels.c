@@ -240,8 +240,7 @@ void panel_places(struct screen *s, const struct rect *r, const struct places *p
     struct place_at cursor, bool focus)
 {
 	struct rect in = screen_section(s, r,
-	    focus ? "> where the exits of the log come from: width is their number"
-		  : "where the exits of the log come from: width is their number");
+	    focus ? "> where exits come from: width is their number" : "where exits come from: width is their number");
 	struct icicle ic = {
 	    .s = s, .r = in, .p = p, .root = root.level, .cursor = cursor, .focus = focus, .line = in.h >= 9 ? 2 : 1};
 
