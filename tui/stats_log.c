@@ -10,9 +10,10 @@
 #include "tui/event_text.h"
 #include "tui/stats_rows.h"
 
-#define LAZY_NS 1000000000ull
+#define LAZY_MIN_NS 1000000000ull
+#define LAZY_TIMES 50 /* of what the last time took */
 
-static uint64_t host_ns(void)
+uint64_t stats_host_ns(void)
 {
 	struct timespec ts;
 
@@ -87,19 +88,21 @@ static void make(struct stats_log *l, struct view_model *m, const struct symbols
 
 bool stats_log_collect(struct stats_log *l, struct view_model *m, const struct symbols *syms, bool lazy)
 {
-	uint64_t first = view_log_first(m), end = first + view_log_n(m);
+	uint64_t first = view_log_first(m), end = first + view_log_n(m), pause;
 	bool runs = view_now(m)->run == VIEW_RUNNING;
 
 	if (l->made && l->first == first && l->end == end && !runs)
 		return false;
-	if (l->made && lazy && runs && host_ns() - l->made_ns < LAZY_NS)
+	pause = l->cost_ns * LAZY_TIMES > LAZY_MIN_NS ? l->cost_ns * LAZY_TIMES : LAZY_MIN_NS;
+	if (l->made && lazy && runs && stats_host_ns() - l->made_ns < pause)
 		return false;
 	l->first = first;
 	l->end = end;
 	l->run_exits = view_now(m)->exits;
+	l->made_ns = stats_host_ns();
 	make(l, m, syms);
 	l->made = true;
-	l->made_ns = host_ns();
+	l->cost_ns = stats_host_ns() - l->made_ns;
 	return true;
 }
 

@@ -36,20 +36,22 @@ struct log_time {
 
 struct stats_log {
 	bool made, nomem;
-	uint64_t first, end, made_ns; /* log positions; host time */
-	uint64_t counted;	      /* hardware exits in it */
-	uint64_t run_exits;	      /* of the whole run, then */
-	struct exit_stats *ports;     /* keys are ROWS_PORT_KEY; owned */
-	struct log_time *times;	      /* in the order of the log; owned */
+	uint64_t first, end;	   /* log positions */
+	uint64_t made_ns, cost_ns; /* host time: when it was made, and how long that (and what follows from it) took */
+	uint64_t counted;	   /* hardware exits in it */
+	uint64_t run_exits;	   /* of the whole run, then */
+	struct exit_stats *ports;  /* keys are ROWS_PORT_KEY; owned */
+	struct log_time *times;	   /* in the order of the log; owned */
 	size_t n_times, cap_times;
 	uint64_t from_ns, to_ns; /* guest time of the first and the last */
 	struct places places;
 };
 
-/* Looks at the log again when it has changed; while the guest runs (and lazy), at most once a second. False: nothing
- * new. */
+/* Looks at the log again when it has changed; lazy, while the guest runs: so seldom that it stands still for at most 2
+ * % of the time. False: nothing new. */
 bool stats_log_collect(struct stats_log *l, struct view_model *m, const struct symbols *syms, bool lazy);
 void stats_log_fini(struct stats_log *l);
+uint64_t stats_host_ns(void);
 /* Counts exits of [from, to) in n buckets of equal length; reason: UINT32_MAX for all. */
 void stats_log_buckets(
     const struct stats_log *l, uint64_t from, uint64_t to, uint32_t reason, uint8_t isa, uint32_t *out, int n);

@@ -159,7 +159,7 @@ static void draw_position(struct flow *f, const struct scope_state *st)
 	    st->info.counts_insns ? buf : "not counted here");
 	flow_field(f, "guest time", STYLE_NORMAL, fmt_ns(n->guest_ns, b));
 	if (n->run == VIEW_RUNNING && st->info.clock == CLOCK_VIRTUAL) {
-		snprintf(buf, sizeof(buf), "%s exits per second", fmt_rate(n->host_exits_per_s, b));
+		snprintf(buf, sizeof(buf), "%s exits/s", fmt_rate(n->host_exits_per_s, b));
 		flow_field(f, "host:", STYLE_NORMAL, buf);
 	}
 	if (n->lost)
