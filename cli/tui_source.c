@@ -221,7 +221,8 @@ static void describe(const struct run *run, struct view_info *info)
 	    .mem_size = vm->cfg.mem_size,
 	    .counts_insns = run->ops->caps & MODE_CAP_COUNTS_INSNS,
 	    .profile = &vm->controls,
-	    .cost = vm->cfg.cost};
+	    .cost = vm->cfg.cost,
+	    .vm = run->vm};
 	snprintf(info->guest, sizeof info->guest, "%s", run->guest.name);
 	snprintf(info->mode, sizeof info->mode, "%s", mode_name(run->ops->mode));
 	snprintf(info->engine, sizeof info->engine, "%s", run->ops->engine);
@@ -305,12 +306,12 @@ static void close_all(void *arg, struct engine_guest *guests, unsigned n)
 
 static void load_symbols(struct tui_source *s)
 {
-	const struct guest_file *image = &s->guests[0].run.guest.image;
+	const char *path = s->guests[0].run.guest.path;
 	struct errmsg ignore;
 
 	symbols_free(s->symbols);
 	s->symbols = NULL;
-	if (image->data && symbols_load(image->data, image->len, &s->symbols, &ignore) != ERR_OK)
+	if (path[0] && symbols_load_guest(path, &s->symbols, &ignore) != ERR_OK)
 		s->symbols = NULL;
 }
 

@@ -34,8 +34,8 @@ static void on_crash(int sig, siginfo_t *info, void *context)
 			tcsetattr(STDIN_FILENO, TCSANOW, &crash.saved);
 	}
 	give_back();
-	/* Who had the signal before gets it now: a core dump, a sanitizer's report. A fault happens again by itself when
-	 * this returns; what was sent (abort(), kill()) would not. */
+	/* Who had the signal before gets it now: a core dump, a sanitizer's report. A fault happens again by itself
+	 * when this returns; what was sent (abort(), kill()) would not. */
 	if (info->si_code <= 0)
 		raise(sig);
 }

@@ -42,7 +42,7 @@ static void text_event(unsigned type, unsigned vector, char *buf, size_t n)
 	const char *name = exception_name(vector);
 
 	if (type == INTR_TYPE_EXTERNAL)
-		snprintf(buf, n, "interrupt 0x%x", vector);
+		snprintf(buf, n, "irq 0x%x", vector);
 	else if (type == INTR_TYPE_SW_INT)
 		snprintf(buf, n, "int 0x%x", vector);
 	else if (name)
@@ -77,9 +77,10 @@ static void text_cpuid(const struct exit_cpuid *c, char *buf, size_t n)
 
 static void text_cr(const struct exit_cr *c, char *buf, size_t n)
 {
-	static const char *const kinds[] = {"mov to", "mov from", "clts", "lmsw"};
-
-	snprintf(buf, n, "%s cr%u: 0x%llx", kinds[c->type & 3], c->cr, (unsigned long long)c->value);
+	if (c->type >= 2)
+		snprintf(buf, n, "%s, cr0: 0x%llx", c->type == 2 ? "clts" : "lmsw", (unsigned long long)c->value);
+	else
+		snprintf(buf, n, "%s cr%u: 0x%llx", c->type ? "read" : "write", c->cr, (unsigned long long)c->value);
 }
 
 static void text_values(const struct view_exit *e, const struct vm_exit *x, char *buf, size_t n)
@@ -99,7 +100,7 @@ static void text_values(const struct view_exit *e, const struct vm_exit *x, char
 		text_cr(&x->cr, buf, n);
 		break;
 	case EXIT_DR_ACCESS:
-		snprintf(buf, n, "mov %s dr%u: 0x%llx", x->dr.read ? "from" : "to", x->dr.dr,
+		snprintf(buf, n, "%s dr%u: 0x%llx", x->dr.read ? "read" : "write", x->dr.dr,
 		    (unsigned long long)x->dr.value);
 		break;
 	case EXIT_MSR_READ:

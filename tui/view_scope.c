@@ -180,8 +180,8 @@ static int draw_head(const struct scope_state *st, struct screen *s, const struc
 	return f.y + 1 < r->h ? f.y + 1 : r->h;
 }
 
-static int draw_verdict(
-    struct screen *s, const struct rect *r, int y, const char *name, const struct pg_verdict *v, int lines, bool trace)
+static int draw_verdict(struct screen *s, const struct rect *r, int y, const char *name, const struct pg_verdict *v,
+    int lines, const char *when)
 {
 	static const struct {
 		enum glyph glyph;
@@ -198,10 +198,10 @@ static int draw_verdict(
 	screen_put(s, r->x, y, screen_glyph(s, looks[i].glyph), looks[i].style);
 	screen_text(s, r->x + 2, y, 11, STYLE_NORMAL, name);
 	screen_text(s, r->x + 14, y, 8, looks[i].style, pg_state_name(v->state));
-	int need = screen_wrap(s, &text, 0, STYLE_NORMAL,
-	    v->evidence[0] ? v->evidence
-	    : trace	   ? "a trace alone holds no evidence"
-			   : "no evidence yet");
+	char evidence[sizeof(v->evidence) + 40];
+
+	snprintf(evidence, sizeof(evidence), "%s%s", when, v->evidence[0] ? v->evidence : "no evidence");
+	int need = screen_wrap(s, &text, 0, STYLE_NORMAL, evidence);
 
 	if (need > lines)
 		screen_put(s, text.x + text.w - 1, y + lines - 1, screen_glyph(s, GLYPH_ELLIPSIS), STYLE_LINK);
@@ -211,11 +211,14 @@ static int draw_verdict(
 static int draw_verdicts(const struct scope_state *st, struct screen *s, const struct rect *r)
 {
 	int lines = st->evidence ? 8 : r->w >= WIDE_W ? 2 : 1, y = r->y;
-	bool trace = st->info.source == VIEW_TRACE;
+	/* A verdict is reached while the guest stands still. */
+	const char *when = st->info.source == VIEW_TRACE ? "from a trace alone: "
+			   : st->now.run == VIEW_RUNNING ? "at the last stop: "
+							 : "";
 
-	y += draw_verdict(s, r, y, "equivalence", &st->verdicts.equivalence, lines, trace);
-	y += draw_verdict(s, r, y, "safety", &st->verdicts.safety, lines, trace);
-	y += draw_verdict(s, r, y, "efficiency", &st->verdicts.efficiency, lines, trace);
+	y += draw_verdict(s, r, y, "equivalence", &st->verdicts.equivalence, lines, when);
+	y += draw_verdict(s, r, y, "safety", &st->verdicts.safety, lines, when);
+	y += draw_verdict(s, r, y, "efficiency", &st->verdicts.efficiency, lines, when);
 	return y - r->y;
 }
 
