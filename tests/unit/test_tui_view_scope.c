@@ -409,7 +409,7 @@ static void clicks_move_the_cursor_to_what_is_there(void **state)
 	assert_string_equal(f->app.lines[0], "select 130");
 	f->view.ops->click(&f->app, &f->view, 10, 19); /* the last but one of the events */
 	assert_int_equal(f->view.ops->enter(&f->app, &f->view, &why), ERR_OK);
-	assert_string_equal(f->app.lines[2], "select 132");
+	assert_string_equal(f->app.lines[2], "select 131");
 }
 
 static void while_it_runs_the_verdicts_are_those_of_the_last_stop(void **state)
