@@ -61,13 +61,15 @@ static void text_io(const struct exit_io *io, char *buf, size_t n)
 	    io->port, (unsigned long long)io->value, ch);
 }
 
+static const char *access_name(bool write, bool fetch)
+{
+	return fetch ? "fetch" : write ? "write" : "read";
+}
+
 static void text_mmio(const struct view_exit *e, const struct exit_mmio *m, char *buf, size_t n)
 {
-	snprintf(buf, n, "%s 0x%llx, %u bytes: 0x%llx",
-	    m->fetch   ? "fetch"
-	    : m->write ? "write"
-		       : "read",
-	    (unsigned long long)e->gpa, m->size, (unsigned long long)m->value);
+	snprintf(buf, n, "%s 0x%llx: 0x%llx", access_name(m->write, m->fetch), (unsigned long long)e->gpa,
+	    (unsigned long long)m->value);
 }
 
 static void text_cpuid(const struct exit_cpuid *c, char *buf, size_t n)
@@ -125,6 +127,8 @@ const char *event_operands(const struct view_exit *e, char *buf, size_t n)
 		text_values(e, &x, buf, n);
 	} else if (event_port(e, &port, &in)) {
 		snprintf(buf, n, "%s 0x%x", in ? "in" : "out", port);
+	} else if (e->isa == ISA_VMX && e->reason == EXIT_EPT_VIOLATION) {
+		snprintf(buf, n, "%s", access_name(e->qual & QUAL_EPT_WRITE, e->qual & QUAL_EPT_FETCH));
 	}
 	if (!buf[0] && e->isa == ISA_VMX && e->intr_info & INTR_INFO_VALID)
 		text_event(e->intr_info >> INTR_INFO_TYPE_SHIFT & 7, e->intr_info & 0xff, buf, n);

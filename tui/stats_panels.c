@@ -80,8 +80,8 @@ void panel_histogram(
 	char title[160], b[16];
 
 	n = hist_bins(h, room < BINS_MAX ? room : BINS_MAX, bins, &per);
-	snprintf(title, sizeof(title), "%scost of %.60s: %s exits, %s, log scale", focus ? "> " : "", name,
-	    fmt_count(h->n, b), source);
+	snprintf(title, sizeof(title), "%scost of %.60s: %s exit%s, %s, log scale", focus ? "> " : "", name,
+	    fmt_count(h->n, b), h->n == 1 ? "" : "s", source);
 	struct rect in = screen_section(s, r, title);
 
 	for (unsigned i = 0; i < n; i++)
@@ -231,8 +231,8 @@ static void describe(const struct icicle *ic, int y)
 		used += (size_t)snprintf(
 		    text + used, sizeof(text) - used, "%s%s", used ? " / " : "", p->at[l][up[l]].label);
 	if (used < sizeof(text))
-		snprintf(text + used, sizeof(text) - used, ": %s exits, %.1f%%", fmt_count(n->count, b),
-		    100 * (double)n->count / (double)p->at[PLACES_ALL][0].count);
+		snprintf(text + used, sizeof(text) - used, ": %s exit%s, %.1f%%", fmt_count(n->count, b),
+		    n->count == 1 ? "" : "s", 100 * (double)n->count / (double)p->at[PLACES_ALL][0].count);
 	screen_text(ic->s, ic->r.x, y, ic->r.w, STYLE_STRONG, text);
 }
 

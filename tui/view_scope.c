@@ -101,7 +101,7 @@ static void draw_what(struct flow *f, const struct scope_state *st)
 	flow_field(f, "", STYLE_NORMAL, i->clock == CLOCK_VIRTUAL ? "virtual clock" : "host clock");
 	if (i->engine[0] && f->r.w >= WIDE_W)
 		flow_field(f, "engine", STYLE_NORMAL, i->engine);
-	if (i->n_vcpus != 1) {
+	if (i->n_vcpus > 1) {
 		snprintf(buf, sizeof(buf), "%u vCPUs", i->n_vcpus);
 		flow_field(f, "", STYLE_NORMAL, buf);
 	}
@@ -212,9 +212,7 @@ static int draw_verdicts(const struct scope_state *st, struct screen *s, const s
 {
 	int lines = st->evidence ? 8 : r->w >= WIDE_W ? 2 : 1, y = r->y;
 	/* A verdict is reached while the guest stands still. */
-	const char *when = st->info.source == VIEW_TRACE ? "from a trace alone: "
-			   : st->now.run == VIEW_RUNNING ? "at the last stop: "
-							 : "";
+	const char *when = st->now.run == VIEW_RUNNING ? "at the last stop: " : "";
 
 	y += draw_verdict(s, r, y, "equivalence", &st->verdicts.equivalence, lines, when);
 	y += draw_verdict(s, r, y, "safety", &st->verdicts.safety, lines, when);
@@ -240,8 +238,8 @@ static void draw_table(struct app *a, struct scope_state *st, struct screen *s, 
 	char title[160], sort[64], b[16];
 	const struct stats_rows *rows = &st->rows;
 
-	snprintf(title, sizeof(title), "%s%s of %s by reason (%s), cost %s", st->focus == SCOPE_TABLE ? "> " : "",
-	    rows->rates ? "rates" : "exits", fmt_count(rows->total, b),
+	snprintf(title, sizeof(title), "%s%s exits by reason%s (%s), cost %s", st->focus == SCOPE_TABLE ? "> " : "",
+	    fmt_count(rows->total, b), rows->rates ? ", per second" : "",
 	    table_sort_text(&rows->table, sort, sizeof(sort)), stats_cost_source(rows->timed, rows->modelled));
 	struct rect in = screen_section(s, r, title);
 

@@ -195,7 +195,7 @@ static void codes_of_the_vmm_are_marked_and_not_added(void **state)
 	has(row, "   500      -      -");
 	/* Most samples, and still last. */
 	assert_true(strstr(t, "vmm (+)") > strstr(t, "12 HLT"));
-	has(t, "exits of 16 by reason");
+	has(t, "16 exits by reason");
 	free(t);
 }
 
@@ -282,7 +282,7 @@ static void events_pass_the_filter(void **state)
 	free(t);
 	/* The table is of all exits. */
 	t = fake_frame(&f->app, &f->view, 80, 21, true);
-	has(t, "exits of 133 by reason");
+	has(t, "133 exits by reason");
 	free(t);
 }
 
