@@ -34,6 +34,16 @@ struct log_time {
 	uint8_t isa;
 };
 
+/* Counts that were asked for: a screen asks for the same again and again. */
+#define LOG_BUCKETS_MAX 512
+struct log_buckets {
+	uint64_t from, to;
+	uint32_t reason;
+	uint8_t isa;
+	int n; /* 0: nothing kept */
+	uint32_t counts[LOG_BUCKETS_MAX];
+};
+
 struct stats_log {
 	bool made, nomem;
 	uint64_t first, end;	   /* log positions */
@@ -45,6 +55,7 @@ struct stats_log {
 	size_t n_times, cap_times;
 	uint64_t from_ns, to_ns; /* guest time of the first and the last */
 	struct places places;
+	struct log_buckets kept[2]; /* of all exits, and of one reason */
 };
 
 /* Looks at the log again when it has changed; lazy, while the guest runs: so seldom that it stands still for at most 2
@@ -52,9 +63,9 @@ struct stats_log {
 bool stats_log_collect(struct stats_log *l, struct view_model *m, const struct symbols *syms, bool lazy);
 void stats_log_fini(struct stats_log *l);
 uint64_t stats_host_ns(void);
-/* Counts exits of [from, to) in n buckets of equal length; reason: UINT32_MAX for all. */
-void stats_log_buckets(
-    const struct stats_log *l, uint64_t from, uint64_t to, uint32_t reason, uint8_t isa, uint32_t *out, int n);
+/* Counts exits of [from, to) in n <= LOG_BUCKETS_MAX buckets of equal length; reason: UINT32_MAX for all. The counts
+ * stay valid until the next call for one reason, or for all. */
+const uint32_t *stats_log_buckets(struct stats_log *l, uint64_t from, uint64_t to, uint32_t reason, uint8_t isa, int n);
 /* tui/stats_places.c */
 bool places_build(struct places *p, struct view_model *m, uint64_t first, uint64_t end, const struct symbols *syms);
 void places_free(struct places *p);

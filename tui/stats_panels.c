@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define BINS_MAX 64u
-#define TIMELINE_MAX 512
 
 /* --- histogram -----------------------------------------------------------------------------------------------------
  */
@@ -117,12 +116,12 @@ static void draw_axis(struct screen *s, const struct rect *r, int y, const struc
 	screen_right(s, r->x, y, r->w, STYLE_DIM, fmt_ns(t->to, b));
 }
 
-void panel_timeline(
-    struct screen *s, const struct rect *r, const struct stats_log *l, const struct timeline *t, bool focus)
+void panel_timeline(struct screen *s, const struct rect *r, struct stats_log *l, const struct timeline *t, bool focus)
 {
-	uint32_t all[TIMELINE_MAX], part[TIMELINE_MAX], most = 0, shown = 0;
+	const uint32_t *all, *part;
+	uint32_t most = 0, shown = 0;
 	char title[160], count[16], step[16];
-	int label = 7, n = r->w - label < TIMELINE_MAX ? r->w - label : TIMELINE_MAX, h;
+	int label = 7, n = r->w - label < LOG_BUCKETS_MAX ? r->w - label : LOG_BUCKETS_MAX, h;
 	bool second = t->reason != UINT32_MAX && r->h >= 5;
 
 	if (n < 1)
@@ -132,7 +131,7 @@ void panel_timeline(
 	struct rect in = screen_section(s, r, title);
 	struct rect chart = {.x = in.x + label, .y = in.y, .w = n, .h = in.h};
 
-	stats_log_buckets(l, t->from, t->to, UINT32_MAX, 0, all, n);
+	all = stats_log_buckets(l, t->from, t->to, UINT32_MAX, 0, n);
 	for (int i = 0; i < n; i++) {
 		most = all[i] > most ? all[i] : most;
 		shown += all[i];
@@ -146,7 +145,7 @@ void panel_timeline(
 		screen_text(s, chart.x, in.y, n, STYLE_DIM, "no exit in this stretch of time");
 	if (!second)
 		return;
-	stats_log_buckets(l, t->from, t->to, t->reason, t->isa, part, n);
+	part = stats_log_buckets(l, t->from, t->to, t->reason, t->isa, n);
 	screen_spark(s, chart.x, in.y + h + 1, n, part, n, STYLE_B);
 }
 
