@@ -239,8 +239,8 @@ static void draw_table(struct app *a, struct scope_state *st, struct screen *s, 
 	const struct stats_rows *rows = &st->rows;
 
 	snprintf(title, sizeof(title), "%s%s exits by reason%s (%s), cost %s", st->focus == SCOPE_TABLE ? "> " : "",
-	    fmt_count(rows->total, b), rows->rates ? ", rates" : "",
-	    table_sort_text(&rows->table, sort, sizeof(sort)), stats_cost_source(rows->timed, rows->modelled));
+	    fmt_count(rows->total, b), rows->rates ? ", rates" : "", table_sort_text(&rows->table, sort, sizeof(sort)),
+	    stats_cost_source(rows->timed, rows->modelled));
 	struct rect in = screen_section(s, r, title);
 
 	if (rows->n == 0)
