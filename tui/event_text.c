@@ -42,7 +42,7 @@ static void text_event(unsigned type, unsigned vector, char *buf, size_t n)
 	const char *name = exception_name(vector);
 
 	if (type == INTR_TYPE_EXTERNAL)
-		snprintf(buf, n, "interrupt 0x%x", vector);
+		snprintf(buf, n, "irq 0x%x", vector);
 	else if (type == INTR_TYPE_SW_INT)
 		snprintf(buf, n, "int 0x%x", vector);
 	else if (name)
@@ -61,13 +61,15 @@ static void text_io(const struct exit_io *io, char *buf, size_t n)
 	    io->port, (unsigned long long)io->value, ch);
 }
 
+static const char *access_name(bool write, bool fetch)
+{
+	return fetch ? "fetch" : write ? "write" : "read";
+}
+
 static void text_mmio(const struct view_exit *e, const struct exit_mmio *m, char *buf, size_t n)
 {
-	snprintf(buf, n, "%s 0x%llx, %u bytes: 0x%llx",
-	    m->fetch   ? "fetch"
-	    : m->write ? "write"
-		       : "read",
-	    (unsigned long long)e->gpa, m->size, (unsigned long long)m->value);
+	snprintf(buf, n, "%s 0x%llx: 0x%llx", access_name(m->write, m->fetch), (unsigned long long)e->gpa,
+	    (unsigned long long)m->value);
 }
 
 static void text_cpuid(const struct exit_cpuid *c, char *buf, size_t n)
@@ -77,9 +79,10 @@ static void text_cpuid(const struct exit_cpuid *c, char *buf, size_t n)
 
 static void text_cr(const struct exit_cr *c, char *buf, size_t n)
 {
-	static const char *const kinds[] = {"mov to", "mov from", "clts", "lmsw"};
-
-	snprintf(buf, n, "%s cr%u: 0x%llx", kinds[c->type & 3], c->cr, (unsigned long long)c->value);
+	if (c->type >= 2)
+		snprintf(buf, n, "%s, cr0: 0x%llx", c->type == 2 ? "clts" : "lmsw", (unsigned long long)c->value);
+	else
+		snprintf(buf, n, "%s cr%u: 0x%llx", c->type ? "read" : "write", c->cr, (unsigned long long)c->value);
 }
 
 static void text_values(const struct view_exit *e, const struct vm_exit *x, char *buf, size_t n)
@@ -99,7 +102,7 @@ static void text_values(const struct view_exit *e, const struct vm_exit *x, char
 		text_cr(&x->cr, buf, n);
 		break;
 	case EXIT_DR_ACCESS:
-		snprintf(buf, n, "mov %s dr%u: 0x%llx", x->dr.read ? "from" : "to", x->dr.dr,
+		snprintf(buf, n, "%s dr%u: 0x%llx", x->dr.read ? "read" : "write", x->dr.dr,
 		    (unsigned long long)x->dr.value);
 		break;
 	case EXIT_MSR_READ:
@@ -124,6 +127,8 @@ const char *event_operands(const struct view_exit *e, char *buf, size_t n)
 		text_values(e, &x, buf, n);
 	} else if (event_port(e, &port, &in)) {
 		snprintf(buf, n, "%s 0x%x", in ? "in" : "out", port);
+	} else if (e->isa == ISA_VMX && e->reason == EXIT_EPT_VIOLATION) {
+		snprintf(buf, n, "%s", access_name(e->qual & QUAL_EPT_WRITE, e->qual & QUAL_EPT_FETCH));
 	}
 	if (!buf[0] && e->isa == ISA_VMX && e->intr_info & INTR_INFO_VALID)
 		text_event(e->intr_info >> INTR_INFO_TYPE_SHIFT & 7, e->intr_info & 0xff, buf, n);

@@ -60,8 +60,6 @@ static void draw_uart(const struct scope_state *st, struct screen *s, const stru
 		p--;
 	if (p > 0 && st->console[p - 1] == '\r')
 		p--;
-	if (p > 0 && p == st->console_n)
-		p = st->console_n;
 	for (bool more = p > 0; more && n < room; n++) {
 		p = line_before(st, p, w);
 		start[n] = p;
@@ -71,7 +69,8 @@ static void draw_uart(const struct scope_state *st, struct screen *s, const stru
 		screen_textn(s, r->x, r->y + i, r->w, STYLE_GUEST, st->console + start[n - 1 - i],
 		    line_length(st, start[n - 1 - i], w));
 	if (n == 0)
-		screen_text(s, r->x, r->y, r->w, STYLE_DIM, "the guest has printed nothing yet");
+		screen_text(s, r->x, r->y, r->w, STYLE_DIM,
+		    st->info.source == VIEW_TRACE ? "a trace holds no console" : "the guest has printed nothing yet");
 }
 
 void scope_console_draw(const struct scope_state *st, struct screen *s, const struct rect *r)

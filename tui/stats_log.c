@@ -10,9 +10,10 @@
 #include "tui/event_text.h"
 #include "tui/stats_rows.h"
 
-#define LAZY_NS 1000000000ull
+#define LAZY_MIN_NS 1000000000ull
+#define LAZY_TIMES 50 /* of what the last time took */
 
-static uint64_t host_ns(void)
+uint64_t stats_host_ns(void)
 {
 	struct timespec ts;
 
@@ -70,6 +71,7 @@ static void make(struct stats_log *l, struct view_model *m, const struct symbols
 	stats_free(l->ports);
 	l->ports = stats_new(STATS_BY_RIP);
 	l->n_times = 0;
+	l->kept[0].n = l->kept[1].n = 0;
 	l->counted = 0;
 	l->from_ns = l->to_ns = 0;
 	l->nomem = !l->ports || !room_for_times(l, l->end - l->first);
@@ -87,33 +89,50 @@ static void make(struct stats_log *l, struct view_model *m, const struct symbols
 
 bool stats_log_collect(struct stats_log *l, struct view_model *m, const struct symbols *syms, bool lazy)
 {
-	uint64_t first = view_log_first(m), end = first + view_log_n(m);
+	uint64_t first = view_log_first(m), end = first + view_log_n(m), pause;
 	bool runs = view_now(m)->run == VIEW_RUNNING;
 
 	if (l->made && l->first == first && l->end == end && !runs)
 		return false;
-	if (l->made && lazy && runs && host_ns() - l->made_ns < LAZY_NS)
+	pause = l->cost_ns * LAZY_TIMES > LAZY_MIN_NS ? l->cost_ns * LAZY_TIMES : LAZY_MIN_NS;
+	if (l->made && lazy && runs && stats_host_ns() - l->made_ns < pause)
 		return false;
 	l->first = first;
 	l->end = end;
 	l->run_exits = view_now(m)->exits;
+	l->made_ns = stats_host_ns();
 	make(l, m, syms);
 	l->made = true;
-	l->made_ns = host_ns();
+	l->cost_ns = stats_host_ns() - l->made_ns;
 	return true;
 }
 
-void stats_log_buckets(
-    const struct stats_log *l, uint64_t from, uint64_t to, uint32_t reason, uint8_t isa, uint32_t *out, int n)
+static void count_buckets(const struct stats_log *l, struct log_buckets *b)
 {
-	uint64_t span = to > from ? to - from : 1;
+	uint64_t span = b->to > b->from ? b->to - b->from : 1;
 
-	memset(out, 0, (size_t)n * sizeof(*out));
+	memset(b->counts, 0, sizeof(b->counts));
 	for (size_t i = 0; i < l->n_times; i++) {
 		const struct log_time *t = &l->times[i];
 
-		if (t->ts < from || t->ts >= to || (reason != UINT32_MAX && (t->reason != reason || t->isa != isa)))
+		if (t->ts < b->from || t->ts >= b->to ||
+		    (b->reason != UINT32_MAX && (t->reason != b->reason || t->isa != b->isa)))
 			continue;
-		out[(int)((double)(t->ts - from) / (double)span * n)]++;
+		b->counts[(int)((double)(t->ts - b->from) / (double)span * b->n)]++;
 	}
+}
+
+const uint32_t *stats_log_buckets(struct stats_log *l, uint64_t from, uint64_t to, uint32_t reason, uint8_t isa, int n)
+{
+	struct log_buckets *b = &l->kept[reason != UINT32_MAX];
+
+	if (b->n == n && b->from == from && b->to == to && b->reason == reason && b->isa == isa)
+		return b->counts;
+	b->from = from;
+	b->to = to;
+	b->reason = reason;
+	b->isa = isa;
+	b->n = n;
+	count_buckets(l, b);
+	return b->counts;
 }

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define BINS_MAX 64u
-#define TIMELINE_MAX 512
 
 /* --- histogram -----------------------------------------------------------------------------------------------------
  */
@@ -77,16 +76,11 @@ void panel_histogram(
 	struct hist_bin bins[BINS_MAX];
 	unsigned per, room = r->h > 1 ? (unsigned)r->h - 1 : 0, n;
 	uint64_t most = 1;
-	char title[160], steps[48], b[16];
+	char title[160], b[16];
 
 	n = hist_bins(h, room < BINS_MAX ? room : BINS_MAX, bins, &per);
-	if (per > HIST_SLOTS / 2)
-		snprintf(steps, sizeof(steps), "log scale, a line is %u doublings", per / (HIST_SLOTS / 2));
-	else
-		snprintf(steps, sizeof(steps), "log scale, %u line%s a doubling", HIST_SLOTS / 2 / per,
-		    per == HIST_SLOTS / 2 ? "" : "s");
-	snprintf(title, sizeof(title), "%scost of %.60s: %s exits, %s; %s", focus ? "> " : "", name, fmt_count(h->n, b),
-	    source, steps);
+	snprintf(title, sizeof(title), "%scost of %.60s: %s exit%s, %s, log scale", focus ? "> " : "", name,
+	    fmt_count(h->n, b), h->n == 1 ? "" : "s", source);
 	struct rect in = screen_section(s, r, title);
 
 	for (unsigned i = 0; i < n; i++)
@@ -122,22 +116,22 @@ static void draw_axis(struct screen *s, const struct rect *r, int y, const struc
 	screen_right(s, r->x, y, r->w, STYLE_DIM, fmt_ns(t->to, b));
 }
 
-void panel_timeline(
-    struct screen *s, const struct rect *r, const struct stats_log *l, const struct timeline *t, bool focus)
+void panel_timeline(struct screen *s, const struct rect *r, struct stats_log *l, const struct timeline *t, bool focus)
 {
-	uint32_t all[TIMELINE_MAX], part[TIMELINE_MAX], most = 0, shown = 0;
+	const uint32_t *all, *part;
+	uint32_t most = 0, shown = 0;
 	char title[160], count[16], step[16];
-	int label = 7, n = r->w - label < TIMELINE_MAX ? r->w - label : TIMELINE_MAX, h;
+	int label = 7, n = r->w - label < LOG_BUCKETS_MAX ? r->w - label : LOG_BUCKETS_MAX, h;
 	bool second = t->reason != UINT32_MAX && r->h >= 5;
 
 	if (n < 1)
 		return;
-	snprintf(title, sizeof(title), "%sexits of the log over guest time, a column is %s%s%s", focus ? "> " : "",
+	snprintf(title, sizeof(title), "%sexits over guest time, %s a column%s%s", focus ? "> " : "",
 	    fmt_ns((t->to - t->from) / (uint64_t)n, step), second ? "; below: " : "", second ? t->name : "");
 	struct rect in = screen_section(s, r, title);
 	struct rect chart = {.x = in.x + label, .y = in.y, .w = n, .h = in.h};
 
-	stats_log_buckets(l, t->from, t->to, UINT32_MAX, 0, all, n);
+	all = stats_log_buckets(l, t->from, t->to, UINT32_MAX, 0, n);
 	for (int i = 0; i < n; i++) {
 		most = all[i] > most ? all[i] : most;
 		shown += all[i];
@@ -151,7 +145,7 @@ void panel_timeline(
 		screen_text(s, chart.x, in.y, n, STYLE_DIM, "no exit in this stretch of time");
 	if (!second)
 		return;
-	stats_log_buckets(l, t->from, t->to, t->reason, t->isa, part, n);
+	part = stats_log_buckets(l, t->from, t->to, t->reason, t->isa, n);
 	screen_spark(s, chart.x, in.y + h + 1, n, part, n, STYLE_B);
 }
 
@@ -236,8 +230,8 @@ static void describe(const struct icicle *ic, int y)
 		used += (size_t)snprintf(
 		    text + used, sizeof(text) - used, "%s%s", used ? " / " : "", p->at[l][up[l]].label);
 	if (used < sizeof(text))
-		snprintf(text + used, sizeof(text) - used, ": %s exits, %.1f%%", fmt_count(n->count, b),
-		    100 * (double)n->count / (double)p->at[PLACES_ALL][0].count);
+		snprintf(text + used, sizeof(text) - used, ": %s exit%s, %.1f%%", fmt_count(n->count, b),
+		    n->count == 1 ? "" : "s", 100 * (double)n->count / (double)p->at[PLACES_ALL][0].count);
 	screen_text(ic->s, ic->r.x, y, ic->r.w, STYLE_STRONG, text);
 }
 
@@ -245,8 +239,7 @@ void panel_places(struct screen *s, const struct rect *r, const struct places *p
     struct place_at cursor, bool focus)
 {
 	struct rect in = screen_section(s, r,
-	    focus ? "> where the exits of the log come from: width is their number"
-		  : "where the exits of the log come from: width is their number");
+	    focus ? "> where exits come from: width is their number" : "where exits come from: width is their number");
 	struct icicle ic = {
 	    .s = s, .r = in, .p = p, .root = root.level, .cursor = cursor, .focus = focus, .line = in.h >= 9 ? 2 : 1};
 

@@ -33,8 +33,7 @@ struct timeline {
 	uint8_t isa;
 	char name[64];
 };
-void panel_timeline(
-    struct screen *s, const struct rect *r, const struct stats_log *l, const struct timeline *t, bool focus);
+void panel_timeline(struct screen *s, const struct rect *r, struct stats_log *l, const struct timeline *t, bool focus);
 
 /* level, index: the node of the cursor; root: what fills the width. */
 struct place_at {

@@ -59,7 +59,7 @@ static const struct table_column by_reason[COL_COUNT] = {
 static const struct table_column by_place[COL_COUNT] = {
     [COL_NUM] = {.name = "number", .fixed = true},
     [COL_NAME] =
-	{.name = "name", .head = "where", .width = 24, .left = true, .ascending = true, .flex = true, .flex_max = 72},
+	{.name = "name", .head = "where", .width = 30, .left = true, .ascending = true, .flex = true, .flex_max = 72},
     COMMON_COLUMNS,
     [COL_TREND] = {.name = "trend", .fixed = true},
 };
@@ -390,8 +390,10 @@ static void name_line(const struct stats_rows *r, struct stats_line *l, const st
 
 	if (r->by == ROWS_BY_PORT) {
 		device = port_device((unsigned)(l->key >> 1));
-		snprintf(l->name, sizeof(l->name), "0x%04x %s%s%s", (unsigned)(l->key >> 1), l->key & 1 ? "IN " : "OUT",
-		    *device ? " " : "", device);
+		snprintf(l->name, sizeof(l->name), "0x%04x %s", (unsigned)(l->key >> 1), l->key & 1 ? "IN" : "OUT");
+		if (*device)
+			snprintf(l->name, sizeof(l->name), "0x%04x %-3s %s", (unsigned)(l->key >> 1),
+			    l->key & 1 ? "IN" : "OUT", device);
 	}
 	if (r->by != ROWS_BY_RIP || !syms)
 		return;

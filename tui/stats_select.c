@@ -199,13 +199,12 @@ static json_t *hist_json(const struct stats_state *st)
 	return o;
 }
 
-static json_t *timeline_json(const struct stats_state *st)
+static json_t *timeline_json(struct stats_state *st)
 {
 	struct timeline t = stats_timeline(st);
-	uint32_t counts[JSON_BUCKETS];
+	const uint32_t *counts = stats_log_buckets(&st->log, t.from, t.to, UINT32_MAX, 0, JSON_BUCKETS);
 	json_t *o = json_object(), *a = json_array();
 
-	stats_log_buckets(&st->log, t.from, t.to, UINT32_MAX, 0, counts, JSON_BUCKETS);
 	for (unsigned i = 0; i < JSON_BUCKETS; i++)
 		json_array_append_new(a, json_integer(counts[i]));
 	set(o, "from_ns", json_integer((json_int_t)t.from));

@@ -101,7 +101,7 @@ static void draw_what(struct flow *f, const struct scope_state *st)
 	flow_field(f, "", STYLE_NORMAL, i->clock == CLOCK_VIRTUAL ? "virtual clock" : "host clock");
 	if (i->engine[0] && f->r.w >= WIDE_W)
 		flow_field(f, "engine", STYLE_NORMAL, i->engine);
-	if (i->n_vcpus != 1) {
+	if (i->n_vcpus > 1) {
 		snprintf(buf, sizeof(buf), "%u vCPUs", i->n_vcpus);
 		flow_field(f, "", STYLE_NORMAL, buf);
 	}
@@ -159,7 +159,7 @@ static void draw_position(struct flow *f, const struct scope_state *st)
 	    st->info.counts_insns ? buf : "not counted here");
 	flow_field(f, "guest time", STYLE_NORMAL, fmt_ns(n->guest_ns, b));
 	if (n->run == VIEW_RUNNING && st->info.clock == CLOCK_VIRTUAL) {
-		snprintf(buf, sizeof(buf), "%s exits per second", fmt_rate(n->host_exits_per_s, b));
+		snprintf(buf, sizeof(buf), "%s exits/s", fmt_rate(n->host_exits_per_s, b));
 		flow_field(f, "host:", STYLE_NORMAL, buf);
 	}
 	if (n->lost)
@@ -180,8 +180,8 @@ static int draw_head(const struct scope_state *st, struct screen *s, const struc
 	return f.y + 1 < r->h ? f.y + 1 : r->h;
 }
 
-static int draw_verdict(
-    struct screen *s, const struct rect *r, int y, const char *name, const struct pg_verdict *v, int lines)
+static int draw_verdict(struct screen *s, const struct rect *r, int y, const char *name, const struct pg_verdict *v,
+    int lines, const char *when)
 {
 	static const struct {
 		enum glyph glyph;
@@ -198,7 +198,10 @@ static int draw_verdict(
 	screen_put(s, r->x, y, screen_glyph(s, looks[i].glyph), looks[i].style);
 	screen_text(s, r->x + 2, y, 11, STYLE_NORMAL, name);
 	screen_text(s, r->x + 14, y, 8, looks[i].style, pg_state_name(v->state));
-	int need = screen_wrap(s, &text, 0, STYLE_NORMAL, v->evidence[0] ? v->evidence : "no evidence yet");
+	char evidence[sizeof(v->evidence) + 40];
+
+	snprintf(evidence, sizeof(evidence), "%s%s", when, v->evidence[0] ? v->evidence : "no evidence");
+	int need = screen_wrap(s, &text, 0, STYLE_NORMAL, evidence);
 
 	if (need > lines)
 		screen_put(s, text.x + text.w - 1, y + lines - 1, screen_glyph(s, GLYPH_ELLIPSIS), STYLE_LINK);
@@ -208,10 +211,12 @@ static int draw_verdict(
 static int draw_verdicts(const struct scope_state *st, struct screen *s, const struct rect *r)
 {
 	int lines = st->evidence ? 8 : r->w >= WIDE_W ? 2 : 1, y = r->y;
+	/* A verdict is reached while the guest stands still. */
+	const char *when = st->now.run == VIEW_RUNNING ? "at the last stop: " : "";
 
-	y += draw_verdict(s, r, y, "equivalence", &st->verdicts.equivalence, lines);
-	y += draw_verdict(s, r, y, "safety", &st->verdicts.safety, lines);
-	y += draw_verdict(s, r, y, "efficiency", &st->verdicts.efficiency, lines);
+	y += draw_verdict(s, r, y, "equivalence", &st->verdicts.equivalence, lines, when);
+	y += draw_verdict(s, r, y, "safety", &st->verdicts.safety, lines, when);
+	y += draw_verdict(s, r, y, "efficiency", &st->verdicts.efficiency, lines, when);
 	return y - r->y;
 }
 
@@ -233,9 +238,9 @@ static void draw_table(struct app *a, struct scope_state *st, struct screen *s, 
 	char title[160], sort[64], b[16];
 	const struct stats_rows *rows = &st->rows;
 
-	snprintf(title, sizeof(title), "%s%s of %s by reason (%s), cost %s", st->focus == SCOPE_TABLE ? "> " : "",
-	    rows->rates ? "rates" : "exits", fmt_count(rows->total, b),
-	    table_sort_text(&rows->table, sort, sizeof(sort)), stats_cost_source(rows->timed, rows->modelled));
+	snprintf(title, sizeof(title), "%s%s exits by reason%s (%s), cost %s", st->focus == SCOPE_TABLE ? "> " : "",
+	    fmt_count(rows->total, b), rows->rates ? ", rates" : "", table_sort_text(&rows->table, sort, sizeof(sort)),
+	    stats_cost_source(rows->timed, rows->modelled));
 	struct rect in = screen_section(s, r, title);
 
 	if (rows->n == 0)

@@ -111,8 +111,12 @@ static void collect(struct app *a, struct view *v, struct view_model *m, int w, 
 	for (unsigned by = 0; news && by < ROWS_BY_COUNT; by++)
 		st->made[by] = false;
 	if (st->by == ROWS_BY_REASON || !st->made[st->by] || memcmp(&order, &st->order[st->by], sizeof(order)) != 0) {
+		uint64_t begin = stats_host_ns();
+
 		s = source(st, m);
 		stats_rows_collect(&st->rows[st->by], s, m, app_symbols(a));
+		if (st->by != ROWS_BY_REASON)
+			st->log.cost_ns += stats_host_ns() - begin;
 		st->made[st->by] = true;
 		st->order[st->by] = order;
 		collect_row(st, s);
@@ -136,8 +140,9 @@ static void draw_basis(const struct stats_state *st, struct screen *s, const str
 	char text[320], b[16], c[16], t[16];
 	size_t used;
 
-	used = (size_t)snprintf(text, sizeof(text), "%s exits, %s in the VMM (%s)", fmt_count(rows->total, b),
-	    rows->timed ? fmt_ns(rows->total_ns, t) : "-", stats_cost_source(rows->timed, rows->modelled));
+	used = (size_t)snprintf(text, sizeof(text), "%s %sexits, %s in the VMM (%s)", fmt_count(rows->total, b),
+	    st->by == ROWS_BY_PORT ? "port " : "", rows->timed ? fmt_ns(rows->total_ns, t) : "-",
+	    stats_cost_source(rows->timed, rows->modelled));
 	if (l->counted < l->run_exits)
 		used += (size_t)snprintf(
 		    text + used, sizeof(text) - used, "; log: only the newest %s", fmt_count(l->counted, c));

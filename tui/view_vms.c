@@ -254,10 +254,13 @@ static void collect(struct app *a, struct view *v, struct view_model *m, int w, 
 	st->info = *view_info(m);
 	st->now = *view_now(m);
 	st->log_n = view_log_n(m);
-	if (e)
+	st->n = 0;
+	if (e) {
+		/* The engine looks into the models of all guests, this one too; all of them stand still. */
+		view_model_unlock(m);
 		collect_vms(st, e);
-	else
-		st->n = 0;
+		view_model_lock(m);
+	}
 }
 
 static void draw_trace(const struct vms_state *st, struct screen *s, const struct rect *r)

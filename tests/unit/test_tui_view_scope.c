@@ -195,7 +195,7 @@ static void codes_of_the_vmm_are_marked_and_not_added(void **state)
 	has(row, "   500      -      -");
 	/* Most samples, and still last. */
 	assert_true(strstr(t, "vmm (+)") > strstr(t, "12 HLT"));
-	has(t, "exits of 16 by reason");
+	has(t, "16 exits by reason");
 	free(t);
 }
 
@@ -282,7 +282,7 @@ static void events_pass_the_filter(void **state)
 	free(t);
 	/* The table is of all exits. */
 	t = fake_frame(&f->app, &f->view, 80, 21, true);
-	has(t, "exits of 133 by reason");
+	has(t, "133 exits by reason");
 	free(t);
 }
 
@@ -391,6 +391,40 @@ static void json_says_what_the_screen_says(void **state)
 	json_decref(j);
 }
 
+static void clicks_move_the_cursor_to_what_is_there(void **state)
+{
+	struct fixture *f = *state;
+	struct errmsg why;
+	char *t;
+	int y = 0;
+
+	fake_story(&f->run, 100);
+	t = fake_frame(&f->app, &f->view, 80, 21, true);
+	/* the lines of the picture above the one that says "48 EPT_VIOLATION" */
+	for (const char *p = t; p < strstr(t, " 48 EPT_VIOLATION"); p++)
+		y += *p == '\n';
+	free(t);
+	f->view.ops->click(&f->app, &f->view, 10, y);
+	assert_int_equal(f->view.ops->enter(&f->app, &f->view, &why), ERR_OK);
+	assert_string_equal(f->app.lines[0], "select 130");
+	f->view.ops->click(&f->app, &f->view, 10, 19); /* the last but one of the events */
+	assert_int_equal(f->view.ops->enter(&f->app, &f->view, &why), ERR_OK);
+	assert_string_equal(f->app.lines[2], "select 131");
+}
+
+static void while_it_runs_the_verdicts_are_those_of_the_last_stop(void **state)
+{
+	struct fixture *f = *state;
+	char *t;
+
+	set_verdicts(f);
+	view_model_set_run(f->run.model, VIEW_RUNNING, NULL, NULL);
+	t = fake_frame(&f->app, &f->view, 80, 21, true);
+	has(t, "at the last stop: the audit has not run");
+	has(t, "> running");
+	free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +443,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_large_screen_shows_more, setup, teardown),
 	    cmocka_unit_test_setup_teardown(any_size_and_no_exit_draw_something, setup, teardown),
 	    cmocka_unit_test_setup_teardown(json_says_what_the_screen_says, setup, teardown),
+	    cmocka_unit_test_setup_teardown(clicks_move_the_cursor_to_what_is_there, setup, teardown),
+	    cmocka_unit_test_setup_teardown(while_it_runs_the_verdicts_are_those_of_the_last_stop, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@ struct engine {
 	struct engine_vm vms[ENGINE_VMS_MAX];
 	unsigned n, runs;
 	bool busy;
+	struct view_model *model;
 };
 
 unsigned engine_n_vms(const struct engine *e)
@@ -26,7 +27,10 @@ unsigned engine_n_vms(const struct engine *e)
 
 void engine_vm(struct engine *e, unsigned i, struct engine_vm *out)
 {
+	/* As the real one does: the caller must not hold the lock. */
+	view_model_lock(e->model);
 	*out = e->vms[i];
+	view_model_unlock(e->model);
 }
 
 enum err engine_vm_select(struct engine *e, unsigned i, struct errmsg *why)
@@ -79,6 +83,7 @@ static int setup(void **state)
 	f->app.model = f->run.model;
 	f->app.engine = &f->engine;
 	f->engine.n = 3;
+	f->engine.model = f->run.model;
 	f->engine.vms[0] = (struct engine_vm){.guest = "hello",
 	    .mode = "emulate",
 	    .type = 2,
