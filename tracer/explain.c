@@ -132,15 +132,13 @@ static bool decode_bytes(const uint8_t *bytes, size_t n, unsigned code_bits, str
 	return n && x86_decode(bytes, n, code_bits / 8, mode, insn) == DECODE_OK && insn->id != INSN_UD_INVALID;
 }
 
-/* A model has no bytes: where a privileged instruction of it raised an exception, the record names it. */
-static bool named_by_model(const struct explain_ctx *c, struct x86_insn *insn)
+/* A model has no bytes: where an instruction of it raised an exception, the record names it. 0: none. */
+static uint16_t played_by_model(const struct explain_ctx *c)
 {
-	if (c->reason != EXIT_EXCEPTION_NMI || c->e->observed != OBSERVED_MODEL || !c->values || !c->e->insn_len ||
-	    !c->x.value || c->x.value >= INSN_COUNT || c->x.value == INSN_MOV_CR)
-		return false;
-	memset(insn, 0, sizeof(*insn));
-	insn->id = (uint16_t)c->x.value;
-	return true;
+	bool known = c->reason == EXIT_EXCEPTION_NMI && c->e->observed == OBSERVED_MODEL && c->values &&
+		     c->e->insn_len && c->x.value < INSN_COUNT;
+
+	return known ? (uint16_t)c->x.value : 0;
 }
 
 static void why_no_insn(struct explain_ctx *c, bool known)
@@ -148,6 +146,11 @@ static void why_no_insn(struct explain_ctx *c, bool known)
 	struct explain *o = c->out;
 	const char *why = "the memory at RIP cannot be read now";
 
+	if (played_by_model(c)) {
+		snprintf(o->insn_why, sizeof(o->insn_why), "a behaviour model has no code; it played \"%s\"",
+		    played_by_model(c) == INSN_MOV_CR ? "mov cr" : x86_insn_name(played_by_model(c)));
+		return;
+	}
 	if (c->e->observed == OBSERVED_MODEL)
 		why = "a behaviour model has no code";
 	else if (!(c->e->has & VIEW_HAS_RIP))
@@ -173,7 +176,12 @@ static void which_insn(
 		snprintf(o->insn_why, sizeof(o->insn_why), "it was %s; now there is: %.48s", implied->form, line.text);
 		return;
 	}
-	if (!implied && c->native && (have || named_by_model(c, &insn)))
+	/* Which control register a model's MOV CR names, its record does not say. */
+	if (!have && played_by_model(c) && played_by_model(c) != INSN_MOV_CR) {
+		insn = (struct x86_insn){.id = played_by_model(c)};
+		have = true;
+	}
+	if (!implied && c->native && have)
 		o->row = sensitive_find(&insn);
 	if (n && disasm_one(code_bits, c->e->rip, bytes, n, syms, &line)) {
 		snprintf(o->insn, sizeof(o->insn), "%s", line.text);
