@@ -216,11 +216,15 @@ static bool cell_draw(const void *arg, const void *row, unsigned column, struct 
 {
 	const struct stats_line *l = row;
 	int n = w < VIEW_SPARK ? w : VIEW_SPARK;
+	uint32_t sums[VIEW_SPARK] = {0};
 
 	(void)arg;
 	if (column != COL_TREND)
 		return false;
-	screen_spark(s, x, y, n, l->spark + VIEW_SPARK - n, n, STYLE_A);
+	/* All of the time that there is, however few the columns. */
+	for (int i = 0; i < VIEW_SPARK; i++)
+		sums[i * n / VIEW_SPARK] += l->spark[i];
+	screen_spark(s, x, y, n, sums, n, STYLE_A);
 	return true;
 }
 
