@@ -227,15 +227,36 @@ static bool search(struct app *a, struct view *v, const char *text, int dir)
 	return e && select_number(a, number, &why) == ERR_OK;
 }
 
+/* The selected exit as it is now: a script may have chosen another since the last frame. */
+static enum err selected(struct app *a, struct view_exit *out, struct errmsg *why)
+{
+	struct view_model *m = app_model(a);
+	const struct view_exit *e = NULL;
+	uint64_t pos;
+
+	if (m) {
+		view_model_lock(m);
+		if (view_now(m)->exits && view_log_find(m, view_now(m)->selected, &pos))
+			e = view_log_at(m, pos);
+		if (e)
+			*out = *e;
+		view_model_unlock(m);
+	}
+	return e ? ERR_OK : err_set(why, ERR_NOENT, "no exit is selected");
+}
+
 static enum err enter(struct app *a, struct view *v, struct errmsg *why)
 {
-	const struct exit_state *st = v->state;
+	struct view_exit e;
 	char line[40];
-	enum err e = app_command(a, "view machine", why);
+	enum err err = selected(a, &e, why);
 
-	if (e != ERR_OK || !st->have || !(st->e.has & VIEW_HAS_RIP))
-		return e;
-	snprintf(line, sizeof(line), "code %#llx", (unsigned long long)st->e.rip);
+	(void)v;
+	if (err == ERR_OK)
+		err = app_command(a, "view machine", why);
+	if (err != ERR_OK || !(e.has & VIEW_HAS_RIP))
+		return err;
+	snprintf(line, sizeof(line), "code %#llx", (unsigned long long)e.rip);
 	return app_command(a, line, why);
 }
 
@@ -256,14 +277,14 @@ static enum err cmd_raw(struct app *a, struct view *v, const char *args, struct 
 /* Back (or forward) in time, to the moment of this exit. */
 static enum err cmd_then(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
-	const struct exit_state *st = v->state;
+	struct view_exit e;
 	char line[40];
+	enum err err = *args ? err_set(why, ERR_INVAL, "'%s' is one word too many here", args) : selected(a, &e, why);
 
-	if (*args)
-		return err_set(why, ERR_INVAL, "'%s' is one word too many here", args);
-	if (!st->have)
-		return err_set(why, ERR_NOENT, "no exit is selected");
-	snprintf(line, sizeof(line), "goto exit %llu", (unsigned long long)st->e.number);
+	(void)v;
+	if (err != ERR_OK)
+		return err;
+	snprintf(line, sizeof(line), "goto exit %llu", (unsigned long long)e.number);
 	return app_command(a, line, why);
 }
 
