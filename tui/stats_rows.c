@@ -472,7 +472,7 @@ void stats_rows_collect(
 /* --- JSON ----------------------------------------------------------------------------------------------------------
  */
 
-json_t *json_text(const char *text)
+json_t *text_json(const char *text)
 {
 	json_t *j = json_string(text);
 	char ascii[256];
@@ -512,9 +512,9 @@ static void name_json(const struct stats_rows *r, const struct stats_line *l, js
 	} else {
 		set(o, rows_by_name(r->by), json_integer((json_int_t)l->key));
 		if (l->where[0])
-			set(o, "source", json_text(l->where));
+			set(o, "source", text_json(l->where));
 	}
-	set(o, "name", json_text(l->name));
+	set(o, "name", text_json(l->name));
 }
 
 static json_t *line_json(const struct stats_rows *r, const struct stats_line *l)
