@@ -300,7 +300,7 @@ static const struct binding bindings[] = {
     {"}", "select next same", "Same"},
     {"{", "select prev same", NULL},
     {"#", "line select ", "Jump"},
-    {"G", "then", "GoThen"},
+    {"G", "then", "GoTo"},
     {"r", "raw", "Raw"},
     {NULL, NULL, NULL},
 };

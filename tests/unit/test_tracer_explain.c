@@ -103,6 +103,10 @@ static void texts_that_depend_on_operands_fit(void **state)
 	(void)state;
 	for (size_t k = 0; k < ARRAY_LEN(names); k++) {
 		profile(names[k]);
+		if (strcmp(names[k], "kvm-user") == 0) {
+			info.type = 2;
+			snprintf(info.mode, sizeof(info.mode), "virtualize");
+		}
 		for (unsigned type = 0; type < 4; type++)
 			for (unsigned cr = 0; cr < 16; cr++) {
 				exit_of(EXIT_CR_ACCESS, cr | type << 4);
@@ -451,6 +455,19 @@ static void sentences_agree_with_the_table_of_sensitive_instructions(void **stat
 		}
 }
 
+static void of_dev_kvm_it_is_said_whose_the_controls_are(void **state)
+{
+	(void)state;
+	profile("kvm-user");
+	exit_of(EXIT_HLT, 0);
+	explain_now();
+	assert_false(has(x.why, "host kernel's"));
+	info.type = 2;
+	snprintf(info.mode, sizeof(info.mode), "virtualize");
+	explain_now();
+	assert_true(has(x.why, "is 1 in kvm-user") && has(x.why, "The VMCS is the host kernel's"));
+}
+
 static void without_controls_only_what_is_always_true_is_said(void **state)
 {
 	(void)state;
@@ -668,6 +685,7 @@ int main(void)
 	    cmocka_unit_test(the_sentence_follows_the_control),
 	    cmocka_unit_test(masks_and_bitmaps_are_looked_at),
 	    cmocka_unit_test(sentences_agree_with_the_table_of_sensitive_instructions),
+	    cmocka_unit_test(of_dev_kvm_it_is_said_whose_the_controls_are),
 	    cmocka_unit_test(without_controls_only_what_is_always_true_is_said),
 	    cmocka_unit_test(the_instruction_is_shown_and_not_believed),
 	    cmocka_unit_test(what_the_vmm_did_is_told_from_the_record),
