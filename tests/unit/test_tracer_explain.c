@@ -473,6 +473,25 @@ static void exits_of_amd_and_of_dev_kvm_are_said_as_far_as_they_are_known(void *
 	assert_true(x.n_qual == 6 && has(x.qual_title, "IOIO"));
 	assert_true(has(x.qual[5].meaning, "COM1") && has(x.qual[3].meaning, "1 byte"));
 	assert_true(has(x.why, "not known") && did("not known"));
+	assert_ptr_equal(x.row, &sensitive_rows()[SENSITIVE_OUT]);
+	e.qual |= 1 | 1u << 2; /* in, string */
+	explain_now();
+	assert_ptr_equal(x.row, &sensitive_rows()[SENSITIVE_INS]);
+	e.reason = 0x13; /* write of CR3 */
+	explain_now();
+	assert_ptr_equal(x.row, &sensitive_rows()[SENSITIVE_MOV_TO_CR3]);
+	e.reason = 0x08;
+	explain_now();
+	assert_ptr_equal(x.row, &sensitive_rows()[SENSITIVE_MOV_FROM_CR8]);
+	e.reason = 0x65;
+	explain_now();
+	assert_ptr_equal(x.row, &sensitive_rows()[SENSITIVE_MOV_TO_CR0]);
+	e.reason = 0x400; /* nested page fault: a write, at the final address */
+	e.qual = 2 | 1ull << 32;
+	e.info2 = 0xfee000b0;
+	explain_now();
+	assert_true(x.n_qual == 8 && x.qual[1].value == 1 && x.qual[5].lo == 32 && x.qual[5].value == 1);
+	assert_true(x.qual[7].value == 0xfee000b0 && has(x.qual[7].meaning, "local APIC"));
 	e.reason = 0x82; /* VMLOAD: no reason of VT-x */
 	explain_now();
 	assert_true(has(x.sentence, "no exit reason of VT-x"));
