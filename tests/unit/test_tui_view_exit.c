@@ -233,7 +233,7 @@ static void everything_can_be_scrolled_to(void **state)
 	SHOWS("move end", "Read on  SDM 3C, Exit Qualification for I/O Instructions", "end ^");
 	HIDES("", "What     ");
 	SHOWS("move home", "What     ");
-	after("move down");
+	free(after("move down"));
 	HIDES("", "What     ");
 	SHOWS("select 2", "What     "); /* another exit begins at its beginning */
 	stop();
@@ -269,7 +269,7 @@ static void keys_go_from_exit_to_exit(void **state)
 	press("r");
 	HIDES("", "operands, results [0]");
 	SHOWS("search msr", "#2 of 6");
-	after("mark");
+	free(after("mark"));
 	SHOWS("", "marked");
 	press("}"); /* no other of this reason */
 	SHOWS("", "no exit of this reason after this one");
