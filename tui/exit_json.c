@@ -188,6 +188,7 @@ static json_t *insn_json(const struct exit_state *st)
 	if (st->e.has & VIEW_HAS_RIP)
 		json_object_set_new(j, "rip", hex(st->e.rip));
 	json_object_set_new(j, "symbol", text(st->where));
+	json_object_set_new(j, "source", text(st->source));
 	json_object_set_new(j, "length", number(st->e.insn_len));
 	json_object_set_new(j, "bytes", text(bytes));
 	json_object_set_new(j, "bytes_note", text(st->bytes_when));

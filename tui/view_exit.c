@@ -69,7 +69,7 @@ static void read_bytes(struct exit_state *st, struct view_model *m, unsigned *co
 	    !st->n_bytes)
 		snprintf(st->bytes_when, sizeof(st->bytes_when), "%.90s", why.text);
 	else if (now->run == VIEW_RUNNING || now->exits != st->e.number + 1)
-		snprintf(st->bytes_when, sizeof(st->bytes_when), "bytes of now, not of then");
+		snprintf(st->bytes_when, sizeof(st->bytes_when), "bytes of now");
 }
 
 static void add_neighbour(struct exit_state *st, struct app *a, struct view_model *m, const struct view_exit *e)
@@ -107,6 +107,21 @@ static void collect_list(struct exit_state *st, struct app *a, struct view_model
 	}
 }
 
+static void name_place(struct exit_state *st, const struct symbols *syms)
+{
+	const char *file, *slash;
+	unsigned line;
+
+	st->where[0] = st->source[0] = 0;
+	if (!(st->e.has & VIEW_HAS_RIP))
+		return;
+	symbols_format(syms, st->e.rip, st->where, sizeof(st->where));
+	if (!symbols_line(syms, st->e.rip, &file, &line))
+		return;
+	slash = strrchr(file, '/');
+	snprintf(st->source, sizeof(st->source), "%.60s:%u", slash ? slash + 1 : file, line);
+}
+
 static void collect(struct app *a, struct view *v, struct view_model *m, int w, int h)
 {
 	struct exit_state *st = v->state;
@@ -132,7 +147,7 @@ static void collect(struct app *a, struct view *v, struct view_model *m, int w, 
 		st->skip = 0;
 	st->shown = e->number;
 	count_same(st, m);
-	symbols_format(app_symbols(a), e->rip, st->where, sizeof(st->where));
+	name_place(st, app_symbols(a));
 	read_bytes(st, m, &code_bits);
 	explain_exit(&st->e, &st->info, st->bytes, st->n_bytes, code_bits, app_symbols(a), &st->x);
 	collect_list(st, a, m, pos, h);
