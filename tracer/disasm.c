@@ -119,7 +119,7 @@ size_t disasm_before(unsigned code_bits, uint64_t addr, const uint8_t *before, s
 {
 	ZydisDecoder decoder;
 	ZydisDecodedInstruction insn;
-	uint8_t len[BEFORE_MAX];
+	uint8_t len[BEFORE_MAX] = {0};
 	uint16_t votes[BEFORE_MAX + 1] = {0};
 	size_t found = 0, at;
 

@@ -89,6 +89,15 @@ static const struct sensitive_row *row_of_cr(uint64_t qual)
 	}
 }
 
+/* Codes 00 to 0f are reads, 10 to 1f writes of the register with that number; the others are about writes of CR0
+ * [APM 2 "SVM Intercept Exit Codes"]. */
+static uint64_t qual_of_svm_cr(uint32_t code)
+{
+	if (code < 0x10)
+		return 1u << QUAL_CR_TYPE_SHIFT | code;
+	return code < 0x20 ? code & QUAL_CR_NUM_MASK : 0;
+}
+
 /* The instruction that a reason implies; NULL: several may be it, or none is. */
 static const struct sensitive_row *row_of_reason(const struct explain_ctx *c)
 {
@@ -118,11 +127,12 @@ static const struct sensitive_row *row_of_reason(const struct explain_ctx *c)
 	for (size_t i = 0; i < ARRAY_LEN(by_reason); i++)
 		if (by_reason[i].reason == c->reason)
 			return &sensitive_rows()[by_reason[i].id];
-	if (!c->native)
-		return NULL;
+	if (c->e->isa == ISA_SVM && c->reason == EXIT_CR_ACCESS)
+		return row_of_cr(qual_of_svm_cr(c->e->reason));
+	/* EXITINFO1 of AMD-V has other places for direction and string [APM 2 "IOIO Intercepts"]. */
 	if (c->reason == EXIT_IO_INSTRUCTION)
-		return &sensitive_rows()[io[qual >> 3 & 3]];
-	return c->reason == EXIT_CR_ACCESS ? row_of_cr(qual) : NULL;
+		return &sensitive_rows()[io[c->native ? qual >> 3 & 3 : (qual & 1) | (qual >> 1 & 2)]];
+	return c->native && c->reason == EXIT_CR_ACCESS ? row_of_cr(qual) : NULL;
 }
 
 static bool decode_bytes(const uint8_t *bytes, size_t n, unsigned code_bits, struct x86_insn *insn)
@@ -132,15 +142,13 @@ static bool decode_bytes(const uint8_t *bytes, size_t n, unsigned code_bits, str
 	return n && x86_decode(bytes, n, code_bits / 8, mode, insn) == DECODE_OK && insn->id != INSN_UD_INVALID;
 }
 
-/* A model has no bytes: where a privileged instruction of it raised an exception, the record names it. */
-static bool named_by_model(const struct explain_ctx *c, struct x86_insn *insn)
+/* A model has no bytes: where an instruction of it raised an exception, the record names it. 0: none. */
+static uint16_t played_by_model(const struct explain_ctx *c)
 {
-	if (c->reason != EXIT_EXCEPTION_NMI || c->e->observed != OBSERVED_MODEL || !c->values || !c->e->insn_len ||
-	    !c->x.value || c->x.value >= INSN_COUNT || c->x.value == INSN_MOV_CR)
-		return false;
-	memset(insn, 0, sizeof(*insn));
-	insn->id = (uint16_t)c->x.value;
-	return true;
+	bool known = c->reason == EXIT_EXCEPTION_NMI && c->e->observed == OBSERVED_MODEL && c->values &&
+		     c->e->insn_len && c->x.value < INSN_COUNT;
+
+	return known ? (uint16_t)c->x.value : 0;
 }
 
 static void why_no_insn(struct explain_ctx *c, bool known)
@@ -148,6 +156,11 @@ static void why_no_insn(struct explain_ctx *c, bool known)
 	struct explain *o = c->out;
 	const char *why = "the memory at RIP cannot be read now";
 
+	if (played_by_model(c)) {
+		snprintf(o->insn_why, sizeof(o->insn_why), "a behaviour model has no code; it played \"%s\"",
+		    played_by_model(c) == INSN_MOV_CR ? "mov cr" : x86_insn_name(played_by_model(c)));
+		return;
+	}
 	if (c->e->observed == OBSERVED_MODEL)
 		why = "a behaviour model has no code";
 	else if (!(c->e->has & VIEW_HAS_RIP))
@@ -173,7 +186,12 @@ static void which_insn(
 		snprintf(o->insn_why, sizeof(o->insn_why), "it was %s; now there is: %.48s", implied->form, line.text);
 		return;
 	}
-	if (!implied && c->native && (have || named_by_model(c, &insn)))
+	/* Which control register a model's MOV CR names, its record does not say. */
+	if (!have && played_by_model(c) && played_by_model(c) != INSN_MOV_CR) {
+		insn = (struct x86_insn){.id = played_by_model(c)};
+		have = true;
+	}
+	if (!implied && c->native && have)
 		o->row = sensitive_find(&insn);
 	if (n && disasm_one(code_bits, c->e->rip, bytes, n, syms, &line)) {
 		snprintf(o->insn, sizeof(o->insn), "%s", line.text);
@@ -245,8 +263,9 @@ static const char *class_of_other(const struct explain_ctx *c, const struct exit
 		return "loading such a register is privileged; storing it is sensitive but unprivileged, one of the "
 		       "cases that "
 		       "kept x86 from being virtualizable. Which it was is not known here.";
-	return "innocuous by Popek and Goldberg, or outside their model: it exits because a control or the VMM wants "
-	       "it.";
+	return "not in the table of sensitive instructions: innocuous by Popek and Goldberg, or not theirs to judge. "
+	       "It exits "
+	       "because a control asks for it, or always.";
 }
 
 static void which_class(struct explain_ctx *c)
@@ -351,7 +370,7 @@ void explain_exit(const struct view_exit *e, const struct view_info *info, const
 	if (c.native)
 		out->n_qual = explain_qual_of(c.reason, e->qual, e->intr_info, out->qual, &out->qual_title);
 	else if (e->isa == ISA_SVM)
-		out->n_qual = explain_svm_info(e->reason, e->qual, out->qual, &out->qual_title);
+		out->n_qual = explain_svm_info(e->reason, e->qual, e->info2, out->qual, &out->qual_title);
 	if (c.native && c.reason < EXIT_SDM_COUNT)
 		out->n_intr = explain_intr_info(e->intr_info, out->intr);
 	if (out->n_intr)

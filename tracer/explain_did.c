@@ -28,7 +28,7 @@ static void step(struct explain_ctx *c, const char *fmt, ...)
 /* " (name)", or nothing. */
 static const char *in_brackets(const char *name, char *buf, size_t n)
 {
-	snprintf(buf, n, *name ? " (%s)" : "", name);
+	snprintf(buf, n, "%s%s%s", *name ? " (" : "", name, *name ? ")" : "");
 	return buf;
 }
 

@@ -21,7 +21,7 @@ struct explain_ctx {
 
 /* explain_qual.c; info: the interruption information, which tells #PF and #DB apart. */
 unsigned explain_qual_of(uint32_t reason, uint64_t qual, uint32_t info, struct explain_bits *out, const char **title);
-unsigned explain_svm_info(uint32_t code, uint64_t info1, struct explain_bits *out, const char **title);
+unsigned explain_svm_info(uint32_t code, uint64_t info1, uint64_t info2, struct explain_bits *out, const char **title);
 unsigned explain_error_code(uint32_t info, uint32_t error, struct explain_bits *out, unsigned room);
 
 /* explain_names.c: never NULL; "" for one that has no name here. */

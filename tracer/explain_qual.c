@@ -282,12 +282,17 @@ unsigned explain_qual_of(uint32_t reason, uint64_t qual, uint32_t info, struct e
 #define SVM_IOIO 0x7bu
 #define SVM_NPF 0x400u
 
-unsigned explain_svm_info(uint32_t code, uint64_t info1, struct explain_bits *out, const char **title)
+unsigned explain_svm_info(uint32_t code, uint64_t info1, uint64_t info2, struct explain_bits *out, const char **title)
 {
 	unsigned layout = code == SVM_IOIO ? LAYOUT_SVM_IO : code == SVM_NPF ? LAYOUT_SVM_NPF : LAYOUT_NONE;
 	unsigned n = decode(layout, info1, out, EXPLAIN_BITS_MAX);
 
 	*title = n ? title_of(layout) : NULL;
+	if (layout == LAYOUT_SVM_NPF && n < EXPLAIN_BITS_MAX) {
+		struct explain_bits *b = &out[n++];
+		*b = (struct explain_bits){.hi = 63, .value = info2, .name = "EXITINFO2: guest-physical address"};
+		snprintf(b->meaning, sizeof(b->meaning), "%s", explain_memory_name(info2));
+	}
 	return n;
 }
 

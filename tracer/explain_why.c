@@ -332,4 +332,6 @@ void explain_why(struct explain_ctx *c)
 		put(c, ". Trap-and-emulate has no controls: there it arrives as an exception, or not at all");
 	else if (c->ctl->ring == RING_HW && c->ctl->kernel & keeper_of(c->reason))
 		put(c, ". Under %s the host's kernel keeps it for itself", c->ctl->name);
+	else if (c->info->type == 2 && strcmp(c->info->mode, "virtualize") == 0)
+		put(c, ". The VMCS is the host kernel's: %s is what it hands on", c->ctl->name);
 }

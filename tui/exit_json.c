@@ -59,95 +59,87 @@ static void injected(const struct view_exit *e, char *buf, size_t n)
 		snprintf(buf, n, "nothing");
 }
 
-static void number_field(char *buf, size_t n, bool known, uint64_t v)
+/* How a field is written. */
+enum { AS_HEX, AS_NUMBER, AS_TEXT };
+
+static const struct {
+	const char *name;
+	uint8_t as, needs; /* VIEW_HAS_*: without it the value is not known */
+} raw_fields[RAW_COUNT] = {
+    [RAW_NUMBER] = {"number", AS_NUMBER, 0},
+    [RAW_REASON] = {"exit reason", AS_NUMBER, 0},
+    [RAW_NUMBERING] = {"numbering", AS_TEXT, 0},
+    [RAW_RIP] = {"guest RIP", AS_HEX, VIEW_HAS_RIP},
+    [RAW_LENGTH] = {"instruction length", AS_NUMBER, 0},
+    [RAW_QUAL] = {"exit qualification", AS_HEX, 0},
+    [RAW_INFO2] = {"IDT-vectoring info", AS_HEX, 0},
+    [RAW_INTR] = {"interruption info", AS_HEX, 0},
+    [RAW_INTR_ERROR] = {"interruption error code", AS_HEX, 0},
+    [RAW_GPA] = {"guest-physical address", AS_HEX, VIEW_HAS_VALUES},
+    [RAW_VALUES_0] = {"operands, results [0]", AS_HEX, VIEW_HAS_VALUES},
+    [RAW_VALUES_1] = {"operands, results [1]", AS_HEX, VIEW_HAS_VALUES},
+    [RAW_VALUES_2] = {"operands, results [2]", AS_HEX, VIEW_HAS_VALUES},
+    [RAW_VALUES_3] = {"operands, results [3]", AS_HEX, VIEW_HAS_VALUES},
+    [RAW_VERDICT] = {"verdict", AS_TEXT, 0},
+    [RAW_INJECTED] = {"injected after it", AS_TEXT, 0},
+    [RAW_TIME] = {"guest time, ns", AS_NUMBER, 0},
+    [RAW_INSNS] = {"instructions before it", AS_NUMBER, VIEW_HAS_DIRECT},
+    [RAW_DIRECT] = {"since the exit before", AS_NUMBER, VIEW_HAS_DIRECT},
+    [RAW_COST] = {"cost, ns", AS_NUMBER, VIEW_HAS_COST},
+    [RAW_VCPU] = {"vCPU", AS_NUMBER, 0},
+    [RAW_OBSERVED] = {"seen by", AS_TEXT, 0},
+};
+
+static uint64_t raw_number(const struct view_exit *e, unsigned i)
 {
-	if (known)
-		snprintf(buf, n, "%#" PRIx64, v);
+	const uint64_t values[RAW_COUNT] = {[RAW_NUMBER] = e->number,
+	    [RAW_REASON] = e->reason,
+	    [RAW_RIP] = e->rip,
+	    [RAW_LENGTH] = e->insn_len,
+	    [RAW_QUAL] = e->qual,
+	    [RAW_INFO2] = e->info2,
+	    [RAW_INTR] = e->intr_info,
+	    [RAW_INTR_ERROR] = e->intr_error,
+	    [RAW_GPA] = e->gpa,
+	    [RAW_VALUES_0] = e->raw[0],
+	    [RAW_VALUES_1] = e->raw[1],
+	    [RAW_VALUES_2] = e->raw[2],
+	    [RAW_VALUES_3] = e->raw[3],
+	    [RAW_TIME] = e->ts_ns,
+	    [RAW_INSNS] = e->insns,
+	    [RAW_DIRECT] = e->direct,
+	    [RAW_COST] = e->cost_ns,
+	    [RAW_VCPU] = e->vcpu};
+
+	return values[i];
+}
+
+static void raw_text(const struct view_exit *e, unsigned i, char *buf, size_t n)
+{
+	if (i == RAW_INJECTED)
+		injected(e, buf, n);
 	else
-		snprintf(buf, n, "not known");
+		snprintf(buf, n, "%s",
+		    i == RAW_VERDICT	 ? verdict_of(e)
+		    : i == RAW_NUMBERING ? isa_name(e->isa)
+					 : exit_observed_name((enum exit_observed)e->observed));
 }
 
 bool exit_raw_field(const struct exit_state *st, unsigned i, struct exit_field *out)
 {
-	static const char *const names[RAW_COUNT] = {"number", "exit reason", "numbering", "guest RIP",
-	    "instruction length", "exit qualification", "IDT-vectoring info", "interruption info",
-	    "interruption error code", "guest-physical address", "operands, results [0]", "operands, results [1]",
-	    "operands, results [2]", "operands, results [3]", "verdict", "injected after it", "guest time, ns",
-	    "instructions before it", "since the exit before", "cost, ns", "vCPU", "seen by"};
 	const struct view_exit *e = &st->e;
-	char *buf = out->value;
-	size_t n = sizeof(out->value);
 
 	if (i >= RAW_COUNT)
 		return false;
-	out->name = names[i];
-	switch ((enum raw)i) {
-	case RAW_NUMBER:
-		snprintf(buf, n, "%" PRIu64, e->number);
-		break;
-	case RAW_REASON:
-		snprintf(buf, n, "%u (%#x)", e->reason, e->reason);
-		break;
-	case RAW_NUMBERING:
-		snprintf(buf, n, "%s", isa_name(e->isa));
-		break;
-	case RAW_RIP:
-		number_field(buf, n, e->has & VIEW_HAS_RIP, e->rip);
-		break;
-	case RAW_LENGTH:
-		snprintf(buf, n, "%u", e->insn_len);
-		break;
-	case RAW_QUAL:
-		number_field(buf, n, true, e->qual);
-		break;
-	case RAW_INFO2:
-		number_field(buf, n, true, e->info2);
-		if (st->info.source == VIEW_TRACE)
-			out->name = "info2";
-		break;
-	case RAW_INTR:
-		number_field(buf, n, true, e->intr_info);
-		break;
-	case RAW_INTR_ERROR:
-		number_field(buf, n, true, e->intr_error);
-		break;
-	case RAW_GPA:
-		number_field(buf, n, e->has & VIEW_HAS_VALUES, e->gpa);
-		break;
-	case RAW_VALUES_0:
-	case RAW_VALUES_1:
-	case RAW_VALUES_2:
-	case RAW_VALUES_3:
-		number_field(buf, n, e->has & VIEW_HAS_VALUES, e->raw[i - RAW_VALUES_0]);
-		break;
-	case RAW_VERDICT:
-		snprintf(buf, n, "%s", verdict_of(e));
-		break;
-	case RAW_INJECTED:
-		injected(e, buf, n);
-		break;
-	case RAW_TIME:
-		snprintf(buf, n, "%" PRIu64, e->ts_ns);
-		break;
-	case RAW_INSNS:
-		snprintf(buf, n, "%" PRIu64 "%s", e->insns, st->info.counts_insns ? "" : " (nobody counts them here)");
-		break;
-	case RAW_DIRECT:
-		snprintf(buf, n, e->has & VIEW_HAS_DIRECT ? "%" PRIu64 : "not known", e->direct);
-		break;
-	case RAW_COST:
-		snprintf(buf, n, e->has & VIEW_HAS_COST ? "%" PRIu64 "%s" : "not known", e->cost_ns,
-		    e->has & VIEW_COST_MODELLED ? " (modelled)" : "");
-		break;
-	case RAW_VCPU:
-		snprintf(buf, n, "%u", e->vcpu);
-		break;
-	case RAW_OBSERVED:
-		snprintf(buf, n, "%s", exit_observed_name((enum exit_observed)e->observed));
-		break;
-	case RAW_COUNT:
-		break;
-	}
+	/* What other tools write there depends on the reason. */
+	out->name = i == RAW_INFO2 && e->isa != ISA_VMX ? "info2" : raw_fields[i].name;
+	if (raw_fields[i].needs & ~e->has)
+		snprintf(out->value, sizeof(out->value), "not known");
+	else if (raw_fields[i].as == AS_TEXT)
+		raw_text(e, i, out->value, sizeof(out->value));
+	else
+		snprintf(out->value, sizeof(out->value), raw_fields[i].as == AS_HEX ? "%#" PRIx64 : "%" PRIu64 "%s",
+		    raw_number(e, i), i == RAW_COST && e->has & VIEW_COST_MODELLED ? " (modelled)" : "");
 	return true;
 }
 
@@ -196,6 +188,7 @@ static json_t *insn_json(const struct exit_state *st)
 	if (st->e.has & VIEW_HAS_RIP)
 		json_object_set_new(j, "rip", hex(st->e.rip));
 	json_object_set_new(j, "symbol", text(st->where));
+	json_object_set_new(j, "source", text(st->source));
 	json_object_set_new(j, "length", number(st->e.insn_len));
 	json_object_set_new(j, "bytes", text(bytes));
 	json_object_set_new(j, "bytes_note", text(st->bytes_when));

@@ -67,6 +67,8 @@ static void draw_code(struct pen *p, const struct exit_state *st)
 		n += screen_printf(p->s, p->r.x + n, pen_y(p), p->r.w - n, STYLE_DIM, "%02x ", st->bytes[i]);
 	n++;
 	n += screen_text(p->s, p->r.x + n, pen_y(p), p->r.w - n, STYLE_CODE, x->insn);
+	if (st->source[0])
+		n += 2 + screen_text(p->s, p->r.x + n + 2, pen_y(p), p->r.w - n - 2, STYLE_DIM, st->source);
 	snprintf(text, sizeof(text), "(%s)", st->bytes_when);
 	if (st->bytes_when[0] && n + 2 + screen_columns(text) <= p->r.w)
 		screen_text(p->s, p->r.x + n + 2, pen_y(p), -1, STYLE_DIM, text);

@@ -33,6 +33,7 @@ struct exit_state {
 	size_t n_bytes;
 	char bytes_when[96]; /* of when the bytes are; why there are none */
 	char where[64];	     /* RIP as a symbol */
+	char source[80];     /* "rt.c:35"; "" when it is not known */
 	struct explain x;
 	struct exit_neighbour list[EXIT_NEIGHBOURS];
 	unsigned n_list;

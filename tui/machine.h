@@ -67,6 +67,7 @@ struct machine_code {
 	uint64_t at;	    /* its address */
 	int row;	    /* screen row on which it should stand */
 	bool follow;	    /* it goes to RIP whenever that moves */
+	bool asked;	    /* `at` was asked for: the next frame shows it, wherever RIP is */
 	char why[160];	    /* n == 0: why there is no code */
 };
 

@@ -111,6 +111,11 @@ void machine_code_follow(struct machine_state *m, int h)
 {
 	struct machine_code *c = &m->code;
 
+	if (c->asked) {
+		c->asked = false;
+		c->row = h / 3;
+		return;
+	}
 	if (m->seen && m->seen_ip == m->ip && m->seen_insns == m->insns && m->seen_vcpu == m->vcpu)
 		return;
 	if (!m->seen)

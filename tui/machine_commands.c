@@ -172,7 +172,8 @@ static enum err cmd_memory(struct app *a, struct view *v, const char *args, stru
 static enum err cmd_code(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	struct machine_state *m = v->state;
-	enum err e = need_state(m, why);
+	/* Another view may ask before this one's first frame, when it has no registers yet. */
+	enum err e = m->seen ? need_state(m, why) : ERR_OK;
 	uint64_t addr;
 
 	if (e == ERR_OK)
@@ -180,6 +181,7 @@ static enum err cmd_code(struct app *a, struct view *v, const char *args, struct
 	if (e != ERR_OK)
 		return e;
 	m->code.at = addr;
+	m->code.asked = true;
 	show(m, v, PANEL_CODE);
 	return ERR_OK;
 }

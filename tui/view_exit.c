@@ -69,7 +69,7 @@ static void read_bytes(struct exit_state *st, struct view_model *m, unsigned *co
 	    !st->n_bytes)
 		snprintf(st->bytes_when, sizeof(st->bytes_when), "%.90s", why.text);
 	else if (now->run == VIEW_RUNNING || now->exits != st->e.number + 1)
-		snprintf(st->bytes_when, sizeof(st->bytes_when), "bytes of now, not of then");
+		snprintf(st->bytes_when, sizeof(st->bytes_when), "bytes of now");
 }
 
 static void add_neighbour(struct exit_state *st, struct app *a, struct view_model *m, const struct view_exit *e)
@@ -107,6 +107,21 @@ static void collect_list(struct exit_state *st, struct app *a, struct view_model
 	}
 }
 
+static void name_place(struct exit_state *st, const struct symbols *syms)
+{
+	const char *file, *slash;
+	unsigned line;
+
+	st->where[0] = st->source[0] = 0;
+	if (!(st->e.has & VIEW_HAS_RIP))
+		return;
+	symbols_format(syms, st->e.rip, st->where, sizeof(st->where));
+	if (!symbols_line(syms, st->e.rip, &file, &line))
+		return;
+	slash = strrchr(file, '/');
+	snprintf(st->source, sizeof(st->source), "%.60s:%u", slash ? slash + 1 : file, line);
+}
+
 static void collect(struct app *a, struct view *v, struct view_model *m, int w, int h)
 {
 	struct exit_state *st = v->state;
@@ -132,7 +147,7 @@ static void collect(struct app *a, struct view *v, struct view_model *m, int w, 
 		st->skip = 0;
 	st->shown = e->number;
 	count_same(st, m);
-	symbols_format(app_symbols(a), e->rip, st->where, sizeof(st->where));
+	name_place(st, app_symbols(a));
 	read_bytes(st, m, &code_bits);
 	explain_exit(&st->e, &st->info, st->bytes, st->n_bytes, code_bits, app_symbols(a), &st->x);
 	collect_list(st, a, m, pos, h);
@@ -227,15 +242,36 @@ static bool search(struct app *a, struct view *v, const char *text, int dir)
 	return e && select_number(a, number, &why) == ERR_OK;
 }
 
+/* The selected exit as it is now: a script may have chosen another since the last frame. */
+static enum err selected(struct app *a, struct view_exit *out, struct errmsg *why)
+{
+	struct view_model *m = app_model(a);
+	const struct view_exit *e = NULL;
+	uint64_t pos;
+
+	if (m) {
+		view_model_lock(m);
+		if (view_now(m)->exits && view_log_find(m, view_now(m)->selected, &pos))
+			e = view_log_at(m, pos);
+		if (e)
+			*out = *e;
+		view_model_unlock(m);
+	}
+	return e ? ERR_OK : err_set(why, ERR_NOENT, "no exit is selected");
+}
+
 static enum err enter(struct app *a, struct view *v, struct errmsg *why)
 {
-	const struct exit_state *st = v->state;
+	struct view_exit e;
 	char line[40];
-	enum err e = app_command(a, "view machine", why);
+	enum err err = selected(a, &e, why);
 
-	if (e != ERR_OK || !st->have || !(st->e.has & VIEW_HAS_RIP))
-		return e;
-	snprintf(line, sizeof(line), "code %#llx", (unsigned long long)st->e.rip);
+	(void)v;
+	if (err == ERR_OK)
+		err = app_command(a, "view machine", why);
+	if (err != ERR_OK || !(e.has & VIEW_HAS_RIP))
+		return err;
+	snprintf(line, sizeof(line), "code %#llx", (unsigned long long)e.rip);
 	return app_command(a, line, why);
 }
 
@@ -256,14 +292,14 @@ static enum err cmd_raw(struct app *a, struct view *v, const char *args, struct 
 /* Back (or forward) in time, to the moment of this exit. */
 static enum err cmd_then(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
-	const struct exit_state *st = v->state;
+	struct view_exit e;
 	char line[40];
+	enum err err = *args ? err_set(why, ERR_INVAL, "'%s' is one word too many here", args) : selected(a, &e, why);
 
-	if (*args)
-		return err_set(why, ERR_INVAL, "'%s' is one word too many here", args);
-	if (!st->have)
-		return err_set(why, ERR_NOENT, "no exit is selected");
-	snprintf(line, sizeof(line), "goto exit %llu", (unsigned long long)st->e.number);
+	(void)v;
+	if (err != ERR_OK)
+		return err;
+	snprintf(line, sizeof(line), "goto exit %llu", (unsigned long long)e.number);
 	return app_command(a, line, why);
 }
 
@@ -279,7 +315,7 @@ static const struct binding bindings[] = {
     {"}", "select next same", "Same"},
     {"{", "select prev same", NULL},
     {"#", "line select ", "Jump"},
-    {"G", "then", "GoThen"},
+    {"G", "then", "GoTo"},
     {"r", "raw", "Raw"},
     {NULL, NULL, NULL},
 };
@@ -287,7 +323,7 @@ static const struct binding bindings[] = {
 const struct view_ops view_exit_ops = {
     .name = "exit",
     .title = "Exit",
-    .about = "One exit explained: what it is, why it came, what the VMM did, what it cost.",
+    .about = "One exit explained: what it is, why it came, what the VMM did, what it cost. / finds a reason by name.",
     .commands = commands,
     .bindings = bindings,
     .state_size = sizeof(struct exit_state),

@@ -86,6 +86,22 @@ static void old_and_foreign_names_are_understood(void **state)
 	assert_int_equal(exit_reason_by_name(""), -1);
 }
 
+static void aliases_of_a_reason_lead_back_to_it(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	for (uint32_t reason = 0; reason < EXIT_SDM_COUNT; reason++)
+		for (unsigned i = 0; exit_alias(reason, i); i++, n++) {
+			assert_int_equal(exit_reason_by_name(exit_alias(reason, i)), reason);
+			assert_string_not_equal(exit_alias(reason, i), exit_name(reason));
+		}
+	assert_true(n > 20);
+	assert_null(exit_alias(EXIT_CPUID, 0));
+	assert_string_equal(exit_alias(EXIT_INTERRUPT_WINDOW, 0), "PENDING_INTERRUPT");
+	assert_string_equal(exit_alias(EXIT_INTERRUPT_WINDOW, 1), "IRQ_WINDOW");
+}
+
 static void classes_places_and_verdicts_have_names(void **state)
 {
 	(void)state;
@@ -113,6 +129,7 @@ int main(void)
 	    cmocka_unit_test(the_numbers_are_the_sdms),
 	    cmocka_unit_test(every_sdm_number_up_to_79_is_there_but_the_reserved_ones),
 	    cmocka_unit_test(old_and_foreign_names_are_understood),
+	    cmocka_unit_test(aliases_of_a_reason_lead_back_to_it),
 	    cmocka_unit_test(classes_places_and_verdicts_have_names),
 	    cmocka_unit_test(the_record_has_no_holes_that_differ_between_builds),
 	};

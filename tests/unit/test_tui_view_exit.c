@@ -202,7 +202,7 @@ static void small_screens_tell_the_whole_story(void **state)
 	(void)state;
 	start(N_EXITS, 80, 24);
 	SHOWS("select 0", "#0 of 6  10 CPUID", "What     The guest asked what processor it has", "0x7c03", "0f a2",
-	    "cpuid", "bytes of now, not of then", "CPUID always exits", "1 looked up leaf 0 (vendor",
+	    "cpuid", "bytes of now", "CPUID always exits", "1 looked up leaf 0 (vendor",
 	    "wrote EAX=", "spells the vendor", "moved RIP past the instruction, 0x7c03 + 2 = 0x7c05", "Cost     610ns",
 	    "a guest to VMM 300ns", "b VMM to guest 310ns", "modelled (test-cpu, Type II)",
 	    "sensitive but unprivileged", "[ the first exit", "after: #1 IO_INSTRUCTION");
@@ -233,7 +233,7 @@ static void everything_can_be_scrolled_to(void **state)
 	SHOWS("move end", "Read on  SDM 3C, Exit Qualification for I/O Instructions", "end ^");
 	HIDES("", "What     ");
 	SHOWS("move home", "What     ");
-	after("move down");
+	free(after("move down"));
 	HIDES("", "What     ");
 	SHOWS("select 2", "What     "); /* another exit begins at its beginning */
 	stop();
@@ -269,7 +269,7 @@ static void keys_go_from_exit_to_exit(void **state)
 	press("r");
 	HIDES("", "operands, results [0]");
 	SHOWS("search msr", "#2 of 6");
-	after("mark");
+	free(after("mark"));
 	SHOWS("", "marked");
 	press("}"); /* no other of this reason */
 	SHOWS("", "no exit of this reason after this one");
@@ -302,7 +302,7 @@ static void bytes_are_said_to_be_of_now(void **state)
 	HIDES("", "bytes of now");
 	SHOWS("", "cpuid");
 	run_exits(1);
-	SHOWS("select 0", "bytes of now, not of then");
+	SHOWS("select 0", "bytes of now");
 	assert_int_equal(control_write_mem(fix.c, 0x7c03, "\x90\x90", 2), ERR_OK);
 	SHOWS("", "it was cpuid; now there is: nop");
 	stop();
