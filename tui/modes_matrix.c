@@ -213,6 +213,7 @@ static void end_cell(struct app *a, struct modes_matrix *x)
 	struct view_model *m = engine_model(x->column.e);
 
 	view_model_lock(m);
+	cell->equivalence = view_verdicts(m)->equivalence;
 	cell->safety = view_verdicts(m)->safety;
 	cell->efficiency = view_verdicts(m)->efficiency;
 	cell->exits = view_now(m)->exits;
@@ -223,7 +224,7 @@ static void end_cell(struct app *a, struct modes_matrix *x)
 		snprintf(cell->equivalence.evidence, sizeof cell->equivalence.evidence,
 		    "this is the reference that the others are held against");
 		keep_reference(x);
-	} else
+	} else if (cell->equivalence.state != PG_HOLDS && cell->equivalence.state != PG_VIOLATED) /* not compared yet */
 		decide_equivalence(x, &x->column, &cell->equivalence);
 	stop_running(a, x);
 }
