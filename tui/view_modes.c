@@ -170,6 +170,12 @@ static void make_note(struct modes *t)
 			    "%s runs on host time: interrupts and clocks may explain a difference (vmscope compare "
 			    "decides)",
 			    t->column[c].label);
+	for (unsigned c = 0; c < t->n && !t->note[0]; c++)
+		if (t->column[c].track.model && t->column[c].pair.first >= 0 && t->main.profile &&
+		    t->main.profile->ring != RING_HW)
+			snprintf(t->note, sizeof t->note,
+			    "%s: a model does not play the faults that a kernel meets at CPL 3 (%s)",
+			    t->column[c].label, t->controls);
 	if (t->main.full && !t->note[0])
 		snprintf(t->note, sizeof t->note, "the first %u exits are kept and compared", MODES_ITEMS_MAX);
 	if (!t->n && !t->note[0])
@@ -410,17 +416,28 @@ static enum err cmd_remove(struct app *a, struct view *v, const char *args, stru
 	return ERR_OK;
 }
 
+static int64_t next_difference(const struct modes *t, int64_t from)
+{
+	for (int64_t i = from; i < (int64_t)t->n_lines; i++)
+		if (modes_line_differs(t, &t->lines[i]))
+			return i;
+	return -1;
+}
+
 static enum err cmd_next(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	struct modes *t = v->state;
+	int64_t line = next_difference(t, t->cursor + 1);
 
 	(void)args;
-	for (int64_t i = t->cursor + 1; i < (int64_t)t->n_lines; i++)
-		if (modes_line_differs(t, &t->lines[i])) {
-			go_to(a, t, i);
-			return ERR_OK;
-		}
-	return err_set(why, ERR_NOENT, "no difference behind this line, in what was compared");
+	if (line < 0) {
+		line = next_difference(t, 0);
+		if (line < 0)
+			return err_set(why, ERR_NOENT, "no difference in what was compared");
+		app_message(a, "no more differences: this is the first one");
+	}
+	go_to(a, t, line);
+	return ERR_OK;
 }
 
 static enum err run_main(struct app *a, struct errmsg *why)
