@@ -18,13 +18,13 @@ struct command {
 
 static const struct command commands[] = {
     {"run", cmd_run, "GUEST", "run a guest and say what happened"},
+    {"tui", cmd_tui, "[GUEST|TRACE]", "explore in the terminal"},
     {"compare", cmd_compare, "GUEST", "every backend of this machine, side by side, with the three verdicts"},
     {"stat", cmd_stat, "TRACE", "exits by reason, as a table"},
     {"report", cmd_report, "TRACE", "one line per event"},
     {"audit", cmd_audit, "GUEST", "innocuous, privileged and sensitive instructions executed"},
     {"iso", cmd_iso, "GUEST -o FILE", "a bootable CD: the bare-metal VMM with this guest"},
     {"doctor", cmd_doctor, "", "what this machine offers, and why not the rest"},
-    {"tui", NULL, "[GUEST|TRACE]", "explore in the terminal"},
     {"export", NULL, "TRACE", "traces for other tools"},
     {"model", NULL, "learn|check|show", "behaviour models"},
     {"pool", NULL, "SCENARIO", "many virtual machines on many hosts"},

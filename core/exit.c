@@ -73,6 +73,14 @@ int exit_reason_by_name(const char *name)
 	return -1;
 }
 
+const char *exit_alias(uint32_t reason, unsigned i)
+{
+	for (size_t k = 0; k < ARRAY_LEN(aliases); k++)
+		if (aliases[k].num == reason && i-- == 0)
+			return aliases[k].name;
+	return NULL;
+}
+
 const char *exit_name(uint32_t reason)
 {
 	const struct exit_desc *d = exit_desc(reason);

@@ -155,6 +155,8 @@ struct exit_desc {
 const struct exit_desc *exit_desc(uint32_t reason);
 /* Number for a name or alias ("PENDING_INTERRUPT" and "INTERRUPT_WINDOW" are both 7); -1 when unknown. */
 int exit_reason_by_name(const char *name);
+/* The i-th other name of a reason, by other tools or in other years; NULL: no more. */
+const char *exit_alias(uint32_t reason, unsigned i);
 /* Never NULL: "UNKNOWN" for a number without a row. */
 const char *exit_name(uint32_t reason);
 const char *exit_class_name(enum exit_class c);

@@ -57,8 +57,9 @@ struct explain {
  * said to be unknown. */
 void explain_exit(const struct view_exit *e, const struct view_info *info, const uint8_t *bytes, size_t n,
     unsigned code_bits, const struct symbols *syms, struct explain *out);
-/* The bits of a qualification alone; returns how many. */
-unsigned explain_qualification(uint32_t reason, uint64_t qual, struct explain_bits out[EXPLAIN_BITS_MAX]);
+/* The bits of a qualification alone; returns how many. info: the interruption information (what reason 0 is about). */
+unsigned explain_qualification(
+    uint32_t reason, uint64_t qual, uint32_t info, struct explain_bits out[EXPLAIN_BITS_MAX]);
 unsigned explain_intr_info(uint32_t info, struct explain_bits out[EXPLAIN_BITS_MAX]);
 
 #endif

@@ -276,6 +276,7 @@ void app_collect(struct app *a, struct view *v, int w, int h)
 
 	if (!m)
 		return;
+	/* What cannot be cut in two is under way: the picture stays what it was. */
 	if (a->cfg.engine && !engine_hold(a->cfg.engine))
 		return;
 	if (a->following)

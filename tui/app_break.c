@@ -104,6 +104,13 @@ static enum err parse(struct app *a, const char *args, struct breakpoint *b, str
 	return direction(args, b->kind == BREAK_PORT ? "in" : "r", b->kind == BREAK_PORT ? "out" : "w", b, why);
 }
 
+static enum err hold(struct app *a, struct errmsg *why)
+{
+	if (engine_hold(a->cfg.engine))
+		return ERR_OK;
+	return err_set(why, ERR_BUSY, "the guest is under way to somewhere: C-c stops it there");
+}
+
 static enum err cmd_break(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	struct breakpoint b = {0};
@@ -112,9 +119,10 @@ static enum err cmd_break(struct app *a, struct view *v, const char *args, struc
 	(void)v;
 	if (e == ERR_OK)
 		e = parse(a, args, &b, why);
+	if (e == ERR_OK)
+		e = hold(a, why);
 	if (e != ERR_OK)
 		return e;
-	engine_hold(a->cfg.engine);
 	e = control_break_add(engine_control(a->cfg.engine), &b, why);
 	engine_release(a->cfg.engine);
 	if (e == ERR_OK)
@@ -132,13 +140,16 @@ static enum err cmd_list(struct app *a, struct view *v, const char *args, struct
 
 	(void)v;
 	(void)args;
+	if (e == ERR_OK)
+		e = hold(a, why);
 	if (e != ERR_OK)
 		return e;
 	f = open_memstream(&text, &size);
-	if (!f)
+	if (!f) {
+		engine_release(a->cfg.engine);
 		return err_set(why, ERR_NOMEM, "no memory for the list");
+	}
 	fputs("Breakpoints\n", f);
-	engine_hold(a->cfg.engine);
 	for (unsigned i = 0; (b = control_break_at(engine_control(a->cfg.engine), i)); i++)
 		fprintf(f, "  %3u  %-48s  %llu hits%s\n", b->id, b->text, (unsigned long long)b->hits,
 		    b->disabled ? "  disabled" : "");
@@ -162,7 +173,9 @@ static enum err change(struct app *a, const char *args, unsigned op, struct errm
 		return e;
 	if (!app_parse_u64(args, &id) || id > CONTROL_BREAKS_MAX * 1000000ull)
 		return err_set(why, ERR_INVAL, "'%s' is not the number of a breakpoint; 'break list' shows them", args);
-	engine_hold(a->cfg.engine);
+	e = hold(a, why);
+	if (e != ERR_OK)
+		return e;
 	c = engine_control(a->cfg.engine);
 	e = op ? control_break_enable(c, (unsigned)id, op == 1) : control_break_remove(c, (unsigned)id);
 	engine_release(a->cfg.engine);
