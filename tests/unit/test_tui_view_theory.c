@@ -111,7 +111,7 @@ static void sources_are_in_the_list_of_references(void **state)
 }
 
 /* The words of a line, with "double quotes" around some. */
-static unsigned split(const char *line, char words[12][80])
+static unsigned split(const char *line, char (*words)[80])
 {
 	unsigned n = 0;
 	while (*line && n < 12) {
@@ -123,19 +123,18 @@ static unsigned split(const char *line, char words[12][80])
 	return n;
 }
 
-static void check_append(const char *page, const char *guest, const char *text)
+static void check_append(const char *page, const char *text)
 {
 	char *readme = file_text("labs/guests/README.md"), words[12][80];
 	unsigned n = split(text, words);
 
-	(void)guest;
 	for (unsigned i = 0; i < n; i++) {
 		size_t k = strcspn(words[i], "=");
 		char name[90];
 		if (words[i][k] != '=')
 			fail_msg("page %s: %s is no name=number", page, words[i]);
 		words[i][k] = 0;
-		snprintf(name, sizeof name, "%s", words[i]);
+		snprintf(name, sizeof name, "%.80s", words[i]);
 		if (!strstr(readme, name))
 			fail_msg("page %s: no guest has a parameter %s", page, name);
 	}
@@ -163,7 +162,7 @@ static void check_open(const char *page, const char *line)
 		if (strcmp(words[i], "--controls") == 0)
 			assert_int_equal(controls_set(&ctl, words[i + 1], &why), ERR_OK);
 		else if (strcmp(words[i], "--append") == 0)
-			check_append(page, words[1], words[i + 1]);
+			check_append(page, words[i + 1]);
 		else if (strcmp(words[i], "--mode") != 0 && strcmp(words[i], "--type") != 0)
 			fail_msg("page %s: option %s", page, words[i]);
 	}
