@@ -115,10 +115,12 @@ static unsigned split(const char *line, char (*words)[80])
 {
 	unsigned n = 0;
 	while (*line && n < 12) {
-		size_t k = *line == '"' ? strcspn(++line, "\"") : strcspn(line, " ");
+		bool quoted = *line == '"';
+		line += quoted;
+		size_t k = strcspn(line, quoted ? "\"" : " ");
 		snprintf(words[n++], 80, "%.*s", (int)k, line);
-		line += k;
-		line += strspn(line, "\" ");
+		line += k + (quoted && line[k]);
+		line += strspn(line, " ");
 	}
 	return n;
 }
