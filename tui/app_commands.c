@@ -438,11 +438,18 @@ static enum err cmd_redraw(struct app *a, struct view *v, const char *args, stru
 
 static enum err cmd_cpu(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
+	struct view_model *m = app_model(a);
 	uint64_t n;
-	unsigned have = a->info.n_vcpus ? a->info.n_vcpus : 1;
-	enum err e = app_number(args, a->vcpu + 1u < have ? a->vcpu + 1u : 0, &n, why);
+	unsigned have = 1;
+	enum err e;
 
 	(void)v;
+	if (m) {
+		view_model_lock(m);
+		have = view_info(m)->n_vcpus > 1 ? view_info(m)->n_vcpus : 1;
+		view_model_unlock(m);
+	}
+	e = app_number(args, a->vcpu + 1u < have ? a->vcpu + 1u : 0, &n, why);
 	if (e != ERR_OK)
 		return e;
 	if (n >= have)

@@ -41,7 +41,7 @@ static void view_keys(FILE *f, struct app *a, const struct view *v)
 		const struct tui_key *k = &a->config.keys[i];
 
 		if (!k->view[0] || !strcmp(k->view, v->ops->name))
-			key_line(f, key_name(k->key, name), k->command, "(yours)");
+			key_line(f, key_to_name(k->key, name), k->command, "(yours)");
 	}
 	fputc('\n', f);
 }

@@ -108,7 +108,7 @@ static const char *find(struct app *a, uint32_t key)
 
 	if (own)
 		return own;
-	key_name(key, name);
+	key_to_name(key, name);
 	for (const struct binding *b = v ? v->ops->bindings : NULL; b && b->key; b++)
 		if (!strcmp(b->key, name))
 			return b->command;
@@ -250,7 +250,7 @@ void app_key(struct app *a, const struct key_event *k)
 	a->message[0] = '\0';
 	command = find(a, k->key);
 	if (!command || !*command) {
-		app_message(a, "%s does nothing here. F1: help", key_name(k->key, name));
+		app_message(a, "%s does nothing here. F1: help", key_to_name(k->key, name));
 		return;
 	}
 	run(a, command);

@@ -276,7 +276,11 @@ enum err config_load(struct tui_config *c, const char *path, struct errmsg *why)
 	if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
 		const char *text = lua_tostring(L, -1);
 
-		e = err_set(why, ERR_FORMAT, "%s", text ? text : "tui.lua: an error that is no text");
+		/* Running out of memory, and errors that are tables, know no place. */
+		if (text && strstr(text, path))
+			e = err_set(why, ERR_FORMAT, "%s", text);
+		else
+			e = err_set(why, ERR_FORMAT, "%s: %s", path, text ? text : "an error that is no text");
 		why->text[strcspn(why->text, "\n")] = '\0';
 		config_free(c);
 	}

@@ -50,7 +50,7 @@ static const char *base_name(uint32_t key, char buf[8])
 	return buf;
 }
 
-const char *key_name(uint32_t key, char buf[16])
+const char *key_to_name(uint32_t key, char buf[16])
 {
 	char base[8];
 

@@ -44,7 +44,7 @@ struct key_event {
 };
 
 /* "C-l"; buf of 16. */
-const char *key_name(uint32_t key, char buf[16]);
+const char *key_to_name(uint32_t key, char buf[16]);
 uint32_t key_by_name(const char *name); /* KEY_NONE: unknown */
 
 #endif

@@ -54,8 +54,10 @@ const char *fmt_ns(uint64_t ns, char buf[16])
 	} else {
 		uint64_t min = ns / 60000000000ull;
 
-		if (min < 6000)
+		if (min < 1000)
 			snprintf(buf, 16, "%um%02us", (unsigned)min, (unsigned)(ns / 1000000000 % 60));
+		else if (min >= 60000)
+			snprintf(buf, 16, "%ud", (unsigned)(min / 1440));
 		else
 			snprintf(buf, 16, "%uh%02um", (unsigned)(min / 60), (unsigned)(min % 60));
 	}
