@@ -200,6 +200,32 @@ void engine_vm(struct engine *e, unsigned i, struct engine_vm *out)
 	*out = (struct engine_vm){0};
 }
 
+bool engine_wait(struct engine *e, unsigned ms)
+{
+	(void)e;
+	(void)ms;
+	return true;
+}
+
+enum err engine_vm_select(struct engine *e, unsigned i, struct errmsg *why)
+{
+	(void)e;
+	return err_set(why, ERR_RANGE, "there is no virtual machine %u", i);
+}
+
+void engine_vm_pause(struct engine *e, unsigned i, bool paused)
+{
+	(void)e;
+	(void)i;
+	(void)paused;
+}
+
+enum err engine_vm_stop(struct engine *e, unsigned i, struct errmsg *why)
+{
+	(void)e;
+	return err_set(why, ERR_RANGE, "there is no virtual machine %u", i);
+}
+
 /* --- the application with them ------------------------------------------------------------------------------------ */
 
 static const struct script *scripts[6]; /* by mode and type; NULL: this machine has it not */

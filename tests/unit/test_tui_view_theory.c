@@ -165,10 +165,24 @@ static void check_open(const char *page, const char *line)
 			assert_int_equal(controls_set(&ctl, words[i + 1], &why), ERR_OK);
 		else if (strcmp(words[i], "--append") == 0)
 			check_append(page, words[i + 1]);
-		else if (strcmp(words[i], "--mode") != 0 && strcmp(words[i], "--type") != 0)
+		else if (strcmp(words[i], "--mode") != 0 && strcmp(words[i], "--type") != 0 &&
+			 strcmp(words[i], "--also") != 0)
 			fail_msg("page %s: option %s", page, words[i]);
 	}
 	assert_int_equal(n % 2, 0);
+}
+
+/* "continue", "step exit N", "vmexit REASON" */
+static void check_run(const char *page, const char *line)
+{
+	char words[12][80];
+	unsigned n = split(line, words);
+	bool ok = strcmp(line, "continue") == 0;
+
+	ok |= n == 3 && strcmp(words[0], "step") == 0 && strcmp(words[1], "exit") == 0 && atoi(words[2]) > 0;
+	ok |= n == 2 && strcmp(words[0], "vmexit") == 0 && exit_reason_by_name(words[1]) >= 0;
+	if (!ok)
+		fail_msg("page %s: %s", page, line);
 }
 
 static void every_demonstration_has_a_guest_and_a_view(void **state)
@@ -190,6 +204,7 @@ static void every_demonstration_has_a_guest_and_a_view(void **state)
 			if (!known)
 				fail_msg("page %s: no view %s", p[i].name, show->view);
 			assert_true(strlen(show->text) <= 76);
+			check_run(p[i].name, show->run);
 		}
 	}
 }
