@@ -299,6 +299,14 @@ static bool modes_search(struct app *a, struct view *v, const char *text, int di
 	return false;
 }
 
+static bool is_shown(const struct modes *t, enum vmm_mode mode, enum vmm_type type)
+{
+	for (unsigned c = 0; c < t->n; c++)
+		if (t->column[c].mode == mode && t->column[c].type == type)
+			return true;
+	return is_main(t, mode, type);
+}
+
 static enum err modes_enter(struct app *a, struct view *v, struct errmsg *why)
 {
 	struct modes *t = v->state;
@@ -307,8 +315,10 @@ static enum err modes_enter(struct app *a, struct view *v, struct errmsg *why)
 		char line[48];
 		const struct modes_cell *cell = matrix_shown_cell(t, t->matrix_cursor);
 		t->matrix_shown = false;
-		if (is_main(t, cell->mode, cell->type))
+		if (is_shown(t, cell->mode, cell->type))
 			return ERR_OK;
+		if (t->n == MODES_COLUMNS) /* in the place of the last one */
+			column_close(a, &t->column[--t->n]);
 		snprintf(line, sizeof line, "column add %s", cell->label);
 		return app_command(a, line, why);
 	}
@@ -354,14 +364,6 @@ static bool parse_backend(const char *text, enum vmm_mode *mode, enum vmm_type *
 			return true;
 	}
 	return false;
-}
-
-static bool is_shown(const struct modes *t, enum vmm_mode mode, enum vmm_type type)
-{
-	for (unsigned c = 0; c < t->n; c++)
-		if (t->column[c].mode == mode && t->column[c].type == type)
-			return true;
-	return is_main(t, mode, type);
 }
 
 /* Without a name: the first that is not there and that costs nothing to open. */

@@ -368,7 +368,11 @@ static enum err show_me(struct app *a, struct theory *t, struct errmsg *why)
 
 	if (!e)
 		e = app_command(a, show->run, why);
-	return e ? e : app_command(a, show->view, why);
+	if (!e)
+		e = app_command(a, show->view, why);
+	if (!e)
+		app_message(a, "page %d: %s (Esc: back to the book)", t->page + 1, show->text);
+	return e;
 }
 
 static enum err theory_enter(struct app *a, struct view *v, struct errmsg *why)
