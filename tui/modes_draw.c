@@ -179,10 +179,12 @@ static void draw_line(const struct modes *t, size_t k, struct screen *s, int x, 
 		return;
 	screen_printf(
 	    s, x, y, 7, first ? STYLE_VIOLATED : STYLE_DIM, "%s%llu", first ? "!" : " ", (unsigned long long)i->number);
-	screen_text(s, x + 7, y, at->left - 8, STYLE_NORMAL, exit_name(i->e.reason));
+	/* Behind where the run stands now, after going back. */
+	enum style style = a && a->number < t->position ? STYLE_NORMAL : STYLE_DIM;
+	screen_text(s, x + 7, y, at->left - 8, style, exit_name(i->e.reason));
 	if (a)
 		cell_text(a, at->cell + 2, text, sizeof text);
-	screen_text(s, x + at->left, y, at->cell - 1, a ? STYLE_NORMAL : STYLE_DIM, a ? text : "no exit here");
+	screen_text(s, x + at->left, y, at->cell - 1, style, a ? text : "no exit here");
 	for (unsigned c = 0; c < t->n; c++)
 		draw_cell(t, l, c, s, x + at->left + (int)(c + 1) * at->cell, y, at->cell);
 }
@@ -200,7 +202,10 @@ static void draw_heads(const struct modes *t, struct screen *s, const struct rec
 
 	screen_text(s, r->x, r->y, at->left - 1, STYLE_STRONG, " exit  reason");
 	draw_head(s, r->x + at->left, r->y, at->cell - 1, t->label, t->controls);
-	screen_printf(s, r->x + at->left, r->y + 1, at->cell - 1, STYLE_DIM, "this run: %zu", t->main.n);
+	bool past = t->main.n && t->position <= t->main.items[t->main.n - 1].number;
+	screen_printf(s, r->x + at->left, r->y + 1, at->cell - 1, STYLE_DIM,
+	    past ? "this run: at #%llu" : "this run: %llu",
+	    past ? (unsigned long long)t->position : (unsigned long long)t->main.n);
 	for (unsigned c = 0; c < t->n; c++) {
 		const struct modes_column *col = &t->column[c];
 		int x = r->x + at->left + (int)(c + 1) * at->cell;

@@ -187,6 +187,8 @@ static void modes_collect(struct app *a, struct view *v, struct view_model *m, i
 	struct modes *t = v->state;
 	uint64_t selected = view_now(m)->selected;
 
+	t->position = view_info(m)->source == VIEW_LIVE ? view_now(m)->exits : UINT64_MAX;
+
 	(void)w;
 	(void)h;
 	if (know_main(t, m)) {
@@ -205,7 +207,7 @@ static void modes_collect(struct app *a, struct view *v, struct view_model *m, i
 	make_note(t);
 	/* The main run, or another view, went elsewhere. */
 	if (app_following(a) || selected != t->selected)
-		t->cursor = line_of(t, selected);
+		t->cursor = t->position ? line_of(t, selected) : 0;
 	t->selected = selected;
 	if (t->cursor >= (int64_t)t->n_lines)
 		t->cursor = t->n_lines ? (int64_t)t->n_lines - 1 : 0;
