@@ -179,7 +179,10 @@ static void make_note(struct modes *t)
 	if (t->main.full && !t->note[0])
 		snprintf(t->note, sizeof t->note, "the first %u exits are kept and compared", MODES_ITEMS_MAX);
 	if (!t->n && !t->note[0])
-		snprintf(t->note, sizeof t->note, "no other backend is shown: + adds one");
+		snprintf(t->note, sizeof t->note, "%s",
+		    t->position == UINT64_MAX
+			? "a recorded trace holds exits only: there is no guest for another backend"
+			: "no other backend is shown: + adds one");
 }
 
 static void modes_collect(struct app *a, struct view *v, struct view_model *m, int w, int h)
@@ -499,10 +502,10 @@ static enum err modes_open(struct app *a, struct view *v, struct errmsg *why)
 	(void)know_main(t, m);
 	enum view_source source = view_info(m)->source;
 	view_model_unlock(m);
-	/* One to begin with: what a model makes of the guest, or what the guest is that the model is of. */
+	/* One to begin with: what a model makes of the guest; beside a model or a processor, the reference. */
 	if (source == VIEW_LIVE && t->has_run) {
-		bool model = strncmp(t->label, "simulate", 8) == 0;
-		add_column(a, t, model ? MODE_EMULATE : MODE_SIMULATE, VMM_TYPE_II);
+		bool emulate = strncmp(t->label, "emulate", 7) == 0;
+		add_column(a, t, emulate ? MODE_SIMULATE : MODE_EMULATE, VMM_TYPE_II);
 	}
 	return ERR_OK;
 }
