@@ -27,10 +27,16 @@ struct source_guest {
 	struct pg_verdict equivalence;
 };
 
+/* Shared with the sources of other backends, which may outlive the guest that was opened here. One thread. */
+struct words {
+	unsigned refs;
+	char text[];
+};
+
 struct tui_source {
 	struct run_options options, chosen;
 	bool has_chosen;
-	char *words, *chosen_words; /* texts of :open; the options point into them */
+	struct words *words, *chosen_words; /* texts of :open; the options point into them */
 	const struct mode_ops *ops;
 	struct source_guest guests[ENGINE_VMS_MAX];
 	unsigned n;
@@ -69,12 +75,29 @@ enum err tui_source_new(const struct run_options *o, struct tui_source **out, st
 	return ERR_OK;
 }
 
+static struct words *words_new(const char *text)
+{
+	struct words *w = malloc(sizeof *w + strlen(text) + 1);
+
+	if (!w)
+		return NULL;
+	w->refs = 1;
+	strcpy(w->text, text);
+	return w;
+}
+
+static void words_drop(struct words *w)
+{
+	if (w && --w->refs == 0)
+		free(w);
+}
+
 void tui_source_free(struct tui_source *s)
 {
 	if (!s)
 		return;
-	free(s->words);
-	free(s->chosen_words);
+	words_drop(s->words);
+	words_drop(s->chosen_words);
 	symbols_free(s->symbols);
 	free(s);
 }
@@ -141,18 +164,18 @@ static enum err choose(void *arg, const char *words, struct errmsg *why)
 	struct tui_source *s = arg;
 	const struct mode_ops *ops;
 	struct run_options o;
-	char *copy = strdup(words);
+	struct words *copy = words_new(words);
 
 	if (!copy)
 		return err_set(why, ERR_NOMEM, "open: no memory");
-	enum err e = parse_words(copy, &o, why);
+	enum err e = parse_words(copy->text, &o, why);
 	if (!e)
 		e = check(&o, &ops, why);
 	if (e) {
-		free(copy);
+		words_drop(copy);
 		return e;
 	}
-	free(s->chosen_words);
+	words_drop(s->chosen_words);
 	s->chosen_words = copy;
 	s->chosen = o;
 	s->has_chosen = true;
@@ -163,7 +186,7 @@ static void take_chosen(struct tui_source *s)
 {
 	if (!s->has_chosen)
 		return;
-	free(s->words);
+	words_drop(s->words);
 	s->words = s->chosen_words;
 	s->chosen_words = NULL;
 	s->options = s->chosen;
@@ -197,7 +220,12 @@ enum err tui_source_backend(
 		o.machine = NULL;
 	if (!(ops->caps & MODE_CAP_COUNTS_INSNS))
 		o.max_insns = 0;
-	return tui_source_new(&o, out, why);
+	enum err e = tui_source_new(&o, out, why);
+	if (!e && s->words) {
+		s->words->refs++;
+		(*out)->words = s->words;
+	}
+	return e;
 }
 
 /* --- runs --------------------------------------------------------------------------------------------------------- */

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHOW(text, open, view)   \
-	{                        \
-		text, open, view \
+#define SHOW(text, open, run, view)   \
+	{                             \
+		text, open, run, view \
 	}
 #define PAGE(chapter_, name_, title_, text_, sources_, ...) \
 	{.chapter = chapter_,                               \
@@ -117,7 +117,7 @@ static void layout_line(const char *text, size_t n, const struct book_facts *f, 
 	char name[32];
 
 	if (n >= 2 && text[0] == '=')
-		book_add(out, STYLE_STRONG, "%.*s", (int)n - 2, text + 2);
+		book_add(out, STYLE_STRONG, "== %.*s", (int)n - 2, text + 2);
 	else if (n >= 2 && text[0] == '*')
 		wrap(out, STYLE_NORMAL, "  - ", "    ", text + 2, n - 2, w);
 	else if (n >= 2 && text[0] == '|')

@@ -15,10 +15,11 @@
 
 #define BOOK_SHOWS_MAX 2
 
-/* "Show me": two command lines of the application. */
+/* "Show me": three command lines of the application. */
 struct book_show {
 	const char *text; /* what is to be seen there */
 	const char *open; /* "open hello --controls all"; NULL ends the list */
+	const char *run;  /* how far it goes: "vmexit CPUID" */
 	const char *view; /* "view exit" */
 };
 

@@ -120,8 +120,10 @@ static void block_reasons(const struct book_facts *f, int w, struct book_lines *
 			continue;
 		book_add(out, STYLE_STRONG, "%s", rows[i].form);
 		book_wrap(out, STYLE_NORMAL, "    ", "    ", rows[i].sentence, w);
-		book_add(out, STYLE_DIM, "    control of VT-x: %s%s", sensitive_control_name(&rows[i]),
+		char control[160];
+		snprintf(control, sizeof control, "control of VT-x: %s%s", sensitive_control_name(&rows[i]),
 		    rows[i].umip ? "; CR4.UMIP makes it fault outside CPL 0" : "");
+		book_wrap(out, STYLE_DIM, "    ", "    ", control, w);
 	}
 }
 

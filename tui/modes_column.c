@@ -153,13 +153,14 @@ void column_follow(struct app *a, struct modes_column *c, const struct modes_tra
 
 	if (!c->e || c->why[0])
 		return;
+	c->out_of_time &= c->pair.behind > 0;
 	if (c->to_end && modes_now_ns() >= c->until_ns) {
 		c->to_end = false;
 		c->out_of_time = true;
 	}
 	while (follow_once(a, c, main))
 		if (modes_now_ns() >= end) {
-			c->out_of_time = true;
+			c->out_of_time = c->to_end || c->pair.behind;
 			c->to_end = false;
 			break;
 		}

@@ -7,7 +7,9 @@
 
 #include "tui/view_modes.h"
 
-#define LEFT_W 25 /* number and reason */
+#define LEFT_W 25    /* number and reason */
+#define NARROW_W 22  /* the same, with a third column on a narrow screen */
+#define COMPACT_W 22 /* cells below this leave out what can be guessed */
 #define DETAIL_H 5
 #define JSON_LINES 4096
 
@@ -59,8 +61,7 @@ bool modes_sentence(const struct modes *t, const struct modes_line *l, unsigned 
 	case MODES_DIFFER:
 		if (!a || !b || !modes_differ(&t->main, a, &col->track, b, &d))
 			return false;
-		snprintf(buf, n, "%s differs from %s in %s: %s there, %s here", col->label, t->label, d.field, d.sub,
-		    d.main);
+		snprintf(buf, n, "%s differs: %s in %s, %s in %s", d.field, d.main, t->label, d.sub, col->label);
 		return true;
 	case MODES_MISSING:
 		snprintf(buf, n, "%s lacks this exit", col->label);
@@ -89,14 +90,51 @@ static void column_status(const struct modes *t, unsigned c, char *buf, size_t n
 		snprintf(buf, n, "differs from #%llu", i ? (unsigned long long)i->number : 0ull);
 	} else
 		snprintf(buf, n, "%zu equal%s", col->pair.equal,
-		    col->out_of_time	? ", time over"
-		    : column_works(col) ? ", runs"
+		    col->track.ended	? ", ended"
 		    : col->track.full	? ", no more kept"
-		    : col->track.ended	? ", ended"
+		    : col->out_of_time	? ", time over"
+		    : column_works(col) ? ", runs"
 					: "");
 }
 
 /* --- columns ----------------------------------------------------------------------------------------------------- */
+
+/* Where things stand on this screen. */
+struct layout {
+	int left, cell; /* number and reason; each column */
+};
+
+static struct layout layout_of(const struct modes *t, int w)
+{
+	int left = w < 100 && t->n > 1 ? NARROW_W : LEFT_W;
+	return (struct layout){left, (w - left) / (int)(t->n + 1)};
+}
+
+/* "out 0x3f8 <- 0x41" as "out 3f8<-41". */
+static void squeeze(char *text)
+{
+	char *to = text;
+
+	for (const char *p = text; *p; p++) {
+		if (p[0] == '0' && p[1] == 'x') {
+			p++;
+			continue;
+		}
+		if (p[0] == ' ' && (p[1] == '<' || p[1] == '='))
+			continue;
+		*to++ = *p;
+		if ((p[0] == '=' || p[0] == '-') && p[1] == ' ')
+			p++;
+	}
+	*to = 0;
+}
+
+static void cell_text(const struct modes_item *i, int w, char *buf, size_t n)
+{
+	modes_item_text(i, buf, n);
+	if (w < COMPACT_W)
+		squeeze(buf);
+}
 
 static void draw_cell(
     const struct modes *t, const struct modes_line *l, unsigned c, struct screen *s, int x, int y, int w)
@@ -123,12 +161,12 @@ static void draw_cell(
 		return;
 	}
 	if (i)
-		modes_item_text(i, text, sizeof text);
+		cell_text(i, w, text, sizeof text);
 	screen_put(s, x, y, screen_glyph(s, looks[l->state[c]].glyph), looks[l->state[c]].style);
 	screen_text(s, x + 2, y, w - 3, looks[l->state[c]].style, i ? text : looks[l->state[c]].word);
 }
 
-static void draw_line(const struct modes *t, size_t k, struct screen *s, int x, int y, int w, int cell)
+static void draw_line(const struct modes *t, size_t k, struct screen *s, int x, int y, const struct layout *at)
 {
 	const struct modes_line *l = &t->lines[k];
 	const struct modes_item *i = modes_line_item(t, l), *a = l->main >= 0 ? i : NULL;
@@ -137,40 +175,74 @@ static void draw_line(const struct modes *t, size_t k, struct screen *s, int x, 
 
 	for (unsigned c = 0; c < t->n; c++)
 		first |= modes_first_line(t, c) == (int64_t)k;
-	(void)w;
 	if (!i)
 		return;
 	screen_printf(
-	    s, x, y, 8, first ? STYLE_VIOLATED : STYLE_DIM, "%s%llu", first ? "!" : " ", (unsigned long long)i->number);
-	screen_text(s, x + 8, y, LEFT_W - 9, STYLE_NORMAL, exit_name(i->e.reason));
+	    s, x, y, 7, first ? STYLE_VIOLATED : STYLE_DIM, "%s%llu", first ? "!" : " ", (unsigned long long)i->number);
+	/* Behind where the run stands now, after going back. */
+	enum style style = a && a->number < t->position ? STYLE_NORMAL : STYLE_DIM;
+	screen_text(s, x + 7, y, at->left - 8, style, exit_name(i->e.reason));
 	if (a)
-		modes_item_text(a, text, sizeof text);
-	screen_text(s, x + LEFT_W, y, cell - 1, a ? STYLE_NORMAL : STYLE_DIM, a ? text : "no exit here");
+		cell_text(a, at->cell + 2, text, sizeof text);
+	screen_text(s, x + at->left, y, at->cell - 1, style, a ? text : "no exit here");
 	for (unsigned c = 0; c < t->n; c++)
-		draw_cell(t, l, c, s, x + LEFT_W + (int)(c + 1) * cell, y, cell);
+		draw_cell(t, l, c, s, x + at->left + (int)(c + 1) * at->cell, y, at->cell);
 }
 
-static void draw_heads(const struct modes *t, struct screen *s, const struct rect *r, int cell)
+/* "emulate/II vtx-ept", as far as there is room. */
+static void draw_head(struct screen *s, int x, int y, int w, const char *label, const char *profile)
+{
+	bool both = (int)(strlen(label) + 1 + strlen(profile)) <= w;
+	screen_printf(s, x, y, w, STYLE_STRONG, both ? "%s %s" : "%s", label, profile);
+}
+
+static void draw_heads(const struct modes *t, struct screen *s, const struct rect *r, const struct layout *at)
 {
 	char text[64];
 
-	screen_text(s, r->x, r->y, LEFT_W - 1, STYLE_STRONG, " exit   reason");
-	screen_printf(s, r->x + LEFT_W, r->y, cell - 1, STYLE_STRONG, "%s %s", t->label, t->controls);
-	screen_printf(s, r->x + LEFT_W, r->y + 1, cell - 1, STYLE_DIM, "this run: %zu%s", t->main.n,
-	    t->main.ended ? ", ended" : "");
+	screen_text(s, r->x, r->y, at->left - 1, STYLE_STRONG, " exit  reason");
+	draw_head(s, r->x + at->left, r->y, at->cell - 1, t->label, t->controls);
+	bool past = t->main.n && t->position <= t->main.items[t->main.n - 1].number;
+	screen_printf(s, r->x + at->left, r->y + 1, at->cell - 1, STYLE_DIM,
+	    past ? "this run: at #%llu" : "this run: %llu",
+	    past ? (unsigned long long)t->position : (unsigned long long)t->main.n);
 	for (unsigned c = 0; c < t->n; c++) {
 		const struct modes_column *col = &t->column[c];
-		int x = r->x + LEFT_W + (int)(c + 1) * cell;
+		int x = r->x + at->left + (int)(c + 1) * at->cell;
 		bool differs = modes_first_line(t, c) >= 0;
-		screen_printf(s, x, r->y, cell - 1, STYLE_STRONG, "%s %s", col->label, col->track.profile_name);
+		draw_head(s, x, r->y, at->cell - 1, col->label, col->track.profile_name);
 		column_status(t, c, text, sizeof text);
 		screen_put(s, x, r->y + 1,
 		    screen_glyph(s, differs	      ? GLYPH_VIOLATED
 				    : col->pair.equal ? GLYPH_HOLDS
 						      : GLYPH_UNKNOWN),
 		    differs ? STYLE_VIOLATED : STYLE_DIM);
-		screen_text(s, x + 2, r->y + 1, cell - 3, differs ? STYLE_VIOLATED : STYLE_DIM, text);
+		screen_text(s, x + 2, r->y + 1, at->cell - 3, differs ? STYLE_VIOLATED : STYLE_DIM, text);
 	}
+}
+
+static int say(struct screen *s, const struct rect *r, int y, enum style style, const char *text)
+{
+	if (y >= r->h || !text[0])
+		return y;
+	return y + screen_wrap(s, &(struct rect){r->x, r->y + y, r->w, r->h - y}, 0, style, text);
+}
+
+static void say_here(const struct modes *t, const struct modes_line *l, char *buf, size_t n)
+{
+	const struct modes_item *i = modes_line_item(t, l);
+	char text[96], rip[40] = "a model has no rip";
+	unsigned equal = 0;
+
+	if (!i)
+		return;
+	for (unsigned c = 0; c < t->n; c++)
+		equal += l->state[c] == MODES_EQUAL;
+	modes_item_text(i, text, sizeof text);
+	if (i->has_rip)
+		snprintf(rip, sizeof rip, "rip 0x%llx", (unsigned long long)i->e.rip);
+	snprintf(buf, n, "#%llu  %s  %s  (%s)%s", (unsigned long long)i->number, exit_name(i->e.reason), text, rip,
+	    t->n && equal == t->n ? ": equal" : "");
 }
 
 /* What the cursor is on, and the sum of it. */
@@ -178,32 +250,23 @@ static void draw_detail(const struct modes *t, struct screen *s, const struct re
 {
 	struct rect in = screen_section(s, r, "Here");
 	char text[400] = "";
-	int y = in.y;
+	int y = 0;
 
 	if (t->cursor < (int64_t)t->n_lines) {
 		const struct modes_line *l = &t->lines[t->cursor];
-		const struct modes_item *i = modes_line_item(t, l);
-		bool said = false;
+		say_here(t, l, text, sizeof text);
+		y = say(s, &in, y, STYLE_NORMAL, text);
 		for (unsigned c = 0; c < t->n; c++)
-			if (i && modes_sentence(t, l, c, text, sizeof text)) {
-				said = true;
-				screen_printf(s, in.x, y++, in.w,
-				    l->state[c] == MODES_DESIGN ? STYLE_DIM : STYLE_VIOLATED, "#%llu %s",
-				    (unsigned long long)i->number, text);
-			}
-		if (!said && i && i->has_rip)
-			screen_printf(s, in.x, y++, in.w, STYLE_NORMAL, "#%llu %s at rip 0x%llx",
-			    (unsigned long long)i->number, exit_name(i->e.reason), (unsigned long long)i->e.rip);
-		else if (!said && i)
-			screen_printf(s, in.x, y++, in.w, STYLE_NORMAL, "#%llu %s (a model has no rip)",
-			    (unsigned long long)i->number, exit_name(i->e.reason));
+			if (modes_sentence(t, l, c, text, sizeof text))
+				y = say(s, &in, y, l->state[c] == MODES_DESIGN ? STYLE_DIM : STYLE_VIOLATED, text);
 	}
-	if (t->note[0])
-		screen_text(s, in.x, y++, in.w, STYLE_DIM, t->note);
-	if (t->main.others && y < in.y + in.h)
-		screen_printf(s, in.x, y++, in.w, STYLE_DIM,
+	y = say(s, &in, y, STYLE_DIM, t->note);
+	if (t->main.others) {
+		snprintf(text, sizeof text,
 		    "%llu timer and interrupt exits are left out: the guest's instructions do not decide them",
 		    (unsigned long long)t->main.others);
+		(void)say(s, &in, y, STYLE_DIM, text);
+	}
 }
 
 static void draw_empty(const struct modes *t, struct screen *s, const struct rect *r)
@@ -220,9 +283,10 @@ static void draw_empty(const struct modes *t, struct screen *s, const struct rec
 
 static void draw_columns(struct modes *t, struct screen *s, const struct rect *r)
 {
-	int cell = (r->w - LEFT_W) / (int)(t->n + 1), body = r->h - 2 - DETAIL_H;
+	struct layout at = layout_of(t, r->w);
+	int body = r->h - 2 - DETAIL_H;
 
-	draw_heads(t, s, r, cell);
+	draw_heads(t, s, r, &at);
 	t->page = body;
 	if (t->cursor < t->top)
 		t->top = t->cursor;
@@ -231,15 +295,15 @@ static void draw_columns(struct modes *t, struct screen *s, const struct rect *r
 	if (t->top > (int64_t)t->n_lines - body)
 		t->top = (int64_t)t->n_lines > body ? (int64_t)t->n_lines - body : 0;
 	for (int y = 0; y < body && t->top + y < (int64_t)t->n_lines; y++) {
-		draw_line(t, (size_t)(t->top + y), s, r->x, r->y + 2 + y, r->w, cell);
+		draw_line(t, (size_t)(t->top + y), s, r->x, r->y + 2 + y, &at);
 		if (t->top + y == t->cursor)
-			screen_restyle(s, &(struct rect){r->x, r->y + 2 + y, LEFT_W - 1, 1}, STYLE_SELECTED);
+			screen_restyle(s, &(struct rect){r->x, r->y + 2 + y, at.left - 1, 1}, STYLE_SELECTED);
 	}
 	if (!t->n_lines)
-		draw_empty(t, s, &(struct rect){r->x + 1, r->y + 3, LEFT_W + cell - 2, body - 1});
+		draw_empty(t, s, &(struct rect){r->x + 1, r->y + 3, at.left + at.cell - 2, body - 1});
 	for (unsigned c = 0; c < t->n; c++)
 		if (t->column[c].why[0]) {
-			struct rect in = {r->x + LEFT_W + (int)(c + 1) * cell, r->y + 2, cell - 1, body};
+			struct rect in = {r->x + at.left + (int)(c + 1) * at.cell, r->y + 2, at.cell - 1, body};
 			screen_fill(s, &in, ' ', STYLE_NORMAL);
 			(void)screen_wrap(s, &in, 0, STYLE_UNKNOWN, t->column[c].why);
 		}

@@ -5,11 +5,13 @@
 #include "tui/modes_matrix.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tui/engine.h"
 
 #define REFERENCE 0
+#define CONSOLE_MAX (256u << 10) /* bytes that are compared, the newest */
 
 static const struct {
 	enum vmm_mode mode;
@@ -55,6 +57,9 @@ void matrix_close(struct app *a, struct modes_matrix *x)
 {
 	stop_running(a, x);
 	modes_track_free(&x->reference);
+	free(x->console);
+	x->console = NULL;
+	x->n_console = 0;
 }
 
 bool matrix_works(const struct modes_matrix *x)
@@ -68,12 +73,6 @@ bool matrix_works(const struct modes_matrix *x)
 }
 
 /* --- equivalence ------------------------------------------------------------------------------------------------- */
-
-static const struct x86_state *final_state(const struct modes_column *c)
-{
-	struct errmsg why;
-	return view_cpu_state(engine_model(c->e), 0, &why);
-}
 
 static const char *register_that_differs(const struct x86_state *a, const struct x86_state *b)
 {
@@ -125,29 +124,55 @@ static void say_difference(
 	    why ? "; " : "", why ? why : "");
 }
 
+/* NULL: equal, or nobody knows. */
+static const char *beside_the_exits(const struct modes_matrix *x, const struct modes_column *c, char *buf, size_t n)
+{
+	static char console[CONSOLE_MAX];
+	uint64_t total;
+
+	if (x->differs_at) {
+		snprintf(buf, n, "%s differs after exit %llu", x->differs_in, (unsigned long long)x->differs_at);
+		return buf;
+	}
+	if (!x->reference.ended || !c->track.ended)
+		return NULL;
+	struct view_model *m = engine_model(c->e);
+	view_model_lock(m);
+	size_t have = view_console(m, console, sizeof console, &total);
+	view_model_unlock(m);
+	if (have == x->n_console && memcmp(console, x->console, have) == 0)
+		return NULL;
+	snprintf(buf, n, "the consoles differ (%zu and %zu bytes)", x->n_console, have);
+	return buf;
+}
+
 static void say_equal(
     const struct modes_matrix *x, const struct modes_column *c, const struct modes_pair *p, struct pg_verdict *out)
 {
-	const struct x86_state *s = x->has_state && c->track.ended ? final_state(c) : NULL;
-	const char *reg = s ? register_that_differs(&x->reference_state, s) : NULL;
 	unsigned long long exempt = x->reference.others + c->track.others;
+	char differs[120], registers[96] = "";
+	const char *why = beside_the_exits(x, c, differs, sizeof differs);
 
 	out->state = p->equal ? PG_HOLDS : PG_UNKNOWN;
 	if (!p->equal)
 		snprintf(out->evidence, sizeof out->evidence, "no exit to compare");
-	else if (c->track.model)
+	else if (why) {
+		out->state = excuse(c) ? PG_UNKNOWN : PG_VIOLATED;
+		snprintf(out->evidence, sizeof out->evidence, "%zu exits agree, but %s", p->equal, why);
+	} else if (c->track.model)
 		snprintf(out->evidence, sizeof out->evidence,
-		    "%zu exits equal in reason, order and values; %llu timer and interrupt exits exempt", p->equal,
-		    exempt);
-	else if (reg) {
-		out->state = c->host_time ? PG_UNKNOWN : PG_VIOLATED;
-		snprintf(
-		    out->evidence, sizeof out->evidence, "%zu exits agree, but at the end %s differs", p->equal, reg);
-	} else
+		    "%zu exits equal in reason, order and values, and the console; %llu timer and interrupt exits "
+		    "exempt",
+		    p->equal, exempt);
+	else {
+		if (x->checks_equal)
+			snprintf(registers, sizeof registers, "; registers at %u exits", x->checks_equal);
 		snprintf(out->evidence, sizeof out->evidence,
-		    "%zu exits agree in reason, rip and values%s; %llu timer and interrupt exits exempt "
+		    "%zu exits agree in reason, rip and values, and the console%s; %llu timer and interrupt exits "
+		    "exempt "
 		    "(registers at each exit, and memory: \"vmscope compare\")",
-		    p->equal, s ? ", and the registers at the end" : "", exempt);
+		    p->equal, registers, exempt);
+	}
 }
 
 static void decide_equivalence(struct modes_matrix *x, struct modes_column *c, struct pg_verdict *out)
@@ -192,19 +217,65 @@ static void begin_cell(struct app *a, struct modes_matrix *x, int i)
 	}
 	cell->state = CELL_RUNS;
 	x->running = i;
+	x->checks_equal = 0;
+	x->differs_at = 0;
 	x->started_ns = modes_now_ns();
 }
 
 static void keep_reference(struct modes_matrix *x)
 {
-	const struct x86_state *s = x->column.track.ended ? final_state(&x->column) : NULL;
+	struct view_model *m = engine_model(x->column.e);
+	uint64_t total;
 
-	x->has_state = s != NULL;
-	if (s)
-		x->reference_state = *s;
+	free(x->console);
+	x->console = malloc(CONSOLE_MAX);
+	view_model_lock(m);
+	x->n_console = x->console ? view_console(m, x->console, CONSOLE_MAX, &total) : 0;
+	view_model_unlock(m);
 	modes_track_free(&x->reference);
 	x->reference = x->column.track;
 	x->column.track = (struct modes_track){0};
+}
+
+static uint64_t check_exits(unsigned k)
+{
+	return 16ull << (2 * k);
+}
+
+/* The guest stands at a lockstep point: is it one at which registers are compared? */
+static void check_registers(struct modes_matrix *x, uint64_t exits)
+{
+	struct errmsg why;
+	unsigned k = 0;
+
+	while (k < MATRIX_CHECKS && check_exits(k) != exits)
+		k++;
+	if (k == MATRIX_CHECKS || x->column.track.ended || x->differs_at)
+		return;
+	const struct x86_state *s = view_cpu_state(engine_model(x->column.e), 0, &why);
+	struct matrix_check *check = &x->check[k];
+	if (!s)
+		return;
+	if (x->running == REFERENCE) {
+		*check = (struct matrix_check){true, x->column.track.n, *s};
+		return;
+	}
+	/* Another profile, or a timer's exit more: this is another place. */
+	if (!check->have || check->n != x->column.track.n ||
+	    strcmp(x->reference.profile_name, x->column.track.profile_name) != 0)
+		return;
+	x->differs_in = register_that_differs(&check->state, s);
+	x->differs_at = x->differs_in ? exits : 0;
+	x->checks_equal += !x->differs_in;
+}
+
+/* Exits to the next one at which registers are compared. */
+static uint64_t to_next_check(uint64_t exits)
+{
+	for (unsigned k = 0; k < MATRIX_CHECKS; k++)
+		if (exits < check_exits(k))
+			return check_exits(k) - exits;
+	return MATRIX_EXITS;
 }
 
 static void end_cell(struct app *a, struct modes_matrix *x)
@@ -213,6 +284,7 @@ static void end_cell(struct app *a, struct modes_matrix *x)
 	struct view_model *m = engine_model(x->column.e);
 
 	view_model_lock(m);
+	cell->equivalence = view_verdicts(m)->equivalence;
 	cell->safety = view_verdicts(m)->safety;
 	cell->efficiency = view_verdicts(m)->efficiency;
 	cell->exits = view_now(m)->exits;
@@ -223,7 +295,7 @@ static void end_cell(struct app *a, struct modes_matrix *x)
 		snprintf(cell->equivalence.evidence, sizeof cell->equivalence.evidence,
 		    "this is the reference that the others are held against");
 		keep_reference(x);
-	} else
+	} else if (cell->equivalence.state != PG_HOLDS && cell->equivalence.state != PG_VIOLATED) /* not compared yet */
 		decide_equivalence(x, &x->column, &cell->equivalence);
 	stop_running(a, x);
 }
@@ -238,6 +310,7 @@ static bool is_over(struct modes_matrix *x, struct modes_cell *cell)
 	uint64_t exits = view_now(m)->exits;
 	view_model_unlock(m);
 	cell->exits = exits;
+	check_registers(x, exits);
 	if (x->column.track.ended)
 		return true;
 	if (exits >= MATRIX_EXITS)
@@ -272,7 +345,7 @@ void matrix_tick(struct app *a, struct modes_matrix *x)
 		end_cell(a, x);
 		return;
 	}
-	enum err e = column_step(a, &x->column, MATRIX_EXITS, &why);
+	enum err e = column_step(a, &x->column, to_next_check(cell->exits), &why);
 	if (e) {
 		snprintf(cell->note, sizeof cell->note, "%.199s", why.text[0] ? why.text : err_sentence(e));
 		end_cell(a, x);
@@ -287,6 +360,7 @@ void matrix_begin(struct app *a, struct modes_matrix *x)
 		x->cell[i].note[0] = 0;
 		x->cell[i].exits = 0;
 	}
+	memset(x->check, 0, sizeof x->check);
 	x->begun = true;
 	while (!app_threaded(a) && matrix_works(x))
 		matrix_tick(a, x);

@@ -24,6 +24,15 @@ struct modes_cell {
 	char note[200]; /* CELL_NONE: why not; else which limit was reached */
 };
 
+/* Registers are compared at these exits (the lockstep point), and the console at the end. */
+#define MATRIX_CHECKS 6 /* exits 16, 64, 256, ... */
+
+struct matrix_check {
+	bool have;
+	size_t n; /* predicted exits until then */
+	struct x86_state state;
+};
+
 struct modes_matrix {
 	struct modes_cell cell[MATRIX_CELLS];
 	bool begun;
@@ -31,8 +40,13 @@ struct modes_matrix {
 	struct modes_column column;
 	uint64_t started_ns;
 	struct modes_track reference;
-	struct x86_state reference_state;
-	bool has_state;
+	struct matrix_check check[MATRIX_CHECKS]; /* of the reference */
+	char *console;				  /* of the reference; owned */
+	size_t n_console;
+	/* of the cell that runs */
+	unsigned checks_equal;
+	uint64_t differs_at; /* exit; 0: none */
+	const char *differs_in;
 };
 
 void matrix_init(struct modes_matrix *x);

@@ -28,6 +28,18 @@ static void cr_text(const struct exit_cr *cr, char *buf, size_t n)
 		snprintf(buf, n, "cr%u %s 0x%" PRIx64, cr->cr, types[cr->type & 3], cr->value);
 }
 
+static void vector_text(const struct vm_exit *e, char *buf, size_t n)
+{
+	static const char *const names[32] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", NULL,
+	    "#TS", "#NP", "#SS", "#GP", "#PF", NULL, "#MF", "#AC", "#MC", "#XM"};
+	unsigned v = e->intr_info & 0xff;
+	char number[16];
+
+	snprintf(number, sizeof number, "vector %u", v);
+	snprintf(buf, n, e->intr_info & INTR_INFO_ERROR ? "%s error 0x%x" : "%s",
+	    v < 32 && names[v] ? names[v] : number, e->intr_error);
+}
+
 void modes_item_text(const struct modes_item *i, char *buf, size_t n)
 {
 	const struct vm_exit *e = &i->e;
@@ -58,7 +70,7 @@ void modes_item_text(const struct modes_item *i, char *buf, size_t n)
 		snprintf(buf, n, "dr%u %s 0x%" PRIx64, e->dr.dr, e->dr.read ? "read" : "=", e->dr.value);
 		break;
 	case EXIT_EXCEPTION_NMI:
-		snprintf(buf, n, "vector %u error 0x%x", e->intr_info & 0xff, e->intr_error);
+		vector_text(e, buf, n);
 		break;
 	case EXIT_XSETBV:
 	case EXIT_VMCALL:

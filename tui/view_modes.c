@@ -170,16 +170,27 @@ static void make_note(struct modes *t)
 			    "%s runs on host time: interrupts and clocks may explain a difference (vmscope compare "
 			    "decides)",
 			    t->column[c].label);
+	for (unsigned c = 0; c < t->n && !t->note[0]; c++)
+		if (t->column[c].track.model && t->column[c].pair.first >= 0 && t->main.profile &&
+		    t->main.profile->ring != RING_HW)
+			snprintf(t->note, sizeof t->note,
+			    "%s: a model does not play the faults that a kernel meets at CPL 3 (%s)",
+			    t->column[c].label, t->controls);
 	if (t->main.full && !t->note[0])
 		snprintf(t->note, sizeof t->note, "the first %u exits are kept and compared", MODES_ITEMS_MAX);
 	if (!t->n && !t->note[0])
-		snprintf(t->note, sizeof t->note, "no other backend is shown: + adds one");
+		snprintf(t->note, sizeof t->note, "%s",
+		    t->position == UINT64_MAX
+			? "a recorded trace holds exits only: there is no guest for another backend"
+			: "no other backend is shown: + adds one");
 }
 
 static void modes_collect(struct app *a, struct view *v, struct view_model *m, int w, int h)
 {
 	struct modes *t = v->state;
 	uint64_t selected = view_now(m)->selected;
+
+	t->position = view_info(m)->source == VIEW_LIVE ? view_now(m)->exits : UINT64_MAX;
 
 	(void)w;
 	(void)h;
@@ -199,7 +210,7 @@ static void modes_collect(struct app *a, struct view *v, struct view_model *m, i
 	make_note(t);
 	/* The main run, or another view, went elsewhere. */
 	if (app_following(a) || selected != t->selected)
-		t->cursor = line_of(t, selected);
+		t->cursor = t->position ? line_of(t, selected) : 0;
 	t->selected = selected;
 	if (t->cursor >= (int64_t)t->n_lines)
 		t->cursor = t->n_lines ? (int64_t)t->n_lines - 1 : 0;
@@ -293,6 +304,14 @@ static bool modes_search(struct app *a, struct view *v, const char *text, int di
 	return false;
 }
 
+static bool is_shown(const struct modes *t, enum vmm_mode mode, enum vmm_type type)
+{
+	for (unsigned c = 0; c < t->n; c++)
+		if (t->column[c].mode == mode && t->column[c].type == type)
+			return true;
+	return is_main(t, mode, type);
+}
+
 static enum err modes_enter(struct app *a, struct view *v, struct errmsg *why)
 {
 	struct modes *t = v->state;
@@ -301,8 +320,10 @@ static enum err modes_enter(struct app *a, struct view *v, struct errmsg *why)
 		char line[48];
 		const struct modes_cell *cell = matrix_shown_cell(t, t->matrix_cursor);
 		t->matrix_shown = false;
-		if (is_main(t, cell->mode, cell->type))
+		if (is_shown(t, cell->mode, cell->type))
 			return ERR_OK;
+		if (t->n == MODES_COLUMNS) /* in the place of the last one */
+			column_close(a, &t->column[--t->n]);
 		snprintf(line, sizeof line, "column add %s", cell->label);
 		return app_command(a, line, why);
 	}
@@ -348,14 +369,6 @@ static bool parse_backend(const char *text, enum vmm_mode *mode, enum vmm_type *
 			return true;
 	}
 	return false;
-}
-
-static bool is_shown(const struct modes *t, enum vmm_mode mode, enum vmm_type type)
-{
-	for (unsigned c = 0; c < t->n; c++)
-		if (t->column[c].mode == mode && t->column[c].type == type)
-			return true;
-	return is_main(t, mode, type);
 }
 
 /* Without a name: the first that is not there and that costs nothing to open. */
@@ -410,17 +423,28 @@ static enum err cmd_remove(struct app *a, struct view *v, const char *args, stru
 	return ERR_OK;
 }
 
+static int64_t next_difference(const struct modes *t, int64_t from)
+{
+	for (int64_t i = from; i < (int64_t)t->n_lines; i++)
+		if (modes_line_differs(t, &t->lines[i]))
+			return i;
+	return -1;
+}
+
 static enum err cmd_next(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	struct modes *t = v->state;
+	int64_t line = next_difference(t, t->cursor + 1);
 
 	(void)args;
-	for (int64_t i = t->cursor + 1; i < (int64_t)t->n_lines; i++)
-		if (modes_line_differs(t, &t->lines[i])) {
-			go_to(a, t, i);
-			return ERR_OK;
-		}
-	return err_set(why, ERR_NOENT, "no difference behind this line, in what was compared");
+	if (line < 0) {
+		line = next_difference(t, 0);
+		if (line < 0)
+			return err_set(why, ERR_NOENT, "no difference in what was compared");
+		app_message(a, "no more differences: this is the first one");
+	}
+	go_to(a, t, line);
+	return ERR_OK;
 }
 
 static enum err run_main(struct app *a, struct errmsg *why)
@@ -478,10 +502,10 @@ static enum err modes_open(struct app *a, struct view *v, struct errmsg *why)
 	(void)know_main(t, m);
 	enum view_source source = view_info(m)->source;
 	view_model_unlock(m);
-	/* One to begin with: what a model makes of the guest, or what the guest is that the model is of. */
+	/* One to begin with: what a model makes of the guest; beside a model or a processor, the reference. */
 	if (source == VIEW_LIVE && t->has_run) {
-		bool model = strncmp(t->label, "simulate", 8) == 0;
-		add_column(a, t, model ? MODE_EMULATE : MODE_SIMULATE, VMM_TYPE_II);
+		bool emulate = strncmp(t->label, "emulate", 7) == 0;
+		add_column(a, t, emulate ? MODE_SIMULATE : MODE_EMULATE, VMM_TYPE_II);
 	}
 	return ERR_OK;
 }

@@ -25,6 +25,7 @@ struct modes {
 	int64_t cursor, top;
 	int page;	   /* lines that were drawn last */
 	uint64_t selected; /* exit number, as the model had it last */
+	uint64_t position; /* exits of the main run before where it stands; less than it has seen after going back */
 	bool matrix_shown;
 	int matrix_cursor;
 	struct modes_matrix matrix;

@@ -13,7 +13,7 @@
 #include "tui/book.h"
 
 #define TEXT_MAX_W 96 /* longer lines are hard to read */
-#define INDEX_W 48    /* beside a page */
+#define INDEX_W 54    /* beside a page */
 #define WIDE (INDEX_W + 2 + 80)
 
 struct theory {
@@ -205,8 +205,8 @@ static void draw_shows(const struct theory *t, struct screen *s, const struct re
 		if (i == t->show && t->reading)
 			screen_restyle(s, &(struct rect){in.x, in.y + i, in.w, 1}, STYLE_SELECTED);
 	}
-	screen_printf(s, in.x, in.y + show_count(p), in.w, STYLE_DIM, "  runs :%s, then :%s", p->show[t->show].open,
-	    p->show[t->show].view);
+	screen_printf(s, in.x, in.y + show_count(p), in.w, STYLE_DIM, "  :%s  :%s  :%s", p->show[t->show].open,
+	    p->show[t->show].run, p->show[t->show].view);
 }
 
 static void draw_page(struct app *a, struct theory *t, struct screen *s, const struct rect *r)
@@ -298,8 +298,8 @@ static json_t *theory_json(struct app *a, struct view *v)
 	for (unsigned i = 0; i < t->lines.n; i++)
 		json_array_append_new(lines, json_string(t->lines.line[i].text));
 	for (int i = 0; i < show_count(p); i++)
-		json_array_append_new(shows, json_pack("{s:s, s:s, s:s}", "text", p->show[i].text, "open",
-						 p->show[i].open, "view", p->show[i].view));
+		json_array_append_new(shows, json_pack("{s:s, s:s, s:s, s:s}", "text", p->show[i].text, "open",
+						 p->show[i].open, "run", p->show[i].run, "view", p->show[i].view));
 	return json_pack("{s:{s:i, s:s, s:s, s:s, s:s, s:o, s:o}, s:o, s:o}", "page", "number", t->page + 1, "name",
 	    p->name, "chapter", p->chapter, "title", p->title, "sources", p->sources, "lines", lines, "show_me", shows,
 	    "pages", pages_json(), "sensitive", table_json());
@@ -366,7 +366,13 @@ static enum err show_me(struct app *a, struct theory *t, struct errmsg *why)
 	const struct book_show *show = &page_at(t->page)->show[t->show];
 	enum err e = app_command(a, show->open, why);
 
-	return e ? e : app_command(a, show->view, why);
+	if (!e)
+		e = app_command(a, show->run, why);
+	if (!e)
+		e = app_command(a, show->view, why);
+	if (!e)
+		app_message(a, "page %d: %s (Esc: back to the book)", t->page + 1, show->text);
+	return e;
 }
 
 static enum err theory_enter(struct app *a, struct view *v, struct errmsg *why)

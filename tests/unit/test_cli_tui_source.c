@@ -250,6 +250,31 @@ static void the_same_guest_in_another_backend(void **state)
 	close_engine(&f);
 }
 
+/* A backend of the guest that was open before goes on being that guest. */
+static void another_backend_keeps_its_guest(void **state)
+{
+	struct fix f;
+	struct tui_source *other;
+	struct engine_source src;
+	struct engine *e;
+
+	(void)state;
+	open_engine(&f, "hello", NULL, false);
+	assert_int_equal(engine_load(f.engine, "primes --append \"n=100\"", &f.why), ERR_OK);
+	assert_int_equal(tui_source_backend(f.source, MODE_SIMULATE, VMM_TYPE_II, &other, &f.why), ERR_OK);
+	assert_int_equal(engine_load(f.engine, "timer --controls all --append \"halted=1\"", &f.why), ERR_OK);
+	assert_int_equal(engine_load(f.engine, "exits --controls all --append \"only=1\"", &f.why), ERR_OK);
+	tui_source_fill(other, &src);
+	assert_int_equal(engine_open(&src, false, &e, &f.why), ERR_OK);
+	struct view_model *m = engine_model(e);
+	view_model_lock(m);
+	assert_string_equal(view_info(m)->guest, "primes");
+	view_model_unlock(m);
+	engine_close(e);
+	tui_source_free(other);
+	close_engine(&f);
+}
+
 /* The guests that were built with this test. */
 static void find_guests(void)
 {
@@ -272,6 +297,7 @@ int main(void)
 	    cmocka_unit_test(a_paused_guest_stands_still),
 	    cmocka_unit_test(another_guest_can_be_opened),
 	    cmocka_unit_test(the_same_guest_in_another_backend),
+	    cmocka_unit_test(another_backend_keeps_its_guest),
 	};
 
 	find_guests();
