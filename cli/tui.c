@@ -2,8 +2,6 @@
  * vmscope tui: explore a run, or a recorded trace, in the terminal; or print the views as text or JSON (--batch,
  * --json), after a script of commands (--script).
  */
-#include <locale.h>
-#include <langinfo.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -252,7 +250,10 @@ static int explore(struct app *a, const struct tui_options *o)
 	}
 	if (!e)
 		e = term_run(a, &why);
-	return e ? cli_fail_err(e, &why) : CLI_OK;
+	if (e)
+		return cli_fail_err(e, &why);
+	/* As a shell names it, now that everything is in order. */
+	return term_signal() ? 128 + term_signal() : CLI_OK;
 }
 
 static int with_app(struct app_config *cfg, const struct tui_options *o)
@@ -261,9 +262,8 @@ static int with_app(struct app_config *cfg, const struct tui_options *o)
 	struct app *a;
 	struct errmsg why = {""};
 
-	setlocale(LC_CTYPE, "");
-	cfg->ascii = o->ascii || (!o->batch && strcmp(nl_langinfo(CODESET), "UTF-8") != 0);
-	cfg->no_color = getenv("NO_COLOR") && *getenv("NO_COLOR");
+	cfg->ascii = o->ascii || (!o->batch && !term_utf8());
+	cfg->no_color = theme_no_color();
 	cfg->config_file = !o->config ? config_path(path, sizeof path) : strcmp(o->config, "-") == 0 ? NULL : o->config;
 	cfg->out = o->batch ? stdout : NULL;
 	enum err e = app_open(cfg, &a, &why);
@@ -323,5 +323,7 @@ int cmd_tui(int argc, char **argv)
 		o.batch = true;
 	if (!o.batch && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
 		return cli_usage("tui: standard input and output are no terminal: use --batch, --json or --script");
+	if (!o.batch)
+		term_block_signals(); /* before the engine's thread begins */
 	return is_trace(o.run.guest) ? tui_trace(&o) : tui_guest(&o);
 }
