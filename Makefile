@@ -112,8 +112,8 @@ $(O)/lib%.a:
 link = $(CC) $(LDFLAGS) -o $@ $(1) -Wl,--start-group $(2) -Wl,--end-group $(PKG_LIBS) $(3) -lpthread -lm
 $(O)/vmscope: $(O)/cli/main.o $(PROG_LIBS)
 	$(call say,LD,$@)$(call link,$<,$(PROG_LIBS))
-# Only the tests of the command line need the command line.
-UNIT_CLI  := $(filter $(O)/tests/unit/test_cli_%,$(UNIT))
+# Only the tests of the command line, and those of views on real guests, need the command line.
+UNIT_CLI  := $(filter $(O)/tests/unit/test_cli_% $(O)/tests/unit/test_tui_view_%,$(UNIT))
 UNIT_LIBS := $(filter-out $(call lib,cli),$(ALL_LIBS))
 $(UNIT_CLI): $(O)/%: $(O)/%.o $(ALL_LIBS)
 	$(call say,LD,$@)$(call link,$<,$(ALL_LIBS),-lcmocka)

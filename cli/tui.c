@@ -238,7 +238,10 @@ static int batch(struct app *a, struct engine *e, const struct tui_options *o)
 /* --- life
  * ------------------------------------------------------------------------------------------------------------- */
 
-static int explore(struct app *a, const struct tui_options *o)
+/* What ended the application from outside, ends the process in the same way once all is closed. */
+static int ended_by;
+
+static int explore(struct app *a, struct terminal *t, const char *note, const struct tui_options *o)
 {
 	struct errmsg why = {""};
 	char line[64];
@@ -248,28 +251,35 @@ static int explore(struct app *a, const struct tui_options *o)
 		snprintf(line, sizeof line, "view %.40s", o->view ? o->view : "theory");
 		e = app_command(a, line, &why);
 	}
+	if (note[0])
+		app_message(a, "%s", note);
 	if (!e)
-		e = term_run(a, &why);
-	if (e)
-		return cli_fail_err(e, &why);
-	/* As a shell names it, now that everything is in order. */
-	return term_signal() ? 128 + term_signal() : CLI_OK;
+		e = term_run(t, a, &why);
+	ended_by = term_signal(t);
+	term_close(t);
+	return e ? cli_fail_err(e, &why) : CLI_OK;
 }
 
 static int with_app(struct app_config *cfg, const struct tui_options *o)
 {
-	char path[1024];
+	char path[1024], note[160] = "";
+	struct terminal *t = NULL;
 	struct app *a;
 	struct errmsg why = {""};
+	bool utf8 = term_utf8();
 
-	cfg->ascii = o->ascii || (!o->batch && !term_utf8());
-	cfg->no_color = theme_no_color();
+	cfg->ascii = o->ascii || (!o->batch && !utf8);
+	cfg->no_color = getenv("NO_COLOR") && *getenv("NO_COLOR");
 	cfg->config_file = !o->config ? config_path(path, sizeof path) : strcmp(o->config, "-") == 0 ? NULL : o->config;
 	cfg->out = o->batch ? stdout : NULL;
 	enum err e = app_open(cfg, &a, &why);
 	if (e)
 		return cli_fail_err(e, &why);
-	int status = o->batch ? batch(a, cfg->engine, o) : explore(a, o);
+	if (!o->batch)
+		e = term_open(&t, note, &why);
+	int status = e		? cli_fail(CLI_UNAVAILABLE, "%s", why.text)
+		     : o->batch ? batch(a, cfg->engine, o)
+				: explore(a, t, note, o);
 	app_close(a);
 	return status;
 }
@@ -324,6 +334,16 @@ int cmd_tui(int argc, char **argv)
 	if (!o.batch && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
 		return cli_usage("tui: standard input and output are no terminal: use --batch, --json or --script");
 	if (!o.batch)
-		term_block_signals(); /* before the engine's thread begins */
-	return is_trace(o.run.guest) ? tui_trace(&o) : tui_guest(&o);
+		term_block_signals();
+	status = is_trace(o.run.guest) ? tui_trace(&o) : tui_guest(&o);
+	if (ended_by) {
+		sigset_t one;
+
+		sigemptyset(&one);
+		sigaddset(&one, ended_by);
+		signal(ended_by, SIG_DFL);
+		raise(ended_by);
+		sigprocmask(SIG_UNBLOCK, &one, NULL);
+	}
+	return status;
 }

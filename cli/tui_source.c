@@ -305,12 +305,12 @@ static void close_all(void *arg, struct engine_guest *guests, unsigned n)
 
 static void load_symbols(struct tui_source *s)
 {
-	const struct guest_file *image = &s->guests[0].run.guest.image;
+	const char *path = s->guests[0].run.guest.path;
 	struct errmsg ignore;
 
 	symbols_free(s->symbols);
 	s->symbols = NULL;
-	if (image->data && symbols_load(image->data, image->len, &s->symbols, &ignore) != ERR_OK)
+	if (path[0] && symbols_load_guest(path, &s->symbols, &ignore) != ERR_OK)
 		s->symbols = NULL;
 }
 

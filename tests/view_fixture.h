@@ -187,7 +187,8 @@ static inline void fake_exit(struct fake_run *r, const struct fake_exit *x)
 	bool hw = exit_is_hw(x->reason);
 
 	r->insns += x->insns;
-	r->ts = r->insns * CLOCK_NS_PER_INSN;
+	r->vm->clock.insns = r->insns;
+	r->ts = clock_now_ns(&r->vm->clock);
 	rec.ts = r->ts;
 	rec.exit.insns = r->insns;
 	rec.exit.index = r->seq;

@@ -154,7 +154,7 @@ static void why_no_insn(struct explain_ctx *c, bool known)
 		why = "where it happened is not known";
 	else if (c->info && c->info->source == VIEW_TRACE)
 		why = "a trace has no memory";
-	snprintf(o->insn_why, sizeof(o->insn_why), "%s%s%s", why, known ? "; by the reason it is " : "",
+	snprintf(o->insn_why, sizeof(o->insn_why), known ? "%s; by the reason it is \"%s\"" : "%s", why,
 	    known ? o->row->form : "");
 }
 
@@ -175,12 +175,14 @@ static void which_insn(
 	}
 	if (!implied && c->native && (have || named_by_model(c, &insn)))
 		o->row = sensitive_find(&insn);
-	if (n && disasm_one(code_bits, c->e->rip, bytes, n, syms, &line))
+	if (n && disasm_one(code_bits, c->e->rip, bytes, n, syms, &line)) {
 		snprintf(o->insn, sizeof(o->insn), "%s", line.text);
-	else if (n)
+		o->insn_len = line.len;
+	} else if (n)
 		snprintf(o->insn_why, sizeof(o->insn_why), "the bytes at RIP are no instruction now");
-	else
+	else {
 		why_no_insn(c, o->row != NULL);
+	}
 }
 
 /* --- Its class --------------------------------------------------------------------------------------------------- */
@@ -199,7 +201,7 @@ static void class_of_insn(struct explain *o)
 	if (o->class == PG_PRIVILEGED)
 		snprintf(o->class_text, sizeof(o->class_text),
 		    "privileged (%s): %s it faults by itself, so a VMM could trap and emulate it even before VT-x.",
-		    sens_words(r->sens), r->priv == PRIV_IOPL ? "above IOPL" : "outside CPL 0");
+		    sens_words(r->sens), r->priv == PRIV_IOPL ? "when CPL is above IOPL" : "outside CPL 0");
 	else
 		snprintf(o->class_text, sizeof(o->class_text),
 		    "sensitive but unprivileged (%s): outside CPL 0 it does not fault%s, so without VT-x it would go "
@@ -292,12 +294,17 @@ static void what_cost(struct explain_ctx *c)
 		return;
 	}
 	const struct cost_path *path = &m->by_reason[c->reason];
+	if (!path->n_steps) {
+		snprintf(o->cost_source, sizeof(o->cost_source), "not known: the cost profile %.40s has no path for it",
+		    m->name);
+		return;
+	}
 	for (uint32_t i = 0; i < path->n_steps && i < EXPLAIN_STEPS_MAX; i++) {
 		snprintf(o->cost[i].name, sizeof(o->cost[i].name), "%s", path->steps[i].name);
 		o->cost[i].ns = path->steps[i].ns;
 		o->n_cost++;
 	}
-	snprintf(o->cost_source, sizeof(o->cost_source), "modelled: %.40s, Type %s; a lower bound, without the handler",
+	snprintf(o->cost_source, sizeof(o->cost_source), "modelled (%.40s, Type %s), without the handler's own work",
 	    m->name, strcmp(m->stack, "type1") == 0 ? "I" : "II");
 }
 

@@ -35,7 +35,8 @@ struct explain {
 	unsigned n_intr;
 	char insn[120]; /* the instruction at RIP; "" with insn_why when it is not known */
 	char insn_why[96];
-	char why[240]; /* which control made it exit: "primary controls bit 7, HLT exiting, is 1 in vtx-ept" */
+	uint8_t insn_len; /* bytes of insn; 0: not known */
+	char why[240];	  /* which control made it exit: "primary controls bit 7, HLT exiting, is 1 in vtx-ept" */
 	const struct sensitive_row *row; /* NULL: innocuous, or no instruction */
 	enum pg_class class;
 	char class_text[200]; /* in words, with the consequence */

@@ -34,6 +34,12 @@ static const char *in_brackets(const char *name, char *buf, size_t n)
 
 /* --- The answer, by reason --------------------------------------------------------------------------------------- */
 
+/* Ports at which a byte is a character. */
+static bool is_console(unsigned port)
+{
+	return port == 0x3f8 || port == 0x2f8 || port == 0xe9 || port == 0x402;
+}
+
 static void did_io(struct explain_ctx *c)
 {
 	const struct exit_io *io = &c->x.io;
@@ -41,7 +47,7 @@ static void did_io(struct explain_ctx *c)
 	char device[64], glyph[8] = "";
 
 	in_brackets(explain_port_name((uint16_t)port), device, sizeof(device));
-	if (size == 1 && io->value < 0x7f && isprint((int)io->value))
+	if (size == 1 && is_console(port) && io->value < 0x7f && isprint((int)io->value))
 		snprintf(glyph, sizeof(glyph), " '%c'", (int)io->value);
 	if (c->e->qual & QUAL_IO_STRING && c->e->qual & QUAL_IO_IN)
 		step(c, "asked the device at port %#x%s and stored its answer in guest memory: one iteration", port,
@@ -146,9 +152,10 @@ static void did_exception(struct explain_ctx *c)
 
 	if (c->e->verdict == VERDICT_REFLECT)
 		step(c, "found the exception to be the guest's own business");
-	else if ((c->e->verdict == VERDICT_NEXT || c->e->verdict == VERDICT_HALT) &&
-		 (vector == VEC_GP || vector == VEC_UD))
+	else if (vector == VEC_GP || vector == VEC_UD)
 		step(c, "decoded the instruction and did for the guest what CPL 0 would have permitted");
+	else if (vector == VEC_MF)
+		step(c, "raised IRQ 13 (FERR#) for the x87 exception, as a PC does");
 }
 
 /* Reasons whose handler does always the same. */
@@ -237,6 +244,29 @@ static void past_insn(struct explain_ctx *c, const char *then)
 		step(c, "moved the guest past the instruction%s", then);
 }
 
+/* The core's executor did the whole instruction, and RIP moved with it. */
+static bool was_executed(const struct explain_ctx *c)
+{
+	switch (c->reason) {
+	case EXIT_EPT_VIOLATION:
+	case EXIT_EPT_MISCONFIG:
+	case EXIT_TASK_SWITCH:
+	case EXIT_GDTR_IDTR:
+	case EXIT_LDTR_TR:
+	case EXIT_INVPCID:
+	case EXIT_RDRAND:
+	case EXIT_RDSEED:
+	case EXIT_VMM_SVM_EXTRA:
+		return true;
+	case EXIT_IO_INSTRUCTION:
+		return c->e->qual & QUAL_IO_STRING;
+	case EXIT_EXCEPTION_NMI:
+		return (uint8_t)c->e->intr_info == VEC_GP || (uint8_t)c->e->intr_info == VEC_UD;
+	default:
+		return false;
+	}
+}
+
 static void did_verdict(struct explain_ctx *c)
 {
 	switch (c->e->verdict) {
@@ -244,7 +274,11 @@ static void did_verdict(struct explain_ctx *c)
 		past_insn(c, "");
 		break;
 	case VERDICT_AGAIN:
-		step(c, "left RIP where it is: the guest goes on from there");
+		if (was_executed(c))
+			step(c, "RIP has moved with the instruction: the guest goes on behind it, or with its next "
+				"iteration");
+		else
+			step(c, "left RIP where it is: the guest goes on from there");
 		break;
 	case VERDICT_REFLECT:
 		if (!(c->e->has & VIEW_INJECTED))

@@ -44,8 +44,8 @@ struct field {
 
 static const struct field fields[] = {
     {EXIT_IO_INSTRUCTION, 0, 2, 0, SAY_WORDS, "size of access", {"1 byte", "2 bytes", NULL, "4 bytes"}},
-    {EXIT_IO_INSTRUCTION, 3, 3, 0, SAY_WORDS, "direction", {"OUT: the guest writes", "IN: the guest reads"}},
-    {EXIT_IO_INSTRUCTION, 4, 4, 0, SAY_WORDS, "string instruction", {"no: IN or OUT", "yes: INS or OUTS"}},
+    {EXIT_IO_INSTRUCTION, 3, 3, 0, SAY_WORDS, "direction", {"OUT (write)", "IN (read)"}},
+    {EXIT_IO_INSTRUCTION, 4, 4, 0, SAY_WORDS, "string instruction", {"no", "yes: INS or OUTS"}},
     {EXIT_IO_INSTRUCTION, 5, 5, 0, SAY_WORDS, "REP prefix", YES_NO},
     {EXIT_IO_INSTRUCTION, 6, 6, 0, SAY_WORDS, "operand encoding", {"port in DX", "port in the instruction"}},
     {EXIT_IO_INSTRUCTION, 16, 31, 0, SAY_PORT, "port number", {NULL}},
@@ -136,8 +136,8 @@ static const struct field fields[] = {
     {LAYOUT_SELECTOR_ERROR, 2, 2, 0, SAY_WORDS, "error code: TI", {"GDT", "LDT"}},
     {LAYOUT_SELECTOR_ERROR, 3, 15, 0, SAY_WORDS, "error code: index", {"0: no selector is to blame"}},
 
-    {LAYOUT_SVM_IO, 0, 0, 0, SAY_WORDS, "direction", {"OUT: the guest writes", "IN: the guest reads"}},
-    {LAYOUT_SVM_IO, 2, 2, 0, SAY_WORDS, "string instruction", {"no: IN or OUT", "yes: INS or OUTS"}},
+    {LAYOUT_SVM_IO, 0, 0, 0, SAY_WORDS, "direction", {"OUT (write)", "IN (read)"}},
+    {LAYOUT_SVM_IO, 2, 2, 0, SAY_WORDS, "string instruction", {"no", "yes: INS or OUTS"}},
     {LAYOUT_SVM_IO, 3, 3, 0, SAY_WORDS, "REP prefix", YES_NO},
     {LAYOUT_SVM_IO, 4, 6, 0, SAY_WORDS, "size of access", {NULL, "1 byte", "2 bytes", NULL, "4 bytes"}},
     {LAYOUT_SVM_IO, 7, 9, 0, SAY_WORDS, "address size", {NULL, "16 bits", "32 bits", NULL, "64 bits"}},

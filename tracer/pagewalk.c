@@ -260,7 +260,7 @@ void pagewalk(const struct x86_state *s, const struct pagewalk_query *q,
 	}
 	if (out->mode == X86_PAGING_4LEVEL && !x86_canonical(out->q.gva)) {
 		out->result = PAGEWALK_NOT_CANONICAL;
-		say(out, "not canonical (bits 63..47 differ): #GP(0) before any table is read");
+		say(out, "not canonical, bits 63..47 differ: #GP(0), no walk");
 		return;
 	}
 	if (out->mode == X86_PAGING_PAE) {

@@ -151,19 +151,18 @@ const char *event_outcome(const struct view_exit *e, char *buf, size_t n)
 
 const char *event_place(const struct view_exit *e, const struct symbols *syms, char *buf, size_t n)
 {
-	char symbol[72];
-
 	if (!(e->has & VIEW_HAS_RIP)) {
 		snprintf(buf, n, "?");
 		return buf;
 	}
-	symbol[0] = '\0';
+	buf[0] = '\0';
 	if (syms)
-		symbols_format(syms, e->rip, symbol, sizeof(symbol));
-	for (char *p = symbol; *p; p++)
+		symbols_format(syms, e->rip, buf, n);
+	for (char *p = buf; *p; p++)
 		if ((unsigned char)*p < ' ' || (unsigned char)*p >= 0x7f)
 			*p = '?';
-	snprintf(buf, n, "0x%llx%s%s", (unsigned long long)e->rip, symbol[0] ? " " : "", symbol);
+	if (!buf[0])
+		snprintf(buf, n, "0x%llx", (unsigned long long)e->rip);
 	return buf;
 }
 

@@ -12,7 +12,7 @@
 const char *event_operands(const struct view_exit *e, char *buf, size_t n);
 /* The VMM's verdict, and the event that was injected before the next entry: "next", "reflect + #GP(0x10)". */
 const char *event_outcome(const struct view_exit *e, char *buf, size_t n);
-/* "0x7c00 main+0x4"; "?" when it is not known. */
+/* "main+0x4", or the address where there is no symbol; "?" when it is not known. */
 const char *event_place(const struct view_exit *e, const struct symbols *syms, char *buf, size_t n);
 /* The port of an I/O exit; false: it is none. */
 bool event_port(const struct view_exit *e, unsigned *port, bool *in);

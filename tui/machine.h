@@ -74,7 +74,7 @@ struct machine_memory {
 	unsigned mark_len;
 	uint8_t bytes[MACHINE_MEMORY_BYTES];
 	size_t done; /* bytes that could be read */
-	char label[80], why[120];
+	char label[128], why[120];
 };
 
 /* A memory access of the instruction that ran last, or of the next one. */
@@ -82,7 +82,7 @@ struct machine_touch {
 	bool have, past; /* past: it has happened */
 	gva_t gva;
 	unsigned size;
-	uint64_t rip; /* of the instruction */
+	uint64_t rip, insns; /* of the instruction, and how many there were before it */
 };
 
 struct machine_scroll {
@@ -94,7 +94,6 @@ struct machine_state {
 	bool have; /* there is a state; else why says why not */
 	char why[240];
 	bool trace;
-	char note[200];	 /* of what a source cannot show in full */
 	bool traced_rip; /* trace: of the selected exit */
 	uint64_t trace_rip, trace_exit;
 	char trace_reason[48];
@@ -118,6 +117,7 @@ struct machine_state {
 	unsigned page;
 	bool zoom; /* the focus fills the view */
 	struct machine_scroll scroll[PANEL_COUNT];
+	int64_t shift[PANEL_COUNT]; /* of the memory panels: bytes from where they would be */
 	bool user_memory, user_physical;
 	uint64_t user_addr;
 	bool user_walk;
@@ -167,7 +167,6 @@ void machine_fill_tlb(struct machine_state *m, struct vm *vm, struct view_model 
 void machine_fill_devices(struct machine_state *m, struct vm *vm, struct view_model *model, struct machine_rows *out);
 
 /* machine_registers.c */
-extern const char *const machine_gpr_names[3][16]; /* 64, 32, 16 bits */
 void machine_draw_registers(struct machine_state *m, struct screen *s, const struct rect *r, bool focus);
 json_t *machine_json_registers(const struct machine_state *m, enum machine_panel_id id);
 const char *machine_mode_text(const struct machine_state *m, char *buf, size_t n); /* "64-bit CPL 0" */
@@ -180,6 +179,7 @@ void machine_draw_code(struct machine_state *m, struct screen *s, const struct r
 json_t *machine_json_code(const struct machine_state *m, enum machine_panel_id id);
 const char *machine_code_subtitle(const struct machine_state *m, char *buf, size_t n);
 void machine_code_move(struct machine_state *m, int lines);
+void machine_code_click(struct machine_state *m, int row, int h); /* row of a panel that has h rows */
 
 /* machine_memory.c */
 void machine_collect_touches(struct machine_state *m, struct view_model *model);

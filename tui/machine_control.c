@@ -64,7 +64,7 @@ static const struct named control[] = {
     {"DR1", IN(dr[1]), 16, NULL, 0, true, NULL},
     {"DR2", IN(dr[2]), 16, NULL, 0, true, NULL},
     {"DR3", IN(dr[3]), 16, NULL, 0, true, NULL},
-    {"DR6", IN(dr6), 16, BITS(dr6_bits), false, NULL},
+    {"DR6", IN(dr6), 16, NULL, 0, false, NULL},
     {"DR7", IN(dr7), 16, NULL, 0, false, NULL},
 };
 
@@ -95,13 +95,12 @@ static void fill_events(const struct machine_state *m, struct machine_rows *out)
 
 	machine_bit_names(m->s.intr_shadow, shadow, ARRAY_LEN(shadow), row->text, sizeof row->text);
 	if (!m->s.intr_shadow)
-		machine_row_text(row, "no blocking of interrupts but RFLAGS.IF = %u", (unsigned)(m->s.rflags >> 9 & 1));
+		machine_row_text(row, "none; RFLAGS.IF = %u", (unsigned)(m->s.rflags >> 9 & 1));
 	row = machine_row_add(out, "injected", m->s.pending_event, 8);
 	if (m->s.pending_event & 1u << 31)
-		machine_row_text(
-		    row, "event with vector %u waits for its delivery", (unsigned)m->s.pending_event & 0xff);
+		machine_row_text(row, "vector %u waits for its delivery", (unsigned)m->s.pending_event & 0xff);
 	else
-		machine_row_text(row, "no event waits for its delivery");
+		machine_row_text(row, "no event waits");
 }
 
 void machine_fill_control(struct machine_state *m, struct vm *vm, struct view_model *model, struct machine_rows *out)
@@ -111,6 +110,9 @@ void machine_fill_control(struct machine_state *m, struct vm *vm, struct view_mo
 		add_named(m, out, &control[i]);
 		if (control[i].at == IN(cr3))
 			explain_cr3(&m->s, &out->row[out->n - 1]);
+		if (control[i].at == IN(dr6)) /* the other bits are fixed */
+			machine_bit_names(m->s.dr6 & 0xe00f, dr6_bits, ARRAY_LEN(dr6_bits), out->row[out->n - 1].text,
+			    sizeof out->row[0].text);
 		if (control[i].at == IN(dr7))
 			explain_dr7(&m->s, &out->row[out->n - 1]);
 	}

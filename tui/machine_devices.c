@@ -51,8 +51,8 @@ static void fill_pic(struct vm *vm, struct machine_rows *out)
 
 static void fill_pit(struct vm *vm, struct machine_rows *out)
 {
-	static const char *const modes[] = {"0: interrupt on terminal count", "1: one-shot", "2: rate generator",
-	    "3: square wave", "4: software strobe", "5: hardware strobe"};
+	static const char *const modes[] = {"0: terminal count", "1: one-shot", "2: rate generator", "3: square wave",
+	    "4: software strobe", "5: hardware strobe"};
 	static const char *const users[] = {"IRQ 0", "refresh", "speaker"};
 	const struct i8254_state *s = dev_state(vm, DEV_I8254);
 	uint64_t now = ticks_at(clock_now_ns(&vm->clock), PIT_HZ);
@@ -67,11 +67,11 @@ static void fill_pit(struct vm *vm, struct machine_rows *out)
 		i8254_advance(&c, now);
 		snprintf(name, sizeof name, "counter %u", i);
 		row = machine_row_add(out, name, i8254_count(&c), 4);
-		machine_row_text(row, "%s, mode %s, reload %" PRIu64 "%s", users[i], modes[c.mode % 6], period,
+		machine_row_text(row, "%s, reload %" PRIu64 ", mode %s%s", users[i], period, modes[c.mode % 6],
 		    c.written ? "" : " (never set)");
 		if (c.written && (c.mode == 2 || c.mode == 3))
-			machine_row_text(row, "%s, mode %s, reload %" PRIu64 ": %" PRIu64 ".%" PRIu64 " Hz", users[i],
-			    modes[c.mode], period, (uint64_t)PIT_HZ / period, (uint64_t)PIT_HZ * 10 / period % 10);
+			machine_row_text(row, "%s, %" PRIu64 ".%" PRIu64 " Hz: reload %" PRIu64 ", mode %s", users[i],
+			    (uint64_t)PIT_HZ / period, (uint64_t)PIT_HZ * 10 / period % 10, period, modes[c.mode]);
 	}
 }
 

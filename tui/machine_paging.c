@@ -44,9 +44,9 @@ static void add_entry(const struct pagewalk *w, unsigned i, struct machine_rows 
 
 	snprintf(name, sizeof name, "%s[%u]", e->name, e->index);
 	row = machine_row_add(out, name, e->value, e->size * 2);
-	machine_row_text(row, "%s %s%" PRIx64 "%s%s%s", pagewalk_letters(w, i, letters, sizeof letters),
-	    e->held ? "held by the CPU, from " : "at ", e->gpa, e->outside ? " (no RAM there: all ones)" : "",
-	    e->leaf && e->present ? ", maps a page" : "", (int)i == w->culprit ? "  <== this entry ends the walk" : "");
+	machine_row_text(row, "%s%s %s%" PRIx64 "%s", pagewalk_letters(w, i, letters, sizeof letters),
+	    (int)i == w->culprit ? "  <== refuses " : "", e->held ? "held by the CPU, from " : "at ", e->gpa,
+	    e->outside ? " (no RAM there: all ones)" : "");
 }
 
 static void add_result(const struct pagewalk *w, struct machine_rows *out)
@@ -60,7 +60,7 @@ static void add_result(const struct pagewalk *w, struct machine_rows *out)
 		machine_bit_names(w->error, errors, ARRAY_LEN(errors), text, sizeof text);
 		machine_row_text(row, "error code: %s", text[0] ? text : "none set: not present, read, supervisor");
 	}
-	row = machine_row_add(out, "because", 0, 0);
+	row = machine_row_add(out, "result", 0, 0);
 	machine_row_text(row, "%.*s", (int)sizeof row->text - 1, w->why);
 }
 
@@ -74,13 +74,16 @@ static void add_host(const struct pagewalk *w, bool show_host, struct machine_ro
 	machine_row_text(row, "%s page, %s%s%s%s", fmt_bytes(1ull << w->shift, size),
 	    w->write ? "writable" : "read only", w->user ? ", user" : ", supervisor", w->nx ? ", no execute" : "",
 	    w->global ? ", global" : "");
-	if (w->slot >= 0)
-		row = machine_row_add(out, "slot", (uint64_t)w->slot, 2);
+	row = machine_row_add(out, "there", 0, 0);
+	if (w->place == PAGEWALK_HOLE)
+		machine_row_text(row, "hole: nothing there");
+	else if (w->slot >= 0)
+		machine_row_text(row, "%s: slot %d (%s) + 0x%" PRIx64, places[w->place], w->slot, w->name, w->offset);
 	else
-		row = machine_row_add(out, "slot", 0, 0);
-	machine_row_text(row, "%s: %s + 0x%" PRIx64, places[w->place], w->name, w->offset);
+		machine_row_text(row, "%s: %s + 0x%" PRIx64, places[w->place], w->name, w->offset);
 	row = machine_row_add(out, "host", (uint64_t)(uintptr_t)w->host, w->host && show_host ? 16 : 0);
-	machine_row_text(row, "%s", w->host ? "memory of this process" : "none: an access here exits to the VMM");
+	machine_row_text(
+	    row, "%s", w->host ? "mapped: the guest is here without an exit" : "none: an access here exits to the VMM");
 }
 
 void machine_fill_walk(struct machine_state *m, struct vm *vm, struct view_model *model, struct machine_rows *out)
@@ -176,7 +179,6 @@ static void fill_mappings(const struct machine_state *m, struct vm *vm, struct m
 void machine_fill_tlb(struct machine_state *m, struct vm *vm, struct view_model *model, struct machine_rows *out)
 {
 	const struct x86_cpu *c;
-	struct machine_row *row;
 
 	(void)model;
 	if (!vm || m->vcpu >= vm->n_vcpus)
@@ -186,10 +188,9 @@ void machine_fill_tlb(struct machine_state *m, struct vm *vm, struct view_model 
 		fill_mappings(m, vm, out);
 		return;
 	}
-	row = machine_row_add(out, "misses", c->tlb.misses, 16);
-	machine_row_text(row, "%" PRIu64 " page walks since the start", c->tlb.misses);
-	row = machine_row_add(out, "flushes", c->tlb.flushes, 16);
-	machine_row_text(row, "%" PRIu64, c->tlb.flushes);
+	machine_row_heading(out,
+	    "%" PRIu64 " page walks and %" PRIu64 " flushes since the start; what can hit now:", c->tlb.misses,
+	    c->tlb.flushes);
 	for (unsigned user = 0; user < 2; user++)
 		for (unsigned kind = 0; kind < 3; kind++)
 			for (unsigned n = 0; n < X86_TLB_ENTRIES; n++)

@@ -233,6 +233,8 @@ static void fill_idt(struct machine_state *m, struct view_model *model, struct m
 	n = read_table(m, model, m->s.idtr.base, m->s.idtr.limit, sizeof bytes, bytes);
 	machine_row_heading(out, "%s at %llx, limit %x", protected ? "IDT" : "IVT", (unsigned long long)m->s.idtr.base,
 	    m->s.idtr.limit);
+	if (n < size)
+		machine_row_heading(out, "no vector can be read: an exception here ends in a triple fault");
 	for (size_t v = 0; v < 256 && (v + 1) * size <= n; v++) {
 		const uint8_t *p = bytes + v * size;
 

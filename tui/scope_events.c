@@ -195,11 +195,11 @@ static json_t *line_json(const struct events *ev, const struct event_line *l)
 	json_object_set_new(o, "vcpu", json_integer(l->e.vcpu));
 	json_object_set_new(o, "guest_ns", json_integer((json_int_t)l->e.ts_ns));
 	json_object_set_new(o, "reason", json_integer(l->e.reason));
-	json_object_set_new(o, "name", json_text(l->name));
+	json_object_set_new(o, "name", text_json(l->name));
 	json_object_set_new(o, "rip", l->e.has & VIEW_HAS_RIP ? json_integer((json_int_t)l->e.rip) : json_null());
-	json_object_set_new(o, "at", json_text(event_place(&l->e, ev->syms, buf, sizeof(buf))));
-	json_object_set_new(o, "operands", json_text(event_operands(&l->e, buf, sizeof(buf))));
-	json_object_set_new(o, "outcome", json_text(event_outcome(&l->e, buf, sizeof(buf))));
+	json_object_set_new(o, "at", text_json(event_place(&l->e, ev->syms, buf, sizeof(buf))));
+	json_object_set_new(o, "operands", text_json(event_operands(&l->e, buf, sizeof(buf))));
+	json_object_set_new(o, "outcome", text_json(event_outcome(&l->e, buf, sizeof(buf))));
 	json_object_set_new(
 	    o, "cost_ns", l->e.has & VIEW_HAS_COST ? json_integer((json_int_t)l->e.cost_ns) : json_null());
 	json_object_set_new(o, "child", json_boolean(l->e.has & VIEW_CHILD));
@@ -214,7 +214,7 @@ json_t *events_json(const struct events *ev)
 
 	for (size_t i = 0; i < ev->n; i++)
 		json_array_append_new(lines, line_json(ev, &ev->lines[i]));
-	json_object_set_new(o, "filter", ev->filter[0] ? json_text(ev->filter) : json_null());
+	json_object_set_new(o, "filter", ev->filter[0] ? text_json(ev->filter) : json_null());
 	json_object_set_new(o, "kept", json_integer((json_int_t)ev->kept));
 	json_object_set_new(o, "searched", json_integer((json_int_t)ev->searched));
 	json_object_set_new(o, "later", json_integer((json_int_t)ev->later));

@@ -13,7 +13,7 @@ static void set(json_t *o, const char *key, json_t *v)
 
 static json_t *text_or_null(const char *text)
 {
-	return text[0] ? json_text(text) : json_null();
+	return text[0] ? text_json(text) : json_null();
 }
 
 static json_t *real_or_null(double v)
@@ -51,7 +51,7 @@ static json_t *now_json(const struct scope_state *st)
 		end = json_object();
 		set(end, "kind", json_string(end_name(n->end.kind)));
 		set(end, "code", json_integer(n->end.code));
-		set(end, "detail", json_text(n->end.detail));
+		set(end, "detail", text_json(n->end.detail));
 	}
 	set(o, "state", json_string(n->run <= VIEW_ENDED ? runs[n->run] : "stopped"));
 	set(o, "stop", text_or_null(n->stop));

@@ -72,20 +72,21 @@ static void draw_bin(struct screen *s, int x, int y, int w, const struct hist_bi
 }
 
 void panel_histogram(
-    struct screen *s, const struct rect *r, const struct hist_copy *h, const char *name, const char *source)
+    struct screen *s, const struct rect *r, const struct hist_copy *h, const char *name, const char *source, bool focus)
 {
 	struct hist_bin bins[BINS_MAX];
 	unsigned per, room = r->h > 1 ? (unsigned)r->h - 1 : 0, n;
 	uint64_t most = 1;
-	char title[160], steps[40], b[16];
+	char title[160], steps[48], b[16];
 
 	n = hist_bins(h, room < BINS_MAX ? room : BINS_MAX, bins, &per);
 	if (per > HIST_SLOTS / 2)
-		snprintf(steps, sizeof(steps), "a line: %u doublings", per / (HIST_SLOTS / 2));
+		snprintf(steps, sizeof(steps), "log scale, a line is %u doublings", per / (HIST_SLOTS / 2));
 	else
-		snprintf(steps, sizeof(steps), "%u line%s a doubling", HIST_SLOTS / 2 / per,
+		snprintf(steps, sizeof(steps), "log scale, %u line%s a doubling", HIST_SLOTS / 2 / per,
 		    per == HIST_SLOTS / 2 ? "" : "s");
-	snprintf(title, sizeof(title), "cost of %.60s: %s exits, %s; %s", name, fmt_count(h->n, b), source, steps);
+	snprintf(title, sizeof(title), "%scost of %.60s: %s exits, %s; %s", focus ? "> " : "", name, fmt_count(h->n, b),
+	    source, steps);
 	struct rect in = screen_section(s, r, title);
 
 	for (unsigned i = 0; i < n; i++)
@@ -121,17 +122,18 @@ static void draw_axis(struct screen *s, const struct rect *r, int y, const struc
 	screen_right(s, r->x, y, r->w, STYLE_DIM, fmt_ns(t->to, b));
 }
 
-void panel_timeline(struct screen *s, const struct rect *r, const struct stats_log *l, const struct timeline *t)
+void panel_timeline(
+    struct screen *s, const struct rect *r, const struct stats_log *l, const struct timeline *t, bool focus)
 {
 	uint32_t all[TIMELINE_MAX], part[TIMELINE_MAX], most = 0, shown = 0;
-	char title[160], from[16], to[16], step[16];
+	char title[160], count[16], step[16];
 	int label = 7, n = r->w - label < TIMELINE_MAX ? r->w - label : TIMELINE_MAX, h;
 	bool second = t->reason != UINT32_MAX && r->h >= 5;
 
 	if (n < 1)
 		return;
-	snprintf(title, sizeof(title), "exits over guest time, %s to %s, a column is %s", fmt_ns(t->from, from),
-	    fmt_ns(t->to, to), fmt_ns((t->to - t->from) / (uint64_t)n, step));
+	snprintf(title, sizeof(title), "%sexits of the log over guest time, a column is %s%s%s", focus ? "> " : "",
+	    fmt_ns((t->to - t->from) / (uint64_t)n, step), second ? "; below: " : "", second ? t->name : "");
 	struct rect in = screen_section(s, r, title);
 	struct rect chart = {.x = in.x + label, .y = in.y, .w = n, .h = in.h};
 
@@ -143,14 +145,13 @@ void panel_timeline(struct screen *s, const struct rect *r, const struct stats_l
 	h = in.h - 1 - second;
 	for (int i = 0; i < n; i++)
 		column(s, chart.x + i, in.y + h - 1, h, all[i], most, STYLE_A);
-	screen_right(s, in.x, in.y, label - 1, STYLE_DIM, fmt_count(most, from));
+	screen_right(s, in.x, in.y, label - 1, STYLE_DIM, fmt_count(most, count));
 	draw_axis(s, &chart, in.y + h, t);
 	if (shown == 0)
 		screen_text(s, chart.x, in.y, n, STYLE_DIM, "no exit in this stretch of time");
 	if (!second)
 		return;
 	stats_log_buckets(l, t->from, t->to, t->reason, t->isa, part, n);
-	screen_text(s, in.x, in.y + h + 1, label - 1, STYLE_DIM, t->name);
 	screen_spark(s, chart.x, in.y + h + 1, n, part, n, STYLE_B);
 }
 
@@ -243,8 +244,9 @@ static void describe(const struct icicle *ic, int y)
 void panel_places(struct screen *s, const struct rect *r, const struct places *p, struct place_at root,
     struct place_at cursor, bool focus)
 {
-	struct rect in =
-	    screen_section(s, r, "where exits come from: symbol, instruction, reason; width is their number");
+	struct rect in = screen_section(s, r,
+	    focus ? "> where the exits of the log come from: width is their number"
+		  : "where the exits of the log come from: width is their number");
 	struct icicle ic = {
 	    .s = s, .r = in, .p = p, .root = root.level, .cursor = cursor, .focus = focus, .line = in.h >= 9 ? 2 : 1};
 

@@ -24,8 +24,8 @@ struct hist_bin {
 };
 /* At most max bins from the first to the last value; returns how many. *per: steps in one bin (a power of two). */
 unsigned hist_bins(const struct hist_copy *h, unsigned max, struct hist_bin *out, unsigned *per);
-void panel_histogram(
-    struct screen *s, const struct rect *r, const struct hist_copy *h, const char *name, const char *source);
+void panel_histogram(struct screen *s, const struct rect *r, const struct hist_copy *h, const char *name,
+    const char *source, bool focus);
 
 struct timeline {
 	uint64_t from, to; /* what is shown; to is exclusive */
@@ -33,7 +33,8 @@ struct timeline {
 	uint8_t isa;
 	char name[64];
 };
-void panel_timeline(struct screen *s, const struct rect *r, const struct stats_log *l, const struct timeline *t);
+void panel_timeline(
+    struct screen *s, const struct rect *r, const struct stats_log *l, const struct timeline *t, bool focus);
 
 /* level, index: the node of the cursor; root: what fills the width. */
 struct place_at {

@@ -207,7 +207,7 @@ static json_t *node_json(const struct places *p, unsigned level, uint32_t i)
 	const struct place *n = &p->at[level][i];
 	json_t *o = json_object(), *children = json_array();
 
-	json_object_set_new(o, "name", json_text(n->label));
+	json_object_set_new(o, "name", text_json(n->label));
 	json_object_set_new(o, "count", json_integer((json_int_t)n->count));
 	if (level == PLACES_RIP)
 		json_object_set_new(o, "rip", n->has_rip ? json_integer((json_int_t)n->rip) : json_null());

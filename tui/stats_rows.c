@@ -216,11 +216,15 @@ static bool cell_draw(const void *arg, const void *row, unsigned column, struct 
 {
 	const struct stats_line *l = row;
 	int n = w < VIEW_SPARK ? w : VIEW_SPARK;
+	uint32_t sums[VIEW_SPARK] = {0};
 
 	(void)arg;
 	if (column != COL_TREND)
 		return false;
-	screen_spark(s, x, y, n, l->spark + VIEW_SPARK - n, n, STYLE_A);
+	/* All of the time that there is, however few the columns. */
+	for (int i = 0; i < VIEW_SPARK; i++)
+		sums[i * n / VIEW_SPARK] += l->spark[i];
+	screen_spark(s, x, y, n, sums, n, STYLE_A);
 	return true;
 }
 
@@ -468,7 +472,7 @@ void stats_rows_collect(
 /* --- JSON ----------------------------------------------------------------------------------------------------------
  */
 
-json_t *json_text(const char *text)
+json_t *text_json(const char *text)
 {
 	json_t *j = json_string(text);
 	char ascii[256];
@@ -508,9 +512,9 @@ static void name_json(const struct stats_rows *r, const struct stats_line *l, js
 	} else {
 		set(o, rows_by_name(r->by), json_integer((json_int_t)l->key));
 		if (l->where[0])
-			set(o, "source", json_text(l->where));
+			set(o, "source", text_json(l->where));
 	}
-	set(o, "name", json_text(l->name));
+	set(o, "name", text_json(l->name));
 }
 
 static json_t *line_json(const struct stats_rows *r, const struct stats_line *l)

@@ -53,6 +53,6 @@ json_t *stats_rows_json(const struct stats_rows *r);
 /* What a port belongs to on a PC: "COM1"; "" when unknown. */
 const char *port_device(unsigned port);
 /* A JSON string of bytes that may be no UTF-8: those become '?'. */
-json_t *json_text(const char *text);
+json_t *text_json(const char *text);
 
 #endif

@@ -193,7 +193,7 @@ static json_t *hist_json(const struct stats_state *st)
 		set(bin, "count", json_integer((json_int_t)st->hist.slots[i]));
 		json_array_append_new(bins, bin);
 	}
-	set(o, "of", st->has_row ? json_text(st->row.name) : json_null());
+	set(o, "of", st->has_row ? text_json(st->row.name) : json_null());
 	set(o, "count", json_integer((json_int_t)st->hist.n));
 	set(o, "steps", bins);
 	return o;

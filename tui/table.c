@@ -174,9 +174,14 @@ bool table_search(struct table *t, const void *rows, const char *text, int dir)
 	return false;
 }
 
+static size_t head_lines(const struct table *t)
+{
+	return t->no_head ? 0 : 1;
+}
+
 bool table_click(struct table *t, const void *rows, int x, int y)
 {
-	if (y == t->at.y) {
+	if (y == t->at.y && !t->no_head) {
 		for (unsigned c = 0; c < t->ops->n_columns; c++) {
 			if (t->w[c] == 0 || x < t->x[c] || x >= t->x[c] + t->w[c] || t->ops->columns[c].fixed)
 				continue;
@@ -187,9 +192,9 @@ bool table_click(struct table *t, const void *rows, int x, int y)
 		}
 		return false;
 	}
-	if (y < t->at.y || y >= t->at.y + t->at.h || t->top + (size_t)(y - t->at.y - 1) >= t->n)
+	if (y < t->at.y || y >= t->at.y + t->at.h || t->top + (size_t)(y - t->at.y) - head_lines(t) >= t->n)
 		return false;
-	t->cursor = t->top + (size_t)(y - t->at.y - 1);
+	t->cursor = t->top + (size_t)(y - t->at.y) - head_lines(t);
 	keep_id(t, rows);
 	return true;
 }
@@ -199,6 +204,8 @@ bool table_click(struct table *t, const void *rows, int x, int y)
 
 static bool shown(const struct table *t, unsigned c, unsigned level)
 {
+	if (t->ops->columns[c].width == 0)
+		return false;
 	/* What it is sorted by must be seen. */
 	return t->ops->columns[c].drop <= level || (c == t->sort && !t->ops->columns[c].fixed && t->ops->compare);
 }
@@ -314,12 +321,13 @@ static void draw_row(const struct table *t, struct screen *s, const void *row, i
 
 void table_draw(struct table *t, struct screen *s, const struct rect *r, const void *rows, bool focus, const char *find)
 {
-	size_t h = r->h > 1 ? (size_t)r->h - 1 : 0;
+	size_t head = head_lines(t), h = r->h > (int)head ? (size_t)r->h - head : 0;
 
 	lay_out(t, r);
 	if (r->h < 1)
 		return;
-	draw_head(t, s);
+	if (!t->no_head)
+		draw_head(t, s);
 	if (t->cursor < t->top)
 		t->top = t->cursor;
 	if (h > 0 && t->cursor >= t->top + h)
@@ -327,7 +335,7 @@ void table_draw(struct table *t, struct screen *s, const struct rect *r, const v
 	if (t->top > 0 && t->top + h > t->n)
 		t->top = t->n > h ? t->n - h : 0;
 	for (size_t i = 0; i < h && t->top + i < t->n; i++) {
-		struct rect line = {.x = r->x, .y = r->y + 1 + (int)i, .w = r->w, .h = 1};
+		struct rect line = {.x = r->x, .y = r->y + (int)(head + i), .w = r->w, .h = 1};
 
 		draw_row(t, s, row_at(t, rows, t->top + i), line.y, find);
 		if (focus && t->top + i == t->cursor)

@@ -50,6 +50,7 @@ struct table {
 	const void *arg; /* for text(), draw() and head() */
 	unsigned sort;	 /* column */
 	bool invert;
+	bool no_head;	       /* where lines are dear */
 	size_t cursor, top, n; /* row, first row shown, rows */
 	bool stays;	       /* the cursor stays with the row `id`; otherwise with its place */
 	uint64_t id;

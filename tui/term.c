@@ -46,8 +46,6 @@ struct terminal {
 	uint64_t click_ns, frame_ns;
 };
 
-static int ended_by; /* of the last */
-
 static uint64_t now_ns(void)
 {
 	struct timespec t;
@@ -164,23 +162,7 @@ static enum err prepare(struct terminal *t, struct errmsg *why)
 		   : err_set(why, ERR_NOMEM, "no memory for the screen");
 }
 
-static void term_close(struct terminal *t)
-{
-	if (!t)
-		return;
-	if (!t->hung_up)
-		endwin();
-	delscreen(t->curses);
-	tcsetattr(STDIN_FILENO, TCSADRAIN, &t->saved);
-	crash_disarm();
-	if (t->signals >= 0)
-		close(t->signals);
-	screen_fini(&t->screen);
-	screen_fini(&t->shown);
-	free(t);
-}
-
-static enum err term_open(struct terminal **out, char note[160], struct errmsg *why)
+enum err term_open(struct terminal **out, char note[160], struct errmsg *why)
 {
 	struct terminal *t;
 	enum err e;
@@ -210,9 +192,25 @@ static enum err term_open(struct terminal **out, char note[160], struct errmsg *
 	return ERR_OK;
 }
 
-int term_signal(void)
+void term_close(struct terminal *t)
 {
-	return ended_by;
+	if (!t)
+		return;
+	if (!t->hung_up)
+		endwin();
+	delscreen(t->curses);
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &t->saved);
+	crash_disarm();
+	if (t->signals >= 0)
+		close(t->signals);
+	screen_fini(&t->screen);
+	screen_fini(&t->shown);
+	free(t);
+}
+
+int term_signal(const struct terminal *t)
+{
+	return t->ended_by;
 }
 
 /* --- printing -------------------------------------------------------------------------------------------------------
@@ -526,7 +524,7 @@ static int wait_ms(struct terminal *t, struct app *a, bool dirty)
 	return since >= FRAME_NS ? 0 : (int)((FRAME_NS - since + 999999) / 1000000);
 }
 
-static enum err loop(struct terminal *t, struct app *a, struct errmsg *why)
+enum err term_run(struct terminal *t, struct app *a, struct errmsg *why)
 {
 	struct engine *e = app_engine(a);
 	int news = e ? engine_fd(e) : -1;
@@ -562,21 +560,4 @@ static enum err loop(struct terminal *t, struct app *a, struct errmsg *why)
 				app_key(a, &k);
 	}
 	return ERR_OK;
-}
-
-enum err term_run(struct app *a, struct errmsg *why)
-{
-	struct terminal *t = NULL;
-	char note[160];
-	enum err e = term_open(&t, note, why);
-
-	ended_by = 0;
-	if (e != ERR_OK)
-		return e;
-	if (note[0])
-		app_message(a, "%s", note);
-	e = loop(t, a, why);
-	ended_by = t->ended_by;
-	term_close(t);
-	return e;
 }

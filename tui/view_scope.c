@@ -95,15 +95,20 @@ static void draw_what(struct flow *f, const struct scope_state *st)
 	flow_field(f, "guest", STYLE_STRONG, i->guest[0] ? i->guest : "not known");
 	if (i->source == VIEW_TRACE)
 		flow_field(f, "trace", STYLE_NORMAL, i->path);
-	snprintf(buf, sizeof(buf), "%s%s%s", i->mode[0] ? i->mode : "not known", i->engine[0] ? ", " : "", i->engine);
-	flow_field(f, "mode", STYLE_STRONG, buf);
+	flow_field(f, "mode", STYLE_STRONG, i->mode[0] ? i->mode : "not known");
 	flow_field(f, "type", STYLE_STRONG, i->type == 1 ? "I" : i->type == 2 ? "II" : "?");
 	flow_field(f, "controls", STYLE_NORMAL, i->controls[0] ? i->controls : "not known");
-	flow_field(f, "clock", STYLE_NORMAL, i->clock == CLOCK_VIRTUAL ? "virtual" : "host");
-	snprintf(buf, sizeof(buf), "%u", i->n_vcpus);
-	flow_field(f, "vCPUs", STYLE_NORMAL, buf);
-	if (i->mem_size)
-		flow_field(f, "RAM", STYLE_NORMAL, fmt_bytes(i->mem_size, b));
+	flow_field(f, "", STYLE_NORMAL, i->clock == CLOCK_VIRTUAL ? "virtual clock" : "host clock");
+	if (i->engine[0] && f->r.w >= WIDE_W)
+		flow_field(f, "engine", STYLE_NORMAL, i->engine);
+	if (i->n_vcpus != 1) {
+		snprintf(buf, sizeof(buf), "%u vCPUs", i->n_vcpus);
+		flow_field(f, "", STYLE_NORMAL, buf);
+	}
+	if (i->mem_size) {
+		snprintf(buf, sizeof(buf), "%s RAM", fmt_bytes(i->mem_size, b));
+		flow_field(f, "", STYLE_NORMAL, buf);
+	}
 }
 
 static void draw_state(struct flow *f, const struct scope_state *st)
@@ -117,45 +122,48 @@ static void draw_state(struct flow *f, const struct scope_state *st)
 	    [VIEW_ENDED] = {GLYPH_ENDED, "ended"},
 	};
 	unsigned run = st->now.run <= VIEW_ENDED ? st->now.run : VIEW_STOPPED;
-	bool trace = st->info.source == VIEW_TRACE;
-	char buf[400];
 
 	screen_put(f->s, f->r.x, f->r.y + f->y, screen_glyph(f->s, states[run].glyph), STYLE_STRONG);
 	f->x = 2;
-	flow_field(f, "", STYLE_STRONG, trace ? "recorded" : states[run].word);
-	if (st->now.run == VIEW_ENDED && !trace) {
+	flow_field(f, "", STYLE_STRONG, st->info.source == VIEW_TRACE ? "recorded" : states[run].word);
+}
+
+/* Why it stands still: last, for it may be long. */
+static void draw_why(struct flow *f, const struct scope_state *st)
+{
+	char buf[400];
+
+	if (st->info.source == VIEW_TRACE)
+		return;
+	if (st->now.run == VIEW_ENDED) {
 		snprintf(buf, sizeof(buf), "%s%s%s", end_name(st->now.end.kind), st->now.end.detail[0] ? ": " : "",
 		    st->now.end.detail);
-		flow_field(f, "by", STYLE_NORMAL, buf);
+		flow_field(f, "ended by", STYLE_NORMAL, buf);
 	} else if (st->now.run == VIEW_STOPPED && st->now.stop[0]) {
-		flow_field(f, "at", STYLE_NORMAL, st->now.stop);
+		flow_field(f, "stopped by", STYLE_NORMAL, st->now.stop);
 	}
 }
 
 static void draw_position(struct flow *f, const struct scope_state *st)
 {
 	const struct view_now *n = &st->now;
-	char buf[64], b[16], c[16];
+	const char *second = st->info.clock == CLOCK_VIRTUAL ? "per guest second" : "per second";
+	char buf[80], seen[24] = "", b[16], c[16];
 
 	if (n->seen_exits > n->exits)
-		snprintf(buf, sizeof(buf), "%s of %s", fmt_count(n->exits, b), fmt_count(n->seen_exits, c));
-	else
-		snprintf(buf, sizeof(buf), "%s", fmt_count(n->exits, b));
+		snprintf(seen, sizeof(seen), " of %s", fmt_count(n->seen_exits, b));
+	snprintf(buf, sizeof(buf), "%s%s, %s %s", fmt_count(n->exits, b), seen, fmt_rate(n->exits_per_s, c), second);
 	flow_field(f, "exits", STYLE_STRONG, buf);
-	flow_field(f, "exits/s", STYLE_STRONG, fmt_rate(n->exits_per_s, b));
-	if (st->info.counts_insns) {
-		flow_field(f, "instructions", STYLE_STRONG, fmt_count(n->insns, b));
-		flow_field(f, "instructions/s", STYLE_STRONG, fmt_rate(n->insns_per_s, b));
-	} else {
-		flow_field(f, "instructions", STYLE_DIM, "not counted here");
-	}
+	snprintf(buf, sizeof(buf), "%s, %s %s", fmt_count(n->insns, b), fmt_rate(n->insns_per_s, c), second);
+	flow_field(f, "insns", st->info.counts_insns ? STYLE_STRONG : STYLE_DIM,
+	    st->info.counts_insns ? buf : "not counted here");
 	flow_field(f, "guest time", STYLE_NORMAL, fmt_ns(n->guest_ns, b));
-	if (n->run == VIEW_RUNNING && st->info.clock == CLOCK_VIRTUAL)
-		flow_field(f, "exits per s of host time", STYLE_NORMAL, fmt_rate(n->host_exits_per_s, b));
+	if (n->run == VIEW_RUNNING && st->info.clock == CLOCK_VIRTUAL) {
+		snprintf(buf, sizeof(buf), "%s exits per second", fmt_rate(n->host_exits_per_s, b));
+		flow_field(f, "host:", STYLE_NORMAL, buf);
+	}
 	if (n->lost)
 		flow_field(f, "events lost", STYLE_ERROR, fmt_count(n->lost, b));
-	flow_field(f, "", STYLE_DIM,
-	    st->info.clock == CLOCK_VIRTUAL ? "(/s: per second of guest time)" : "(/s: per second of host time)");
 }
 
 /* Returns the lines used. */
@@ -168,6 +176,7 @@ static int draw_head(const struct scope_state *st, struct screen *s, const struc
 	f.y++;
 	draw_state(&f, st);
 	draw_position(&f, st);
+	draw_why(&f, st);
 	return f.y + 1 < r->h ? f.y + 1 : r->h;
 }
 
@@ -224,7 +233,7 @@ static void draw_table(struct app *a, struct scope_state *st, struct screen *s, 
 	char title[160], sort[64], b[16];
 	const struct stats_rows *rows = &st->rows;
 
-	snprintf(title, sizeof(title), "%s%s of %s by reason (%s), cost %s", st->focus == SCOPE_TABLE ? "[w] " : "",
+	snprintf(title, sizeof(title), "%s%s of %s by reason (%s), cost %s", st->focus == SCOPE_TABLE ? "> " : "",
 	    rows->rates ? "rates" : "exits", fmt_count(rows->total, b),
 	    table_sort_text(&rows->table, sort, sizeof(sort)), stats_cost_source(rows->timed, rows->modelled));
 	struct rect in = screen_section(s, r, title);
@@ -238,7 +247,7 @@ static void draw_events(struct app *a, struct scope_state *st, struct screen *s,
 {
 	char title[200], text[160];
 
-	snprintf(title, sizeof(title), "%s%s", st->focus == SCOPE_EVENTS ? "[w] " : "",
+	snprintf(title, sizeof(title), "%s%s", st->focus == SCOPE_EVENTS ? "> " : "",
 	    events_title(&st->events, text, sizeof(text)));
 	struct rect in = screen_section(s, r, title);
 
@@ -246,6 +255,7 @@ static void draw_events(struct app *a, struct scope_state *st, struct screen *s,
 		screen_text(s, in.x, in.y + 1, in.w, STYLE_DIM,
 		    st->events.filter[0] ? "no exit passes the filter" : "no exit yet");
 	st->events.table.arg = &st->events;
+	st->events.table.no_head = in.h < 8;
 	if (st->events.opened)
 		table_draw(&st->events.table, s, &in, st->events.lines, st->focus == SCOPE_EVENTS, app_search_text(a));
 }
@@ -271,7 +281,7 @@ static void draw(struct app *a, struct view *v, struct screen *s, const struct r
 
 	draw_table(a, st, s, &part);
 	if (r->w < WIDE_W) {
-		part = take(&left, left.h / 3 < 3 ? 3 : left.h / 3);
+		part = take(&left, left.h < 16 ? 3 : left.h / 3);
 		scope_console_draw(st, s, &part);
 	}
 	draw_events(a, st, s, &left);

@@ -139,9 +139,8 @@ static void draw_basis(const struct stats_state *st, struct screen *s, const str
 	used = (size_t)snprintf(text, sizeof(text), "%s exits, %s in the VMM (%s)", fmt_count(rows->total, b),
 	    rows->timed ? fmt_ns(rows->total_ns, t) : "-", stats_cost_source(rows->timed, rows->modelled));
 	if (l->counted < l->run_exits)
-		used += (size_t)snprintf(text + used, sizeof(text) - used,
-		    "; all but the table by reason: the newest %s of %s", fmt_count(l->counted, b),
-		    fmt_count(l->run_exits, c));
+		used += (size_t)snprintf(
+		    text + used, sizeof(text) - used, "; log: only the newest %s", fmt_count(l->counted, c));
 	if (rows->lost && used < sizeof(text))
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "; %s events lost%s",
 		    fmt_count(rows->lost, b), rows->lost_unknown ? " and more" : "");
@@ -155,7 +154,7 @@ static void draw_table(struct app *a, struct stats_state *st, struct screen *s, 
 	struct stats_rows *rows = &st->rows[st->by];
 	char title[120], sort[64];
 
-	snprintf(title, sizeof(title), "by %s (%s)%s", rows_by_name(st->by),
+	snprintf(title, sizeof(title), "%sby %s (%s)%s", st->focus == PANE_TABLE ? "> " : "", rows_by_name(st->by),
 	    table_sort_text(&rows->table, sort, sizeof(sort)), st->by == ROWS_BY_REASON ? "" : ", from the log");
 	struct rect in = screen_section(s, r, title);
 
@@ -173,7 +172,7 @@ static void draw_panel(struct stats_state *st, enum stats_pane pane, struct scre
 	switch (pane) {
 	case PANE_TIME:
 		t = stats_timeline(st);
-		panel_timeline(s, r, &st->log, &t);
+		panel_timeline(s, r, &st->log, &t, st->focus == PANE_TIME);
 		break;
 	case PANE_PLACES:
 		panel_places(s, r, &st->log.places, st->root, st->cursor, st->focus == PANE_PLACES);
@@ -182,7 +181,8 @@ static void draw_panel(struct stats_state *st, enum stats_pane pane, struct scre
 	case PANE_COST:
 	case PANE_COUNT:
 		panel_histogram(s, r, &st->hist, st->has_row ? st->row.name : "nothing",
-		    st->has_row ? stats_cost_source(st->row.timed, st->row.modelled) : "unknown");
+		    st->has_row ? stats_cost_source(st->row.timed, st->row.modelled) : "unknown",
+		    st->focus == PANE_COST);
 		break;
 	}
 }

@@ -494,11 +494,11 @@ static json_t *line_json(const struct vm_line *l)
 		end = json_object();
 		set(end, "kind", json_string(end_name(vm->end.kind)));
 		set(end, "code", json_integer(vm->end.code));
-		set(end, "detail", json_text(vm->end.detail));
+		set(end, "detail", text_json(vm->end.detail));
 	}
 	set(o, "vm", json_integer(l->index + 1));
-	set(o, "guest", json_text(vm->guest));
-	set(o, "mode", json_text(vm->mode));
+	set(o, "guest", text_json(vm->guest));
+	set(o, "mode", text_json(vm->mode));
 	set(o, "type", vm->type ? json_integer(vm->type) : json_null());
 	set(o, "state", json_string(state_word(vm)));
 	set(o, "current", json_boolean(vm->current));
@@ -525,8 +525,8 @@ static json_t *json(struct app *a, struct view *v)
 	set(o, "live", json_boolean(st->live));
 	set(o, "vms", vms);
 	if (!st->live) {
-		set(o, "trace", st->info.path[0] ? json_text(st->info.path) : json_null());
-		set(o, "guest", st->info.guest[0] ? json_text(st->info.guest) : json_null());
+		set(o, "trace", st->info.path[0] ? text_json(st->info.path) : json_null());
+		set(o, "guest", st->info.guest[0] ? text_json(st->info.guest) : json_null());
 		set(o, "vcpus", json_integer(st->info.n_vcpus));
 		set(o, "exits", json_integer((json_int_t)st->now.exits));
 		set(o, "kept", json_integer((json_int_t)st->log_n));
