@@ -221,7 +221,8 @@ static void describe(const struct run *run, struct view_info *info)
 	    .mem_size = vm->cfg.mem_size,
 	    .counts_insns = run->ops->caps & MODE_CAP_COUNTS_INSNS,
 	    .profile = &vm->controls,
-	    .cost = vm->cfg.cost};
+	    .cost = vm->cfg.cost,
+	    .vm = run->vm};
 	snprintf(info->guest, sizeof info->guest, "%s", run->guest.name);
 	snprintf(info->mode, sizeof info->mode, "%s", mode_name(run->ops->mode));
 	snprintf(info->engine, sizeof info->engine, "%s", run->ops->engine);

@@ -69,10 +69,12 @@ void vcpu_mmio_write(struct vcpu *v, gpa_t gpa, unsigned n, uint64_t value)
 		return;
 	}
 	const struct mem_slot *s = &m->slots[i];
-	if (s->write)
+	if (s->write) {
+		mem_note_write(m, s->write + (gpa - s->gpa), n);
 		memcpy(s->write + (gpa - s->gpa), &value, n);
-	else
+	} else {
 		m->dropped_writes++;
+	}
 }
 
 enum err vm_write_mem(struct vm *vm, gpa_t gpa, const void *buf, size_t n)

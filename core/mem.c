@@ -6,6 +6,11 @@
 
 #include "core/lib.h"
 
+size_t mem_dirty_bytes(const struct guest_mem *m)
+{
+	return (size_t)((m->ram_size / PAGE_SIZE_4K + 63) / 64 * 8);
+}
+
 enum err mem_init(struct guest_mem *m, const struct host_ops *host, uint64_t ram_size, struct errmsg *why)
 {
 	memset(m, 0, sizeof(*m));
@@ -21,6 +26,11 @@ enum err mem_init(struct guest_mem *m, const struct host_ops *host, uint64_t ram
 		return err_set(why, ERR_NOMEM, "guest memory of %llu MiB: the host gave none; try a smaller --mem",
 		    (unsigned long long)(ram_size >> 20));
 	m->ram_size = ram_size;
+	m->dirty = host->page_alloc(mem_dirty_bytes(m));
+	if (!m->dirty) {
+		mem_fini(m);
+		return err_set(why, ERR_NOMEM, "guest memory: no room for its map of changes; try a smaller --mem");
+	}
 	return ERR_OK;
 }
 
@@ -28,6 +38,9 @@ void mem_fini(struct guest_mem *m)
 {
 	if (m->ram)
 		m->host->page_free(m->ram, m->ram_size);
+	if (m->dirty)
+		m->host->page_free(m->dirty, mem_dirty_bytes(m));
+	m->dirty = NULL;
 	m->ram = NULL;
 	m->ram_size = 0;
 	m->n_slots = 0;
@@ -93,7 +106,7 @@ int mem_find(const struct guest_mem *m, gpa_t gpa)
 	return -1;
 }
 
-uint8_t *mem_page(const struct guest_mem *m, gpa_t gpa, bool write)
+uint8_t *mem_page(struct guest_mem *m, gpa_t gpa, bool write)
 {
 	int i = mem_find(m, gpa);
 
@@ -102,7 +115,11 @@ uint8_t *mem_page(const struct guest_mem *m, gpa_t gpa, bool write)
 	const struct mem_slot *s = &m->slots[i];
 	if (!s->read || (write && s->write != s->read))
 		return NULL;
-	return s->read + ((gpa & ~(gpa_t)(PAGE_SIZE_4K - 1)) - s->gpa);
+	uint8_t *page = s->read + ((gpa & ~(gpa_t)(PAGE_SIZE_4K - 1)) - s->gpa);
+
+	if (write)
+		mem_note_write(m, page, PAGE_SIZE_4K);
+	return page;
 }
 
 /* How many of n bytes from gpa lie in slot s (which has gpa). */
@@ -156,10 +173,12 @@ enum err mem_write(struct guest_mem *m, gpa_t gpa, const void *buf, size_t n)
 		size_t k = i < 0 ? hole_span(gpa, n) : span(s, gpa, n);
 		uint8_t *to = s->write ? s->write : s->read;
 
-		if (i >= 0 && to)
+		if (i >= 0 && to) {
+			mem_note_write(m, to + (gpa - s->gpa), k);
 			memcpy(to + (gpa - s->gpa), in, k);
-		else
+		} else {
 			e = ERR_RANGE;
+		}
 		gpa += k;
 		in += k;
 		n -= k;

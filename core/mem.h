@@ -27,6 +27,10 @@ struct guest_mem {
 	const struct host_ops *host;
 	uint8_t *ram; /* ram_size bytes, owned */
 	uint64_t ram_size;
+	/* A bit for each page of ram that may have been written to since somebody cleared it: by the CPU in software
+	 * (where a page is made writable for it), by devices, loaders and users. What a processor writes by itself is
+	 * not in it. */
+	uint64_t *dirty;
 	struct mem_slot slots[MEM_SLOTS_MAX];
 	unsigned n_slots;
 	unsigned biggest;    /* slot to look at first */
@@ -47,7 +51,16 @@ enum err mem_retarget(struct guest_mem *m, unsigned slot, uint8_t *read, uint8_t
 int mem_find(const struct guest_mem *m, gpa_t gpa);
 /* Host pointer to the 4 KiB page of gpa that the CPU may use directly for this access, or NULL (device, hole, ROM
  * write). */
-uint8_t *mem_page(const struct guest_mem *m, gpa_t gpa, bool write);
+uint8_t *mem_page(struct guest_mem *m, gpa_t gpa, bool write);
+/* n bytes at this host address are about to be written. */
+static inline void mem_note_write(struct guest_mem *m, const uint8_t *host, size_t n)
+{
+	uint64_t at = (uint64_t)(host - m->ram);
+
+	for (uint64_t page = at >> PAGE_SHIFT_4K; at < m->ram_size && page <= (at + n - 1) >> PAGE_SHIFT_4K; page++)
+		m->dirty[page / 64] |= 1ull << (page % 64);
+}
+size_t mem_dirty_bytes(const struct guest_mem *m); /* size of the bitmap */
 /* Copies that may cross pages and slots. Reads of a hole give 0xff; ERR_RANGE if any byte had no slot. */
 enum err mem_read(struct guest_mem *m, gpa_t gpa, void *buf, size_t n);
 enum err mem_write(struct guest_mem *m, gpa_t gpa, const void *buf, size_t n); /* also into ROM: for loaders */

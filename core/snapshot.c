@@ -8,11 +8,12 @@
 
 #include "core/lib.h"
 #include "core/machine.h"
+#include "core/typist.h"
 #include "core/vm.h"
 #include "core/x86/access.h"
 
 #define MAGIC 0x50414e53434d5601ull /* 01 "VMCSNAP" */
-#define FORMAT_VERSION 2u
+#define FORMAT_VERSION 3u
 
 struct header {
 	uint64_t magic;
@@ -50,6 +51,7 @@ struct counters_section {
 	uint64_t ram_size, n_vcpus;
 	uint64_t dropped_writes, hole_reads, unclaimed_pio, unclaimed_mmio;
 	uint64_t turn, turn_end;
+	uint64_t slept, typed;
 };
 
 static size_t pad8(size_t n)
@@ -87,13 +89,18 @@ static size_t devices_len(const struct vm *vm)
 	return n;
 }
 
-size_t snapshot_size(struct vm *vm)
+size_t snapshot_machine_size(struct vm *vm)
 {
 	const size_t s = sizeof(struct section);
 
 	return sizeof(struct header) + s + sizeof(struct counters_section) +
 	       vm->n_vcpus * (s + pad8(sizeof(struct vcpu_section))) + s + sizeof(struct clock_section) + s +
-	       pad8(sizeof(struct vm_controls)) + devices_len(vm) + s + ram_len(vm);
+	       pad8(sizeof(struct vm_controls)) + devices_len(vm);
+}
+
+size_t snapshot_size(struct vm *vm)
+{
+	return snapshot_machine_size(vm) + sizeof(struct section) + ram_len(vm);
 }
 
 /* --- Saving ------------------------------------------------------------------------------------------------------ */
@@ -148,7 +155,8 @@ static void save_clock(struct writer *w, const struct clock *c)
 static void save_counters(struct writer *w, const struct vm *vm)
 {
 	const struct counters_section out = {vm->mem.ram_size, vm->n_vcpus, vm->mem.dropped_writes, vm->mem.hole_reads,
-	    vm->bus.unclaimed_pio, vm->bus.unclaimed_mmio, vm->turn, vm->turn_end};
+	    vm->bus.unclaimed_pio, vm->bus.unclaimed_mmio, vm->turn, vm->turn_end, vm->slept,
+	    vm->typist ? vm->typist->typed : 0};
 
 	memcpy(put_section(w, "machine", 1, 0, "", sizeof(out)), &out, sizeof(out));
 }
@@ -168,37 +176,65 @@ static void save_ram(struct writer *w, const struct vm *vm)
 	}
 }
 
-enum err snapshot_save(struct vm *vm, void *buf, size_t n, size_t *used, struct errmsg *why)
+/* Everything but RAM, after the place for the header. */
+static enum err save_machine(struct vm *vm, struct writer *w, struct errmsg *why)
+{
+	save_counters(w, vm);
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
+		if (save_vcpu(w, &vm->vcpus[i]) != ERR_OK)
+			return err_set(why, ERR_IO, "the state of CPU %u cannot be read: %s", i, vm->end.detail);
+	save_clock(w, &vm->clock);
+	memcpy(put_section(w, "control", 1, 0, vm->controls.name, sizeof(vm->controls)), &vm->controls,
+	    sizeof(vm->controls));
+	for (size_t i = 0; i < machine_n_devices(vm); i++) {
+		const struct device *d = machine_device(vm, i);
+		memcpy(put_section(w, "device", d->ops->state_version, (uint32_t)i, d->ops->name, d->ops->state_size),
+		    d->state, d->ops->state_size);
+	}
+	return ERR_OK;
+}
+
+static enum err save(struct vm *vm, bool ram, void *buf, size_t n, size_t *used, struct errmsg *why)
 {
 	struct writer w = {.buf = buf, .at = sizeof(struct header)};
-	size_t need = snapshot_size(vm);
+	size_t need = ram ? snapshot_size(vm) : snapshot_machine_size(vm);
 
 	*used = 0;
 	if (vm->cfg.mode->caps & MODE_CAP_MODEL)
 		return err_set(why, ERR_UNSUPPORTED, "a behaviour model's place in its program cannot be saved");
 	if (n < need)
 		return err_set(why, ERR_RANGE, "the snapshot needs %zu bytes, the buffer has %zu", need, n);
-	save_counters(&w, vm);
-	for (unsigned i = 0; i < vm->n_vcpus; i++)
-		if (save_vcpu(&w, &vm->vcpus[i]) != ERR_OK)
-			return err_set(why, ERR_IO, "the state of CPU %u cannot be read: %s", i, vm->end.detail);
-	save_clock(&w, &vm->clock);
-	memcpy(put_section(&w, "control", 1, 0, vm->controls.name, sizeof(vm->controls)), &vm->controls,
-	    sizeof(vm->controls));
-	for (size_t i = 0; i < machine_n_devices(vm); i++) {
-		const struct device *d = machine_device(vm, i);
-		memcpy(put_section(&w, "device", d->ops->state_version, (uint32_t)i, d->ops->name, d->ops->state_size),
-		    d->state, d->ops->state_size);
-	}
-	save_ram(&w, vm);
-	for (unsigned i = 0; i < vm->n_vcpus; i++) { /* as for the one that is restored: see snapshot.h */
-		x86_tlb_flush(&vm->vcpus[i].cpu);
-		vm->vcpus[i].barren = 0;
-	}
+	enum err e = save_machine(vm, &w, why);
+	if (e != ERR_OK)
+		return e;
+	if (ram)
+		save_ram(&w, vm);
 	const struct header h = {MAGIC, FORMAT_VERSION, w.n_sections, w.at};
 	memcpy(buf, &h, sizeof(h));
 	*used = w.at;
 	return ERR_OK;
+}
+
+enum err snapshot_save(struct vm *vm, void *buf, size_t n, size_t *used, struct errmsg *why)
+{
+	enum err e = save(vm, true, buf, n, used, why);
+
+	if (e == ERR_OK)
+		snapshot_flush(vm);
+	return e;
+}
+
+enum err snapshot_machine_save(struct vm *vm, void *buf, size_t n, size_t *used, struct errmsg *why)
+{
+	return save(vm, false, buf, n, used, why);
+}
+
+void snapshot_flush(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->n_vcpus; i++) { /* as for the one that is restored */
+		x86_tlb_flush(&vm->vcpus[i].cpu);
+		vm->vcpus[i].barren = 0;
+	}
 }
 
 /* --- Restoring --------------------------------------------------------------------------------------------------- */
@@ -256,6 +292,8 @@ static bool machine_fits(const struct vm *vm, const struct section *s, const uin
 	if (s->len != sizeof(c))
 		return false;
 	memcpy(&c, data, sizeof(c));
+	if (c.typed > (vm->typist ? vm->typist->n : 0))
+		return false;
 	return c.ram_size == vm->mem.ram_size && c.n_vcpus == vm->n_vcpus && c.turn < vm->n_vcpus;
 }
 
@@ -289,12 +327,12 @@ static bool section_fits(const struct vm *vm, const struct section *s, const uin
 
 /* Every section must be known, fit this machine, and be there exactly once: the saver's order makes that easy to see.
  */
-static enum err check(struct vm *vm, const void *buf, size_t n, size_t *size, struct errmsg *why)
+static enum err check(struct vm *vm, bool with_ram, const void *buf, size_t n, size_t *size, struct errmsg *why)
 {
 	struct header h;
 	const uint8_t *data;
 	struct section s;
-	uint32_t expected = (uint32_t)(4 + vm->n_vcpus + machine_n_devices(vm)), device = 0, vcpu = 0;
+	uint32_t expected = (uint32_t)(3 + with_ram + vm->n_vcpus + machine_n_devices(vm)), device = 0, vcpu = 0;
 	unsigned ram = 0, clock = 0, control = 0;
 
 	if (n < sizeof(h))
@@ -325,7 +363,7 @@ static enum err check(struct vm *vm, const void *buf, size_t n, size_t *size, st
 		clock += strcmp(s.tag, "clock") == 0;
 		control += strcmp(s.tag, "control") == 0;
 	}
-	if (device != machine_n_devices(vm) || vcpu != vm->n_vcpus || ram != 1 || clock != 1 || control != 1)
+	if (device != machine_n_devices(vm) || vcpu != vm->n_vcpus || ram != with_ram || clock != 1 || control != 1)
 		return err_set(why, ERR_FORMAT, "the snapshot lacks a part of the machine");
 	*size = (size_t)h.size;
 	return ERR_OK;
@@ -345,6 +383,7 @@ static void restore_vcpu(struct vcpu *v, const uint8_t *data)
 	v->frozen = in.extra.halted >> 1 & 1;
 	v->ferr_at = x86_get(in.state.fxsave + 8, 8);
 	v->wait_startup = in.extra.wait_startup != 0;
+	v->inside = false;
 	v->left_host_ns = 0;
 	v->barren = 0;
 	v->state_valid = true;
@@ -378,6 +417,9 @@ static void restore_counters(struct vm *vm, const uint8_t *data)
 	vm->bus.unclaimed_mmio = in.unclaimed_mmio;
 	vm->turn = (unsigned)in.turn;
 	vm->turn_end = in.turn_end;
+	vm->slept = (uint32_t)in.slept;
+	if (vm->typist)
+		vm->typist->typed = (size_t)in.typed;
 }
 
 static void restore_ram(struct vm *vm, const uint8_t *map)
@@ -387,9 +429,11 @@ static void restore_ram(struct vm *vm, const uint8_t *map)
 	for (uint64_t i = 0; i < vm->mem.ram_size / PAGE_SIZE_4K; i++) {
 		uint8_t *to = vm->mem.ram + i * PAGE_SIZE_4K;
 		if (map[i / 8] >> (i % 8) & 1) {
+			mem_note_write(&vm->mem, to, PAGE_SIZE_4K);
 			memcpy(to, page, PAGE_SIZE_4K);
 			page += PAGE_SIZE_4K;
 		} else if (!page_is_zero(to)) {
+			mem_note_write(&vm->mem, to, PAGE_SIZE_4K);
 			memset(to, 0, PAGE_SIZE_4K);
 		}
 	}
@@ -412,7 +456,7 @@ static void restore_section(struct vm *vm, const struct section *s, const uint8_
 		restore_ram(vm, data);
 }
 
-enum err snapshot_restore(struct vm *vm, const void *buf, size_t n, struct errmsg *why)
+static enum err restore(struct vm *vm, bool ram, const void *buf, size_t n, struct errmsg *why)
 {
 	struct reader r = {buf, 0, sizeof(struct header)};
 	const uint8_t *data;
@@ -420,7 +464,7 @@ enum err snapshot_restore(struct vm *vm, const void *buf, size_t n, struct errms
 
 	if (vm->cfg.mode->caps & MODE_CAP_MODEL)
 		return err_set(why, ERR_UNSUPPORTED, "a behaviour model's place in its program cannot be restored");
-	enum err e = check(vm, buf, n, &r.n, why);
+	enum err e = check(vm, ram, buf, n, &r.n, why);
 	if (e != ERR_OK)
 		return e;
 	/* A device may ask for the time, or for memory, when it is told: everything else first. */
@@ -436,4 +480,17 @@ enum err snapshot_restore(struct vm *vm, const void *buf, size_t n, struct errms
 	vm->stop = 0;
 	vm->want_reset = false;
 	return ERR_OK;
+}
+
+enum err snapshot_restore(struct vm *vm, const void *buf, size_t n, struct errmsg *why)
+{
+	return restore(vm, true, buf, n, why);
+}
+
+enum err snapshot_machine_restore(struct vm *vm, const void *buf, size_t n, struct errmsg *why)
+{
+	enum err e = restore(vm, false, buf, n, why);
+
+	vm->mem.generation++; /* the caller has put back the RAM */
+	return e;
 }

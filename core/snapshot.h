@@ -17,4 +17,12 @@ size_t snapshot_size(struct vm *vm);
 enum err snapshot_save(struct vm *vm, void *buf, size_t n, size_t *used, struct errmsg *why) MUST_CHECK;
 enum err snapshot_restore(struct vm *vm, const void *buf, size_t n, struct errmsg *why) MUST_CHECK;
 
+/* The same without RAM, for whoever keeps that in another way (session/history.c). Saving so changes nothing in the
+ * machine: the caller flushes, if it means to restore. Restoring, RAM has to be there already. */
+size_t snapshot_machine_size(struct vm *vm);
+enum err snapshot_machine_save(struct vm *vm, void *buf, size_t n, size_t *used, struct errmsg *why) MUST_CHECK;
+enum err snapshot_machine_restore(struct vm *vm, const void *buf, size_t n, struct errmsg *why) MUST_CHECK;
+/* What saving and restoring do to the TLBs. */
+void snapshot_flush(struct vm *vm);
+
 #endif

@@ -24,6 +24,7 @@ enum err typist_start(struct typist *t, struct vm *vm, const uint8_t *keys, size
 
 	if (e != ERR_OK)
 		return err_set(why, e, "keys to type: %s", err_sentence(e));
+	vm->typist = t;
 	if (n)
 		type_more(t, clock_now_ns(&vm->clock));
 	return ERR_OK;

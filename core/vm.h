@@ -155,6 +155,7 @@ struct vm_config {
 };
 
 struct machine; /* core/machine.h */
+struct typist;	/* core/typist.h */
 
 struct vm {
 	struct vm_config cfg;
@@ -163,7 +164,8 @@ struct vm {
 	struct bus bus;
 	struct clock clock;
 	struct machine *machine;
-	struct vcpu *vcpus; /* n_vcpus, owned */
+	struct typist *typist; /* the caller's; NULL: none. How far it is, is a part of a snapshot */
+	struct vcpu *vcpus;    /* n_vcpus, owned */
 	unsigned n_vcpus;
 	unsigned turn;		      /* several vCPUs: whose turn it is, */
 	uint64_t turn_end;	      /* up to this count of instructions (clock.insns) */
@@ -208,8 +210,8 @@ enum err vm_run(struct vm *vm);
  * for it yet. */
 enum slice_result { SLICE_OVER, SLICE_IDLE, SLICE_ENDED };
 enum slice_result vm_run_slice(struct vm *vm, uint64_t until_ns);
-/* As vm_run(), but comes back as well when to is reached (ended does not count), when vm->pause is set, and (vm->idle)
- * now and then while everybody sleeps. Virtual time, or an engine that counts instructions. */
+/* As vm_run(), but comes back as well when to is reached (to->ended: only when it has ended), when vm->pause is set,
+ * and (vm->idle) now and then while everybody sleeps. Virtual time, or an engine that counts instructions. */
 enum err vm_run_to(struct vm *vm, const struct vm_position *to);
 void vm_position(const struct vm *vm, struct vm_position *out);
 /* One exit: run, handle, apply, up to the lockstep point. ERR_OK also when the VM ended by it (vm->ended). v NULL: of

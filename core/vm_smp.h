@@ -31,7 +31,8 @@ uint64_t vm_total_exits(const struct vm *vm);
 /* In vm_run_to(): is it where it was asked to go? */
 static inline bool vm_pause_reached(const struct vm *vm)
 {
-	return vm->clock.insns >= vm->until.insns && (!vm->until.exits || vm_total_exits(vm) >= vm->until.exits) &&
+	return !vm->until.ended && vm->clock.insns >= vm->until.insns &&
+	       (!vm->until.exits || vm_total_exits(vm) >= vm->until.exits) &&
 	       (!vm->until.ns || clock_now_ns(&vm->clock) >= vm->until.ns);
 }
 

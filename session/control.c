@@ -6,6 +6,7 @@
  */
 #include "session/control_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,7 @@ static void exit_passed(struct control *c, const struct vm_exit *e)
 	if (exit_is_hw(e->reason)) {
 		c->exits++;
 		c->exit_insns = c->vm->clock.insns;
+		c->exit_ended = c->vm->ended;
 		c->exit_ns = c->driver == DRIVER_EXACT ? clock_now_ns(&c->vm->clock) : 0;
 	}
 	if (c->exits >= c->goal.exits || e->reason == c->goal.reason)
@@ -54,6 +56,16 @@ static void on_verdict(void *arg, struct vcpu *v, const struct vm_exit *e, enum 
 	exit_passed(arg, e);
 }
 
+/* What the past writes again was written before. */
+static void on_console(void *arg, const char *port, uint8_t byte)
+{
+	struct control *c = arg;
+
+	c->console_bytes++;
+	if (c->console && !c->silent)
+		c->console(c->console_arg, port, byte);
+}
+
 static const struct probe_ops local_probe = {.name = "control", .on_done = on_done};
 static const struct probe_ops remote_probe = {.name = "control", .on_verdict = on_verdict};
 
@@ -66,6 +78,36 @@ static enum control_driver driver_of(const struct vm *vm)
 	if (caps & MODE_CAP_REMOTE)
 		return DRIVER_REMOTE;
 	return caps & MODE_CAP_COUNTS_INSNS ? DRIVER_EXACT : DRIVER_SLICES;
+}
+
+/* Going back: what it needs, or why it cannot be. */
+static enum err open_history(struct control *c, struct errmsg *why)
+{
+	const struct vm_config *cfg = &c->vm->cfg;
+	const char *no = NULL;
+
+	if (cfg->mode->caps & MODE_CAP_MODEL)
+		no = "a behaviour model's place in its program cannot be saved: use --mode emulate";
+	else if (c->driver == DRIVER_REMOTE)
+		no = "the guest runs on another machine, whose state is not kept here: use --mode emulate --type 2";
+	else if (c->driver != DRIVER_EXACT || cfg->clock != CLOCK_VIRTUAL)
+		no = "a run on the host's time is another one each time: use --mode emulate with --clock virtual";
+	c->where.can_back = !no;
+	if (no) {
+		snprintf(c->where.why_not_back, sizeof(c->where.why_not_back), "%s", no);
+		return ERR_OK;
+	}
+	return history_open(c->vm, c->cfg.history_bytes, c->cfg.spacing_ns, &c->history, why);
+}
+
+static void take_console(struct control *c)
+{
+	struct vm_config *cfg = &c->vm->cfg;
+
+	c->console = cfg->console;
+	c->console_arg = cfg->console_arg;
+	cfg->console = on_console;
+	cfg->console_arg = c;
 }
 
 enum err control_open(struct session *s, const struct control_config *cfg, struct control **out, struct errmsg *why)
@@ -92,6 +134,12 @@ enum err control_open(struct session *s, const struct control_config *cfg, struc
 		return err_set(why, e, "run control: this VM has %u observers already", vm->n_probes);
 	}
 	vm->exact = c->driver == DRIVER_EXACT;
+	take_console(c);
+	e = open_history(c, why);
+	if (e != ERR_OK) {
+		control_close(c);
+		return e;
+	}
 	*out = c;
 	return ERR_OK;
 }
@@ -101,6 +149,9 @@ void control_close(struct control *c)
 	if (!c)
 		return;
 	vm_remove_probe(c->vm, c);
+	history_close(c->history);
+	c->vm->cfg.console = c->console;
+	c->vm->cfg.console_arg = c->console_arg;
 	c->vm->exact = false;
 	c->vm->breaks = NULL;
 	free(c);
@@ -112,6 +163,14 @@ const struct control_where *control_where(struct control *c)
 
 	w->insns = c->vm->cfg.mode->caps & MODE_CAP_COUNTS_INSNS ? c->vm->clock.insns : 0;
 	w->exits = c->exits;
+	w->console_bytes = c->console_bytes;
+	if (c->history) {
+		struct history_facts f;
+
+		history_facts(c->history, &f);
+		w->checkpoints = f.checkpoints;
+		w->history_bytes = f.bytes;
+	}
 	if (w->insns > w->last_insns)
 		w->last_insns = w->insns;
 	if (w->exits > w->last_exits)
@@ -151,6 +210,16 @@ static enum control_stop stop_of_end(enum end_kind kind)
 	return kind == END_TIMEOUT || kind == END_LIMIT_EXITS || kind == END_LIMIT_INSNS ? CONTROL_LIMIT : CONTROL_END;
 }
 
+static bool at_position(const struct control *c)
+{
+	struct vm_position p;
+
+	if (!c->goal.to_set)
+		return false;
+	vm_position(c->vm, &p);
+	return !position_before(&p, &c->goal.to);
+}
+
 /* The guest stands still: is it time to say so? */
 bool control_settle(struct control *c)
 {
@@ -165,7 +234,7 @@ bool control_settle(struct control *c)
 	} else if (c->hit) {
 		w->stop = CONTROL_BREAK;
 		w->breakpoint = c->hit;
-	} else if (c->met || c->vm->clock.insns >= c->goal.insns) {
+	} else if (c->met || c->vm->clock.insns >= c->goal.insns || at_position(c)) {
 		w->stop = CONTROL_DONE;
 	} else if (take_interrupt(c) || (c->goal.until_ns != CLOCK_NEVER && now(c) >= c->goal.until_ns)) {
 		w->stop = CONTROL_INTERRUPTED;
@@ -203,31 +272,63 @@ static void wait_idle(struct control *c, uint64_t until)
 		c->vm->cfg.host->idle_until(until);
 }
 
-static enum err exact_go(struct control *c)
+/* How far to go in one piece: a chunk, the goal, or the next thing that happens again. */
+static struct vm_position next_stop(const struct control *c)
+{
+	struct vm_position to = {.insns = c->vm->clock.insns + c->chunk}, event;
+
+	if (to.insns > c->goal.insns)
+		to.insns = c->goal.insns;
+	if (c->goal.to_set && c->goal.to.insns <= to.insns)
+		to = c->goal.to;
+	if (c->history && history_next(c->history, &event) && position_before(&event, &to))
+		to = event;
+	return to;
+}
+
+static enum err checkpoint_if_due(struct control *c, uint64_t ran_ns)
+{
+	const struct history_mark m = {c->exits, c->exit_insns, c->exit_ns, c->exit_ended, c->console_bytes};
+
+	if (c->silent || !history_ran(c->history, ran_ns) || c->vm->ended)
+		return ERR_OK;
+	return history_checkpoint(c->history, &m, &c->failure);
+}
+
+static enum err run_piece(struct control *c)
 {
 	struct vm *vm = c->vm;
+	struct vm_position to;
 	bool host = vm->clock.kind == CLOCK_HOST;
-	uint64_t start = now(c), end;
+	uint64_t start = now(c), slice = start + SLICE_NS, ran = c->history ? c->vm->cfg.host->ran_ns() : 0;
+	enum err e = c->history ? history_pass(c->history, &c->failure) : ERR_OK;
+
+	if (e != ERR_OK)
+		return e;
+	to = next_stop(c);
+	if (host)
+		vm->slice_end_ns = slice < c->goal.until_ns ? slice : c->goal.until_ns;
+	e = vm_run_to(vm, &to);
+	vm->slice_end_ns = CLOCK_NEVER;
+	if (host && vm->idle) {
+		uint64_t soon = now(c) + CHUNK_NS;
+
+		wait_idle(c, soon < c->goal.until_ns ? soon : c->goal.until_ns);
+	}
+	adapt_chunk(c, now(c) - start);
+	return e == ERR_OK && c->history ? checkpoint_if_due(c, c->vm->cfg.host->ran_ns() - ran) : e;
+}
+
+static enum err exact_go(struct control *c)
+{
+	enum err e;
 
 	do {
-		struct vm_position to = {.insns = vm->clock.insns + c->chunk};
-
-		if (to.insns > c->goal.insns)
-			to.insns = c->goal.insns;
-		if (host)
-			vm->slice_end_ns = start + SLICE_NS < c->goal.until_ns ? start + SLICE_NS : c->goal.until_ns;
-		enum err e = vm_run_to(vm, &to);
-
-		vm->slice_end_ns = CLOCK_NEVER;
-		if (e != ERR_OK)
-			return e;
-		if (host && vm->idle)
-			wait_idle(c, now(c) + CHUNK_NS < c->goal.until_ns ? now(c) + CHUNK_NS : c->goal.until_ns);
-		end = now(c);
-		adapt_chunk(c, end - start);
-		start = end;
-	} while (!control_settle(c));
-	return ERR_OK;
+		e = run_piece(c);
+	} while (e == ERR_OK && !control_settle(c));
+	if (c->history)
+		history_reached(c->history);
+	return e;
 }
 
 /* The processor traps after each instruction. */
@@ -262,7 +363,7 @@ enum err control_go(struct control *c, const struct control_goal *goal)
 	enum err e;
 
 	c->goal = *goal;
-	c->met = c->exits >= goal->exits;
+	c->met = c->exits >= goal->exits || at_position(c);
 	c->hit = 0;
 	c->where.breakpoint = 0;
 	c->where.stop = CONTROL_DONE;

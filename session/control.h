@@ -59,8 +59,12 @@ struct breakpoint {
 struct control_config {
 	/* Going back: memory that checkpoints may use; 0: 256 MiB. Where the backend cannot go back it is not used. */
 	uint64_t history_bytes;
-	/* Called on this thread when the past is entered (silent = true: what the probes see now was seen before) and
-	 * left (false). insns, exits: the position at which the replay began or ended. May be NULL. */
+	uint64_t spacing_ns; /* processor time from one checkpoint to the next; 0: so that they cost about 1.5 % */
+	/* Called on this thread around a way back: with true before it, with false when the guest stands in the past;
+	 * insns, exits: the position then. Between the two neither the VM's other probes nor its console see anything:
+	 * what happens was seen before. Afterwards the run goes on from there as if it had never been further, and
+	 * probes and console see again what follows: who keeps what he saw drops what lies beyond this position (and
+	 * beyond control_where()->console_bytes), or knows it. May be NULL. */
 	void (*replaying)(void *arg, bool silent, uint64_t insns, uint64_t exits);
 	void *arg;
 };
@@ -70,7 +74,8 @@ struct control_where {
 	unsigned breakpoint;		 /* id; 0: none */
 	uint64_t insns;			 /* retired instructions; 0 where nobody counts */
 	uint64_t exits;			 /* hardware exits so far, over all vCPUs: the next one has this number */
-	uint64_t last_insns, last_exits; /* the furthest position that was ever reached */
+	uint64_t last_insns, last_exits; /* the furthest position that is known */
+	uint64_t console_bytes;		 /* that the guest has written up to here */
 	bool can_back;			 /* false: why_not_back says why, for people */
 	char why_not_back[160];
 	uint64_t checkpoints, history_bytes; /* held now */

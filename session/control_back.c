@@ -1,6 +1,11 @@
 /*
- * The past, and what comes from outside.
+ * The past, and what comes from outside. Going back is a checkpoint and a replay: the run from there to the place that
+ * was asked for is the run that was, because everything that came from outside happens again at its position.
+ *
+ * Read first: history.h.
  */
+#include <string.h>
+
 #include "core/lib.h"
 #include "session/control_impl.h"
 
@@ -9,26 +14,149 @@ static enum err cannot_go_back(struct control *c, struct errmsg *why)
 	return err_set(why, ERR_UNSUPPORTED, "go back: %s", c->where.why_not_back);
 }
 
+/* --- Entering the past -------------------------------------------------------------------------------------------- */
+
+/* The other observers of the VM, who have seen all this. */
+struct audience {
+	const struct probe_ops *probes[VM_PROBES_MAX];
+	void *args[VM_PROBES_MAX];
+	unsigned n;
+	void (*on_insn[VM_VCPUS_MAX])(void *arg, const struct x86_insn *i);
+	struct breakpoint breaks[CONTROL_BREAKS_MAX]; /* nor do hits count a second time */
+};
+
+static void send_out(struct control *c, struct audience *a)
+{
+	struct vm *vm = c->vm;
+
+	if (c->cfg.replaying)
+		c->cfg.replaying(c->cfg.arg, true, vm->clock.insns, c->exits);
+	memcpy(a->probes, vm->probes, sizeof(a->probes));
+	memcpy(a->args, vm->probe_args, sizeof(a->args));
+	memcpy(a->breaks, c->breaks, sizeof(a->breaks));
+	a->n = vm->n_probes;
+	for (unsigned i = 0; i < a->n; i++)
+		if (a->args[i] == c) {
+			vm->probes[0] = a->probes[i];
+			vm->probe_args[0] = c;
+		}
+	vm->n_probes = 1;
+	for (unsigned i = 0; i < vm->n_vcpus; i++) {
+		a->on_insn[i] = vm->vcpus[i].cpu.on_insn;
+		vm->vcpus[i].cpu.on_insn = NULL;
+	}
+	c->silent = true;
+}
+
+static void let_in(struct control *c, const struct audience *a)
+{
+	struct vm *vm = c->vm;
+
+	c->silent = false;
+	memcpy(vm->probes, a->probes, sizeof(a->probes));
+	memcpy(vm->probe_args, a->args, sizeof(a->args));
+	memcpy(c->breaks, a->breaks, sizeof(a->breaks));
+	vm->n_probes = a->n;
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
+		vm->vcpus[i].cpu.on_insn = a->on_insn[i];
+	if (c->cfg.replaying)
+		c->cfg.replaying(c->cfg.arg, false, vm->clock.insns, c->exits);
+}
+
+/* From checkpoint k to the goal. Without an audience. */
+static enum err replay(struct control *c, unsigned k, const struct control_goal *g, struct errmsg *why)
+{
+	struct history_mark m;
+	enum err e = history_restore(c->history, k, &m, why);
+
+	if (e != ERR_OK)
+		return e;
+	c->exits = m.exits;
+	c->exit_insns = m.exit_insns;
+	c->exit_ns = m.exit_ns;
+	c->exit_ended = m.exit_ended != 0;
+	c->console_bytes = m.console_bytes;
+	c->failure.text[0] = 0;
+	e = control_go(c, g);
+	if (e != ERR_OK)
+		return err_set(why, e, "%s", c->failure.text[0] ? c->failure.text : err_sentence(e));
+	return e;
+}
+
+static enum err go_back(struct control *c, unsigned k, struct control_goal *g, struct errmsg *why)
+{
+	struct audience a;
+
+	g->no_breaks = true;
+	send_out(c, &a);
+	enum err e = replay(c, k, g, why);
+	let_in(c, &a);
+	return e;
+}
+
+static enum err to_begin(struct control *c, struct errmsg *why)
+{
+	struct control_goal g = control_no_goal();
+	enum err e;
+
+	g.insns = 0;
+	e = go_back(c, 0, &g, why);
+	if (e == ERR_OK)
+		c->where.stop = CONTROL_BEGIN;
+	return e;
+}
+
+/* --- Steps back --------------------------------------------------------------------------------------------------- */
+
+static enum err back_to_insn(struct control *c, uint64_t insns, struct errmsg *why)
+{
+	struct control_goal g = control_no_goal();
+
+	g.insns = insns;
+	return go_back(c, history_before_insns(c->history, insns), &g, why);
+}
+
+static enum err back_to_exits(struct control *c, uint64_t exits, struct errmsg *why)
+{
+	struct control_goal g = control_no_goal();
+
+	g.exits = exits;
+	return go_back(c, history_before_exits(c->history, exits), &g, why);
+}
+
+static uint64_t first_insns(const struct control *c)
+{
+	struct vm_position p = {0};
+
+	(void)history_at(c->history, 0, &p);
+	return p.insns;
+}
+
 enum err control_back_insn(struct control *c, uint64_t n, struct errmsg *why)
 {
-	(void)n;
-	return cannot_go_back(c, why);
+	uint64_t insns = c->vm->clock.insns;
+
+	if (!c->history)
+		return cannot_go_back(c, why);
+	if (n > insns - first_insns(c))
+		return to_begin(c, why);
+	return back_to_insn(c, insns - n, why);
 }
 
+/* Between two lockstep points the nearest one counts as the first. */
 enum err control_back_exit(struct control *c, uint64_t n, struct errmsg *why)
 {
-	(void)n;
-	return cannot_go_back(c, why);
-}
+	struct vm_position p;
+	uint64_t ago = n;
 
-enum err control_back_to_break(struct control *c, struct errmsg *why)
-{
-	return cannot_go_back(c, why);
-}
-
-enum err control_restart(struct control *c, struct errmsg *why)
-{
-	return cannot_go_back(c, why);
+	if (!c->history)
+		return cannot_go_back(c, why);
+	vm_position(c->vm, &p);
+	if (ago && (p.insns != c->exit_insns || p.ns != c->exit_ns || p.ended != c->exit_ended))
+		ago--;
+	if (ago >= c->exits)
+		return to_begin(c, why);
+	return back_to_exits(c, c->exits - ago, why);
 }
 
 /* The point after exit k: k + 1 exits have happened then. */
@@ -36,11 +164,11 @@ enum err control_goto_exit(struct control *c, uint64_t k, struct errmsg *why)
 {
 	struct control_goal g = control_no_goal();
 
-	if (c->exits > k + 1)
-		return cannot_go_back(c, why);
 	g.exits = k + 1;
 	g.no_breaks = true;
-	return control_go(c, &g);
+	if (c->exits <= k)
+		return control_go(c, &g);
+	return c->history ? back_to_exits(c, k + 1, why) : cannot_go_back(c, why);
 }
 
 enum err control_goto_insn(struct control *c, uint64_t insns, struct errmsg *why)
@@ -50,24 +178,143 @@ enum err control_goto_insn(struct control *c, uint64_t insns, struct errmsg *why
 	if (c->driver != DRIVER_EXACT)
 		return err_set(why, ERR_UNSUPPORTED, "go to an instruction: nobody counts them in %s: go to an exit",
 		    mode_name(c->vm->cfg.mode->mode));
-	if (insns < c->vm->clock.insns)
-		return cannot_go_back(c, why);
 	g.insns = insns;
 	g.no_breaks = true;
-	return control_go(c, &g);
+	if (insns > c->vm->clock.insns)
+		return control_go(c, &g);
+	return c->history ? back_to_insn(c, insns, why) : cannot_go_back(c, why);
+}
+
+/* --- To a breakpoint ---------------------------------------------------------------------------------------------- */
+
+/* From checkpoint k up to end (last: and at it, by an exit that led there): how often would a breakpoint have stopped?
+ * stop_at: and stop there. */
+static enum err note_hits(
+    struct control *c, unsigned k, const struct vm_position *end, bool last, uint64_t stop_at, struct errmsg *why)
+{
+	struct control_goal g = control_no_goal();
+
+	g.to_set = true;
+	g.to = *end;
+	c->noting = true;
+	c->note_end = *end;
+	c->note_last = last;
+	c->notes = 0;
+	c->stop_at_note = stop_at;
+	enum err e = replay(c, k, &g, why);
+	c->noting = false;
+	return e;
+}
+
+/* Segment by segment, the newest first. */
+static enum err find_hit(struct control *c, struct errmsg *why)
+{
+	struct vm_position end, start;
+	unsigned k;
+	bool last = false;
+	enum err e;
+
+	vm_position(c->vm, &end);
+	k = history_before(c->history, &end);
+	for (;;) {
+		(void)history_at(c->history, k, &start);
+		e = note_hits(c, k, &end, last, NO_GOAL, why);
+		if (e != ERR_OK || c->where.stop == CONTROL_INTERRUPTED || c->where.stop == CONTROL_LIMIT)
+			return e;
+		if (c->notes)
+			return note_hits(c, k, &end, last, c->notes, why);
+		if (k == 0)
+			break;
+		end = start;
+		last = true;
+		k--;
+	}
+	struct control_goal g = control_no_goal();
+
+	g.insns = 0;
+	e = replay(c, 0, &g, why);
+	c->where.stop = CONTROL_BEGIN;
+	return e;
+}
+
+enum err control_back_to_break(struct control *c, struct errmsg *why)
+{
+	struct audience a;
+
+	if (!c->history)
+		return cannot_go_back(c, why);
+	send_out(c, &a);
+	enum err e = find_hit(c, why);
+	let_in(c, &a);
+	return e;
+}
+
+enum err control_restart(struct control *c, struct errmsg *why)
+{
+	enum err e;
+
+	if (!c->history)
+		return cannot_go_back(c, why);
+	e = to_begin(c, why);
+	if (e == ERR_OK) {
+		c->where.stop = CONTROL_DONE;
+		c->where.last_insns = c->where.last_exits = 0;
+		history_forget(c->history);
+	}
+	return e;
+}
+
+/* --- From outside ------------------------------------------------------------------------------------------------- */
+
+/* Notes it before it happens; a machine that has ended takes nothing. */
+static enum err note_input(struct control *c, enum history_event kind, uint64_t arg, const void *data, size_t n)
+{
+	struct errmsg why;
+
+	if (c->vm->ended && !vm_may_resume(c->vm))
+		return ERR_BUSY;
+	if (!c->history)
+		return ERR_OK;
+	if (!history_at_frontier(c->history))
+		c->where.last_insns = c->where.last_exits = 0;
+	return history_input(c->history, kind, arg, data, n, &why);
 }
 
 size_t control_type(struct control *c, const uint8_t *text, size_t n)
 {
-	return c->s->ops->type(c->s, text, n);
+	return note_input(c, HISTORY_TYPE, 0, text, n) == ERR_OK ? c->s->ops->type(c->s, text, n) : 0;
 }
 
 enum err control_set_state(struct control *c, unsigned vcpu, const struct x86_state *in)
 {
-	return c->s->ops->set_state(c->s, vcpu, in);
+	enum err e;
+
+	if (vcpu >= c->vm->n_vcpus)
+		return ERR_RANGE;
+	if (in->version != X86_STATE_VERSION || in->size != sizeof(*in))
+		return ERR_FORMAT;
+	e = note_input(c, HISTORY_STATE, vcpu, in, sizeof(*in));
+	return e == ERR_OK ? c->s->ops->set_state(c->s, vcpu, in) : e;
+}
+
+/* All of it in RAM? What lies elsewhere (ROM) no checkpoint brings back. */
+static bool in_ram(struct control *c, gpa_t gpa, size_t n)
+{
+	for (gpa_t at = gpa; at < gpa + n; at = (at | (PAGE_SIZE_4K - 1)) + 1) {
+		const uint8_t *p = mem_page(&c->vm->mem, at, true);
+
+		if (!p || p < c->vm->mem.ram || p >= c->vm->mem.ram + c->vm->mem.ram_size)
+			return false;
+	}
+	return true;
 }
 
 enum err control_write_mem(struct control *c, gpa_t gpa, const void *buf, size_t n)
 {
-	return c->s->ops->write_mem(c->s, gpa, buf, n);
+	enum err e;
+
+	if (c->history && !in_ram(c, gpa, n))
+		return ERR_RANGE;
+	e = note_input(c, HISTORY_MEM, gpa, buf, n);
+	return e == ERR_OK ? c->s->ops->write_mem(c->s, gpa, buf, n) : e;
 }

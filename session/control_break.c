@@ -113,6 +113,10 @@ const struct breakpoint *control_break_at(struct control *c, unsigned i)
 /* The breakpoint was met. It stops the run unless it is to be passed over, or another one has stopped it already. */
 static void met(struct control *c, struct breakpoint *b)
 {
+	if (c->noting) {
+		c->noted = b->id;
+		return;
+	}
 	b->hits++;
 	if (b->skip) {
 		b->skip--;
@@ -158,11 +162,25 @@ static bool exit_matches(const struct breakpoint *b, const struct vm_exit *e)
 	}
 }
 
+/* On the way to the newest hit: this place is one. */
+static void note(struct control *c)
+{
+	struct vm_position p;
+
+	vm_position(c->vm, &p);
+	if (c->noted && (position_before(&p, &c->note_end) || (c->note_last && position_same(&p, &c->note_end))) &&
+	    ++c->notes == c->stop_at_note)
+		c->hit = c->noted;
+	c->noted = 0;
+}
+
 void breaks_exit(struct control *c, const struct vm_exit *e)
 {
 	for (unsigned i = 0; i < c->n_breaks; i++)
 		if (!c->breaks[i].disabled && exit_matches(&c->breaks[i], e))
 			met(c, &c->breaks[i]);
+	if (c->noting)
+		note(c);
 }
 
 /* A call is over when the stack is where it was; deeper, it is another call of the same function. */
@@ -185,6 +203,8 @@ void breaks_engine(struct control *c)
 		    w->hit_at <= b->hi)
 			met(c, b);
 	}
+	if (c->noting)
+		note(c);
 	if (at_goal(c))
 		c->met = true;
 	w->hit = false;
@@ -212,6 +232,8 @@ void breaks_arm(struct control *c)
 		return;
 	w->skip_insns = c->vm->clock.insns;
 	w->skip_at = x86_linear_ip(&v->cpu);
+	if (c->noting) /* where a way back begins, too, is a place */
+		w->skip_insns = UINT64_MAX;
 	w->last_insns = UINT64_MAX;
 	c->vm->breaks = w;
 }
@@ -221,6 +243,6 @@ void breaks_disarm(struct control *c)
 	struct breakpoint *b = c->hit ? find(c, c->hit) : NULL;
 
 	c->vm->breaks = NULL;
-	if (b && b->once)
+	if (b && b->once && !c->noting)
 		(void)!control_break_remove(c, b->id);
 }

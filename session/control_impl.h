@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "session/control.h"
+#include "session/history.h"
 
 #define NO_GOAL UINT64_MAX
 
@@ -16,8 +17,6 @@ enum control_driver {
 	DRIVER_SLICES, /* vm_run_slice(): by host time, and by exits */
 	DRIVER_REMOTE, /* another machine runs it: session->ops, and a thread that stops it in time */
 };
-
-struct history;
 
 /* What the call in progress is after, beside the breakpoints. */
 struct control_goal {
@@ -29,6 +28,8 @@ struct control_goal {
 	unsigned vcpu;
 	gva_t at;
 	uint64_t sp;
+	bool to_set; /* a position, DRIVER_EXACT */
+	struct vm_position to;
 	bool no_breaks; /* breakpoints do not count */
 };
 
@@ -46,7 +47,20 @@ struct control {
 	uint64_t exits; /* hardware exits so far */
 	/* The lockstep point of the last one: clock.insns and guest time. */
 	uint64_t exit_insns, exit_ns;
-	uint64_t chunk; /* instructions between two looks at the host's clock */
+	bool exit_ended;
+	struct errmsg failure; /* of a run that went wrong inside */
+	/* The console: bytes so far, and whose it is. silent: they were written before. */
+	uint64_t console_bytes;
+	void (*console)(void *arg, const char *port, uint8_t byte);
+	void *console_arg;
+	bool silent;
+	/* Going back to a breakpoint: hits are counted and passed over, up to a number. */
+	bool noting;
+	struct vm_position note_end;  /* only those before it, */
+	bool note_last;		      /* and at it */
+	unsigned noted;		      /* breakpoint of the place in hand */
+	uint64_t notes, stop_at_note; /* NO_GOAL: all */
+	uint64_t chunk;		      /* instructions between two looks at the host's clock */
 
 	struct breakpoint breaks[CONTROL_BREAKS_MAX];
 	unsigned n_breaks; /* they are the first ones, in order of id */

@@ -280,7 +280,7 @@ void pagewalk(const struct x86_state *s, const struct pagewalk_query *q,
 
 bool pagewalk_read_mem(void *arg, gpa_t gpa, void *buf, size_t n)
 {
-	const struct guest_mem *m = arg;
+	struct guest_mem *m = arg;
 	const uint8_t *page = mem_page(m, gpa, false);
 	size_t in_page = gpa & (PAGE_SIZE_4K - 1);
 

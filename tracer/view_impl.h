@@ -54,6 +54,7 @@ struct view_model {
 	uint64_t next_number;
 	struct view_open *open; /* VIEW_VCPUS_MAX */
 	bool host_time, knows_cost, has_rip;
+	uint64_t start_ns; /* host time: the records' clock when guest time was 0 */
 
 	struct exit_stats *by_reason;
 	bool stats_partial;			   /* counts include a future that was forgotten */
@@ -84,6 +85,8 @@ struct view_exit *view_slot(struct view_model *m, uint64_t pos);
 void view_count(struct view_model *m, const struct view_exit *e);
 /* Makes room for one more at the end and returns it, zeroed. */
 struct view_exit *view_append(struct view_model *m);
+/* Of a guest that has ended: exits that no entry followed. */
+void view_count_open(struct view_model *m);
 void view_rates(struct view_model *m);
 /* view_filter.c */
 void view_filter_free(struct view_filter *f);

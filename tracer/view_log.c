@@ -188,7 +188,7 @@ static void begin_exit(struct view_model *m, unsigned vcpu, const struct trace_r
 		return;
 	e = view_slot(m, pos);
 	*e = (struct view_exit){.number = exit_is_hw(r->reason) ? r->exit.number : UINT64_MAX,
-	    .ts_ns = r->ts,
+	    .ts_ns = r->ts - m->start_ns,
 	    .insns = r->exit.insns,
 	    .direct = r->exit.insns - o->prev_insns,
 	    .rip = r->rip,
@@ -227,6 +227,17 @@ static void count_once(struct view_model *m, struct view_open *o, const struct v
 	if (!o->counted)
 		view_count(m, e);
 	o->counted = true;
+}
+
+void view_count_open(struct view_model *m)
+{
+	for (unsigned i = 0; i < VIEW_VCPUS_MAX; i++) {
+		struct view_open *o = &m->open[i];
+
+		if (o->pos > m->first && o->pos <= m->end && !o->counted &&
+		    view_slot(m, o->pos - 1)->verdict != VERDICT_COUNT && m->vm && m->vm->ended)
+			count_once(m, o, view_slot(m, o->pos - 1));
+	}
 }
 
 void view_model_feed(void *arg, unsigned vcpu, const struct trace_rec *r)

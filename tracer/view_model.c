@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "core/machine.h"
-#include "core/x86/paging.h"
+#include "tracer/pagewalk.h"
 #include "tracer/view_impl.h"
 
 static uint64_t monotonic_ns(void *arg)
@@ -91,12 +91,13 @@ void view_model_attach(struct view_model *m, struct session *s, const struct vie
 	view_model_lock(m);
 	forget_everything(m);
 	m->session = s;
-	m->vm = s ? s->vm : NULL;
+	m->vm = info->vm ? info->vm : s ? s->vm : NULL;
 	m->info = *info;
 	m->host_time = info->clock == CLOCK_HOST;
 	if (m->vm) {
 		m->knows_cost = m->host_time || m->vm->cfg.cost;
 		m->has_rip = !(m->vm->cfg.mode->caps & MODE_CAP_MODEL);
+		m->start_ns = m->host_time ? m->vm->clock.start_ns : 0;
 	}
 	view_model_unlock(m);
 }
@@ -252,7 +253,7 @@ size_t view_console(struct view_model *m, char *buf, size_t n, uint64_t *total)
 
 struct vm *view_vm(struct view_model *m)
 {
-	return m->vm;
+	return m->session ? m->session->vm : NULL;
 }
 
 static enum err no_guest(const struct view_model *m, struct errmsg *why)
@@ -288,6 +289,9 @@ void view_model_stopped(struct view_model *m)
 {
 	struct errmsg ignore;
 
+	view_model_lock(m);
+	view_count_open(m);
+	view_model_unlock(m);
 	if (!m->vm || state_missing(m))
 		return;
 	if (m->has_state)
@@ -311,18 +315,11 @@ enum err view_read_phys(struct view_model *m, gpa_t gpa, void *buf, size_t n, st
 	return ERR_OK;
 }
 
-static bool translate(struct view_model *m, unsigned vcpu, const struct x86_state *s, gva_t la, gpa_t *gpa)
+static bool read_table(void *arg, gpa_t gpa, void *buf, size_t n)
 {
-	struct vcpu *v = &m->vm->vcpus[vcpu];
-	struct x86_walk w;
+	struct errmsg ignore;
 
-	*gpa = la;
-	if (x86_paging_mode(s) == X86_PAGING_NONE)
-		return true;
-	if (!vcpu_state(v) || x86_walk(&v->cpu, la, 0, X86_PRIV_SUPER, &w) != X86_WALK_OK)
-		return false;
-	*gpa = w.gpa;
-	return true;
+	return view_read_phys(arg, gpa, buf, n, &ignore) == ERR_OK;
 }
 
 enum err view_read_linear(
@@ -334,13 +331,15 @@ enum err view_read_linear(
 	if (!s)
 		return ERR_UNSUPPORTED;
 	while (*done < n) {
-		uint64_t la = gva + *done, part = PAGE_SIZE_4K - la % PAGE_SIZE_4K;
-		gpa_t gpa;
+		const struct pagewalk_query q = {.gva = gva + *done, .priv = X86_PRIV_SUPER};
+		uint64_t part = PAGE_SIZE_4K - q.gva % PAGE_SIZE_4K;
+		struct pagewalk w;
 
 		part = part < n - *done ? part : n - *done;
-		if (!translate(m, vcpu, s, la, &gpa))
-			return err_set(why, ERR_RANGE, "0x%llx is not mapped", (unsigned long long)la);
-		enum err e = view_read_phys(m, gpa, (uint8_t *)buf + *done, (size_t)part, why);
+		pagewalk(s, &q, read_table, m, &w);
+		if (w.result != PAGEWALK_OK)
+			return err_set(why, ERR_RANGE, "0x%llx is not mapped", (unsigned long long)q.gva);
+		enum err e = view_read_phys(m, w.gpa, (uint8_t *)buf + *done, (size_t)part, why);
 		if (e != ERR_OK)
 			return e;
 		*done += (size_t)part;

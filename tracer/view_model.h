@@ -71,6 +71,7 @@ struct view_info {
 	bool counts_insns;
 	const struct vm_controls *profile; /* NULL: not known (a trace of another) */
 	const struct cost_model *cost;	   /* NULL: costs are measured, or not known */
+	struct vm *vm; /* live: the VM, or the mirror of one on another machine; NULL: the session's */
 };
 
 struct view_verdicts {
@@ -151,11 +152,13 @@ size_t view_console(struct view_model *m, char *buf, size_t n, uint64_t *total);
 
 /* --- of the guest itself: only while it stands still. NULL or ERR_UNSUPPORTED: why says what is missing ------------
  */
-struct vm *view_vm(struct view_model *m); /* NULL: a trace. For reading only: devices, TLB, mappings */
+/* For reading only: devices, TLB, mappings. NULL: a trace, or a VM on another machine. */
+struct vm *view_vm(struct view_model *m);
 const struct x86_state *view_cpu_state(struct view_model *m, unsigned vcpu, struct errmsg *why);
 /* The state at the stop before this one, for marking what changed; NULL: there was none. */
 const struct x86_state *view_cpu_before(struct view_model *m, unsigned vcpu);
-void view_model_stopped(struct view_model *m); /* the owner: the guest has just stopped (keeps the states above) */
+/* The owner: the guest has just stopped. Keeps the states above; an exit that no entry followed is counted. */
+void view_model_stopped(struct view_model *m);
 enum err view_read_phys(struct view_model *m, gpa_t gpa, void *buf, size_t n, struct errmsg *why);
 /* Through the guest's page tables, without setting accessed bits; *done: bytes before the first one that is not
  * mapped. */

@@ -24,9 +24,18 @@ struct fill {
 	struct cursor *cursors;
 	size_t n, cap;
 	uint32_t *chain; /* of each row: the next one of its thread */
+	const struct trace_reader *reader;
+	uint64_t base; /* time of the first exit, on a host's clock */
 	uint64_t insns[VIEW_VCPUS_MAX];
 	bool nomem;
 };
+
+static bool virtual_clock(const struct trace_reader *r)
+{
+	const struct event_session *s = reader_session(r);
+
+	return s && strncmp(s->clock, "virtual", sizeof(s->clock)) == 0;
+}
 
 static void add_row(void *arg, const struct exit_row *r)
 {
@@ -36,8 +45,10 @@ static void add_row(void *arg, const struct exit_row *r)
 
 	if (r->has_direct)
 		*insns += r->direct;
+	if (f->m->end == 1 && !virtual_clock(f->reader)) /* a host's clock began long before the guest */
+		f->base = r->ts;
 	*e = (struct view_exit){.number = r->child ? UINT64_MAX : f->m->next_number++,
-	    .ts_ns = r->ts,
+	    .ts_ns = r->ts - f->base,
 	    .insns = *insns,
 	    .direct = r->direct,
 	    .rip = r->rip,
@@ -55,7 +66,7 @@ static void add_row(void *arg, const struct exit_row *r)
 			     (r->child ? VIEW_CHILD : 0))};
 	e->intr_error = (uint32_t)r->pid; /* until the second pass */
 	view_count(f->m, e);
-	f->m->now.guest_ns = r->ts > f->m->now.guest_ns ? r->ts : f->m->now.guest_ns;
+	f->m->now.guest_ns = e->ts_ns > f->m->now.guest_ns ? e->ts_ns : f->m->now.guest_ns;
 }
 
 static struct cursor *cursor_of(struct fill *f, int32_t pid)
@@ -180,8 +191,8 @@ static void on_event(struct fill *f, struct trace_reader *r, const struct trace_
 	if (!c)
 		return;
 	if (kind == KIND_EXIT || kind == KIND_USERSPACE_EXIT ||
-	    (kind == KIND_VERDICT && (!c->at || c->at->ts_ns != ev->ts)))
-		advance(f, c, ev->ts);
+	    (kind == KIND_VERDICT && (!c->at || c->at->ts_ns != ev->ts - f->base)))
+		advance(f, c, ev->ts - f->base);
 	if (!c->at)
 		return;
 	if (kind == KIND_VERDICT && c->at->reason == (uint32_t)field(ev, "exit_reason"))
@@ -214,8 +225,9 @@ static void take_details(struct fill *f, struct trace_reader *r)
 	free(f->chain);
 }
 
-static void take_session(struct view_model *m, const struct event_session *s)
+static void take_session(struct view_model *m, const struct trace_reader *r)
 {
+	const struct event_session *s = reader_session(r);
 	static struct vm_controls profile; /* one trace a process: a terminal shows one */
 	struct errmsg ignore;
 
@@ -226,7 +238,7 @@ static void take_session(struct view_model *m, const struct event_session *s)
 	m->info.type = s->type == 1 || s->type == 2 ? s->type : 0;
 	m->info.n_vcpus = s->vcpus;
 	m->info.mem_size = s->mem;
-	m->info.clock = strncmp(s->clock, "host", sizeof(s->clock)) == 0 ? CLOCK_HOST : CLOCK_VIRTUAL;
+	m->info.clock = virtual_clock(r) ? CLOCK_VIRTUAL : CLOCK_HOST;
 	m->info.counts_insns = s->flags & SESSION_COUNTS_INSNS;
 	if (controls_set(&profile, m->info.controls, &ignore) == ERR_OK)
 		m->info.profile = &profile;
@@ -244,13 +256,19 @@ enum err view_model_open_trace(struct view_model *m, const char *path, struct er
 	m->info = (struct view_info){.source = VIEW_TRACE, .clock = CLOCK_HOST};
 	snprintf(m->info.path, sizeof(m->info.path), "%s", path);
 	m->host_time = true;
+	f.reader = r;
 	reader_rows(r, add_row, &f);
 	if (reader_tep(r))
 		take_details(&f, r);
 	for (uint64_t pos = m->first; pos < m->end; pos++)
 		view_slot(m, pos)->intr_error = 0;
 	if (reader_session(r))
-		take_session(m, reader_session(r));
+		take_session(m, r);
+	m->verdicts = (struct view_verdicts){.direct_fraction = -1,
+	    .guest_time_fraction = -1,
+	    .equivalence.evidence = "a trace is not compared: \"vmscope compare\" runs the guest in every backend",
+	    .safety.evidence = "what was mapped and programmed is not in a trace: \"vmscope run\" audits it",
+	    .efficiency.evidence = "a trace has exits, and not what ran between them: \"vmscope run\" measures it"};
 	m->now.run = VIEW_ENDED;
 	m->now.lost = r->lost;
 	m->now.exits = m->now.seen_exits = m->next_number;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STEP_MS 100
+
 static enum err go(struct app *a, enum engine_verb verb, uint64_t n, struct errmsg *why)
 {
 	struct errmsg later = {""};
@@ -14,7 +16,8 @@ static enum err go(struct app *a, enum engine_verb verb, uint64_t n, struct errm
 
 	if (e != ERR_OK)
 		return e;
-	if (engine_busy(a->cfg.engine))
+	/* Who types "s s s" means three steps: one that is under way is soon over. */
+	if (!a->turbo && !engine_wait(a->cfg.engine, STEP_MS))
 		return err_set(why, ERR_BUSY, "the guest is running: p or C-c pauses it");
 	/* Who drives the guest wants to see where it comes to. */
 	a->following = true;
@@ -179,7 +182,8 @@ static enum err cmd_open(struct app *a, struct view *v, const char *args, struct
 	if (!*args)
 		return err_set(
 		    why, ERR_INVAL, "open GUEST [OPTIONS], as on the command line: open timer --controls all");
-	if (engine_busy(a->cfg.engine))
+	/* Who types "s s s" means three steps: one that is under way is soon over. */
+	if (!a->turbo && !engine_wait(a->cfg.engine, STEP_MS))
 		return err_set(why, ERR_BUSY, "the guest is running: p or C-c pauses it");
 	e = engine_load(a->cfg.engine, args, why);
 	if (e != ERR_OK)

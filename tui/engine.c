@@ -285,6 +285,23 @@ bool engine_busy(struct engine *e)
 	return busy;
 }
 
+bool engine_wait(struct engine *e, unsigned ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (time_t)(ms / 1000);
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&e->lock);
+	while (e->busy && pthread_cond_timedwait(&e->changed, &e->lock, &until) == 0)
+		;
+	bool idle = !e->busy;
+	pthread_mutex_unlock(&e->lock);
+	return idle;
+}
+
 bool engine_result(struct engine *e, enum err *err, struct errmsg *why)
 {
 	uint64_t n;

@@ -87,6 +87,8 @@ struct view_model *engine_model(struct engine *e); /* of the current guest */
 enum err engine_do(struct engine *e, enum engine_verb verb, uint64_t n, struct errmsg *why) MUST_CHECK;
 void engine_pause(struct engine *e); /* what runs stops soon; no wait */
 bool engine_busy(struct engine *e);
+/* Waits for what is under way, but not for long: false, it still is. */
+bool engine_wait(struct engine *e, unsigned ms);
 /* The result of what was begun last, once: false when there is no news. */
 bool engine_result(struct engine *e, enum err *err, struct errmsg *why);
 /* Readable when there is news (a result, or a guest that stopped); -1 without a thread. */

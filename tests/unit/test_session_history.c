@@ -1,0 +1,408 @@
+/* session/history*.c and control_back.c: the past is the past, byte for byte. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/lib.h"
+#include "core/snapshot.h"
+#include "session/control_impl.h"
+#include "tests/control_fixture.h"
+
+#define SEEN_MAX 4096
+
+/* What was there when a position was first passed. */
+struct seen {
+	struct vm_position at;
+	uint64_t exits, console, state;
+};
+
+static struct control_fix f;
+static struct errmsg why;
+static struct seen seen[SEEN_MAX];
+static size_t n_seen;
+static uint64_t rnd_state;
+static unsigned revisits;
+static uint64_t shown; /* bytes that the owner's console holds */
+
+static uint64_t rnd(uint64_t n)
+{
+	rnd_state ^= rnd_state << 13, rnd_state ^= rnd_state >> 7, rnd_state ^= rnd_state << 17;
+	return rnd_state % n;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (f.c)
+		control_fix_close(&f);
+	memset(&f, 0, sizeof f);
+	return 0;
+}
+
+static void replaying(void *arg, bool silent, uint64_t insns, uint64_t exits)
+{
+	(void)arg;
+	(void)insns;
+	(void)exits;
+	if (!silent) { /* as an owner of the console should */
+		f.n_console = (size_t)control_where(f.c)->console_bytes;
+		shown++;
+	}
+}
+
+static void open_it(const char *guest, struct control_fix_options o)
+{
+	o.control.replaying = replaying;
+	assert_true(control_fix_open(&f, guest, &o));
+	n_seen = 0;
+	revisits = 0;
+}
+
+/* --- The whole state ---------------------------------------------------------------------------------------------- */
+
+static uint64_t state_hash(struct vm *vm)
+{
+	size_t n = snapshot_machine_size(vm), used;
+	uint8_t *buf = malloc(n);
+	uint64_t h;
+
+	assert_int_equal(snapshot_machine_save(vm, buf, n, &used, &why), ERR_OK);
+	h = fnv64(mem_hash(&vm->mem), buf, used);
+	free(buf);
+	for (unsigned i = 0; i < vm->n_vcpus; i++) {
+		const struct vcpu *v = &vm->vcpus[i];
+		const uint64_t between[3] = {v->inside, v->inside ? v->leave_at : 0, v->inside ? v->entered_ns : 0};
+
+		h = fnv64(h, &v->exit, sizeof v->exit);
+		h = fnv64(h, v->history, sizeof v->history);
+		h = fnv64(h, between, sizeof between);
+	}
+	return fnv64(h, &vm->end, vm->ended ? sizeof vm->end : 0);
+}
+
+static struct seen look(void)
+{
+	struct seen s = {.exits = control_where(f.c)->exits};
+
+	vm_position(f.vm, &s.at);
+	s.console = fnv64(FNV64_INIT, f.console, f.n_console);
+	s.state = state_hash(f.vm);
+	assert_int_equal(f.n_console, control_where(f.c)->console_bytes);
+	return s;
+}
+
+/* The position is known: it must be what it was. Else it is known from now on. */
+static void check_here(void)
+{
+	struct seen now = look();
+
+	for (size_t i = 0; i < n_seen; i++)
+		if (position_same(&seen[i].at, &now.at)) {
+			assert_int_equal(seen[i].exits, now.exits);
+			assert_int_equal(seen[i].console, now.console);
+			if (seen[i].state != now.state)
+				fail_msg("insns %llu exits %llu: another state", (unsigned long long)now.at.insns,
+				    (unsigned long long)now.at.exits);
+			revisits++;
+			return;
+		}
+	if (n_seen < SEEN_MAX)
+		seen[n_seen++] = now;
+}
+
+static void forget_beyond(void)
+{
+	struct vm_position p;
+	size_t n = 0;
+
+	vm_position(f.vm, &p);
+	for (size_t i = 0; i < n_seen; i++)
+		if (!position_before(&p, &seen[i].at))
+			seen[n++] = seen[i];
+	n_seen = n;
+}
+
+/* --- A walk ------------------------------------------------------------------------------------------------------- */
+
+static void ok(enum err e)
+{
+	if (e != ERR_OK)
+		fail_msg("%s", why.text);
+}
+
+/* Something from outside. True: it made a new future, and this place is no longer what it was. */
+static bool disturb(void)
+{
+	struct x86_state s;
+	uint8_t byte = (uint8_t)rnd(256);
+
+	if (f.vm->ended && !vm_may_resume(f.vm))
+		return false;
+	forget_beyond();
+	switch (rnd(3)) {
+	case 0:
+		(void)control_type(f.c, &byte, 1);
+		break;
+	case 1:
+		assert_int_equal(f.s->ops->get_state(f.s, 0, &s), ERR_OK);
+		s.gpr[X86_R9] ^= byte;
+		ok(control_set_state(f.c, 0, &s));
+		break;
+	default:
+		ok(control_write_mem(f.c, 0x500 + byte, &byte, 1));
+	}
+	return true;
+}
+
+static void one_step(uint64_t longest)
+{
+	switch (rnd(9)) {
+	case 0:
+		ok(control_step_insn(f.c, 1, &why));
+		break;
+	case 1:
+		ok(control_step_insn(f.c, 1 + rnd(longest), &why));
+		break;
+	case 2:
+		ok(control_step_exit(f.c, 1 + rnd(20)));
+		break;
+	case 3:
+		ok(control_back_insn(f.c, 1, &why));
+		break;
+	case 4:
+		ok(control_back_insn(f.c, 1 + rnd(longest), &why));
+		break;
+	case 5:
+		ok(control_back_exit(f.c, 1, &why));
+		break;
+	case 6:
+		ok(control_back_exit(f.c, 1 + rnd(30), &why));
+		break;
+	case 7:
+		ok(control_goto_exit(f.c, rnd(f.c->exits + 5), &why));
+		break;
+	default:
+		ok(control_goto_insn(f.c, rnd(f.vm->clock.insns + longest), &why));
+	}
+}
+
+static void walk(const char *guest, struct control_fix_options o, unsigned steps, uint64_t longest, bool disturbed)
+{
+	rnd_state = 88172645463325252ull + steps + longest;
+	open_it(guest, o);
+	check_here();
+	for (unsigned i = 0; i < steps; i++) {
+		one_step(longest);
+		check_here();
+		if (disturbed && rnd(12) == 0 && disturb())
+			ok(control_step_insn(f.c, 1, &why)), check_here();
+	}
+	/* Nothing that was ever there is lost. */
+	for (size_t i = 0; i < n_seen; i += 1 + n_seen / 16) {
+		if (seen[i].at.ended)
+			continue;
+		ok(control_goto_insn(f.c, seen[i].at.insns, &why));
+		check_here();
+	}
+	assert_true(revisits > steps / 10);
+	assert_true(disturbed || control_where(f.c)->checkpoints > 2);
+	control_fix_close(&f);
+	f.c = NULL;
+}
+
+static void the_past_is_what_it_was(void **state)
+{
+	const struct control_fix_options dense = {.control.spacing_ns = 1, .mem_size = 4 << 20};
+	const struct control_fix_options sparse = {.control.spacing_ns = 20000, .mem_size = 4 << 20};
+	const struct control_fix_options two = {.control.spacing_ns = 20000, .n_vcpus = 2, .mem_size = 4 << 20};
+
+	(void)state;
+	walk("hello", dense, 150, 60, false);
+	walk("timer", sparse, 150, 3000, false);
+	walk("modes", dense, 150, 100, false);
+	walk("exits", sparse, 150, 400, false);
+	walk("paging", sparse, 150, 500, false);
+	walk("timer", two, 100, 2000, false);
+}
+
+static void inputs_happen_again(void **state)
+{
+	const struct control_fix_options dense = {.control.spacing_ns = 1, .mem_size = 4 << 20};
+	const struct control_fix_options keys = {
+	    .control.spacing_ns = 20000, .mem_size = 4 << 20, .keys = "a\nbcd\nefgh\n"};
+
+	(void)state;
+	walk("hello", dense, 150, 60, true);
+	walk("exits", keys, 200, 400, true);
+	walk("timer", keys, 200, 3000, true);
+}
+
+/* --- Single cases ------------------------------------------------------------------------------------------------- */
+
+static void goes_back_from_the_end(void **state)
+{
+	const struct control_fix_options o = {0};
+
+	(void)state;
+	open_it("hello", o);
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(control_where(f.c)->stop, CONTROL_END);
+	struct seen end = look();
+	uint64_t exits = f.c->exits;
+	ok(control_back_exit(f.c, 1, &why));
+	assert_int_equal(control_where(f.c)->stop, CONTROL_DONE);
+	assert_int_equal(f.vm->vcpus[0].exit.reason, EXIT_IO_INSTRUCTION);
+	assert_false(f.vm->ended);
+	ok(control_back_insn(f.c, 1000000, &why));
+	assert_int_equal(control_where(f.c)->stop, CONTROL_BEGIN);
+	assert_int_equal(f.vm->clock.insns, 0);
+	assert_int_equal(f.n_console, 0);
+	assert_int_equal(control_where(f.c)->last_exits, exits);
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(control_where(f.c)->stop, CONTROL_END);
+	struct seen again = look();
+	assert_memory_equal(&end, &again, sizeof end);
+	ok(control_restart(f.c, &why));
+	assert_int_equal(control_where(f.c)->last_exits, 0);
+	assert_int_equal(f.n_console, 0);
+}
+
+static unsigned add(struct breakpoint b)
+{
+	ok(control_break_add(f.c, &b, &why));
+	return b.id;
+}
+
+static void goes_back_to_breakpoints(void **state)
+{
+	const struct control_fix_options o = {.control.spacing_ns = 1};
+	struct vm_position at[8], p;
+	unsigned n = 0;
+
+	(void)state;
+	open_it("exits", o);
+	unsigned cpuid = add((struct breakpoint){.kind = BREAK_EXIT, .lo = EXIT_CPUID});
+	ok(control_step_insn(f.c, 1, &why));
+	while (n < 8 && control_run(f.c) == ERR_OK && control_where(f.c)->stop == CONTROL_BREAK)
+		vm_position(f.vm, &at[n++]);
+	assert_int_equal(n, 8);
+	ok(control_step_insn(f.c, 3, &why));
+	uint64_t hits = control_break_at(f.c, 0)->hits;
+	while (n) {
+		ok(control_back_to_break(f.c, &why));
+		assert_int_equal(control_where(f.c)->stop, CONTROL_BREAK);
+		assert_int_equal(control_where(f.c)->breakpoint, cpuid);
+		vm_position(f.vm, &p);
+		assert_true(position_same(&p, &at[--n]));
+	}
+	assert_int_equal(control_break_at(f.c, 0)->hits, hits);
+	ok(control_back_to_break(f.c, &why));
+	assert_int_equal(control_where(f.c)->stop, CONTROL_BEGIN);
+	assert_int_equal(f.vm->clock.insns, 0);
+}
+
+/* 7c00 mov cx,9; 7c03 nop; 7c04 loop 7c03; 7c06 cli; hlt */
+static void goes_back_to_an_address(void **state)
+{
+	static const uint8_t loop[] = {0xb9, 0x09, 0x00, 0x90, 0xe2, 0xfd, 0xfa, 0xf4};
+	const struct control_fix_options o = {.control.spacing_ns = 1, .code = loop, .code_len = sizeof loop};
+
+	(void)state;
+	open_it("loop", o);
+	(void)add((struct breakpoint){.kind = BREAK_INSN, .lo = 0x7c03, .hi = 0x7c03});
+	for (unsigned left = 9; left > 3; left--)
+		assert_int_equal(control_run(f.c), ERR_OK);
+	for (unsigned left = 5; left <= 9; left++) {
+		ok(control_back_to_break(f.c, &why));
+		assert_int_equal(f.vm->vcpus[0].cpu.s.rip, 0x7c03);
+		assert_int_equal(f.vm->vcpus[0].cpu.s.gpr[X86_RCX], left);
+	}
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(f.vm->vcpus[0].cpu.s.gpr[X86_RCX], 8);
+}
+
+/*
+ * A bug that loses an input, or a flush, must not go unnoticed: the checkpoint that was made after it finds another
+ * machine.
+ */
+static void a_lost_input_is_noticed(void **state)
+{
+	static const uint8_t loop[] = {0xeb, 0xfe};
+	const struct control_fix_options o = {.control.spacing_ns = 1, .code = loop, .code_len = sizeof loop};
+	const uint8_t key = 'k';
+
+	(void)state;
+	open_it("loop", o);
+	ok(control_step_insn(f.c, 10, &why));
+	assert_int_equal(control_type(f.c, &key, 1), 1);
+	ok(control_step_insn(f.c, 10, &why));
+	ok(control_step_insn(f.c, 10, &why));
+	ok(control_goto_insn(f.c, 5, &why));
+	ok(control_goto_insn(f.c, 30, &why)); /* all is well */
+	struct history_facts facts;
+	history_facts(f.c->history, &facts);
+	history_lose(f.c->history, 2); /* start, checkpoint at 10, the key */
+	ok(control_goto_insn(f.c, 5, &why));
+	assert_int_equal(control_goto_insn(f.c, 30, &why), ERR_BUG);
+	assert_non_null(strstr(f.c->failure.text, "left the recorded run"));
+}
+
+static void says_why_not(void **state)
+{
+	const struct control_fix_options host = {.clock = CLOCK_HOST};
+
+	(void)state;
+	open_it("hello", host);
+	assert_false(control_where(f.c)->can_back);
+	assert_int_equal(control_back_insn(f.c, 1, &why), ERR_UNSUPPORTED);
+	assert_non_null(strstr(why.text, "--clock virtual"));
+}
+
+/* Much is changed, little may be kept: old checkpoints are given up, the first one stays, every place can be reached.
+ */
+static void memory_is_bounded(void **state)
+{
+	/* 7c00 inc ax; mov [di],ax; add di,2; jmp 7c00: fills a segment again and again */
+	static const uint8_t fill[] = {0x40, 0x89, 0x05, 0x83, 0xc7, 0x02, 0xeb, 0xf8};
+	const struct control_fix_options o = {
+	    .control = {.spacing_ns = 1, .history_bytes = 3 << 20}, .code = fill, .code_len = sizeof fill};
+
+	(void)state;
+	open_it("fill", o);
+	f.vm->vcpus[0].cpu.s.seg[X86_DS].sel = 0x2000;
+	f.vm->vcpus[0].cpu.s.seg[X86_DS].base = 0x20000;
+	x86_state_changed(&f.vm->vcpus[0].cpu);
+	ok(control_restart(f.c, &why));
+	for (unsigned i = 0; i < 200; i++) {
+		ok(control_step_insn(f.c, 30000, &why));
+		check_here();
+		assert_true(control_where(f.c)->history_bytes <= 3 << 20);
+	}
+	assert_in_range(control_where(f.c)->checkpoints, 3, 100);
+	for (unsigned i = 1; i <= 20; i++) {
+		ok(control_goto_insn(f.c, 30000 * (1 + rnd(200)), &why));
+		check_here();
+	}
+	assert_int_equal(revisits, 20);
+	ok(control_goto_insn(f.c, 0, &why));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_teardown(goes_back_from_the_end, teardown),
+	    cmocka_unit_test_teardown(goes_back_to_breakpoints, teardown),
+	    cmocka_unit_test_teardown(goes_back_to_an_address, teardown),
+	    cmocka_unit_test_teardown(a_lost_input_is_noticed, teardown),
+	    cmocka_unit_test_teardown(says_why_not, teardown),
+	    cmocka_unit_test_teardown(memory_is_bounded, teardown),
+	    cmocka_unit_test_teardown(the_past_is_what_it_was, teardown),
+	    cmocka_unit_test_teardown(inputs_happen_again, teardown),
+	};
+
+	return cmocka_run_group_tests_name("session_history", tests, NULL, NULL);
+}
