@@ -236,6 +236,7 @@ struct engine {
 	struct view_model *model;
 	bool threaded, busy, news;
 	int held;
+	bool cannot_hold; /* it is under way to somewhere */
 	enum err result;
 	struct errmsg why;
 	unsigned n_do, n_pause; /* calls */
@@ -284,6 +285,12 @@ WEAK void engine_pause(struct engine *e)
 	e->n_pause++;
 }
 
+WEAK bool engine_wait(struct engine *e, unsigned ms)
+{
+	(void)ms;
+	return !e->busy;
+}
+
 WEAK bool engine_busy(struct engine *e)
 {
 	return e->busy;
@@ -304,9 +311,12 @@ WEAK int engine_fd(const struct engine *e)
 	return e->threaded ? 0 : -1;
 }
 
-WEAK void engine_hold(struct engine *e)
+WEAK bool engine_hold(struct engine *e)
 {
+	if (e->cannot_hold)
+		return false;
 	e->held++;
+	return true;
 }
 
 WEAK void engine_release(struct engine *e)

@@ -23,6 +23,7 @@ static uint64_t monotonic_ns(void *arg)
 enum err view_model_new(const struct view_config *cfg, struct view_model **out, struct errmsg *why)
 {
 	struct view_model *m = calloc(1, sizeof(*m));
+	pthread_mutexattr_t attr;
 
 	*out = NULL;
 	if (!m)
@@ -38,7 +39,10 @@ enum err view_model_new(const struct view_config *cfg, struct view_model **out, 
 	m->open = calloc(VIEW_VCPUS_MAX, sizeof(*m->open));
 	m->by_reason = stats_new(STATS_BY_REASON);
 	m->console = calloc(VIEW_CONSOLE_MAX, sizeof(*m->console));
-	pthread_mutex_init(&m->lock, NULL);
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&m->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
 	if (!m->log || !m->open || !m->by_reason || !m->console) {
 		view_model_free(m);
 		return err_set(why, ERR_NOMEM, "no memory for a log of %llu exits", (unsigned long long)m->cap);

@@ -119,7 +119,7 @@ void view_model_set_run(struct view_model *m, enum view_run run, const struct vm
 void view_model_set_verdicts(struct view_model *m, const struct view_verdicts *v);
 void view_model_select(struct view_model *m, uint64_t number);
 
-/* --- for views: all under the lock ----------------------------------------------------------------------------- */
+/* --- for views: all under the lock (who has it may take it again) ------------------------------------------- */
 void view_model_lock(struct view_model *m);
 void view_model_unlock(struct view_model *m);
 

@@ -104,26 +104,32 @@ static enum err parse(struct app *a, const char *args, struct breakpoint *b, str
 	return direction(args, b->kind == BREAK_PORT ? "in" : "r", b->kind == BREAK_PORT ? "out" : "w", b, why);
 }
 
-static enum err hold(struct app *a, struct errmsg *why)
+/* On success the engine is held. */
+static enum err hold(struct app *a, struct control **c, struct errmsg *why)
 {
-	if (engine_hold(a->cfg.engine))
+	if (!engine_hold(a->cfg.engine))
+		return err_set(why, ERR_BUSY, "the guest is under way to somewhere: C-c stops it there");
+	*c = engine_control(a->cfg.engine);
+	if (*c)
 		return ERR_OK;
-	return err_set(why, ERR_BUSY, "the guest is under way to somewhere: C-c stops it there");
+	engine_release(a->cfg.engine);
+	return err_set(why, ERR_UNSUPPORTED, "there is no guest now: :open GUEST loads one");
 }
 
 static enum err cmd_break(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	struct breakpoint b = {0};
+	struct control *c;
 	enum err e = app_needs_engine(a, why);
 
 	(void)v;
 	if (e == ERR_OK)
 		e = parse(a, args, &b, why);
 	if (e == ERR_OK)
-		e = hold(a, why);
+		e = hold(a, &c, why);
 	if (e != ERR_OK)
 		return e;
-	e = control_break_add(engine_control(a->cfg.engine), &b, why);
+	e = control_break_add(c, &b, why);
 	engine_release(a->cfg.engine);
 	if (e == ERR_OK)
 		app_message(a, "breakpoint %u: %s", b.id, b.text);
@@ -134,6 +140,7 @@ static enum err cmd_list(struct app *a, struct view *v, const char *args, struct
 {
 	enum err e = app_needs_engine(a, why);
 	const struct breakpoint *b;
+	struct control *c;
 	char *text = NULL;
 	size_t size;
 	FILE *f;
@@ -141,7 +148,7 @@ static enum err cmd_list(struct app *a, struct view *v, const char *args, struct
 	(void)v;
 	(void)args;
 	if (e == ERR_OK)
-		e = hold(a, why);
+		e = hold(a, &c, why);
 	if (e != ERR_OK)
 		return e;
 	f = open_memstream(&text, &size);
@@ -150,7 +157,7 @@ static enum err cmd_list(struct app *a, struct view *v, const char *args, struct
 		return err_set(why, ERR_NOMEM, "no memory for the list");
 	}
 	fputs("Breakpoints\n", f);
-	for (unsigned i = 0; (b = control_break_at(engine_control(a->cfg.engine), i)); i++)
+	for (unsigned i = 0; (b = control_break_at(c, i)); i++)
 		fprintf(f, "  %3u  %-48s  %llu hits%s\n", b->id, b->text, (unsigned long long)b->hits,
 		    b->disabled ? "  disabled" : "");
 	engine_release(a->cfg.engine);
@@ -173,10 +180,9 @@ static enum err change(struct app *a, const char *args, unsigned op, struct errm
 		return e;
 	if (!app_parse_u64(args, &id) || id > CONTROL_BREAKS_MAX * 1000000ull)
 		return err_set(why, ERR_INVAL, "'%s' is not the number of a breakpoint; 'break list' shows them", args);
-	e = hold(a, why);
+	e = hold(a, &c, why);
 	if (e != ERR_OK)
 		return e;
-	c = engine_control(a->cfg.engine);
 	e = op ? control_break_enable(c, (unsigned)id, op == 1) : control_break_remove(c, (unsigned)id);
 	engine_release(a->cfg.engine);
 	return e == ERR_OK ? e : err_set(why, e, "there is no breakpoint %s; 'break list' shows them", args);

@@ -90,7 +90,7 @@ static bool slow_step(struct engine *e, struct slot *s, enum err *err, struct er
 
 static enum err restart(struct engine *e, struct slot *s, struct errmsg *why)
 {
-	if (control_where(s->control)->can_back && control_restart(s->control, why) == ERR_OK)
+	if (e->open && control_where(s->control)->can_back && control_restart(s->control, why) == ERR_OK)
 		return ERR_OK;
 	engine_close_guests(e);
 	return engine_open_guests(e, why);

@@ -109,7 +109,7 @@ static void say_difference(
 	const struct modes_item *b = row->sub >= 0 ? &c->track.items[row->sub] : NULL;
 	struct modes_difference d = {"", "", ""};
 	const char *why = excuse(c);
-	char text[160] = "";
+	char text[208] = "";
 
 	if (a && b && modes_differ(&x->reference, a, &c->track, b, &d))
 		snprintf(text, sizeof text, "%s: reference %s, here %s", d.field, d.main, d.sub);

@@ -30,6 +30,7 @@
 
 #define FRAME_NS 16666667ull /* 60 a second */
 #define ESC_MS 25	     /* how long after ESC the rest of a key may come */
+#define KEYS_AT_ONCE 256     /* pasted text; then signals are looked at */
 #define DOUBLE_NS 400000000ull
 
 struct terminal {
@@ -41,7 +42,6 @@ struct terminal {
 	bool mouse, default_colors;
 	int cursor; /* as curs_set() was told; -1: not yet */
 	int signals, ended_by;
-	bool hung_up;
 	int click_x, click_y;
 	uint64_t click_ns, frame_ns;
 };
@@ -196,8 +196,7 @@ void term_close(struct terminal *t)
 {
 	if (!t)
 		return;
-	if (!t->hung_up)
-		endwin();
+	endwin(); /* also when its other side has gone: then nobody hears it */
 	delscreen(t->curses);
 	tcsetattr(STDIN_FILENO, TCSADRAIN, &t->saved);
 	crash_disarm();
@@ -506,7 +505,6 @@ static void take_signals(struct terminal *t, struct app *a)
 			break;
 		default:
 			t->ended_by = (int)si.ssi_signo;
-			t->hung_up |= si.ssi_signo == SIGHUP;
 			break;
 		}
 	}
@@ -551,13 +549,15 @@ enum err term_run(struct terminal *t, struct app *a, struct errmsg *why)
 		idle_news = (fd[2].revents & POLLIN) != 0;
 		if (fd[1].revents)
 			take_signals(t, a);
-		if ((fd[0].revents & (POLLHUP | POLLERR | POLLNVAL)) && !(fd[0].revents & POLLIN)) {
-			t->hung_up = true;
-			t->ended_by = SIGHUP;
+		unsigned keys = 0;
+
+		while (fd[0].revents && keys < KEYS_AT_ONCE && next_key(t, &k)) {
+			app_key(a, &k);
+			keys++;
 		}
-		if (fd[0].revents & POLLIN)
-			for (unsigned n = 0; n < 256 && next_key(t, &k); n++)
-				app_key(a, &k);
+		/* The other side has gone, whether the signal comes or not. */
+		if (!keys && (fd[0].revents & (POLLHUP | POLLERR | POLLNVAL)))
+			t->ended_by = SIGHUP;
 	}
 	return ERR_OK;
 }

@@ -6,7 +6,7 @@
  *   draw()     from that copy into the screen; no lock, no model
  *   json()     the same picture as data: the twin of the screen
  *
- * All other calls come without the lock (which is not recursive) and while the guest may run: what they need of the
+ * All other calls come without the lock and while the guest may run: what they need of the
  * model beyond the view's copy, they lock it for; what they need of the guest, collect() brings with the next frame.
  * Each of them is followed by a frame with a collect().
  *
