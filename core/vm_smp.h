@@ -26,12 +26,4 @@ void vcpu_take_signals(struct vcpu *v);
 /* Instructions that vm->turn may run before it is another one's turn; UINT64_MAX: no other one is ready. */
 uint64_t vm_turn_left(struct vm *vm);
 uint64_t vm_total_exits(const struct vm *vm);
-/* In vm_run_to(): is it where it was asked to go? */
-static inline bool vm_pause_reached(const struct vm *vm)
-{
-	return !vm->until.ended && vm->clock.insns >= vm->until.insns &&
-	       (!vm->until.exits || vm_total_exits(vm) >= vm->until.exits) &&
-	       (!vm->until.ns || clock_now_ns(&vm->clock) >= vm->until.ns);
-}
-
 #endif

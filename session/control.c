@@ -225,7 +225,7 @@ bool control_settle(struct control *c)
 {
 	struct control_where *w = &c->where;
 
-	if (c->vm->breaks && c->watch.hit)
+	if (c->vm->breaks && (c->watch.hit || c->watch.mem.hits))
 		breaks_engine(c);
 	if (c->vm->ended) {
 		w->stop = stop_of_end(c->vm->end.kind);
