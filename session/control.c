@@ -381,6 +381,7 @@ enum err control_go(struct control *c, const struct control_goal *goal)
 	e = c->driver == DRIVER_EXACT ? exact_go(c) : c->driver == DRIVER_SLICES ? slices_go(c) : remote_go(c);
 	breaks_disarm(c);
 	c->goal = control_no_goal();
+	(void)control_where(c); /* what is known now */
 	return e;
 }
 
