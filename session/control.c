@@ -164,6 +164,7 @@ const struct control_where *control_where(struct control *c)
 	w->insns = c->vm->cfg.mode->caps & MODE_CAP_COUNTS_INSNS ? c->vm->clock.insns : 0;
 	w->exits = c->exits;
 	w->console_bytes = c->console_bytes;
+	w->failure = c->failure.text;
 	if (c->history) {
 		struct history_facts f;
 

@@ -80,6 +80,7 @@ struct control_where {
 	bool can_back;			 /* false: why_not_back says why, for people */
 	char why_not_back[160];
 	uint64_t checkpoints, history_bytes; /* held now */
+	const char *failure;		     /* when a call returned an error without words: what went wrong, or "" */
 };
 
 /* The session stays the caller's, and open until control_close(); its VM has not run yet, for going back to work. */
