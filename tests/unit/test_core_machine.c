@@ -73,6 +73,8 @@ static void memory_above_3_gib_continues_at_4_gib(void **state)
 	vm.mem.host = &fake_host_ops;
 	vm.mem.ram = ram;
 	vm.mem.ram_size = 5ull << 30;
+	vm.mem.dirty = calloc(1, mem_dirty_bytes(&vm.mem));
+	assert_non_null(vm.mem.dirty);
 	clock_init(&vm.clock, &fake_host_ops, CLOCK_VIRTUAL);
 	bus_init(&vm.bus);
 	assert_int_equal(machine_create(&vm, &why), ERR_OK);
@@ -83,6 +85,7 @@ static void memory_above_3_gib_continues_at_4_gib(void **state)
 	assert_ptr_equal(mem_page(&vm.mem, 0x17ffff000, true), ram + (5ull << 30) - 4096);
 	assert_int_equal(mem_find(&vm.mem, 0x180000000), -1);
 	machine_destroy(&vm);
+	free(vm.mem.dirty);
 }
 
 static void every_device_is_in_the_table_once_and_can_be_found(void **state)
@@ -227,7 +230,7 @@ static void a_failed_allocation_leaves_nothing_behind(void **state)
 		assert_int_equal(e, ERR_NOMEM);
 		assert_true(strlen(why.text) > 0);
 	}
-	assert_int_equal(n, 4); /* RAM, devices, firmware; then none failed */
+	assert_int_equal(n, 5); /* RAM, its map of changes, devices, firmware; then none failed */
 	fake_host_reset();
 	dev_open(&f, 2 << 20);
 }
