@@ -51,7 +51,7 @@ struct counters_section {
 	uint64_t ram_size, n_vcpus;
 	uint64_t dropped_writes, hole_reads, unclaimed_pio, unclaimed_mmio;
 	uint64_t turn, turn_end;
-	uint64_t slept, typed;
+	uint64_t slept, typed, moves;
 };
 
 static size_t pad8(size_t n)
@@ -156,7 +156,7 @@ static void save_counters(struct writer *w, const struct vm *vm)
 {
 	const struct counters_section out = {vm->mem.ram_size, vm->n_vcpus, vm->mem.dropped_writes, vm->mem.hole_reads,
 	    vm->bus.unclaimed_pio, vm->bus.unclaimed_mmio, vm->turn, vm->turn_end, vm->slept,
-	    vm->typist ? vm->typist->typed : 0};
+	    vm->typist ? vm->typist->typed : 0, vm->moves};
 
 	memcpy(put_section(w, "machine", 1, 0, "", sizeof(out)), &out, sizeof(out));
 }
@@ -233,7 +233,7 @@ void snapshot_flush(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->n_vcpus; i++) { /* as for the one that is restored */
 		x86_tlb_flush(&vm->vcpus[i].cpu);
-		vm->vcpus[i].barren = 0;
+		vm->vcpus[i].reflected = 0;
 	}
 }
 
@@ -385,7 +385,7 @@ static void restore_vcpu(struct vcpu *v, const uint8_t *data)
 	v->wait_startup = in.extra.wait_startup != 0;
 	v->inside = false;
 	v->left_host_ns = 0;
-	v->barren = 0;
+	v->reflected = 0;
 	v->state_valid = true;
 	v->dirty = DIRTY_ALL;
 	x86_state_changed(&v->cpu);
@@ -418,6 +418,7 @@ static void restore_counters(struct vm *vm, const uint8_t *data)
 	vm->turn = (unsigned)in.turn;
 	vm->turn_end = in.turn_end;
 	vm->slept = (uint32_t)in.slept;
+	vm->moves = in.moves;
 	if (vm->typist)
 		vm->typist->typed = (size_t)in.typed;
 }

@@ -339,6 +339,9 @@ static void note_entry(struct vm *vm, struct vcpu *v)
 	if (UNLIKELY(v->inside))
 		return;
 	v->counts.entries++;
+	vm->moves++;
+	v->fault_at = UINT64_MAX;
+	v->barren = 0;
 	if (c->kind == CLOCK_VIRTUAL) {
 		v->entered_ns = clock_now_ns(c);
 		v->leave_at = c->insns + VM_CONTROL_INTERVAL_NS / CLOCK_NS_PER_INSN;
@@ -585,13 +588,21 @@ enum slice_result vm_run_slice(struct vm *vm, uint64_t until_ns)
 
 void vm_position(const struct vm *vm, struct vm_position *out)
 {
-	*out = (struct vm_position){vm->clock.insns, vm_total_exits(vm),
+	*out = (struct vm_position){vm->clock.insns, vm_total_exits(vm), vm->moves,
 	    vm->clock.kind == CLOCK_VIRTUAL ? clock_now_ns(&vm->clock) : 0, vm->ended && !vm_may_resume(vm)};
 }
 
 static bool slice_over(const struct vm *vm)
 {
 	return UNLIKELY(vm->slice_end_ns != CLOCK_NEVER) && vm->cfg.host->now_ns() >= vm->slice_end_ns;
+}
+
+bool vm_pause_reached(const struct vm *vm)
+{
+	const struct vm_position *to = &vm->until;
+
+	return !to->ended && vm->clock.insns >= to->insns && vm_total_exits(vm) >= to->exits &&
+	       vm->moves >= to->moves && (!to->ns || clock_now_ns(&vm->clock) >= to->ns);
 }
 
 enum err vm_run_to(struct vm *vm, const struct vm_position *to)

@@ -53,6 +53,7 @@ struct vm_end {
 struct vm_position {
 	uint64_t insns; /* clock.insns */
 	uint64_t exits; /* of all vCPUs, of every kind */
+	uint64_t moves; /* entries into the guest, and exceptions that the engine delivered by itself: vm->moves */
 	uint64_t ns;	/* guest time: where everybody sleeps, nothing else moves */
 	bool ended;
 };
@@ -87,11 +88,15 @@ struct vcpu {
 	uint64_t ran_ns, ran_at_ns; /* a look at host->ran_ns(), and when that was */
 	uint64_t halt_ns;	    /* guest time at which it halted */
 	bool inside; /* the run paused between two exits (vm->exact): the next entry is a part of the same stretch, */
-	uint64_t leave_at;     /* which is over, virtual time, at this clock.insns at the latest */
+	uint64_t leave_at; /* which is over, virtual time, at this clock.insns at the latest */
+	/* Of the engine, in this stretch: exceptions in a row with no instruction between them, the last one at this
+	 * clock.insns. */
+	uint64_t fault_at;
+	uint32_t barren;
 	uint64_t entered_ns;   /* at the last entry: guest time (virtual), host time (host) */
 	uint64_t left_host_ns; /* host time: when run() returned; 0 once its cost is settled */
 	uint64_t reflected_at; /* clock.insns when an exception was last given back to the guest */
-	unsigned barren;       /* how many in a row, with no instruction between them */
+	unsigned reflected;    /* how many in a row, with no instruction between them */
 	/* host->cycles() right before the last VM entry and right after the exit that ended it, where the mode enters
 	 * the guest itself (bare metal); else 0. */
 	uint64_t entered_ticks, left_ticks;
@@ -124,6 +129,8 @@ struct vm_breaks {
 	uint64_t last_insns; /* at this count: a repeated one is begun once */
 	bool hit;
 	gva_t hit_at;
+	/* Memory: cpu.watch of every vCPU while it has ranges. An access stops before the next instruction. */
+	struct x86_watch mem;
 };
 
 struct vm;
@@ -181,6 +188,7 @@ struct vm {
 	/* Run control. exact: where a run is cut, by vm_run_to(), a breakpoint or a kick, is no exit and leaves no
 	 * trace: the same exits come at the same instructions however often it is cut. For engines that count them. */
 	bool exact;
+	uint64_t moves;		  /* see struct vm_position */
 	bool pausing;		  /* in vm_run_to(): */
 	struct vm_position until; /* it comes back here */
 	volatile int pause;	  /* set by a probe: vm_run_to() and vm_run_slice() come back after this exit */
@@ -214,6 +222,8 @@ enum slice_result vm_run_slice(struct vm *vm, uint64_t until_ns);
  * and (vm->idle) now and then while everybody sleeps. Virtual time, or an engine that counts instructions. */
 enum err vm_run_to(struct vm *vm, const struct vm_position *to);
 void vm_position(const struct vm *vm, struct vm_position *out);
+/* In vm_run_to(): is it where it was asked to go? */
+bool vm_pause_reached(const struct vm *vm);
 /* One exit: run, handle, apply, up to the lockstep point. ERR_OK also when the VM ended by it (vm->ended). v NULL: of
  * the vCPU whose turn it is. */
 enum err vm_step_exit(struct vm *vm, struct vcpu *v);

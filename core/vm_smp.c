@@ -129,11 +129,11 @@ void vm_note_reflected(struct vm *vm, struct vcpu *v)
 
 	if (vm->clock.kind != CLOCK_VIRTUAL || caps != MODE_CAP_COUNTS_INSNS)
 		return;
-	v->barren = vm->clock.insns == v->reflected_at ? v->barren + 1 : 1;
+	v->reflected = vm->clock.insns == v->reflected_at ? v->reflected + 1 : 1;
 	v->reflected_at = vm->clock.insns;
-	if (v->barren <= VM_BARREN_MAX)
+	if (v->reflected <= VM_BARREN_MAX)
 		return;
-	v->barren = 0;
+	v->reflected = 0;
 	vm_pass_stall(vm);
 }
 

@@ -28,12 +28,4 @@ uint64_t vm_turn_left(struct vm *vm);
 /* An exception that exited was given back to the guest: time must not stand still when nothing else happens. */
 void vm_note_reflected(struct vm *vm, struct vcpu *v);
 uint64_t vm_total_exits(const struct vm *vm);
-/* In vm_run_to(): is it where it was asked to go? */
-static inline bool vm_pause_reached(const struct vm *vm)
-{
-	return !vm->until.ended && vm->clock.insns >= vm->until.insns &&
-	       (!vm->until.exits || vm_total_exits(vm) >= vm->until.exits) &&
-	       (!vm->until.ns || clock_now_ns(&vm->clock) >= vm->until.ns);
-}
-
 #endif

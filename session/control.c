@@ -164,6 +164,7 @@ const struct control_where *control_where(struct control *c)
 	w->insns = c->vm->cfg.mode->caps & MODE_CAP_COUNTS_INSNS ? c->vm->clock.insns : 0;
 	w->exits = c->exits;
 	w->console_bytes = c->console_bytes;
+	w->failure = c->failure.text;
 	if (c->history) {
 		struct history_facts f;
 
@@ -225,7 +226,7 @@ bool control_settle(struct control *c)
 {
 	struct control_where *w = &c->where;
 
-	if (c->vm->breaks && c->watch.hit)
+	if (c->vm->breaks && (c->watch.hit || c->watch.mem.hits))
 		breaks_engine(c);
 	if (c->vm->ended) {
 		w->stop = stop_of_end(c->vm->end.kind);
@@ -381,6 +382,7 @@ enum err control_go(struct control *c, const struct control_goal *goal)
 	e = c->driver == DRIVER_EXACT ? exact_go(c) : c->driver == DRIVER_SLICES ? slices_go(c) : remote_go(c);
 	breaks_disarm(c);
 	c->goal = control_no_goal();
+	(void)control_where(c); /* what is known now */
 	return e;
 }
 

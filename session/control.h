@@ -60,11 +60,12 @@ struct control_config {
 	/* Going back: memory that checkpoints may use; 0: 256 MiB. Where the backend cannot go back it is not used. */
 	uint64_t history_bytes;
 	uint64_t spacing_ns; /* processor time from one checkpoint to the next; 0: so that they cost about 1.5 % */
-	/* Called on this thread around a way back: with true before it, with false when the guest stands in the past;
-	 * insns, exits: the position then. Between the two neither the VM's other probes nor its console see anything:
-	 * what happens was seen before. Afterwards the run goes on from there as if it had never been further, and
-	 * probes and console see again what follows: who keeps what he saw drops what lies beyond this position (and
-	 * beyond control_where()->console_bytes), or knows it. May be NULL. */
+	/* Called on this thread around a way back, or forward through what is known already: with true before it, with
+	 * false when the guest stands in the past; insns, exits: the position then. Between the two neither the VM's
+	 * other probes nor its console see anything: what happens was seen before. Afterwards the run goes on from
+	 * there as if it had never been further, and probes and console see again what follows: who keeps what he saw
+	 * drops what lies beyond this position (and beyond control_where()->console_bytes), or knows it. May be NULL.
+	 */
 	void (*replaying)(void *arg, bool silent, uint64_t insns, uint64_t exits);
 	void *arg;
 };
@@ -79,6 +80,7 @@ struct control_where {
 	bool can_back;			 /* false: why_not_back says why, for people */
 	char why_not_back[160];
 	uint64_t checkpoints, history_bytes; /* held now */
+	const char *failure;		     /* when a call returned an error without words: what went wrong, or "" */
 };
 
 /* The session stays the caller's, and open until control_close(); its VM has not run yet, for going back to work. */

@@ -159,6 +159,15 @@ enum err control_back_exit(struct control *c, uint64_t n, struct errmsg *why)
 	return back_to_exits(c, c->exits - ago, why);
 }
 
+/* Through what is known, and seen, a checkpoint may be nearer than this place, forward as well. */
+static bool is_ahead(const struct control *c, unsigned k)
+{
+	struct vm_position at = {0}, p;
+
+	vm_position(c->vm, &p);
+	return history_at(c->history, k, &at) && position_before(&p, &at);
+}
+
 /* The point after exit k: k + 1 exits have happened then. */
 enum err control_goto_exit(struct control *c, uint64_t k, struct errmsg *why)
 {
@@ -166,7 +175,9 @@ enum err control_goto_exit(struct control *c, uint64_t k, struct errmsg *why)
 
 	g.exits = k + 1;
 	g.no_breaks = true;
-	if (c->exits <= k)
+	bool known = c->history && k < control_where(c)->last_exits;
+
+	if (c->exits <= k && !(known && is_ahead(c, history_before_exits(c->history, k + 1))))
 		return control_go(c, &g);
 	return c->history ? back_to_exits(c, k + 1, why) : cannot_go_back(c, why);
 }
@@ -180,7 +191,9 @@ enum err control_goto_insn(struct control *c, uint64_t insns, struct errmsg *why
 		    mode_name(c->vm->cfg.mode->mode));
 	g.insns = insns;
 	g.no_breaks = true;
-	if (insns > c->vm->clock.insns)
+	bool known = c->history && insns <= control_where(c)->last_insns;
+
+	if (insns > c->vm->clock.insns && !(known && is_ahead(c, history_before_insns(c->history, insns))))
 		return control_go(c, &g);
 	return c->history ? back_to_insn(c, insns, why) : cannot_go_back(c, why);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/lib.h"
+#include "core/x86/access.h"
 #include "session/control_impl.h"
 
 /* --- The list ----------------------------------------------------------------------------------------------------- */
@@ -189,7 +190,8 @@ static bool at_goal(struct control *c)
 	const struct control_goal *g = &c->goal;
 	struct vcpu *v = &c->vm->vcpus[c->vm->turn];
 
-	return g->at_set && c->watch.hit_at == g->at && v->id == g->vcpu && v->cpu.s.gpr[X86_RSP] >= g->sp;
+	return g->at_set && c->watch.hit && c->watch.hit_at == g->at && v->id == g->vcpu &&
+	       v->cpu.s.gpr[X86_RSP] >= g->sp;
 }
 
 void breaks_engine(struct control *c)
@@ -199,49 +201,92 @@ void breaks_engine(struct control *c)
 	for (unsigned i = 0; i < c->n_breaks; i++) {
 		struct breakpoint *b = &c->breaks[i];
 
-		if (!c->goal.no_breaks && !b->disabled && b->kind == BREAK_INSN && w->hit_at >= b->lo &&
-		    w->hit_at <= b->hi)
+		if (c->goal.no_breaks || b->disabled)
+			continue;
+		if ((b->kind == BREAK_INSN && w->hit && w->hit_at >= b->lo && w->hit_at <= b->hi) ||
+		    (b->kind == BREAK_MEM && w->mem.hits >> i & 1))
 			met(c, b);
 	}
 	if (c->noting)
 		note(c);
 	if (at_goal(c))
 		c->met = true;
+	/* Passed over: the instruction that was about to come comes; where memory stopped it, it may be another stop.
+	 */
+	if (w->hit) {
+		w->skip_at = w->hit_at;
+		w->skip_insns = c->vm->clock.insns;
+	}
 	w->hit = false;
-	w->skip_at = w->hit_at;
-	w->skip_insns = c->vm->clock.insns;
+	w->mem.hits = 0;
+}
+
+static uint8_t memory_access(const struct breakpoint *b)
+{
+	return (uint8_t)((wants(b, false) ? X86_ACCESS_READ : 0) | (wants(b, true) ? X86_ACCESS_WRITE : 0));
 }
 
 /* --- The engine --------------------------------------------------------------------------------------------------- */
 
-void breaks_arm(struct control *c)
+static void arm_insns(struct control *c)
 {
 	struct vm_breaks *w = &c->watch;
 	struct vcpu *v = &c->vm->vcpus[c->vm->turn];
 
 	w->n = 0;
-	if (c->goal.at_set)
-		w->insn[w->n].lo = w->insn[w->n].hi = c->goal.at, w->n++;
+	if (c->goal.at_set) {
+		w->insn[0].lo = w->insn[0].hi = c->goal.at;
+		w->n = 1;
+	}
 	for (unsigned i = 0; i < c->n_breaks && !c->goal.no_breaks; i++)
 		if (!c->breaks[i].disabled && c->breaks[i].kind == BREAK_INSN) {
 			w->insn[w->n].lo = c->breaks[i].lo;
 			w->insn[w->n++].hi = c->breaks[i].hi;
 		}
 	w->hit = false;
-	if (!w->n)
-		return;
-	w->skip_insns = c->vm->clock.insns;
-	w->skip_at = x86_linear_ip(&v->cpu);
-	if (c->noting) /* where a way back begins, too, is a place */
-		w->skip_insns = UINT64_MAX;
 	w->last_insns = UINT64_MAX;
-	c->vm->breaks = w;
+	w->skip_insns = c->noting ? UINT64_MAX : c->vm->clock.insns; /* where a way back begins, too, is a place */
+	w->skip_at = x86_linear_ip(&v->cpu);
+}
+
+/* Range i of the watch is breakpoint i; the others are empty. */
+static void arm_memory(struct control *c)
+{
+	struct x86_watch *m = &c->watch.mem;
+	bool any = false;
+
+	m->hits = 0;
+	for (unsigned i = 0; i < c->n_breaks; i++) {
+		const struct breakpoint *b = &c->breaks[i];
+		bool on = !c->goal.no_breaks && !b->disabled && b->kind == BREAK_MEM;
+
+		any = any || on;
+		m->range[i].lo = on ? b->lo : UINT64_MAX;
+		m->range[i].hi = on ? b->hi : 0;
+		m->range[i].how = on ? memory_access(b) : 0;
+	}
+	m->n = any ? c->n_breaks : 0;
+	for (unsigned i = 0; any && i < c->vm->n_vcpus; i++)
+		x86_watch_set(&c->vm->vcpus[i].cpu, m);
+}
+
+void breaks_arm(struct control *c)
+{
+	if (!(c->vm->cfg.mode->caps & MODE_CAP_BREAK))
+		return;
+	arm_insns(c);
+	arm_memory(c);
+	if (c->watch.n || c->watch.mem.n)
+		c->vm->breaks = &c->watch;
 }
 
 void breaks_disarm(struct control *c)
 {
 	struct breakpoint *b = c->hit ? find(c, c->hit) : NULL;
 
+	if (c->watch.mem.n)
+		for (unsigned i = 0; i < c->vm->n_vcpus; i++)
+			x86_watch_set(&c->vm->vcpus[i].cpu, NULL);
 	c->vm->breaks = NULL;
 	if (b && b->once && !c->noting)
 		(void)!control_break_remove(c, b->id);

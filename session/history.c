@@ -18,13 +18,14 @@
 
 #define DEFAULT_BYTES (256ull << 20)
 #define SPACING_MIN_NS 100000000ull /* so long a way back is not felt */
-#define SPACING_MAX_NS 800000000ull
-#define SPACING_FACTOR 64u /* checkpoints cost about 1.5 % of the run */
+#define SPACING_MAX_NS 700000000ull
+#define SPACING_FACTOR 50u /* checkpoints cost at most 2 % of the run */
 
 /* What a vCPU has beside what a snapshot keeps of it: for people, and where it was between two exits. */
 struct vcpu_side {
 	struct vm_exit exit, history[VM_HISTORY];
-	uint64_t leave_at, entered_ns;
+	uint64_t leave_at, entered_ns, fault_at;
+	uint32_t barren;
 	bool inside;
 };
 
@@ -69,6 +70,8 @@ bool position_before(const struct vm_position *a, const struct vm_position *b)
 		return a->insns < b->insns;
 	if (a->exits != b->exits)
 		return a->exits < b->exits;
+	if (a->moves != b->moves)
+		return a->moves < b->moves;
 	if (a->ns != b->ns)
 		return a->ns < b->ns;
 	return !a->ended && b->ended;
@@ -256,6 +259,8 @@ static void side_save(const struct vm *vm, struct vcpu_side *side)
 		memcpy(side[i].history, v->history, sizeof(v->history));
 		side[i].leave_at = v->leave_at;
 		side[i].entered_ns = v->entered_ns;
+		side[i].fault_at = v->fault_at;
+		side[i].barren = v->barren;
 		side[i].inside = v->inside;
 	}
 }
@@ -269,6 +274,8 @@ static void side_restore(struct vm *vm, const struct vcpu_side *side)
 		memcpy(v->history, side[i].history, sizeof(v->history));
 		v->leave_at = side[i].leave_at;
 		v->entered_ns = side[i].entered_ns;
+		v->fault_at = side[i].fault_at;
+		v->barren = side[i].barren;
 		v->inside = side[i].inside;
 	}
 }
@@ -349,8 +356,8 @@ bool history_ran(struct history *h, uint64_t ns)
 	return h->ran_ns >= h->due_ns;
 }
 
-/* A single dear one (the guest has just filled its memory) does not make a long gap, as long as all of them together are
- * cheap. */
+/* A single dear one (the guest has just filled its memory) does not make a long gap, as long as all of them together
+ * are cheap. */
 static uint64_t spacing_after(const struct history *h, uint64_t cost)
 {
 	uint64_t ns = cost * SPACING_FACTOR;

@@ -72,6 +72,8 @@ static enum x86_rc locate(
 		rc = x86_tlb_lookup(c, linear_mask(c, la + first), how, priv, size, &p->host[1], &p->gpa[1], &p->code);
 	if (rc == X86_OK && UNLIKELY(c->s.dr7 & 0xff))
 		x86_debug_data(c, la, size, how);
+	if (rc == X86_OK && UNLIKELY(c->watch))
+		x86_watch_data(c, la, size, how);
 	return rc;
 }
 
@@ -323,7 +325,8 @@ uint8_t *x86_span(struct x86_cpu *c, unsigned seg, uint64_t off, bool write, siz
 		if (c->mode != X86_MODE_LONG64 && !inside_limit(&c->s.seg[seg], off, (unsigned)n))
 			n = 1;
 		rc = x86_tlb_lookup(c, la, how, c->user, (unsigned)n, &host, &gpa, &code);
-		if (rc == X86_OK && host && !code && !((c->s.dr7 & 0xff) && x86_debug_page(c, la))) {
+		if (rc == X86_OK && host && !code && !((c->s.dr7 & 0xff) && x86_debug_page(c, la)) &&
+		    !(c->watch && x86_watch_page(c, la))) {
 			*got = n;
 			return host;
 		}

@@ -73,6 +73,17 @@ struct x86_lazy {
 	uint32_t aux;
 };
 
+/* Linear addresses whose accesses run control waits for. */
+#define X86_WATCH_MAX 32
+struct x86_watch {
+	unsigned n;
+	struct {
+		gva_t lo, hi;
+		uint8_t how; /* X86_ACCESS_READ | X86_ACCESS_WRITE */
+	} range[X86_WATCH_MAX];
+	uint32_t hits; /* bit i: range i was accessed; cleared by whoever looks */
+};
+
 struct x86_cpu {
 	struct x86_state s; /* s.rflags status bits are stale while lazy.op != 0: x86_flags_sync() */
 	struct x86_lazy lazy;
@@ -121,6 +132,7 @@ struct x86_cpu {
 	uint32_t apic_id, n_cpus; /* number of this CPU, and how many there are (0: 1): for CPUID */
 	bool no_pcid; /* a processor below cannot lend PCIDs and INVPCID: this CPU has neither, and CPUID says so */
 	void (*on_insn)(void *arg, const struct x86_insn *i); /* audit; NULL normally. arg is env_arg */
+	struct x86_watch *watch;			      /* NULL normally: x86_watch_set() */
 	struct x86_tlb tlb;
 };
 

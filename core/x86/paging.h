@@ -70,6 +70,10 @@ void x86_debug_io(struct x86_cpu *c, uint16_t port, unsigned size);
 /* Does any enabled data breakpoint lie in this linear page? */
 bool x86_debug_page(const struct x86_cpu *c, gva_t la);
 
+/* The same for run control: notes an access to what is watched; does any of that lie in this linear page? */
+void x86_watch_data(struct x86_cpu *c, gva_t la, unsigned size, unsigned how);
+bool x86_watch_page(const struct x86_cpu *c, gva_t la);
+
 /* After the TLB was flushed for a change of paging: recomputes the paging mode. */
 void x86_paging_settled(struct x86_cpu *c);
 

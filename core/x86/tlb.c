@@ -158,7 +158,7 @@ static bool hit_code_page(struct x86_cpu *c, struct x86_tlb_entry *e, gva_t la, 
 	if (e->tag & X86_TLB_CODE_PAGE) {
 		if (x86_tlb_is_code(c, e->gpa))
 			*code = true;
-		else
+		else if (!c->watch || !x86_watch_page(c, la))
 			e->tag = want;
 	}
 	return true;
@@ -172,6 +172,14 @@ static void note_large(struct x86_tlb *t, gva_t la, unsigned shift)
 		t->large_first = first;
 	if (last > t->large_last)
 		t->large_last = last;
+}
+
+/* For data accesses: is it one that the inline lookup must not find? */
+static uint64_t mark_of(const struct x86_cpu *c, gva_t la, gpa_t gpa, bool write)
+{
+	if ((write && x86_tlb_is_code(c, gpa)) || (UNLIKELY(c->watch) && x86_watch_page(c, la)))
+		return X86_TLB_CODE_PAGE;
+	return 0;
 }
 
 static void fill(struct x86_cpu *c, struct x86_tlb_entry *e, gva_t la, uint8_t *page, const struct x86_walk *w)
@@ -191,13 +199,15 @@ static void fill_other(
     struct x86_cpu *c, gva_t la, unsigned user, uint8_t *page, const struct x86_walk *w, bool written)
 {
 	if (written) {
-		fill(c, slot(c, la, X86_ACCESS_READ, user), la, page, w);
+		struct x86_tlb_entry *e = slot(c, la, X86_ACCESS_READ, user);
+
+		fill(c, e, la, page, w);
+		e->tag |= mark_of(c, la, w->gpa, false);
 	} else if (w->write && w->dirty && !(c->s.cr4 & CR4_PKE) && c->env->page(c->env_arg, w->gpa, true) == page) {
 		struct x86_tlb_entry *e = slot(c, la, X86_ACCESS_WRITE, user);
 
 		fill(c, e, la, page, w);
-		if (x86_tlb_is_code(c, w->gpa))
-			e->tag |= X86_TLB_CODE_PAGE;
+		e->tag |= mark_of(c, la, w->gpa, true);
 	}
 }
 
@@ -236,10 +246,47 @@ enum x86_rc x86_tlb_lookup(struct x86_cpu *c, gva_t la, unsigned how, enum x86_p
 		*code = true;
 	if (cacheable(c, la, how, user, &w)) {
 		fill(c, e, la, page, &w);
-		if (write && x86_tlb_is_code(c, w.gpa))
-			e->tag |= X86_TLB_CODE_PAGE;
-		if (!(how & X86_ACCESS_FETCH))
+		if (!(how & X86_ACCESS_FETCH)) {
+			e->tag |= mark_of(c, la, w.gpa, write);
 			fill_other(c, la, user, page, &w, write);
+		}
 	}
 	return X86_OK;
+}
+
+/* --- What run control watches ------------------------------------------------------------------------------------- */
+
+bool x86_watch_page(const struct x86_cpu *c, gva_t la)
+{
+	gva_t page = la >> PAGE_SHIFT_4K;
+
+	for (unsigned i = 0; i < c->watch->n; i++)
+		if (page >= c->watch->range[i].lo >> PAGE_SHIFT_4K && page <= c->watch->range[i].hi >> PAGE_SHIFT_4K)
+			return true;
+	return false;
+}
+
+void x86_watch_data(struct x86_cpu *c, gva_t la, unsigned size, unsigned how)
+{
+	for (unsigned i = 0; i < c->watch->n; i++)
+		if (how & c->watch->range[i].how && la <= c->watch->range[i].hi &&
+		    la + size - 1 >= c->watch->range[i].lo)
+			c->watch->hits |= 1u << i;
+}
+
+static void hide_watched(struct x86_cpu *c, struct x86_tlb_entry *array)
+{
+	for (unsigned n = 0; n < 2 * X86_TLB_ENTRIES; n++)
+		if (array[n].tag && x86_watch_page(c, (array[n].tag & TAG_PAGE) << PAGE_SHIFT_4K))
+			array[n].tag |= X86_TLB_CODE_PAGE;
+}
+
+/* Flushing would be simpler, but a guest can tell: see core/snapshot.h. */
+void x86_watch_set(struct x86_cpu *c, struct x86_watch *w)
+{
+	c->watch = w;
+	if (!w || !w->n)
+		return;
+	hide_watched(c, c->tlb.read[0]);
+	hide_watched(c, c->tlb.write[0]);
 }

@@ -3,7 +3,7 @@
  * page. Index 0 is for supervisor accesses, 1 for user accesses, so that a hit needs no permission check. Only RAM that
  * may be accessed directly is in it: devices never are, and the write array never holds a page that has a clean dirty
  * bit or a data breakpoint. A page that has decoded code is in the write array under a tag that the inline lookup never
- * asks for: only x86_tlb_lookup() finds it.
+ * asks for: only x86_tlb_lookup() finds it. The same holds for pages that run control watches, in both arrays.
  *
  * A tag is the linear page number (52 bits) under an 11-bit generation and a mark for code. A flush is one new
  * generation, not a memset; global entries survive a CR3 load because they are moved to the new generation when they
@@ -51,6 +51,9 @@ void x86_tlb_flush_local(struct x86_cpu *c);
 /* One page: INVLPG. */
 void x86_tlb_flush_page(struct x86_cpu *c, gva_t gva);
 /* May a lookup still find the entry: is it a current one, or a global one that no full flush came after? */
+struct x86_watch;
+/* From now on accesses to what is watched are noted in it; NULL: no more. What the TLB holds stays. */
+void x86_watch_set(struct x86_cpu *c, struct x86_watch *w);
 bool x86_tlb_can_hit(const struct x86_cpu *c, const struct x86_tlb_entry *e);
 /* The block cache decoded code of this guest-physical page (call once a page, on every vCPU): writes to it take the
  * slow path and reach env->code_written, until as many unmarks as marks were made. */

@@ -32,7 +32,7 @@ size_t emulate_mappings(struct vm *vm, struct mode_mapping *out, size_t max);
 #define EMULATE_OPS(more)                                                                                              \
 	.name = "emulate", .engine = "interpreter", .mode = MODE_EMULATE,                                              \
 	.caps = MODE_CAP_VIRTUAL_TIME | MODE_CAP_HOST_TIME | MODE_CAP_STEP_INSN | MODE_CAP_INSN_PROBE |                \
-		MODE_CAP_COUNTS_INSNS | MODE_CAP_STATE_LIVE | MODE_CAP_BREAK | (more),                                                  \
+		MODE_CAP_COUNTS_INSNS | MODE_CAP_STATE_LIVE | MODE_CAP_BREAK | (more),                                 \
 	.profiles = PROFILE_EMULATE, .default_profile = "vtx-ept", .probe = emulate_probe, .vm_init = emulate_vm_init, \
 	.vm_fini = emulate_vm_fini, .map = emulate_map, .get_state = emulate_get_state,                                \
 	.set_state = emulate_set_state, .interruptible = emulate_interruptible, .inject = emulate_inject,              \

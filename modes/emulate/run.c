@@ -272,6 +272,25 @@ static bool at_break(struct run *r)
 	return true;
 }
 
+/* Run control wants to look at the machine as it is before this instruction. */
+static bool must_pause(struct run *r)
+{
+	struct vm *vm = r->v->vm;
+
+	if (UNLIKELY(r->c->insns >= vm->until.insns)) {
+		vm->clock.insns = r->c->insns;
+		if (vm_pause_reached(vm))
+			return true;
+	}
+	if (LIKELY(!vm->breaks))
+		return false;
+	if (vm->breaks->mem.hits) {
+		vm->pause = 1;
+		return true;
+	}
+	return at_break(r);
+}
+
 /* A debug trap that became due while the VMM completed an instruction: it comes before the next one. */
 static enum x86_rc deliver_debug_trap(struct x86_cpu *c)
 {
@@ -307,10 +326,6 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 	struct emulate_vm *em = v->vm->mode_priv;
 	struct run r = {.v = v, .c = &v->cpu, .em = em, .b = b, .end = UINT64_MAX};
 	enum x86_rc rc = X86_OK;
-	/* Time stands still in a guest whose handler faults before its first instruction: exceptions in a row, since
-	 * the last one came at this count. The same whoever runs the instructions. */
-	uint64_t fault_at = UINT64_MAX;
-	unsigned barren = 0;
 
 	r.c->exit = e;
 	r.c->insns = v->vm->clock.insns;
@@ -336,7 +351,7 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 		rc = check_bounds(&r);
 		if (rc != X86_OK)
 			break;
-		if (UNLIKELY(v->vm->breaks) && at_break(&r)) {
+		if (UNLIKELY(v->vm->pausing) && must_pause(&r)) {
 			v->vm->clock.insns = r.c->insns;
 			return ERR_AGAIN;
 		}
@@ -345,10 +360,15 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 		if (rc == X86_RETRY)
 			rc = X86_OK;
 		if (rc == X86_FAULT) {
-			barren = r.c->insns == fault_at ? barren + 1 : 1;
-			fault_at = r.c->insns;
+			if (UNLIKELY(v->cpu.watch)) /* the instruction has not been executed */
+				v->cpu.watch->hits = 0;
+			/* Time stands still in a guest whose handler faults before its first instruction. The same
+			 * whoever runs the instructions. */
+			v->barren = r.c->insns == v->fault_at ? v->barren + 1 : 1;
+			v->fault_at = r.c->insns;
 			rc = x86_deliver(r.c, &r.c->fault);
-			if (rc == X86_OK && barren > VM_BARREN_MAX)
+			v->vm->moves += rc == X86_OK;
+			if (rc == X86_OK && v->barren > VM_BARREN_MAX)
 				rc = finish(&r, EXIT_PREEMPTION_TIMER, EXIT_VMM_TIMER);
 			v->vm->clock.insns = r.c->insns;
 			if (rc == X86_EXIT && is_timer(e->reason))

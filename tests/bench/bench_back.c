@@ -111,7 +111,8 @@ static unsigned run(double seconds, struct place *seen)
 	struct history_facts f;
 	history_facts(c->history, &f);
 	double took = now() - start - away, ran = (double)(host_posix_ops.ran_ns() - cpu) / 1e9;
-	printf("ran %.2f s (processor: %.2f s), %llu M instructions, %llu exits; %llu checkpoints made, %llu held, %.1f MiB; they took %.2f %% of "
+	printf("ran %.2f s (processor: %.2f s), %llu M instructions, %llu exits; %llu checkpoints made, %llu held, "
+	       "%.1f MiB; they took %.2f %% of "
 	       "the processor time\n",
 	    took, ran, (unsigned long long)vm->clock.insns / 1000000, (unsigned long long)control_where(c)->exits,
 	    (unsigned long long)f.taken, (unsigned long long)f.checkpoints, (double)f.bytes / (1 << 20),
@@ -143,7 +144,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	fclose(f);
-	open_guest(image, argc > 3 ? strtoull(argv[3], NULL, 0) : 64, argc > 4 ? argv[4] : "nosmp console=ttyS0,115200");
+	open_guest(
+	    image, argc > 3 ? strtoull(argv[3], NULL, 0) : 64, argc > 4 ? argv[4] : "nosmp console=ttyS0,115200");
 	unsigned n = run(argc > 2 ? atof(argv[2]) : 5, seen);
 	uint64_t end = vm->clock.insns;
 	for (unsigned i = 0; i < PLACES; i++) {
@@ -162,7 +164,7 @@ int main(int argc, char **argv)
 			continue; /* it had slept: the first arrival there is an earlier place */
 		wrong += state_hash() != seen[i].hash;
 	}
-	printf("%u places: %.3f s of processor time on average, %.3f s at worst; %u of %u states differ\n", PLACES + n, sum / PLACES, worst,
-	    wrong, n);
+	printf("%u places: %.3f s of processor time on average, %.3f s at worst; %u of %u states differ\n", PLACES + n,
+	    sum / PLACES, worst, wrong, n);
 	return wrong != 0 || worst > 2;
 }

@@ -298,6 +298,35 @@ static void stops_once_at_a_repeated_one(void **state)
 	assert_int_equal(stop(), CONTROL_END);
 }
 
+/* 7c00 mov cx,3; 7c03 mov [600h],cx; 7c07 mov ax,[602h]; 7c0a push ax; 7c0b pop ax; 7c0c loop 7c03; 7c0e cli; hlt */
+static const uint8_t memory[] = {
+    0xb9, 0x03, 0x00, 0x89, 0x0e, 0x00, 0x06, 0xa1, 0x02, 0x06, 0x50, 0x58, 0xe2, 0xf5, 0xfa, 0xf4};
+
+static void breaks_on_memory(void **state)
+{
+	(void)state;
+	open_code(memory, sizeof memory);
+	f.vm->vcpus[0].cpu.s.gpr[X86_RSP] = 0x604;
+	/* The TLB knows the page before it is watched. */
+	assert_int_equal(control_step_insn(f.c, 3, &why), ERR_OK);
+	unsigned wr = add((struct breakpoint){.kind = BREAK_MEM, .lo = 0x600, .hi = 0x601, .access = BREAK_WRITE});
+	unsigned rd = add((struct breakpoint){.kind = BREAK_MEM, .lo = 0x602, .hi = 0x602, .access = BREAK_READ});
+	run_to(rd); /* POP */
+	assert_int_equal(rip(), 0x7c0c);
+	for (unsigned left = 2; left; left--) {
+		run_to(wr);
+		assert_int_equal(rip(), 0x7c07);
+		assert_int_equal(f.vm->vcpus[0].cpu.s.gpr[X86_RCX], left);
+		run_to(rd);
+		assert_int_equal(rip(), 0x7c0a);
+		run_to(rd);
+		assert_int_equal(rip(), 0x7c0c);
+	}
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(stop(), CONTROL_END);
+	assert_null(f.vm->vcpus[0].cpu.watch);
+}
+
 static void breaks_on_exits(void **state)
 {
 	(void)state;
@@ -459,6 +488,7 @@ int main(void)
 	    cmocka_unit_test_teardown(breaks_on_an_address, teardown),
 	    cmocka_unit_test_teardown(skips_once_and_disabled, teardown),
 	    cmocka_unit_test_teardown(stops_once_at_a_repeated_one, teardown),
+	    cmocka_unit_test_teardown(breaks_on_memory, teardown),
 	    cmocka_unit_test_teardown(breaks_on_exits, teardown),
 	    cmocka_unit_test_teardown(breaks_on_a_port, teardown),
 	    cmocka_unit_test_teardown(refuses_what_is_wrong, teardown),
