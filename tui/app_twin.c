@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TWIN_ROWS 200 /* a text twin shows what a screen this high would */
+#define TWIN_ROWS 60 /* a text twin shows what a screen this high would */
 
 /* The view by its name, opened and collected; the stack stays as it is. */
 static struct view *prepare(struct app *a, const char *name, int w, int h, struct errmsg *why)

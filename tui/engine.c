@@ -455,8 +455,10 @@ enum err engine_load(struct engine *e, const char *words, struct errmsg *why)
 	if (engine_busy(e))
 		return err_set(why, ERR_BUSY, "the guest runs: pause it first");
 	err = e->src.choose(e->src.arg, words, why);
-	if (err != ERR_OK || !engine_hold(e))
+	if (err != ERR_OK)
 		return err;
+	if (!engine_hold(e))
+		return err_set(why, ERR_BUSY, "the guest runs: pause it first");
 	engine_close_guests(e);
 	e->current = 0;
 	err = engine_open_guests(e, why);
