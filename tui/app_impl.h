@@ -132,6 +132,6 @@ char *app_help_text(struct app *a);
 enum err app_pump(struct app *a, struct errmsg *why);
 void app_scripts_drop(struct app *a);
 /* app_twin.c */
-char *app_screen_text(struct app *a); /* as drawn at a->w x a->h */
+char *app_screen_text(struct app *a, bool styles); /* as drawn at a->w x a->h */
 
 #endif

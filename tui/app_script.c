@@ -194,7 +194,7 @@ static enum err cmd_echo(struct app *a, struct view *v, const char *args, struct
 
 static enum err cmd_expect(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
-	char *text = app_screen_text(a);
+	char *text = app_screen_text(a, false);
 	bool there = text && strstr(text, args);
 
 	(void)v;
@@ -246,19 +246,21 @@ static FILE *own_name(char *path, size_t n)
 
 static enum err cmd_dump(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
-	bool out = !strcmp(args, "-");
+	bool styles = !strncmp(args, "styles ", 7), out;
 	char path[256], *text;
 	FILE *f;
 	int failed;
 
 	(void)v;
+	args += styles ? strlen("styles ") : 0;
+	out = !strcmp(args, "-");
 	if (out && !a->cfg.out)
 		return err_set(why, ERR_INVAL, "dump FILE: standard output is this screen");
 	snprintf(path, sizeof(path), "%s", args);
 	f = out ? a->cfg.out : *args ? fopen(args, "we") : own_name(path, sizeof(path));
 	if (!f)
 		return err_set(why, ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
-	text = app_screen_text(a);
+	text = app_screen_text(a, styles);
 	failed = !text || fputs(text, f) < 0;
 	failed |= out ? fflush(f) : fclose(f);
 	free(text);
@@ -277,6 +279,6 @@ const struct command app_commands_script[] = {
     {"expect", "TEXT", "Fails when the text is not on the screen.", cmd_expect, NULL},
     {"key", "NAME", "Presses a key.", cmd_key, NULL},
     {"resize", "COLUMNS ROWS", "In a script: another size of the screen.", cmd_resize, NULL},
-    {"dump", "[FILE]", "Writes the screen to a file.", cmd_dump, NULL},
+    {"dump", "[styles] [FILE]", "Writes the screen to a file; with the style of each cell.", cmd_dump, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

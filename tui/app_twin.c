@@ -83,10 +83,10 @@ json_t *app_view_json(struct app *a, const char *name, struct errmsg *why)
 	return j;
 }
 
-char *app_screen_text(struct app *a)
+char *app_screen_text(struct app *a, bool styles)
 {
 	if (!screen_resize(&a->own, a->w, a->h))
 		return NULL;
 	app_draw(a, &a->own);
-	return screen_dump(&a->own, false);
+	return screen_dump(&a->own, styles);
 }

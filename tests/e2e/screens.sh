@@ -32,4 +32,14 @@ for script in tests/screens/*.script; do
 		fi
 	done
 done
+
+# What the comparison is worth: one instruction less is another screen.
+printf 'resize 80 24\nstep exit 1\nback\ndump -\n' >"$work/less.script"
+printf 'resize 80 24\nstep exit 1\ndump -\n' >"$work/more.script"
+for w in less more; do "$VMSCOPE" tui modes --config - --script "$work/$w.script" >"$work/$w" 2>&1; done
+if [ -s "$work/less" ] && [ -s "$work/more" ] && ! cmp -s "$work/less" "$work/more"; then
+	ok "a screen of another moment is another screen"
+else
+	fail "a screen of another moment is another screen" "$(head -n 3 "$work/less")"
+fi
 finish
