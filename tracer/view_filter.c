@@ -83,6 +83,23 @@ static size_t place_of(const char *message, const char *whole, size_t shift)
 	return column < n ? column : n;
 }
 
+/* Reasons by name: kvm_exit has no texts, so a quoted name of a reason means its number. Columns stay as they are. */
+static void names_to_numbers(char *text)
+{
+	for (char *p = text, *end; (p = strpbrk(p, "\"'")) && (end = strchr(p + 1, *p)); p = end + 1) {
+		char name[48];
+		size_t n = (size_t)(end - p) - 1;
+		int reason;
+
+		snprintf(name, sizeof(name), "%.*s", (int)n, p + 1);
+		reason = n < sizeof(name) ? exit_reason_by_name(name) : -1;
+		if (reason < 0 || (size_t)snprintf(name, sizeof(name), "%d", reason) > n + 2)
+			continue;
+		memset(p, ' ', n + 2);
+		memcpy(p, name, strlen(name));
+	}
+}
+
 static enum err build(struct view_filter *f, const char *text, size_t *at, struct errmsg *why)
 {
 	static const char event[] = "kvm_exit:";
@@ -100,6 +117,7 @@ static enum err build(struct view_filter *f, const char *text, size_t *at, struc
 		return err_set(why, ERR_NOMEM, "no memory for the filter");
 	}
 	snprintf(full, n, "%s%s", whole ? "" : event, text);
+	names_to_numbers(full);
 	if (filter_check(f->tep, full, &raw) != ERR_OK) {
 		const char *what = strstr(raw.text, ", column ");
 

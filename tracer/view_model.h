@@ -141,8 +141,8 @@ bool view_log_find(struct view_model *m, uint64_t number, uint64_t *pos);
 /* The nearest position from pos (exclusive) in direction dir (+1, -1) that match() accepts; false: none. */
 bool view_log_search(struct view_model *m, uint64_t pos, int dir, bool (*match)(void *arg, const struct view_exit *e),
     void *arg, uint64_t *found);
-/* A filter in libtraceevent's syntax over kvm_exit's fields and names; NULL text removes it. On error *at is the offset
- * in text. Filtered-out exits stay in the log; view_log_shown() says whether one passes. */
+/* A filter in libtraceevent's syntax over kvm_exit's fields, where a reason may be its name in quotes; NULL removes it.
+ * On error *at is the offset in text. Filtered-out exits stay in the log; view_log_shown() says whether one passes. */
 enum err view_filter_set(struct view_model *m, const char *text, size_t *at, struct errmsg *why) MUST_CHECK;
 const char *view_filter_text(struct view_model *m); /* NULL: none */
 bool view_log_shown(struct view_model *m, const struct view_exit *e);
