@@ -57,7 +57,6 @@ struct view_model {
 	uint64_t start_ns; /* host time: the records' clock when guest time was 0 */
 
 	struct exit_stats *by_reason;
-	bool stats_partial;			   /* counts include a future that was forgotten */
 	struct exit_stats *derived[2];		   /* by rip, by vCPU: made from the log when asked for */
 	uint64_t derived_end[2], derived_first[2]; /* of the log then */
 

@@ -89,7 +89,8 @@ struct view_now {
 	uint64_t seen_insns, seen_exits; /* the furthest that was reached; more than the above after going back */
 	double exits_per_s, insns_per_s;
 	double host_exits_per_s, host_insns_per_s;
-	uint64_t selected; /* number of the exit that the views are about */
+	bool counts_forgotten; /* the statistics have exits of a future that was given up, too */
+	uint64_t selected;     /* number of the exit that the views are about */
 };
 
 #define VIEW_SPARK 32 /* buckets of a sparkline, oldest first; one is view_bucket_ns() of guest time */

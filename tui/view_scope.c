@@ -238,9 +238,10 @@ static void draw_table(struct app *a, struct scope_state *st, struct screen *s, 
 	char title[160], sort[64], b[16];
 	const struct stats_rows *rows = &st->rows;
 
-	snprintf(title, sizeof(title), "%s%s exits by reason%s (%s), cost %s", st->focus == SCOPE_TABLE ? "> " : "",
-	    fmt_count(rows->total, b), rows->rates ? ", rates" : "", table_sort_text(&rows->table, sort, sizeof(sort)),
-	    stats_cost_source(rows->timed, rows->modelled));
+	snprintf(title, sizeof(title), "%s%s exits by reason%s%s (%s), cost %s", st->focus == SCOPE_TABLE ? "> " : "",
+	    fmt_count(rows->total, b), rows->rates ? ", rates" : "",
+	    st->now.counts_forgotten ? ", with those of a future given up" : "",
+	    table_sort_text(&rows->table, sort, sizeof(sort)), stats_cost_source(rows->timed, rows->modelled));
 	struct rect in = screen_section(s, r, title);
 
 	if (rows->n == 0)

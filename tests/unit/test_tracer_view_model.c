@@ -169,6 +169,7 @@ static void a_new_future_takes_the_place_of_the_old(void **state)
 	assert_true(view_log_find(m, 2, &pos));
 	assert_int_equal(view_log_at(m, pos)->reason, EXIT_HLT);
 	assert_int_equal(view_now(m)->seen_exits, 2);
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, 3); /* what was forgotten is not counted */
 	view_model_unlock(m);
 	view_model_free(m);
 }
