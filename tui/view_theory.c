@@ -371,7 +371,7 @@ static enum err show_me(struct app *a, struct theory *t, struct errmsg *why)
 	if (!e)
 		e = app_command(a, show->view, why);
 	if (!e)
-		app_message(a, "page %d: %s (Esc: back to the book)", t->page + 1, show->text);
+		app_message(a, "Esc: back to the book. Page %d: %s", t->page + 1, show->text);
 	return e;
 }
 
@@ -461,6 +461,18 @@ static enum err cmd_index(struct app *a, struct view *v, const char *args, struc
 	return ERR_OK;
 }
 
+/* Esc: out of the page into the index; from there as everywhere. */
+static enum err cmd_contents(struct app *a, struct view *v, const char *args, struct errmsg *why)
+{
+	struct theory *t = v->state;
+
+	(void)args;
+	if (!t->reading || app_search_text(a))
+		return app_command(a, "leave", why);
+	t->reading = false;
+	return ERR_OK;
+}
+
 static enum err cmd_show(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	struct theory *t = v->state;
@@ -505,6 +517,7 @@ static const struct command commands[] = {
     {"page next", "", "The next page.", cmd_page_next, NULL},
     {"page prev", "", "The page before.", cmd_page_prev, NULL},
     {"index", "", "Between the index and the page.", cmd_index, NULL},
+    {"contents", "", "Ends a search, or goes from a page to the index, or back one view.", cmd_contents, NULL},
     {"show me", "[N]", "Opens guest and view of the page's demonstration, in place of the guest that is loaded.",
 	cmd_show, NULL},
     {"show next", "", "Chooses the page's other demonstration.", cmd_show_next, NULL},
@@ -516,6 +529,7 @@ static const struct binding bindings[] = {
     {"Left", "page prev", "Prev"},
     {"i", "index", "Index"},
     {"x", "show next", "Other"},
+    {"Esc", "contents", NULL},
     {NULL, NULL, NULL},
 };
 
