@@ -84,8 +84,17 @@ wait_until() {
 		sleep 0.03
 	done
 }
+# shellcheck disable=SC2317 # wait_until calls these
 seen() { screen | grep -qF -- "$1"; }
+# shellcheck disable=SC2317
 unseen() { ! seen "$1"; }
+# shellcheck disable=SC2317
+titled() { screen | head -n 1 | grep -q "$1 *$"; }
+# shellcheck disable=SC2317 # the title's end is at the right edge, the last line is the function-key bar
+whole() { # TITLE SIZE
+	[ "$(screen | head -n 1 | LC_ALL=C.UTF-8 wc -m)" -ge "${2%x*}" ] && titled "$1" &&
+		[ "$(screen | wc -l)" -eq "${2#*x}" ] && screen | tail -n 1 | grep -q 'F1 Help.*q Quit'
+}
 
 # shows NAME TEXT: waits for the text
 shows() {
@@ -143,8 +152,7 @@ keys 1
 shows "... only such exits are left" "newest exits, filter: exit_reason == 28"
 shows "... only such exits are left" "375 CR_ACCESS"
 hides "... no others" "408 IO_INSTRUCTION"
-keys Up
-keys Enter
+keys Down Enter
 shows "Enter drills in" "28 CR_ACCESS  also called CR"
 keys Escape
 shows "Esc goes back out" "newest exits"
@@ -168,7 +176,7 @@ keys Escape
 shows "... and goes from the page to the index" ">  7  Theorem 1"
 for title in Scope Exit Machine Modes Statistics VMs Theory; do
 	keys Tab
-	if wait_until eval 'screen | head -n 1 | grep -q "$title *$"'; then ok "Tab: $title"; else fail "Tab: $title" "$(screen)"; fi
+	if wait_until titled "$title"; then ok "Tab: $title"; else fail "Tab: $title" "$(screen)"; fi
 done
 
 # --- sizes ----------------------------------------------------------------------------------------------------------
@@ -178,11 +186,7 @@ for size in 200x50 132x43 81x24 79x24 40x5 1x1 80x23 80x24; do
 	case $size in
 	79x24 | 80x23) shows "$size is said to be too small" "80x24" ;;
 	40x5 | 1x1) ;; # nothing but surviving is asked for
-	*) if wait_until eval 'screen | head -n 1 | grep -q "Scope *$" && screen | tail -n 1 | grep -q "F1 Help.*q Quit"'; then
-		ok "$size is whole"
-	else
-		fail "$size is whole" "$(screen)"
-	fi ;;
+	*) if wait_until whole Scope "$size"; then ok "$size is whole"; else fail "$size is whole" "$(screen)"; fi ;;
 	esac
 done
 
@@ -214,6 +218,7 @@ pid=$(cat "$work/pid")
 is "the terminal is curses' own while it runs" different \
 	"$([ "$(stty -g -F "$(pane '#{pane_tty}')")" = "$(cat "$work/before")" ] && echo equal || echo different)"
 kill -TSTP "$pid"
+# shellcheck disable=SC2317
 stopped() { [ "$(sed 's/.*) //' "/proc/$pid/stat" | cut -c1)" = T ]; }
 if wait_until stopped; then ok "SIGTSTP stops it"; else fail "SIGTSTP stops it"; fi
 restored_outside "... with the terminal as before"
