@@ -45,6 +45,7 @@ trap 'tm kill-server 2>/dev/null; chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 # The program between two readings of the terminal's settings. Its number is in $work/pid. It runs in this shell's
 # place in the foreground, and a shell that is no interactive one leaves the terminal as it finds it.
 cat >"$work/run.sh" <<'EOF'
+cd "$work" || exit 1
 stty -g >"$work/before"
 rm -f "$work/after"
 sh -c 'echo $$ >"$work/pid"; exec "$@"' sh "$@" 2>"$work/err"
@@ -195,10 +196,9 @@ is "the mouse is on" 1 "$(pane '#{mouse_any_flag}')"
 keys M
 shows "M gives it back" "the mouse is the terminal's"
 is "... and the terminal knows" 0 "$(pane '#{mouse_any_flag}')"
-text ":dump $work/screen.txt"
-keys Enter
-shows "the screen goes into a file" "the screen is in"
-is "... as it is seen" "$(screen | sed -n 2,8p)" "$(sed -n 2,8p "$work/screen.txt" 2>/dev/null)"
+keys P
+shows "P: the screen goes into a file" "the screen is in vmscope-1.txt"
+is "... as it is seen" "$(screen | sed -n 2,20p)" "$(sed -n 2,20p "$work/vmscope-1.txt" 2>/dev/null)"
 keys F1
 shows "help" "Keys. Each stands for a command"
 keys q
@@ -228,7 +228,8 @@ shows "SIGCONT: it draws again" "F1 Help"
 keys e
 shows "... and goes on" "stopped  1 exits"
 kill -SEGV "$pid"
-restored "a crash" 139
+# AddressSanitizer has the signal before the default action, reports, and exits.
+case $VMSCOPE in */asan/*) restored "a crash" 1 ;; *) restored "a crash" 139 ;; esac
 
 # As a shell with job control does it, C-z and fg.
 new_screen env LC_ALL=C.UTF-8 TERM=screen-256color "PS1=sh> " bash --norc --noprofile -i
