@@ -25,6 +25,19 @@ static const char *sentence(const struct view *v, const char *line)
 	return best;
 }
 
+/* What a key does. "line vmexit" asks for the rest of a command, "view 3" is better known by its title. */
+static const char *what(struct app *a, const struct view *v, const struct app_binding *b)
+{
+	const char *line = b->b.command;
+	unsigned n;
+
+	if (b->help)
+		return b->help;
+	if (sscanf(line, "view %u", &n) == 1)
+		return n && n <= a->n_views ? a->view[n - 1].ops->title : NULL;
+	return sentence(v, strncmp(line, "line ", 5) ? line : line + 5);
+}
+
 static void key_line(FILE *f, const char *key, const char *command, const char *help)
 {
 	fprintf(f, "  %-12s %-20s %s\n", key, command, help);
@@ -55,7 +68,7 @@ static void group(FILE *f, struct app *a, const struct view *v, const char *name
 		size_t n;
 		bool again = false;
 
-		if (!b->group || strcmp(b->group, name) ||
+		if (!b->group || strcmp(b->group, name) || !what(a, v, b) ||
 		    (b->when == WHEN_TRACE) != (!a->cfg.engine && b->when == WHEN_TRACE) ||
 		    (b->when == WHEN_TRACE && a->cfg.engine))
 			continue;
@@ -67,7 +80,7 @@ static void group(FILE *f, struct app *a, const struct view *v, const char *name
 		for (const struct app_binding *o = b + 1; o->b.key; o++)
 			if (o->group && !strcmp(o->b.command, b->b.command) && n + 10 < sizeof(keys))
 				n += (size_t)snprintf(keys + n, sizeof(keys) - n, " %s", o->b.key);
-		key_line(f, keys, b->b.command, sentence(v, b->b.command));
+		key_line(f, keys, b->b.command, what(a, v, b));
 	}
 	fputc('\n', f);
 }

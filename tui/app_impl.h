@@ -95,6 +95,7 @@ struct app_binding {
 	struct binding b;
 	enum app_when when; /* it works and is shown only then */
 	const char *group;  /* heading in help */
+	const char *help;   /* NULL: the sentence of the command */
 };
 extern const struct app_binding app_bindings[];
 bool app_when(struct app *a, enum app_when w);

@@ -423,14 +423,14 @@ static enum err cmd_evidence(struct app *a, struct view *v, const char *args, st
 }
 
 static const struct command commands[] = {
-    {"sort", "[COLUMN]", "Sort the exit table by a column, or by the next one", cmd_sort, complete_sort},
-    {"sort next", "", "Sort by the next column", cmd_sort_next, NULL},
-    {"sort prev", "", "Sort by the previous column", cmd_sort_previous, NULL},
-    {"sort invert", "", "Invert the order", cmd_sort_invert, NULL},
-    {"count", "[total|rate]", "Count exits in total, or per second", cmd_rate, complete_rate},
-    {"pane", "[table|events]", "Move the cursor to the exit table, or to the newest exits", cmd_pane, complete_pane},
-    {"console", "[auto|uart|vga]", "Show what the guest prints, or its screen", cmd_console, complete_console},
-    {"evidence", "", "Show the whole evidence of the verdicts, or one line of it", cmd_evidence, NULL},
+    {"sort", "[COLUMN]", "Sorts the exit table by a column, or by the next one.", cmd_sort, complete_sort},
+    {"sort next", "", "Sorts by the next column.", cmd_sort_next, NULL},
+    {"sort prev", "", "Sorts by the previous column.", cmd_sort_previous, NULL},
+    {"sort invert", "", "Inverts the order.", cmd_sort_invert, NULL},
+    {"count", "[total|rate]", "Counts exits in total, or per second.", cmd_rate, complete_rate},
+    {"pane", "[table|events]", "Moves the cursor to the exit table, or to the newest exits.", cmd_pane, complete_pane},
+    {"console", "[auto|uart|vga]", "Shows what the guest prints, or its screen.", cmd_console, complete_console},
+    {"evidence", "", "Shows the whole evidence of the verdicts, or one line of it.", cmd_evidence, NULL},
     {0},
 };
 
