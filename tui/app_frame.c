@@ -152,7 +152,7 @@ static void line_row(struct app *a, struct screen *s)
 	static const char *const hints[LINE_KINDS] = {
 	    [LINE_COMMAND] = "Tab completes  Up earlier lines  Enter runs  Esc leaves",
 	    [LINE_SEARCH] = "Enter searches  n next  N previous  Esc leaves",
-	    [LINE_FILTER] = "libtraceevent's filters: exit_reason == \"CPUID\"   empty: all exits   Esc leaves",
+	    [LINE_FILTER] = "libtraceevent's syntax: exit_reason == CPUID   empty: all exits   Esc leaves",
 	};
 
 	if (a->line_error[0])

@@ -26,13 +26,13 @@ static const char *sentence(const struct view *v, const char *line)
 }
 
 /* What a key does. "line vmexit" asks for the rest of a command, "view 3" is better known by its title. */
-static const char *what(struct app *a, const struct view *v, const struct app_binding *b)
+static const char *what(struct app *a, const struct view *v, const char *line)
 {
-	const char *line = b->b.command;
 	unsigned n;
 
-	if (b->help)
-		return b->help;
+	for (const struct app_binding *b = app_bindings; b->b.key; b++)
+		if (b->help && !strcmp(b->b.command, line))
+			return b->help;
 	if (sscanf(line, "view %u", &n) == 1)
 		return n && n <= a->n_views ? a->view[n - 1].ops->title : NULL;
 	return sentence(v, strncmp(line, "line ", 5) ? line : line + 5);
@@ -49,7 +49,7 @@ static void view_keys(FILE *f, struct app *a, const struct view *v)
 
 	fprintf(f, "%s: %s\n", v->ops->title, v->ops->about);
 	for (const struct binding *b = v->ops->bindings; b && b->key; b++)
-		key_line(f, b->key, b->command, sentence(v, b->command));
+		key_line(f, b->key, b->command, what(a, v, b->command));
 	for (size_t i = 0; i < a->config.n_keys; i++) {
 		const struct tui_key *k = &a->config.keys[i];
 
@@ -68,7 +68,7 @@ static void group(FILE *f, struct app *a, const struct view *v, const char *name
 		size_t n;
 		bool again = false;
 
-		if (!b->group || strcmp(b->group, name) || !what(a, v, b) ||
+		if (!b->group || strcmp(b->group, name) || !what(a, v, b->b.command) ||
 		    (b->when == WHEN_TRACE) != (!a->cfg.engine && b->when == WHEN_TRACE) ||
 		    (b->when == WHEN_TRACE && a->cfg.engine))
 			continue;
@@ -80,7 +80,7 @@ static void group(FILE *f, struct app *a, const struct view *v, const char *name
 		for (const struct app_binding *o = b + 1; o->b.key; o++)
 			if (o->group && !strcmp(o->b.command, b->b.command) && n + 10 < sizeof(keys))
 				n += (size_t)snprintf(keys + n, sizeof(keys) - n, " %s", o->b.key);
-		key_line(f, keys, b->b.command, what(a, v, b));
+		key_line(f, keys, b->b.command, what(a, v, b->b.command));
 	}
 	fputc('\n', f);
 }

@@ -27,6 +27,11 @@ run_status "a wrong tui.lua stops nothing" 0 "$VMSCOPE" tui modes --batch --conf
 grep -q '^vmscope: .*bad.lua:1: theme is' "$work/err" && ok "... and is said" ||
 	fail "... and is said" "$(cat "$work/err")"
 
+# The example that the documents show.
+printf 'key F7\nkey F7\necho F7\ndump -\n' >"$work/keys.script"
+run_status "docs/tui.lua is right" 0 "$VMSCOPE" tui modes --config docs/tui.lua --script "$work/keys.script"
+is "... and its keys work" "" "$(cat "$work/err")$(grep -q '0 exits  2 insns' "$work/out" || cat "$work/out")"
+
 if ! have tmux; then
 	skip "the TUI in a terminal" "tmux is not installed: tools/setup --tests installs it"
 	finish
@@ -143,14 +148,14 @@ shows "... and forward again" "21 exits  136 insns"
 keys c
 shows "continue to the end" "ended  409 exits  5557 insns"
 text "\\"
-text "exit_reason === 28"
+text "exit_reason === CR_ACCESS"
 keys Enter
 shows "a filter's mistake has its column" "column 15: here a number is wanted"
 is "... and the cursor stands there" "15" "$(pane '#{cursor_x}')"
 keys Delete Enter
 hides "a filter that is right: the line closes" "here a number is wanted"
 keys 1
-shows "... only such exits are left" "newest exits, filter: exit_reason == 28"
+shows "... only such exits are left" "newest exits, filter: exit_reason == CR_ACCESS"
 shows "... only such exits are left" "375 CR_ACCESS"
 hides "... no others" "408 IO_INSTRUCTION"
 keys Down Enter
