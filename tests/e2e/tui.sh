@@ -32,6 +32,12 @@ printf 'key F7\nkey F7\necho F7\ndump -\n' >"$work/keys.script"
 run_status "docs/tui.lua is right" 0 "$VMSCOPE" tui modes --config docs/tui.lua --script "$work/keys.script"
 is "... and its keys work" "" "$(cat "$work/err")$(grep -q '0 exits  2 insns' "$work/out" || cat "$work/out")"
 
+missing=
+for option in $("$VMSCOPE" tui --help | grep -oE '^ +--[a-z-]+'); do
+	sed 's/\\-/-/g' docs/vmscope.1 | grep -qE -- "$option([^a-z-]|\$)" || missing+=" $option"
+done
+is "the manual page has every option" "" "$missing"
+
 if ! have tmux; then
 	skip "the TUI in a terminal" "tmux is not installed: tools/setup --tests installs it"
 	finish
