@@ -275,8 +275,14 @@ static int explore(struct app *a, struct terminal *t, const char *note, const st
 		snprintf(line, sizeof line, "view %.40s", o->view ? o->view : "theory");
 		e = app_command(a, line, &why);
 	}
+	/* What is wrong with tui.lua is there already. */
 	if (note[0])
 		app_message(a, "%s", note);
+	else if (!app_last_message(a)[0])
+		app_message(a, "%s",
+		    o->no_guest	    ? "Enter opens a page; Enter again shows it on a running guest. F1: all keys"
+		    : app_engine(a) ? "e: to the next exit   2: that exit explained   7: the book   F1: all keys"
+				    : "[ and ]: from exit to exit   2: that exit explained   F1: all keys");
 	if (!e)
 		e = term_run(t, a, &why);
 	ended_by = term_signal(t);

@@ -39,11 +39,11 @@ static int put_where(struct app *a, struct screen *s, int x)
 
 	if (a->now.exits < a->now.seen_exits || a->now.insns < a->now.seen_insns)
 		x = put(s, x, "  in the past");
-	snprintf(text, sizeof(text), "  %s exits", fmt_count(a->now.exits, exits));
+	snprintf(text, sizeof(text), "  %s exit%s", fmt_count(a->now.exits, exits), a->now.exits == 1 ? "" : "s");
 	x = put(s, x, text);
 	if (!a->info.counts_insns)
 		return x;
-	snprintf(text, sizeof(text), "  %s insns", fmt_count(a->now.insns, insns));
+	snprintf(text, sizeof(text), "  %s insn%s", fmt_count(a->now.insns, insns), a->now.insns == 1 ? "" : "s");
 	return put(s, x, text);
 }
 

@@ -122,13 +122,6 @@ static void name_place(struct exit_state *st, const struct symbols *syms)
 	snprintf(st->source, sizeof(st->source), "%.60s:%u", slash ? slash + 1 : file, line);
 }
 
-static uint64_t newest_number(struct view_model *m)
-{
-	const struct view_exit *e = view_log_at(m, view_log_first(m) + view_log_n(m) - 1);
-
-	return e ? e->number : 0;
-}
-
 static void collect(struct app *a, struct view *v, struct view_model *m, int w, int h)
 {
 	struct exit_state *st = v->state;
@@ -147,9 +140,8 @@ static void collect(struct app *a, struct view *v, struct view_model *m, int w, 
 		say_missing(st, m);
 		return;
 	}
-	/* In the past, exits that were seen and lie ahead are in the log. */
-	if (e->number >= st->exits)
-		st->exits = newest_number(m) + 1;
+	if (e->number >= st->exits) /* in the past: it lies ahead */
+		st->exits = view_now(m)->seen_exits;
 	st->have = true;
 	st->e = *e;
 	st->marked = app_marked(a, e->number);

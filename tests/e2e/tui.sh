@@ -237,7 +237,7 @@ is "... main screen, cursor, no mouse" "0 1 0" "$(pane '#{alternate_on} #{cursor
 kill -CONT "$pid"
 shows "SIGCONT: it draws again" "F1 Help"
 keys e
-shows "... and goes on" "stopped  1 exits"
+shows "... and goes on" "stopped  1 exit "
 kill -SEGV "$pid"
 # AddressSanitizer has the signal before the default action, reports, and exits.
 case $VMSCOPE in */asan/*) restored "a crash" 1 ;; *) restored "a crash" 139 ;; esac
@@ -291,7 +291,7 @@ is "... one line says why" 1 "$(grep -c "^vmscope: the terminal 'dumb' cannot pl
 begin LANG=C LC_ALL=C -- modes
 shows "LANG=C" "F1 Help"
 keys e
-shows "LANG=C: an exit" "1 exits"
+shows "LANG=C: an exit" "1 exit "
 is "... is ASCII only" "" "$(screen | LC_ALL=C grep -n '[^ -~]')"
 is "... with colours" coloured "$([ -n "$(colours)" ] && echo coloured)"
 keys F10
