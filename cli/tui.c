@@ -29,6 +29,7 @@ struct tui_options {
 enum { KEY_BATCH = 1024, KEY_SCRIPT, KEY_VIEW, KEY_ASCII, KEY_CONFIG, KEY_WIDTH };
 
 static const struct argp_option own_options[] = {
+    {.doc = "The terminal interface:"},
     {.name = "batch", .key = KEY_BATCH, .doc = "no terminal: run, and print the view as text (with --json: as JSON)"},
     {.name = "view", .key = KEY_VIEW, .arg = "NAME", .doc = "begin with this view; batch: print it (scope); all: each"},
     {.name = "script", .key = KEY_SCRIPT, .arg = "FILE", .doc = "batch: commands instead of \"run\"; - is stdin"},
@@ -38,6 +39,7 @@ static const struct argp_option own_options[] = {
 	.key = KEY_CONFIG,
 	.arg = "FILE",
 	.doc = "keys and colours (~/.config/vmscope/tui.lua); - for none"},
+    {.doc = "The guest and its machine, as in \"vmscope run\":"},
 };
 
 /* A file that trace-cmd or vmscope wrote, or the text of trace-cmd report: by content. */
