@@ -118,13 +118,19 @@ hides() {
 # Lines with a colour: 30 to 38, 40 to 48, 90 to 97; not 39 and 49, the terminal's own.
 colours() { pt capture-pane -e -p | tr '\033' '^' | grep -E '\^\[([0-9]+;)*([34][0-8]|9[0-7])[;m]'; }
 pane() { pt display-message -p "$1"; }
+# shellcheck disable=SC2317
+pane_is() { [ "$(pane "$1")" = "$2" ]; }
+# becomes NAME EXPECTED FORMAT: waits until tmux says so of the pane
+becomes() {
+	if wait_until pane_is "$3" "$2"; then ok "$1"; else fail "$1" "expected: $2" "seen:     $(pane "$3")"; fi
+}
 # restored NAME STATUS: the program has ended so, and left nothing behind
 restored() {
 	wait_until test -e "$work/after" || { fail "$1: ends" "$(screen)"; return; }
 	is "$1: status" "$2" "$(cat "$work/status")"
 	is "$1: the terminal's settings" "$(cat "$work/before")" "$(cat "$work/after")"
 	wait_until seen "ended with" || true
-	is "$1: main screen, cursor, no mouse" "0 1 0" "$(pane '#{alternate_on} #{cursor_flag} #{mouse_any_flag}')"
+	becomes "$1: main screen, cursor, no mouse" "0 1 0" '#{alternate_on} #{cursor_flag} #{mouse_any_flag}'
 }
 restored_outside() { # NAME: the same while the program is stopped: read from outside
 	is "$1" "$(cat "$work/before")" "$(stty -g -F "$(pane '#{pane_tty}')")"
@@ -157,7 +163,7 @@ text "\\"
 text "exit_reason === CR_ACCESS"
 keys Enter
 shows "a filter's mistake has its column" "column 15: here a number is wanted"
-is "... and the cursor stands there" "15" "$(pane '#{cursor_x}')"
+becomes "... and the cursor stands there" "15" '#{cursor_x}'
 keys Delete Enter
 hides "a filter that is right: the line closes" "here a number is wanted"
 keys 1
@@ -203,10 +209,10 @@ for size in 200x50 132x43 81x24 79x24 40x5 1x1 80x23 80x24; do
 done
 
 # --- the rest of the keys -------------------------------------------------------------------------------------------
-is "the mouse is on" 1 "$(pane '#{mouse_any_flag}')"
+becomes "the mouse is on" 1 '#{mouse_any_flag}'
 keys M
 shows "M gives it back" "the mouse is the terminal's"
-is "... and the terminal knows" 0 "$(pane '#{mouse_any_flag}')"
+becomes "... and the terminal knows" 0 '#{mouse_any_flag}'
 keys P
 shows "P: the screen goes into a file" "the screen is in vmscope-1.txt"
 is "... as it is seen" "$(screen | sed -n 2,20p)" "$(sed -n 2,20p "$work/vmscope-1.txt" 2>/dev/null)"
@@ -233,7 +239,7 @@ kill -TSTP "$pid"
 stopped() { [ "$(sed 's/.*) //' "/proc/$pid/stat" | cut -c1)" = T ]; }
 if wait_until stopped; then ok "SIGTSTP stops it"; else fail "SIGTSTP stops it"; fi
 restored_outside "... with the terminal as before"
-is "... main screen, cursor, no mouse" "0 1 0" "$(pane '#{alternate_on} #{cursor_flag} #{mouse_any_flag}')"
+becomes "... main screen, cursor, no mouse" "0 1 0" '#{alternate_on} #{cursor_flag} #{mouse_any_flag}'
 kill -CONT "$pid"
 shows "SIGCONT: it draws again" "F1 Help"
 keys e
@@ -273,7 +279,7 @@ title=$(pane '#{pane_title}')
 keys c
 shows "... and prints" "last words"
 shows "... which are shown" "[2J"
-is "... and not obeyed: title, screen, cursor" "$title 1 0" "$(pane '#{pane_title} #{alternate_on} #{cursor_flag}')"
+becomes "... and not obeyed: title, screen, cursor" "$title 1 0" '#{pane_title} #{alternate_on} #{cursor_flag}'
 shows "... the rest of the screen stands" "IO_INSTRUCTION"
 keys 5 4 2 3
 shows "... in other views, too" "Registers"
