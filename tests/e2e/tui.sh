@@ -57,6 +57,7 @@ trap 'tm kill-server 2>/dev/null; chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 # place in the foreground, and a shell that is no interactive one leaves the terminal as it finds it.
 cat >"$work/run.sh" <<'EOF'
 cd "$work" || exit 1
+trap : INT # C-c is for the whole foreground
 stty -g >"$work/before"
 rm -f "$work/after"
 sh -c 'echo $$ >"$work/pid"; exec "$@"' sh "$@" 2>"$work/err"
@@ -247,6 +248,27 @@ shows "... and goes on" "stopped  1 exit "
 kill -SEGV "$pid"
 # AddressSanitizer has the signal before the default action, reports, and exits.
 case $VMSCOPE in */asan/*) restored "a crash" 1 ;; *) restored "a crash" 139 ;; esac
+
+# A guest that does not exit by itself: jmp to itself.
+printf '\353\376' >"$work/loop.bin"
+truncate -s 510 "$work/loop.bin"
+printf '\125\252' >>"$work/loop.bin"
+begin -- "$work/loop.bin"
+shows "an endless loop: the guest waits" "stopped  0 exits"
+keys c
+shows "... runs" "running"
+keys p
+shows "... p stops it" "stopped"
+keys c
+shows "... runs again" "running"
+keys C-c
+shows "... C-c stops it, too" "stopped"
+keys u
+shows "... back an instruction" "in the past"
+keys c
+shows "... and on from there" "running"
+kill -TERM "$(cat "$work/pid")"
+restored "SIGTERM in a run" 143
 
 # As a shell with job control does it, C-z and fg.
 new_screen env LC_ALL=C.UTF-8 TERM=screen-256color "PS1=sh> " bash --norc --noprofile -i
