@@ -211,6 +211,11 @@ done
 
 # --- the rest of the keys -------------------------------------------------------------------------------------------
 becomes "the mouse is on" 1 '#{mouse_any_flag}'
+# As a terminal reports button 1 at column 3 of the last row, and its release (xterm's X10 encoding).
+text "$(printf '\033[M #8\033[M##8')"
+shows "a click on the function-key bar" "Keys. Each stands for a command"
+text "$(printf '\033[M #8\033[M##8')"
+hides "... and again" "Keys. Each stands for a command"
 keys M
 shows "M gives it back" "the mouse is the terminal's"
 becomes "... and the terminal knows" 0 '#{mouse_any_flag}'
@@ -269,6 +274,15 @@ keys c
 shows "... and on from there" "running"
 kill -TERM "$(cat "$work/pid")"
 restored "SIGTERM in a run" 143
+
+# Its other side goes away.
+begin -- modes
+shows "a fourth run" "stopped  0 exits"
+pid=$(cat "$work/pid")
+tm kill-session -t run
+# shellcheck disable=SC2317
+gone() { ! kill -0 "$pid" 2>/dev/null; }
+if wait_until gone; then ok "the terminal hangs up: it ends"; else fail "the terminal hangs up: it ends"; fi
 
 # As a shell with job control does it, C-z and fg.
 new_screen env LC_ALL=C.UTF-8 TERM=screen-256color "PS1=sh> " bash --norc --noprofile -i
