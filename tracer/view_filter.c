@@ -94,7 +94,7 @@ static void names_to_numbers(char *text)
 		int reason;
 
 		end = p + (n ? n : 1);
-		if (!n || n >= sizeof(name))
+		if (!n || n + 2 >= sizeof(name)) /* the quotes */
 			continue;
 		memcpy(name, p, n);
 		name[n] = '\0';
@@ -105,8 +105,8 @@ static void names_to_numbers(char *text)
 			p--;
 			end++;
 		}
-		memset(p, ' ', (size_t)(end - p));
-		memcpy(p, number, strlen(number));
+		snprintf(name, sizeof(name), "%-*s", (int)(end - p), number);
+		memcpy(p, name, (size_t)(end - p));
 	}
 }
 
