@@ -216,7 +216,7 @@ void app_complete(void *arg, const char *text, struct line_words *out)
 			line_words_add(out, text, c->name);
 	c = find(v, text, &args);
 	space = strrchr(text, ' ');
-	if (!c || !c->complete || !space || (out->n && strcmp(out->word[0], text)))
+	if (!c || !c->complete || !space || (out->n && strcmp(out->word[0], text) != 0))
 		return;
 	*out = (struct line_words){.from = (size_t)(space + 1 - text)};
 	for (unsigned i = 0; (word = c->complete(a, v, i)); i++)
@@ -353,7 +353,7 @@ static enum err cmd_interrupted(struct app *a, struct view *v, const char *args,
 static enum err cmd_line(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	char text[LINE_MAX_BYTES];
-	bool space = *args && strcmp(args, "search") && strcmp(args, "filter");
+	bool space = *args && strcmp(args, "search") != 0 && strcmp(args, "filter") != 0;
 
 	(void)v;
 	(void)why;

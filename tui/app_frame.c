@@ -188,7 +188,7 @@ void app_draw_bar(struct app *a, struct screen *s)
 		if (announced(a, b))
 			put_slot(a, s, &x, end, b);
 	for (const struct app_binding *b = app_bindings; b->b.key; b++)
-		if (b != quit && strcmp(b->b.command, "help") && app_when(a, b->when) && announced(a, &b->b))
+		if (b != quit && strcmp(b->b.command, "help") != 0 && app_when(a, b->when) && announced(a, &b->b))
 			put_slot(a, s, &x, end, &b->b);
 	if (quit && announced(a, &quit->b))
 		put_slot(a, s, &x, s->w + 1, &quit->b);

@@ -68,7 +68,7 @@ static void group(FILE *f, struct app *a, const struct view *v, const char *name
 		size_t n;
 		bool again = false;
 
-		if (!b->group || strcmp(b->group, name) || !what(a, v, b->b.command) ||
+		if (!b->group || strcmp(b->group, name) != 0 || !what(a, v, b->b.command) ||
 		    (b->when == WHEN_TRACE) != (!a->cfg.engine && b->when == WHEN_TRACE) ||
 		    (b->when == WHEN_TRACE && a->cfg.engine))
 			continue;
@@ -113,7 +113,7 @@ char *app_help_text(struct app *a)
 	if (v)
 		view_keys(f, a, v);
 	for (unsigned i = 0; i < ARRAY_LEN(groups); i++)
-		if (a->cfg.engine || strcmp(groups[i], "Run control"))
+		if (a->cfg.engine || strcmp(groups[i], "Run control") != 0)
 			group(f, a, v, groups[i]);
 	fputs("n is the next match while a search is on (Esc ends it), and steps over otherwise.\n", f);
 	fputs("The mouse: a click moves the cursor, a double click drills in, the wheel scrolls,\n", f);

@@ -218,7 +218,7 @@ static enum err cmd_select(struct app *a, struct view *v, const char *args, stru
 static enum err cmd_follow(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	(void)v;
-	if (*args && strcmp(args, "on") && strcmp(args, "off"))
+	if (*args && strcmp(args, "on") != 0 && strcmp(args, "off") != 0)
 		return err_set(why, ERR_INVAL, "'on' or 'off', not '%s'", args);
 	a->following = *args ? !strcmp(args, "on") : !a->following;
 	app_message(a, "%s",

@@ -284,7 +284,7 @@ static enum err cmd_raw(struct app *a, struct view *v, const char *args, struct 
 	struct exit_state *st = v->state;
 
 	(void)a;
-	if (*args && strcmp(args, "on") && strcmp(args, "off"))
+	if (*args && strcmp(args, "on") != 0 && strcmp(args, "off") != 0)
 		return err_set(why, ERR_INVAL, "'on' or 'off', not '%s'", args);
 	st->raw = *args ? !strcmp(args, "on") : !st->raw;
 	st->skip = 0;

@@ -117,6 +117,17 @@ static int text_width(int w)
 	return w >= WIDE ? w - INDEX_W - 2 : w;
 }
 
+static bool same_verdict(const struct pg_verdict *a, const struct pg_verdict *b)
+{
+	return a->state == b->state && strcmp(a->evidence, b->evidence) == 0;
+}
+
+static bool same_verdicts(const struct view_verdicts *a, const struct view_verdicts *b)
+{
+	return same_verdict(&a->equivalence, &b->equivalence) && same_verdict(&a->safety, &b->safety) &&
+	       same_verdict(&a->efficiency, &b->efficiency);
+}
+
 static void theory_collect(struct app *a, struct view *v, struct view_model *m, int w, int h)
 {
 	struct theory *t = v->state;
@@ -126,7 +137,7 @@ static void theory_collect(struct app *a, struct view *v, struct view_model *m, 
 	(void)a;
 	(void)h;
 	keep_cost(t, info, info->type);
-	if (verdicts && memcmp(verdicts, &t->facts.verdicts, sizeof *verdicts) != 0) {
+	if (verdicts && !same_verdicts(verdicts, &t->facts.verdicts)) {
 		t->facts.verdicts = *verdicts;
 		t->laid_page = -1;
 	}
