@@ -102,6 +102,9 @@ bool app_when(struct app *a, enum app_when w);
 /* The command line of a key here, or NULL; *label: for the bar. */
 const char *app_key_command(struct app *a, const char *key);
 
+/* The error for a view that there is not; says which there are. */
+enum err app_no_view(struct app *a, const char *name, struct errmsg *why);
+
 /* app_commands.c: tables end with name NULL; NULL ends the list of tables. */
 extern const struct command *const app_command_tables[];
 extern const struct command app_commands_general[], app_commands_run[], app_commands_break[], app_commands_select[],

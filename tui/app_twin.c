@@ -3,21 +3,10 @@
  */
 #include "tui/app_impl.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TWIN_ROWS 200 /* a text twin shows what a screen this high would */
-
-static void no_view(struct app *a, const char *name, struct errmsg *why)
-{
-	char list[160] = "";
-	size_t n = 0;
-
-	for (unsigned i = 0; i < a->n_views && n < sizeof(list); i++)
-		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "", a->view[i].ops->name);
-	err_set(why, ERR_NOENT, "no view '%s': %s", name, list);
-}
 
 /* The view by its name, opened and collected; the stack stays as it is. */
 static struct view *prepare(struct app *a, const char *name, int w, int h, struct errmsg *why)
@@ -28,7 +17,7 @@ static struct view *prepare(struct app *a, const char *name, int w, int h, struc
 		if (!strcmp(a->view[i].ops->name, name))
 			found = &a->view[i];
 	if (!found) {
-		no_view(a, name ? name : "", why);
+		(void)app_no_view(a, name ? name : "", why);
 		return NULL;
 	}
 	if (app_start(a, found, why) != ERR_OK)

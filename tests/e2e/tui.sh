@@ -327,6 +327,9 @@ begin TERM=nonsense -- modes
 shows "TERM=nonsense is no reason to end" "TERM=nonsense is not known here"
 keys q
 restored "TERM=nonsense" 0
+begin -- modes --view nonsense
+restored "an error behind the first screen" 2
+is "... has its line" 1 "$(grep -c "^vmscope: no view 'nonsense': scope, exit" "$work/err")"
 begin TERM=dumb -- modes
 restored "TERM=dumb" 3
 is "... one line says why" 1 "$(grep -c "^vmscope: the terminal 'dumb' cannot place its cursor" "$work/err")"
