@@ -35,7 +35,7 @@ struct words {
 
 struct tui_source {
 	struct run_options options, chosen;
-	bool has_chosen;
+	bool has_chosen, has_symbols;
 	struct words *words, *chosen_words; /* texts of :open; the options point into them */
 	const struct mode_ops *ops;
 	struct source_guest guests[ENGINE_VMS_MAX];
@@ -350,6 +350,8 @@ static enum err open_all(
 	struct view_info info;
 	enum err e = ERR_OK;
 
+	bool chosen = s->has_chosen;
+
 	take_chosen(s);
 	for (unsigned i = 0; !e && i < 1 + s->options.n_also && i < ENGINE_VMS_MAX; i++) {
 		s->n = i + 1;
@@ -372,7 +374,10 @@ static enum err open_all(
 		    .info = info};
 	}
 	*n = s->n;
-	load_symbols(s);
+	/* A restart, on the engine's thread, keeps what the screen is looking at. */
+	if (chosen || !s->has_symbols)
+		load_symbols(s);
+	s->has_symbols = true;
 	return ERR_OK;
 }
 

@@ -294,6 +294,13 @@ void app_collect(struct app *a, struct view *v, int w, int h)
 		engine_release(a->cfg.engine);
 }
 
+void app_collect_all(struct app *a)
+{
+	for (unsigned i = 0; i < a->n_views; i++)
+		if (a->view[i].state)
+			app_collect(a, &a->view[i], a->view[i].at.w, a->view[i].at.h);
+}
+
 void app_draw(struct app *a, struct screen *s)
 {
 	struct view *v = app_top(a);

@@ -77,6 +77,7 @@ enum err app_start(struct app *a, struct view *v, struct errmsg *why); /* opens 
 enum err app_show(struct app *a, struct view *v, bool push, struct errmsg *why);
 bool app_pop(struct app *a); /* false: it is the last */
 void app_collect(struct app *a, struct view *v, int w, int h);
+void app_collect_all(struct app *a); /* every view that was opened, seen or not */
 uint64_t app_now_ns(struct app *a);
 void app_error(struct app *a, const struct errmsg *why);
 void app_touch(struct app *a); /* something changed: collect and draw */

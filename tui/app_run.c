@@ -186,6 +186,8 @@ static enum err cmd_open(struct app *a, struct view *v, const char *args, struct
 	if (!a->turbo && !engine_wait(a->cfg.engine, STEP_MS))
 		return err_set(why, ERR_BUSY, "the guest is running: p or C-c pauses it");
 	e = engine_load(a->cfg.engine, args, why);
+	/* What the views copied is about the guest that was, and so are its symbols. */
+	app_collect_all(a);
 	if (e != ERR_OK)
 		return e;
 	a->n_marks = 0;
