@@ -43,7 +43,7 @@ struct terminal {
 	int cursor; /* as curs_set() was told; -1: not yet */
 	int signals, ended_by;
 	int click_x, click_y;
-	uint64_t click_ns, frame_ns;
+	uint64_t click_ns, frame_ns, frames;
 };
 
 static uint64_t now_ns(void)
@@ -212,6 +212,11 @@ int term_signal(const struct terminal *t)
 	return t->ended_by;
 }
 
+uint64_t term_frames(const struct terminal *t)
+{
+	return t->frames;
+}
+
 /* --- printing -------------------------------------------------------------------------------------------------------
  */
 static void set_theme(struct terminal *t, struct app *a)
@@ -353,6 +358,7 @@ static void frame(struct terminal *t, struct app *a)
 	set_cursor(t);
 	refresh();
 	t->frame_ns = now_ns();
+	t->frames++;
 }
 
 /* --- keys -----------------------------------------------------------------------------------------------------------
