@@ -146,7 +146,7 @@ enum err runner_attach(struct run *run)
 {
 	bool remote = run->ops->caps & MODE_CAP_REMOTE;
 	struct tracer_config cfg = {.path = run->o->trace,
-	    .stats = true,
+	    .stats = !run->x->sink,
 	    .sink = run->x->sink,
 	    .sink_arg = run->x->sink_arg,
 	    .policy = remote ? TRACER_BLOCK : TRACER_BY_CLOCK};

@@ -45,7 +45,7 @@ struct tracer {
 	pthread_cond_t data, space;
 	bool wanted; /* somebody waits for the writer */
 	bool stop;
-	void (*sink)(void *arg, unsigned vcpu, const struct trace_rec *r);
+	void (*sink)(void *arg, unsigned vcpu, const struct trace_rec *r, size_t n);
 	void *sink_arg;
 	/* the driving side's */
 	_Atomic uint64_t seq, number; /* of the next exit, the next hardware exit */
@@ -293,6 +293,23 @@ static void write_rec(struct tracer *t, unsigned vcpu, const struct trace_rec *r
 	}
 }
 
+/* At most so many records under the locks at once: who wants to look at the result waits no longer than they take. */
+#define STRETCH 1024u
+
+static void take_stretch(struct tracer *t, unsigned vcpu, const struct trace_rec *r, uint32_t n)
+{
+	pthread_mutex_lock(&t->out_lock);
+	for (uint32_t k = 0; k < n && (t->td || t->stats); k++) {
+		if (t->td)
+			write_rec(t, vcpu, &r[k]);
+		if (t->stats)
+			count_rec(t, vcpu, &r[k]);
+	}
+	if (t->sink)
+		t->sink(t->sink_arg, vcpu, r, n);
+	pthread_mutex_unlock(&t->out_lock);
+}
+
 /* One pass over all rings; true when there was anything. */
 static bool drain(struct tracer *t)
 {
@@ -302,20 +319,12 @@ static bool drain(struct tracer *t)
 		uint32_t n;
 		const struct trace_rec *r = ring_peek(&t->rings[i], &n);
 
-		if (n == 0)
-			continue;
-		any = true;
-		pthread_mutex_lock(&t->out_lock);
-		for (uint32_t k = 0; k < n; k++) {
-			if (t->td)
-				write_rec(t, i, &r[k]);
-			if (t->stats)
-				count_rec(t, i, &r[k]);
-			if (t->sink)
-				t->sink(t->sink_arg, i, &r[k]);
+		for (uint32_t at = 0, part; at < n; at += part) {
+			part = n - at < STRETCH ? n - at : STRETCH;
+			take_stretch(t, i, r + at, part);
+			ring_release(&t->rings[i], part);
+			any = true;
 		}
-		pthread_mutex_unlock(&t->out_lock);
-		ring_release(&t->rings[i], n);
 	}
 	return any;
 }
