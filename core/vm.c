@@ -385,10 +385,9 @@ static bool before_entry(struct vm *vm, struct vcpu *v, struct run_bounds *b)
 /* Did run() come back because somebody else than the guest, its devices and the VMM wanted it to? */
 static bool is_pause(const struct vm *vm, const struct vm_exit *e, bool may_pause)
 {
-	if (e->reason == EXIT_VMM_KICK)
-		return true;
-	return may_pause && vm->clock.insns >= vm->until.insns &&
-	       (e->reason == EXIT_PREEMPTION_TIMER || e->reason == EXIT_VMM_TIMER);
+	if (e->reason != EXIT_PREEMPTION_TIMER && e->reason != EXIT_VMM_TIMER)
+		return UNLIKELY(e->reason == EXIT_VMM_KICK);
+	return may_pause && vm->clock.insns >= vm->until.insns;
 }
 
 #define RAN_SAMPLE_NS 10000000ull
@@ -488,7 +487,7 @@ static enum verdict handle(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 static bool turn(struct vm *vm, struct vcpu *v)
 {
 	struct run_bounds bounds = {0};
-	struct vm_exit *e = &v->exit, last;
+	struct vm_exit *e = &v->exit;
 
 	if (UNLIKELY(mode_has(vm, MODE_CAP_REMOTE)))
 		return vm_remote_turn(vm, v);
@@ -519,14 +518,13 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	bool may_pause = before_entry(vm, v, &bounds);
 	if (LIKELY(!v->inside))
 		probe_entry(vm, v);
-	if (UNLIKELY(vm->exact))
-		last = *e;
+	const struct vm_exit *last = &v->history[e->index % VM_HISTORY];
 	memset(e, 0, sizeof(*e));
 	enum err err = vm->cfg.mode->run(v, &bounds, e);
-	if (UNLIKELY(vm->exact)) {
+	if (vm->exact) {
 		v->inside = err == ERR_AGAIN || (err == ERR_OK && is_pause(vm, e, may_pause));
-		if (v->inside) {
-			*e = last;
+		if (UNLIKELY(v->inside)) {
+			*e = *last;
 			err = ERR_AGAIN;
 		}
 	}
@@ -537,11 +535,11 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	after_exit(vm, v, e);
 	probe_exit(vm, v, e);
 	enum verdict verdict = handle(vm, v, e);
-	v->history[e->index % VM_HISTORY] = *e;
 	probe_verdict(vm, v, e, verdict);
 	v->applying = true;
 	apply(vm, v, e, verdict);
 	v->applying = false;
+	v->history[e->index % VM_HISTORY] = *e; /* a pause before the next one gives it back */
 	probe_done(vm, v, e);
 	return true;
 }

@@ -28,17 +28,17 @@ const char *control_stop_name(enum control_stop s)
 
 static void exit_passed(struct control *c, const struct vm_exit *e)
 {
-	if (exit_is_hw(e->reason)) {
+	if (LIKELY(exit_is_hw(e->reason))) {
 		c->exits++;
 		c->exit_insns = c->vm->clock.insns;
 		c->exit_ended = c->vm->ended;
 		c->exit_ns = c->driver == DRIVER_EXACT ? clock_now_ns(&c->vm->clock) : 0;
 	}
-	if (c->exits >= c->goal.exits || e->reason == c->goal.reason)
+	if (UNLIKELY(c->exits >= c->goal.exits || e->reason == c->goal.reason))
 		c->met = true;
-	if (c->exit_breaks && !c->goal.no_breaks)
+	if (UNLIKELY(c->exit_breaks) && !c->goal.no_breaks)
 		breaks_exit(c, e);
-	if (c->met || c->hit)
+	if (UNLIKELY(c->met || c->hit))
 		c->vm->pause = 1;
 }
 
