@@ -102,32 +102,39 @@ static void state_is_the_modes(struct vcpu *v)
 
 /* --- Probes ------------------------------------------------------------------------------------------------------ */
 
+#define EACH_PROBE(i, with) \
+	for (unsigned left_ = (with), i; left_ && (i = (unsigned)__builtin_ctz(left_), true); left_ &= left_ - 1)
+
 static void probe_entry(struct vm *vm, struct vcpu *v)
 {
-	for (unsigned i = 0; i < vm->n_probes; i++)
-		if (vm->probes[i]->on_entry)
-			vm->probes[i]->on_entry(vm->probe_args[i], v);
+	EACH_PROBE(i, vm->with_entry)
+	{
+		vm->probes[i]->on_entry(vm->probe_args[i], v);
+	}
 }
 
 static void probe_exit(struct vm *vm, struct vcpu *v, const struct vm_exit *e)
 {
-	for (unsigned i = 0; i < vm->n_probes; i++)
-		if (vm->probes[i]->on_exit)
-			vm->probes[i]->on_exit(vm->probe_args[i], v, e);
+	EACH_PROBE(i, vm->with_exit)
+	{
+		vm->probes[i]->on_exit(vm->probe_args[i], v, e);
+	}
 }
 
 static void probe_verdict(struct vm *vm, struct vcpu *v, const struct vm_exit *e, enum verdict verdict)
 {
-	for (unsigned i = 0; i < vm->n_probes; i++)
-		if (vm->probes[i]->on_verdict)
-			vm->probes[i]->on_verdict(vm->probe_args[i], v, e, verdict);
+	EACH_PROBE(i, vm->with_verdict)
+	{
+		vm->probes[i]->on_verdict(vm->probe_args[i], v, e, verdict);
+	}
 }
 
 static void probe_done(struct vm *vm, struct vcpu *v, const struct vm_exit *e)
 {
-	for (unsigned i = 0; i < vm->n_probes; i++)
-		if (vm->probes[i]->on_done)
-			vm->probes[i]->on_done(vm->probe_args[i], v, e);
+	EACH_PROBE(i, vm->with_done)
+	{
+		vm->probes[i]->on_done(vm->probe_args[i], v, e);
+	}
 }
 
 /* --- Events ------------------------------------------------------------------------------------------------------ */
@@ -595,12 +602,17 @@ static bool slice_over(const struct vm *vm)
 	return UNLIKELY(vm->slice_end_ns != CLOCK_NEVER) && vm->cfg.host->now_ns() >= vm->slice_end_ns;
 }
 
-bool vm_pause_reached(const struct vm *vm)
+static inline bool pause_reached(const struct vm *vm)
 {
 	const struct vm_position *to = &vm->until;
 
-	return !to->ended && vm->clock.insns >= to->insns && vm_total_exits(vm) >= to->exits &&
+	return UNLIKELY(vm->clock.insns >= to->insns) && !to->ended && vm_total_exits(vm) >= to->exits &&
 	       vm->moves >= to->moves && (!to->ns || clock_now_ns(&vm->clock) >= to->ns);
+}
+
+bool vm_pause_reached(const struct vm *vm)
+{
+	return pause_reached(vm);
 }
 
 enum err vm_run_to(struct vm *vm, const struct vm_position *to)
@@ -611,7 +623,7 @@ enum err vm_run_to(struct vm *vm, const struct vm_position *to)
 	vm->pausing = true;
 	vm->idle = false;
 	vm->pause = 0;
-	while (!vm->ended && !vm->idle && !vm->pause && !vm_pause_reached(vm) && !slice_over(vm))
+	while (!vm->ended && !vm->idle && !vm->pause && !pause_reached(vm) && !slice_over(vm))
 		(void)turn(vm, LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm));
 	vm->pausing = false;
 	return ERR_OK;

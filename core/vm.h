@@ -182,6 +182,7 @@ struct vm {
 	const struct probe_ops *probes[VM_PROBES_MAX];
 	void *probe_args[VM_PROBES_MAX];
 	unsigned n_probes;
+	uint8_t with_entry, with_exit, with_verdict, with_done; /* bit i: probe i has that member */
 	struct vm_end end;
 	volatile int stop; /* an enum end_kind, set by vm_stop() and vm_timeout() */
 	bool single_step;  /* one instruction a vm_step() */
@@ -211,6 +212,8 @@ enum err vm_create(const struct vm_config *cfg, struct vm **out, struct errmsg *
 void vm_destroy(struct vm *vm);
 enum err vm_add_probe(struct vm *vm, const struct probe_ops *ops, void *arg) MUST_CHECK;
 void vm_remove_probe(struct vm *vm, const void *arg);
+/* Who changed probes, probe_args or n_probes by himself says so. */
+void vm_probes_changed(struct vm *vm);
 /* Runs until the guest ends, a limit is reached or vm_stop(). vm->end says which. After a stop, a timeout or a limit
  * it may be called again and goes on. */
 enum err vm_run(struct vm *vm);

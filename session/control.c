@@ -26,20 +26,35 @@ const char *control_stop_name(enum control_stop s)
 
 /* --- What the run passes ------------------------------------------------------------------------------------------ */
 
+static void look_at_exit(struct control *c, const struct vm_exit *e)
+{
+	if (c->exits >= c->goal.exits || e->reason == c->goal.reason)
+		c->met = true;
+	if (c->exit_breaks && !c->goal.no_breaks)
+		breaks_exit(c, e);
+	if (c->met || c->hit)
+		c->vm->pause = 1;
+}
+
+/* A guest may exit millions of times a second: what nobody asked for is not done here. */
 static void exit_passed(struct control *c, const struct vm_exit *e)
 {
+	const struct vm *vm = c->vm;
+
 	if (LIKELY(exit_is_hw(e->reason))) {
 		c->exits++;
-		c->exit_insns = c->vm->clock.insns;
-		c->exit_ended = c->vm->ended;
-		c->exit_ns = c->driver == DRIVER_EXACT ? clock_now_ns(&c->vm->clock) : 0;
+		c->exit_insns = vm->clock.insns;
+		c->exit_skipped_ns = vm->clock.skipped_ns;
+		c->exit_ended = vm->ended;
 	}
-	if (UNLIKELY(c->exits >= c->goal.exits || e->reason == c->goal.reason))
-		c->met = true;
-	if (UNLIKELY(c->exit_breaks) && !c->goal.no_breaks)
-		breaks_exit(c, e);
-	if (UNLIKELY(c->met || c->hit))
-		c->vm->pause = 1;
+	if (UNLIKELY(c->looks))
+		look_at_exit(c, e);
+}
+
+/* Virtual time: of the lockstep point of the last exit. */
+uint64_t control_exit_ns(const struct control *c)
+{
+	return c->exits ? c->exit_insns * CLOCK_NS_PER_INSN + c->exit_skipped_ns : 0;
 }
 
 static void on_done(void *arg, struct vcpu *v, const struct vm_exit *e)
@@ -289,7 +304,7 @@ static struct vm_position next_stop(const struct control *c)
 
 static enum err checkpoint_if_due(struct control *c, uint64_t ran_ns)
 {
-	const struct history_mark m = {c->exits, c->exit_insns, c->exit_ns, c->exit_ended, c->console_bytes};
+	const struct history_mark m = {c->exits, c->exit_insns, control_exit_ns(c), c->exit_ended, c->console_bytes};
 
 	if (c->silent || !history_ran(c->history, ran_ns) || c->vm->ended)
 		return ERR_OK;
@@ -379,6 +394,7 @@ enum err control_go(struct control *c, const struct control_goal *goal)
 		return ERR_OK;
 	}
 	breaks_arm(c);
+	c->looks = goal->exits != NO_GOAL || goal->reason != NO_GOAL || c->exit_breaks;
 	e = c->driver == DRIVER_EXACT ? exact_go(c) : c->driver == DRIVER_SLICES ? slices_go(c) : remote_go(c);
 	breaks_disarm(c);
 	c->goal = control_no_goal();

@@ -41,6 +41,7 @@ static void send_out(struct control *c, struct audience *a)
 			vm->probe_args[0] = c;
 		}
 	vm->n_probes = 1;
+	vm_probes_changed(vm);
 	for (unsigned i = 0; i < vm->n_vcpus; i++) {
 		a->on_insn[i] = vm->vcpus[i].cpu.on_insn;
 		vm->vcpus[i].cpu.on_insn = NULL;
@@ -57,6 +58,7 @@ static void let_in(struct control *c, const struct audience *a)
 	memcpy(vm->probe_args, a->args, sizeof(a->args));
 	memcpy(c->breaks, a->breaks, sizeof(a->breaks));
 	vm->n_probes = a->n;
+	vm_probes_changed(vm);
 	for (unsigned i = 0; i < vm->n_vcpus; i++)
 		vm->vcpus[i].cpu.on_insn = a->on_insn[i];
 	if (c->cfg.replaying)
@@ -73,7 +75,7 @@ static enum err replay(struct control *c, unsigned k, const struct control_goal 
 		return e;
 	c->exits = m.exits;
 	c->exit_insns = m.exit_insns;
-	c->exit_ns = m.exit_ns;
+	c->exit_skipped_ns = m.exit_ns - m.exit_insns * CLOCK_NS_PER_INSN;
 	c->exit_ended = m.exit_ended != 0;
 	c->console_bytes = m.console_bytes;
 	c->failure.text[0] = 0;
@@ -152,7 +154,7 @@ enum err control_back_exit(struct control *c, uint64_t n, struct errmsg *why)
 	if (!c->history)
 		return cannot_go_back(c, why);
 	vm_position(c->vm, &p);
-	if (ago && (p.insns != c->exit_insns || p.ns != c->exit_ns || p.ended != c->exit_ended))
+	if (ago && (p.insns != c->exit_insns || p.ns != control_exit_ns(c) || p.ended != c->exit_ended))
 		ago--;
 	if (ago >= c->exits)
 		return to_begin(c, why);

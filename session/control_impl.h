@@ -45,8 +45,8 @@ struct control {
 	bool met;	/* of the goal: exits or reason */
 	unsigned hit;	/* breakpoint at which this call stops; 0: none */
 	uint64_t exits; /* hardware exits so far */
-	/* The lockstep point of the last one: clock.insns and guest time. */
-	uint64_t exit_insns, exit_ns;
+	/* The lockstep point of the last one: clock.insns, and what guest time is ahead of them. */
+	uint64_t exit_insns, exit_skipped_ns;
 	bool exit_ended;
 	struct errmsg failure; /* of a run that went wrong inside */
 	/* The console: bytes so far, and whose it is. silent: they were written before. */
@@ -66,6 +66,7 @@ struct control {
 	unsigned n_breaks; /* they are the first ones, in order of id */
 	unsigned next_id;
 	struct vm_breaks watch; /* what the engine is told */
+	bool looks;		/* the run in progress wants to see each exit: a goal or a breakpoint asks for it */
 	bool exit_breaks;	/* one of those that exits answer is enabled */
 };
 
@@ -87,6 +88,7 @@ void breaks_engine(struct control *c);
 enum err control_go(struct control *c, const struct control_goal *goal);
 /* The guest stands still: true: the call is over, where->stop says why. */
 bool control_settle(struct control *c);
+uint64_t control_exit_ns(const struct control *c);
 
 /* control_remote.c */
 enum err remote_go(struct control *c);
