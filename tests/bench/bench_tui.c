@@ -34,8 +34,8 @@ struct sample {
 	uint64_t wall_ns;
 	uint64_t guest_cpu_ns; /* of the thread that runs the guest */
 	uint64_t ui_cpu_ns, all_cpu_ns;
-	uint64_t exits, frames;
-	uint64_t stopped_at; /* monotonic clock */
+	uint64_t exits, frames, waits; /* waits: times the guest's thread gave its processor up by itself */
+	uint64_t stopped_at;	       /* monotonic clock */
 };
 
 enum what { PLAIN, TUI, TUI_PAUSED };
@@ -49,6 +49,14 @@ static uint64_t clock_ns(clockid_t id)
 
 	clock_gettime(id, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t waits(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_THREAD, &u);
+	return (uint64_t)u.ru_nvcsw;
 }
 
 static uint64_t process_cpu_ns(void)
@@ -105,6 +113,7 @@ static void plain(void)
 		die("run", r.why.text[0] ? r.why.text : r.end.detail);
 	s.guest_cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	s.all_cpu_ns = process_cpu_ns() - all;
+	s.waits = waits();
 	s.wall_ns = r.wall_ns;
 	s.exits = r.stats->total;
 	run_result_free(&r);
@@ -131,6 +140,7 @@ static void stopped(void *arg, unsigned i, struct view_verdicts *out)
 	tui.s.wall_ns = now - tui.start;
 	tui.s.guest_cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	tui.s.all_cpu_ns = process_cpu_ns() - tui.all;
+	tui.s.waits = waits();
 	tui.s.frames = term_frames(tui.t);
 	tui.s.exits = control_where(engine_control(tui.e))->exits;
 	(void)!write(report, "", 1);
@@ -257,9 +267,9 @@ static double seconds(uint64_t ns)
 
 static void print(const char *what, const struct sample *s)
 {
-	printf("%-8s %6.2f s, %6.2f M exits/s; processor: %.2f s the guest's thread, %.2f s all", what,
+	printf("%-8s %6.2f s, %6.2f M exits/s; processor: %.2f s the guest's thread (%llu waits), %.2f s all", what,
 	    seconds(s->wall_ns), (double)s->exits / seconds(s->wall_ns) / 1e6, seconds(s->guest_cpu_ns),
-	    seconds(s->all_cpu_ns));
+	    (unsigned long long)s->waits, seconds(s->all_cpu_ns));
 	if (s->frames)
 		printf(", %.2f ms a frame; %.1f frames/s", 1e3 * seconds(s->ui_cpu_ns) / (double)s->frames,
 		    (double)s->frames / seconds(s->wall_ns));
@@ -291,7 +301,7 @@ int main(int argc, char **argv)
 			cpu[what] = s.guest_cpu_ns;
 	}
 	struct sample p = measure(TUI_PAUSED, &pressed);
-	double pause_ns = (double)(p.stopped_at - pressed);
+	double pause_ns = pressed ? (double)(p.stopped_at - pressed) : 0; /* 0: the guest had ended before */
 	double wall = (double)best[TUI].wall_ns / (double)best[PLAIN].wall_ns,
 	       on_cpu = (double)cpu[TUI] / (double)cpu[PLAIN];
 	double frames = (double)best[TUI].frames / seconds(best[TUI].wall_ns);
