@@ -219,6 +219,13 @@ static const struct probe_ops tracer_probe = {
     .on_verdict = on_verdict,
     .on_inject = on_inject,
 };
+/* On virtual time an entry tells a file when it was, and nobody else anything: the cost came with the verdict. */
+static const struct probe_ops exits_probe = {
+    .name = "tracer",
+    .on_exit = on_exit_probe,
+    .on_verdict = on_verdict,
+    .on_inject = on_inject,
+};
 
 /* --- the writer's side ----------------------------------------------------------------------------------------- */
 
@@ -546,7 +553,8 @@ enum err tracer_open(struct vm *vm, const struct tracer_config *cfg, struct trac
 		e = open_file(t, cfg, why);
 	if (e == ERR_OK)
 		e = start_writer(t, why);
-	if (e == ERR_OK && (e = vm_add_probe(vm, &tracer_probe, t)) != ERR_OK)
+	if (e == ERR_OK &&
+	    (e = vm_add_probe(vm, cfg->path || t->host_time ? &tracer_probe : &exits_probe, t)) != ERR_OK)
 		err_set(why, e, "the virtual machine takes no more probes");
 	if (e == ERR_OK) {
 		*out = t;
