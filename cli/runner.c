@@ -16,8 +16,8 @@
 #include "core/session.h"
 #include "modes/simulate/costs.h"
 
-/* Who takes every record does it beside threads that draw: it may come milliseconds late. */
-#define SINK_RECORDS 65536u
+/* Who takes every record does it beside a thread that draws: it may come a millisecond late. */
+#define SINK_RECORDS 32768u
 
 /* The VMs that SIGINT, SIGTERM and the timeout stop. One run at a time in this process. */
 static struct vm *volatile running[BUNDLE_VMS_MAX];

@@ -43,7 +43,8 @@ struct tracer {
 	struct pending *pending;
 	pthread_mutex_t lock; /* the rest */
 	pthread_cond_t data, space;
-	bool wanted; /* somebody waits for the writer */
+	bool wanted;	  /* somebody waits for the writer */
+	atomic_bool full; /* a vCPU waits for room */
 	bool stop;
 	void (*sink)(void *arg, unsigned vcpu, const struct trace_rec *r, size_t n);
 	void *sink_arg;
@@ -89,6 +90,7 @@ static void wait_for_room(void *arg)
 	deadline_after(&until, IDLE_NS);
 	pthread_mutex_lock(&t->lock);
 	t->wanted = true;
+	atomic_store(&t->full, true);
 	pthread_cond_signal(&t->data);
 	pthread_cond_timedwait(&t->space, &t->lock, &until);
 	pthread_mutex_unlock(&t->lock);
@@ -317,6 +319,16 @@ static void take_stretch(struct tracer *t, unsigned vcpu, const struct trace_rec
 	pthread_mutex_unlock(&t->out_lock);
 }
 
+/* Whoever waits for room goes on long before the writer has come to the end of a full ring. */
+static void tell_room(struct tracer *t)
+{
+	if (LIKELY(!atomic_exchange(&t->full, false)))
+		return;
+	pthread_mutex_lock(&t->lock);
+	pthread_cond_broadcast(&t->space);
+	pthread_mutex_unlock(&t->lock);
+}
+
 /* One pass over all rings; true when there was anything. */
 static bool drain(struct tracer *t)
 {
@@ -331,6 +343,8 @@ static bool drain(struct tracer *t)
 			take_stretch(t, i, r + at, part);
 			ring_release(&t->rings[i], part);
 			any = true;
+			if (at >= 4 * STRETCH)
+				tell_room(t);
 		}
 	}
 	return any;
