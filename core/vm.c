@@ -547,6 +547,8 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	apply(vm, v, e, verdict);
 	v->applying = false;
 	v->history[e->index % VM_HISTORY] = *e; /* a pause before the next one gives it back */
+	if (vm->exact)
+		vm_note_passed(vm, e);
 	probe_done(vm, v, e);
 	return true;
 }

@@ -164,6 +164,12 @@ struct vm_config {
 struct machine; /* core/machine.h */
 struct typist;	/* core/typist.h */
 
+/* Hardware exits so far, and the lockstep point of the last one. */
+struct vm_passed {
+	uint64_t exits, insns, skipped_ns; /* of the clock */
+	bool ended;
+};
+
 struct vm {
 	struct vm_config cfg;
 	struct vm_controls controls;
@@ -189,6 +195,7 @@ struct vm {
 	/* Run control. exact: where a run is cut, by vm_run_to(), a breakpoint or a kick, is no exit and leaves no
 	 * trace: the same exits come at the same instructions however often it is cut. For engines that count them. */
 	bool exact;
+	struct vm_passed passed;  /* exact: kept by the loop */
 	uint64_t moves;		  /* see struct vm_position */
 	bool pausing;		  /* in vm_run_to(): */
 	struct vm_position until; /* it comes back here */
@@ -214,6 +221,8 @@ enum err vm_add_probe(struct vm *vm, const struct probe_ops *ops, void *arg) MUS
 void vm_remove_probe(struct vm *vm, const void *arg);
 /* Who changed probes, probe_args or n_probes by himself says so. */
 void vm_probes_changed(struct vm *vm);
+/* Is on_done of arg's probe called? At first it is. */
+void vm_probe_done(struct vm *vm, const void *arg, bool on);
 /* Runs until the guest ends, a limit is reached or vm_stop(). vm->end says which. After a stop, a timeout or a limit
  * it may be called again and goes on. */
 enum err vm_run(struct vm *vm);
@@ -257,5 +266,11 @@ void vcpu_thaw(struct vcpu *v);
 
 /* Injects without the loop's own decision (lockstep replay). */
 enum err vcpu_inject(struct vcpu *v, const struct x86_event *ev);
+
+static inline void vm_note_passed(struct vm *vm, const struct vm_exit *e)
+{
+	if (LIKELY(exit_is_hw(e->reason)))
+		vm->passed = (struct vm_passed){vm->passed.exits + 1, vm->clock.insns, vm->clock.skipped_ns, vm->ended};
+}
 
 #endif

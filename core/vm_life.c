@@ -303,6 +303,14 @@ void vm_probes_changed(struct vm *vm)
 	}
 }
 
+void vm_probe_done(struct vm *vm, const void *arg, bool on)
+{
+	vm_probes_changed(vm);
+	for (unsigned i = 0; i < vm->n_probes && !on; i++)
+		if (vm->probe_args[i] == arg)
+			vm->with_done &= (uint8_t) ~(1u << i);
+}
+
 enum err vm_add_probe(struct vm *vm, const struct probe_ops *ops, void *arg)
 {
 	if (vm->n_probes == VM_PROBES_MAX)

@@ -20,7 +20,7 @@ enum control_driver {
 
 /* What the call in progress is after, beside the breakpoints. */
 struct control_goal {
-	uint64_t insns, exits; /* NO_GOAL; exits: hardware exits so far (control.exits) */
+	uint64_t insns, exits; /* NO_GOAL; exits: hardware exits so far (vm.passed) */
 	uint64_t reason;       /* NO_GOAL */
 	uint64_t until_ns;     /* host time; CLOCK_NEVER */
 	uint64_t steps;	       /* DRIVER_SLICES: single steps; 0: none */
@@ -42,12 +42,8 @@ struct control {
 	struct control_where where;
 	atomic_int interrupt; /* a request that no call has answered yet */
 	struct control_goal goal;
-	bool met;	/* of the goal: exits or reason */
-	unsigned hit;	/* breakpoint at which this call stops; 0: none */
-	uint64_t exits; /* hardware exits so far */
-	/* The lockstep point of the last one: clock.insns, and what guest time is ahead of them. */
-	uint64_t exit_insns, exit_skipped_ns;
-	bool exit_ended;
+	bool met;	       /* of the goal: exits or reason */
+	unsigned hit;	       /* breakpoint at which this call stops; 0: none */
 	struct errmsg failure; /* of a run that went wrong inside */
 	/* The console: bytes so far, and whose it is. silent: they were written before. */
 	uint64_t console_bytes;
@@ -66,7 +62,6 @@ struct control {
 	unsigned n_breaks; /* they are the first ones, in order of id */
 	unsigned next_id;
 	struct vm_breaks watch; /* what the engine is told */
-	bool looks;		/* the run in progress wants to see each exit: a goal or a breakpoint asks for it */
 	bool exit_breaks;	/* one of those that exits answer is enabled */
 };
 
