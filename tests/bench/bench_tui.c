@@ -26,6 +26,7 @@
 #define COLUMNS 200
 #define SLOWER_MAX 1.05
 #define FRAMES_MIN 57.0 /* 60, less what the clock of poll() rounds away */
+#define QUIET 1.1	/* so much more time than processor time at most */
 #define PAUSE_MAX_NS 50000000u
 #define PAUSE_AFTER_MS 700
 
@@ -277,12 +278,49 @@ static void print(const char *what, const struct sample *s)
 	fflush(stdout);
 }
 
+static struct {
+	uint64_t wall_ns, cpu_ns; /* the least of all runs */
+	double frames;		  /* the most, a second */
+} best[2] = {{UINT64_MAX, UINT64_MAX, 0}, {UINT64_MAX, UINT64_MAX, 0}};
+
+static void keep_best(enum what what, const struct sample *s)
+{
+	double frames = (double)s->frames / seconds(s->wall_ns);
+
+	if (s->wall_ns < best[what].wall_ns)
+		best[what].wall_ns = s->wall_ns;
+	if (s->guest_cpu_ns < best[what].cpu_ns)
+		best[what].cpu_ns = s->guest_cpu_ns;
+	if (frames > best[what].frames)
+		best[what].frames = frames;
+}
+
+/* Where others have the processors, the time on the clock is theirs: then processor time alone decides. */
+static bool decide(double pause_ns)
+{
+	double wall = (double)best[TUI].wall_ns / (double)best[PLAIN].wall_ns;
+	double cpu = (double)best[TUI].cpu_ns / (double)best[PLAIN].cpu_ns;
+	bool quiet = (double)best[PLAIN].wall_ns < QUIET * (double)best[PLAIN].cpu_ns;
+	bool slow = cpu > SLOWER_MAX || (quiet && wall > SLOWER_MAX), few = best[TUI].frames < FRAMES_MIN;
+	bool late = pause_ns > PAUSE_MAX_NS;
+
+	printf("best: %.3f times the processor time of the guest's thread, %.3f times the time%s (%.2f at most)%s; "
+	       "%.1f frames/s (60 wanted)%s; ",
+	    cpu, wall, quiet ? "" : ", which does not count, others have the processors", SLOWER_MAX,
+	    slow ? "  TOO SLOW" : "", best[TUI].frames, few ? "  TOO FEW" : "");
+	if (pause_ns < 0)
+		printf("pause: not measured, the guest had ended before\n");
+	else
+		printf("pause answered in %.1f ms (%u at most)%s\n", pause_ns / 1e6, PAUSE_MAX_NS / 1000000u,
+		    late ? "  TOO LATE" : "");
+	return !slow && !few && !late;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long exits = argc > 1 ? strtoul(argv[1], NULL, 0) : 10000000;
 	unsigned pairs = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : 4;
-	struct sample best[2] = {{.wall_ns = UINT64_MAX}, {.wall_ns = UINT64_MAX}};
-	uint64_t cpu[2] = {UINT64_MAX, UINT64_MAX}, pressed;
+	uint64_t pressed;
 
 	snprintf(append, sizeof(append), "only=1 out=%lu", exits);
 	find_guest();
@@ -295,21 +333,8 @@ int main(int argc, char **argv)
 		struct sample s = measure(what, NULL);
 
 		print(what == TUI ? "TUI" : "without", &s);
-		if (s.wall_ns < best[what].wall_ns)
-			best[what] = s;
-		if (s.guest_cpu_ns < cpu[what])
-			cpu[what] = s.guest_cpu_ns;
+		keep_best(what, &s);
 	}
-	struct sample p = measure(TUI_PAUSED, &pressed);
-	double pause_ns = pressed ? (double)(p.stopped_at - pressed) : 0; /* 0: the guest had ended before */
-	double wall = (double)best[TUI].wall_ns / (double)best[PLAIN].wall_ns,
-	       on_cpu = (double)cpu[TUI] / (double)cpu[PLAIN];
-	double frames = (double)best[TUI].frames / seconds(best[TUI].wall_ns);
-	bool slow = wall > SLOWER_MAX, few = frames<FRAMES_MIN, late = pause_ns> PAUSE_MAX_NS;
-
-	printf("best: %.3f times the time, %.3f times the processor time of the guest's thread (%.2f at most)%s; "
-	       "%.1f frames/s (60)%s; pause answered in %.1f ms (50)%s\n",
-	    wall, on_cpu, SLOWER_MAX, slow ? "  TOO SLOW" : "", frames, few ? "  TOO FEW" : "", pause_ns / 1e6,
-	    late ? "  TOO LATE" : "");
-	return slow || few || late;
+	struct sample s = measure(TUI_PAUSED, &pressed);
+	return !decide(pressed ? (double)s.stopped_at - (double)pressed : -1);
 }
