@@ -102,32 +102,39 @@ static void state_is_the_modes(struct vcpu *v)
 
 /* --- Probes ------------------------------------------------------------------------------------------------------ */
 
+#define EACH_PROBE(i, with) \
+	for (unsigned left_ = (with), i; left_ && (i = (unsigned)__builtin_ctz(left_), true); left_ &= left_ - 1)
+
 static void probe_entry(struct vm *vm, struct vcpu *v)
 {
-	for (unsigned i = 0; i < vm->n_probes; i++)
-		if (vm->probes[i]->on_entry)
-			vm->probes[i]->on_entry(vm->probe_args[i], v);
+	EACH_PROBE(i, vm->with_entry)
+	{
+		vm->probes[i]->on_entry(vm->probe_args[i], v);
+	}
 }
 
 static void probe_exit(struct vm *vm, struct vcpu *v, const struct vm_exit *e)
 {
-	for (unsigned i = 0; i < vm->n_probes; i++)
-		if (vm->probes[i]->on_exit)
-			vm->probes[i]->on_exit(vm->probe_args[i], v, e);
+	EACH_PROBE(i, vm->with_exit)
+	{
+		vm->probes[i]->on_exit(vm->probe_args[i], v, e);
+	}
 }
 
 static void probe_verdict(struct vm *vm, struct vcpu *v, const struct vm_exit *e, enum verdict verdict)
 {
-	for (unsigned i = 0; i < vm->n_probes; i++)
-		if (vm->probes[i]->on_verdict)
-			vm->probes[i]->on_verdict(vm->probe_args[i], v, e, verdict);
+	EACH_PROBE(i, vm->with_verdict)
+	{
+		vm->probes[i]->on_verdict(vm->probe_args[i], v, e, verdict);
+	}
 }
 
 static void probe_done(struct vm *vm, struct vcpu *v, const struct vm_exit *e)
 {
-	for (unsigned i = 0; i < vm->n_probes; i++)
-		if (vm->probes[i]->on_done)
-			vm->probes[i]->on_done(vm->probe_args[i], v, e);
+	EACH_PROBE(i, vm->with_done)
+	{
+		vm->probes[i]->on_done(vm->probe_args[i], v, e);
+	}
 }
 
 /* --- Events ------------------------------------------------------------------------------------------------------ */
@@ -385,10 +392,9 @@ static bool before_entry(struct vm *vm, struct vcpu *v, struct run_bounds *b)
 /* Did run() come back because somebody else than the guest, its devices and the VMM wanted it to? */
 static bool is_pause(const struct vm *vm, const struct vm_exit *e, bool may_pause)
 {
-	if (e->reason == EXIT_VMM_KICK)
-		return true;
-	return may_pause && vm->clock.insns >= vm->until.insns &&
-	       (e->reason == EXIT_PREEMPTION_TIMER || e->reason == EXIT_VMM_TIMER);
+	if (e->reason != EXIT_PREEMPTION_TIMER && e->reason != EXIT_VMM_TIMER)
+		return UNLIKELY(e->reason == EXIT_VMM_KICK);
+	return may_pause && vm->clock.insns >= vm->until.insns;
 }
 
 #define RAN_SAMPLE_NS 10000000ull
@@ -488,7 +494,7 @@ static enum verdict handle(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 static bool turn(struct vm *vm, struct vcpu *v)
 {
 	struct run_bounds bounds = {0};
-	struct vm_exit *e = &v->exit, last;
+	struct vm_exit *e = &v->exit;
 
 	if (UNLIKELY(mode_has(vm, MODE_CAP_REMOTE)))
 		return vm_remote_turn(vm, v);
@@ -519,14 +525,13 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	bool may_pause = before_entry(vm, v, &bounds);
 	if (LIKELY(!v->inside))
 		probe_entry(vm, v);
-	if (UNLIKELY(vm->exact))
-		last = *e;
+	const struct vm_exit *last = &v->history[e->index % VM_HISTORY];
 	memset(e, 0, sizeof(*e));
 	enum err err = vm->cfg.mode->run(v, &bounds, e);
-	if (UNLIKELY(vm->exact)) {
+	if (vm->exact) {
 		v->inside = err == ERR_AGAIN || (err == ERR_OK && is_pause(vm, e, may_pause));
-		if (v->inside) {
-			*e = last;
+		if (UNLIKELY(v->inside)) {
+			*e = *last;
 			err = ERR_AGAIN;
 		}
 	}
@@ -537,11 +542,13 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	after_exit(vm, v, e);
 	probe_exit(vm, v, e);
 	enum verdict verdict = handle(vm, v, e);
-	v->history[e->index % VM_HISTORY] = *e;
 	probe_verdict(vm, v, e, verdict);
 	v->applying = true;
 	apply(vm, v, e, verdict);
 	v->applying = false;
+	v->history[e->index % VM_HISTORY] = *e; /* a pause before the next one gives it back */
+	if (vm->exact)
+		vm_note_passed(vm, e);
 	probe_done(vm, v, e);
 	return true;
 }
@@ -597,12 +604,17 @@ static bool slice_over(const struct vm *vm)
 	return UNLIKELY(vm->slice_end_ns != CLOCK_NEVER) && vm->cfg.host->now_ns() >= vm->slice_end_ns;
 }
 
-bool vm_pause_reached(const struct vm *vm)
+static inline bool pause_reached(const struct vm *vm)
 {
 	const struct vm_position *to = &vm->until;
 
-	return !to->ended && vm->clock.insns >= to->insns && vm_total_exits(vm) >= to->exits &&
+	return UNLIKELY(vm->clock.insns >= to->insns) && !to->ended && vm_total_exits(vm) >= to->exits &&
 	       vm->moves >= to->moves && (!to->ns || clock_now_ns(&vm->clock) >= to->ns);
+}
+
+bool vm_pause_reached(const struct vm *vm)
+{
+	return pause_reached(vm);
 }
 
 enum err vm_run_to(struct vm *vm, const struct vm_position *to)
@@ -613,7 +625,7 @@ enum err vm_run_to(struct vm *vm, const struct vm_position *to)
 	vm->pausing = true;
 	vm->idle = false;
 	vm->pause = 0;
-	while (!vm->ended && !vm->idle && !vm->pause && !vm_pause_reached(vm) && !slice_over(vm))
+	while (!vm->ended && !vm->idle && !vm->pause && !pause_reached(vm) && !slice_over(vm))
 		(void)turn(vm, LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm));
 	vm->pausing = false;
 	return ERR_OK;

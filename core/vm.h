@@ -164,6 +164,12 @@ struct vm_config {
 struct machine; /* core/machine.h */
 struct typist;	/* core/typist.h */
 
+/* Hardware exits so far, and the lockstep point of the last one. */
+struct vm_passed {
+	uint64_t exits, insns, skipped_ns; /* of the clock */
+	bool ended;
+};
+
 struct vm {
 	struct vm_config cfg;
 	struct vm_controls controls;
@@ -182,12 +188,14 @@ struct vm {
 	const struct probe_ops *probes[VM_PROBES_MAX];
 	void *probe_args[VM_PROBES_MAX];
 	unsigned n_probes;
+	uint8_t with_entry, with_exit, with_verdict, with_done; /* bit i: probe i has that member */
 	struct vm_end end;
 	volatile int stop; /* an enum end_kind, set by vm_stop() and vm_timeout() */
 	bool single_step;  /* one instruction a vm_step() */
 	/* Run control. exact: where a run is cut, by vm_run_to(), a breakpoint or a kick, is no exit and leaves no
 	 * trace: the same exits come at the same instructions however often it is cut. For engines that count them. */
 	bool exact;
+	struct vm_passed passed;  /* exact: kept by the loop */
 	uint64_t moves;		  /* see struct vm_position */
 	bool pausing;		  /* in vm_run_to(): */
 	struct vm_position until; /* it comes back here */
@@ -211,6 +219,10 @@ enum err vm_create(const struct vm_config *cfg, struct vm **out, struct errmsg *
 void vm_destroy(struct vm *vm);
 enum err vm_add_probe(struct vm *vm, const struct probe_ops *ops, void *arg) MUST_CHECK;
 void vm_remove_probe(struct vm *vm, const void *arg);
+/* Who changed probes, probe_args or n_probes by himself says so. */
+void vm_probes_changed(struct vm *vm);
+/* Is on_done of arg's probe called? At first it is. */
+void vm_probe_done(struct vm *vm, const void *arg, bool on);
 /* Runs until the guest ends, a limit is reached or vm_stop(). vm->end says which. After a stop, a timeout or a limit
  * it may be called again and goes on. */
 enum err vm_run(struct vm *vm);
@@ -254,5 +266,11 @@ void vcpu_thaw(struct vcpu *v);
 
 /* Injects without the loop's own decision (lockstep replay). */
 enum err vcpu_inject(struct vcpu *v, const struct x86_event *ev);
+
+static inline void vm_note_passed(struct vm *vm, const struct vm_exit *e)
+{
+	if (LIKELY(exit_is_hw(e->reason)))
+		vm->passed = (struct vm_passed){vm->passed.exits + 1, vm->clock.insns, vm->clock.skipped_ns, vm->ended};
+}
 
 #endif

@@ -30,7 +30,7 @@ static void send_out(struct control *c, struct audience *a)
 	struct vm *vm = c->vm;
 
 	if (c->cfg.replaying)
-		c->cfg.replaying(c->cfg.arg, true, vm->clock.insns, c->exits);
+		c->cfg.replaying(c->cfg.arg, true, vm->clock.insns, c->vm->passed.exits);
 	memcpy(a->probes, vm->probes, sizeof(a->probes));
 	memcpy(a->args, vm->probe_args, sizeof(a->args));
 	memcpy(a->breaks, c->breaks, sizeof(a->breaks));
@@ -41,6 +41,7 @@ static void send_out(struct control *c, struct audience *a)
 			vm->probe_args[0] = c;
 		}
 	vm->n_probes = 1;
+	vm_probes_changed(vm);
 	for (unsigned i = 0; i < vm->n_vcpus; i++) {
 		a->on_insn[i] = vm->vcpus[i].cpu.on_insn;
 		vm->vcpus[i].cpu.on_insn = NULL;
@@ -57,10 +58,11 @@ static void let_in(struct control *c, const struct audience *a)
 	memcpy(vm->probe_args, a->args, sizeof(a->args));
 	memcpy(c->breaks, a->breaks, sizeof(a->breaks));
 	vm->n_probes = a->n;
+	vm_probes_changed(vm);
 	for (unsigned i = 0; i < vm->n_vcpus; i++)
 		vm->vcpus[i].cpu.on_insn = a->on_insn[i];
 	if (c->cfg.replaying)
-		c->cfg.replaying(c->cfg.arg, false, vm->clock.insns, c->exits);
+		c->cfg.replaying(c->cfg.arg, false, vm->clock.insns, c->vm->passed.exits);
 }
 
 /* From checkpoint k to the goal. Without an audience. */
@@ -71,10 +73,8 @@ static enum err replay(struct control *c, unsigned k, const struct control_goal 
 
 	if (e != ERR_OK)
 		return e;
-	c->exits = m.exits;
-	c->exit_insns = m.exit_insns;
-	c->exit_ns = m.exit_ns;
-	c->exit_ended = m.exit_ended != 0;
+	c->vm->passed =
+	    (struct vm_passed){m.exits, m.exit_insns, m.exit_ns - m.exit_insns * CLOCK_NS_PER_INSN, m.exit_ended != 0};
 	c->console_bytes = m.console_bytes;
 	c->failure.text[0] = 0;
 	e = control_go(c, g);
@@ -152,11 +152,11 @@ enum err control_back_exit(struct control *c, uint64_t n, struct errmsg *why)
 	if (!c->history)
 		return cannot_go_back(c, why);
 	vm_position(c->vm, &p);
-	if (ago && (p.insns != c->exit_insns || p.ns != c->exit_ns || p.ended != c->exit_ended))
+	if (ago && (p.insns != c->vm->passed.insns || p.ns != control_exit_ns(c) || p.ended != c->vm->passed.ended))
 		ago--;
-	if (ago >= c->exits)
+	if (ago >= c->vm->passed.exits)
 		return to_begin(c, why);
-	return back_to_exits(c, c->exits - ago, why);
+	return back_to_exits(c, c->vm->passed.exits - ago, why);
 }
 
 /* Through what is known, and seen, a checkpoint may be nearer than this place, forward as well. */
@@ -177,7 +177,7 @@ enum err control_goto_exit(struct control *c, uint64_t k, struct errmsg *why)
 	g.no_breaks = true;
 	bool known = c->history && k < control_where(c)->last_exits;
 
-	if (c->exits <= k && !(known && is_ahead(c, history_before_exits(c->history, k + 1))))
+	if (c->vm->passed.exits <= k && !(known && is_ahead(c, history_before_exits(c->history, k + 1))))
 		return control_go(c, &g);
 	return c->history ? back_to_exits(c, k + 1, why) : cannot_go_back(c, why);
 }

@@ -33,6 +33,7 @@ enum err view_model_new(const struct view_config *cfg, struct view_model **out, 
 	if (!m->cfg.now_ns)
 		m->cfg.now_ns = monotonic_ns;
 	m->cap = m->cfg.log_exits ? m->cfg.log_exits : VIEW_LOG_DEFAULT;
+	m->mask = (m->cap & (m->cap - 1)) == 0 ? m->cap - 1 : 0;
 	m->bucket_ns = VIEW_BUCKET_MIN_NS;
 	m->verdicts.direct_fraction = m->verdicts.guest_time_fraction = -1;
 	m->log = calloc(m->cap, sizeof(*m->log));
@@ -86,7 +87,7 @@ static void forget_everything(struct view_model *m)
 	m->lost_console = 0;
 	m->now = (struct view_now){0};
 	m->verdicts = (struct view_verdicts){.direct_fraction = -1, .guest_time_fraction = -1};
-	m->has_before = m->has_state = false;
+	m->has_before = m->has_state = m->has_screen = false;
 	m->tick_ns = m->tick_insns = m->tick_exits = 0;
 }
 
@@ -148,6 +149,11 @@ static void show_console(struct view_model *m)
 		m->shown_console--;
 }
 
+static bool read_screen(const struct view_model *m, char lines[25][81])
+{
+	return m->vm && !(m->vm->cfg.mode->caps & (MODE_CAP_MODEL | MODE_CAP_REMOTE)) && machine_screen(m->vm, lines);
+}
+
 static void host_rates(struct view_model *m)
 {
 	uint64_t now = m->cfg.now_ns(m->cfg.now_arg), dt = now - m->tick_ns;
@@ -174,6 +180,7 @@ void view_model_position(struct view_model *m, uint64_t insns, uint64_t exits)
 	m->now.seen_exits = exits > m->now.seen_exits ? exits : m->now.seen_exits;
 	if (!m->host_time && m->info.counts_insns)
 		show_console(m);
+	m->has_screen = read_screen(m, m->screen);
 	host_rates(m);
 	view_rates(m);
 	view_model_unlock(m);
@@ -362,5 +369,8 @@ enum err view_read_linear(
 
 bool view_screen(struct view_model *m, char lines[25][81])
 {
-	return m->vm && !(m->vm->cfg.mode->caps & (MODE_CAP_MODEL | MODE_CAP_REMOTE)) && machine_screen(m->vm, lines);
+	if (m->now.run != VIEW_RUNNING)
+		return read_screen(m, lines);
+	memcpy(lines, m->screen, sizeof(m->screen));
+	return m->has_screen;
 }

@@ -67,7 +67,8 @@ struct app {
 	unsigned n_scripts;
 	bool pumping, waiting;
 	uint64_t sleep_until;
-	struct screen own; /* for dump and expect */
+	uint64_t held_ns, next_hold_ns; /* of a guest that runs: when, and not again before */
+	struct screen own;		/* for dump and expect */
 };
 
 /* app.c */

@@ -552,6 +552,7 @@ const struct view_ops view_scope_ops = {
     .open = open_view,
     .close = close_view,
     .collect = collect,
+    .from_log = true,
     .draw = draw,
     .json = json,
     .move = move,

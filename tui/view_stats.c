@@ -497,6 +497,7 @@ const struct view_ops view_stats_ops = {
     .open = open_view,
     .close = close_view,
     .collect = collect,
+    .from_log = true,
     .draw = draw,
     .json = json,
     .move = move,

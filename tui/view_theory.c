@@ -554,6 +554,7 @@ const struct view_ops view_theory_ops = {
     .open = theory_open,
     .close = theory_close,
     .collect = theory_collect,
+    .from_log = true,
     .draw = theory_draw,
     .json = theory_json,
     .move = theory_move,

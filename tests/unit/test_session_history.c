@@ -196,7 +196,7 @@ static void one_step(uint64_t longest)
 		ok(control_back_exit(f.c, 1 + rnd(30), &why));
 		break;
 	case 7:
-		ok(control_goto_exit(f.c, rnd(f.c->exits + 5), &why));
+		ok(control_goto_exit(f.c, rnd(f.c->vm->passed.exits + 5), &why));
 		break;
 	default:
 		ok(control_goto_insn(f.c, rnd(f.vm->clock.insns + longest), &why));
@@ -265,7 +265,7 @@ static void goes_back_from_the_end(void **state)
 	assert_int_equal(control_run(f.c), ERR_OK);
 	assert_int_equal(control_where(f.c)->stop, CONTROL_END);
 	struct seen end = look();
-	uint64_t exits = f.c->exits;
+	uint64_t exits = f.c->vm->passed.exits;
 	ok(control_back_exit(f.c, 1, &why));
 	assert_int_equal(control_where(f.c)->stop, CONTROL_DONE);
 	assert_int_equal(f.vm->vcpus[0].exit.reason, EXIT_IO_INSTRUCTION);

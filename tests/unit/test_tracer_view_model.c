@@ -44,12 +44,12 @@ static void feed(struct view_model *m, struct fed *f, unsigned vcpu, uint32_t re
 	r.ts = f->insns * 10;
 	r.exit =
 	    (struct trace_rec_exit){.info1 = 7, .index = f->seq, .insns = f->insns, .seq = f->seq, .number = f->number};
-	view_model_feed(m, vcpu, &r);
+	view_model_feed(m, vcpu, &r, 1);
 	r.kind = TRACE_REC_VERDICT;
 	r.verdict = VERDICT_NEXT;
 	r.insn_len = 2;
 	r.done = (struct trace_rec_verdict){.raw = {1, 2, 3, 4}, .index = f->seq, .insns = f->insns};
-	view_model_feed(m, vcpu, &r);
+	view_model_feed(m, vcpu, &r, 1);
 	f->number += exit_is_hw(reason);
 	f->seq++;
 }
@@ -63,7 +63,7 @@ static void an_exit_and_its_verdict_are_one_entry(void **state)
 	(void)state;
 	feed(m, &f, 0, EXIT_CPUID, 0x1000);
 	inject.inject = (struct trace_rec_inject){.vector = 32, .type = INTR_TYPE_EXTERNAL};
-	view_model_feed(m, 0, &inject);
+	view_model_feed(m, 0, &inject, 1);
 	view_model_lock(m);
 	assert_int_equal(view_log_n(m), 1);
 	const struct view_exit *e = view_log_at(m, 0);
