@@ -115,9 +115,11 @@ struct x86_state *vcpu_regs(struct vcpu *v);
 struct x86_state *vcpu_regs_for_write(struct vcpu *v, uint32_t what); /* DIRTY_GPR, DIRTY_EVENTS */
 
 #define VM_BREAKS_MAX 33 /* 32, and one for a step */
+#define VM_BREAKS_DR 4u	 /* that a processor has */
 
 /* Where run control wants to stop, for engines with MODE_CAP_BREAK. One that is about to execute an instruction at one
- * of these linear addresses says so in hit, sets vm->pause and returns ERR_AGAIN. */
+ * of these linear addresses says so in hit, sets vm->pause and returns ERR_AGAIN (MODE_CAP_BREAK_DR: the trap of the
+ * processor, EXIT_VMM_DEBUG). */
 struct vm_breaks {
 	unsigned n;
 	struct {

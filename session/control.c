@@ -332,6 +332,14 @@ static enum err exact_go(struct control *c)
 	return e;
 }
 
+/* An instruction trapped after it was executed, or exited; not the host's timer before it. */
+static bool was_step(const struct control *c)
+{
+	uint32_t reason = c->vm->vcpus[c->vm->turn].exit.reason;
+
+	return reason == EXIT_VMM_DEBUG || exit_is_hw(reason);
+}
+
 /* The processor traps after each instruction. */
 static enum err steps_go(struct control *c)
 {
@@ -339,7 +347,8 @@ static enum err steps_go(struct control *c)
 
 	do {
 		e = vm_step_insn(c->vm, NULL);
-		c->met = --c->goal.steps == 0;
+		c->goal.steps -= was_step(c);
+		c->met = c->goal.steps == 0;
 	} while (e == ERR_OK && !control_settle(c));
 	return e;
 }

@@ -186,8 +186,11 @@ enum err control_goto_insn(struct control *c, uint64_t insns, struct errmsg *why
 {
 	struct control_goal g = control_no_goal();
 
-	if (c->driver != DRIVER_EXACT)
-		return err_set(why, ERR_UNSUPPORTED, "go to an instruction: nobody counts them in %s: go to an exit",
+	unsigned caps = c->vm->cfg.mode->caps;
+
+	if (c->driver != DRIVER_EXACT || caps & MODE_CAP_MODEL)
+		return err_set(why, ERR_UNSUPPORTED, "go to an instruction: %s in %s: go to an exit",
+		    caps & MODE_CAP_MODEL ? "there are none" : "nobody counts them to stop there",
 		    mode_name(c->vm->cfg.mode->mode));
 	g.insns = insns;
 	g.no_breaks = true;
