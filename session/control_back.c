@@ -186,12 +186,13 @@ enum err control_goto_insn(struct control *c, uint64_t insns, struct errmsg *why
 {
 	struct control_goal g = control_no_goal();
 
-	unsigned caps = c->vm->cfg.mode->caps;
+	const struct mode_ops *m = c->vm->cfg.mode;
+	bool model = m->caps & MODE_CAP_MODEL;
 
-	if (c->driver != DRIVER_EXACT || caps & MODE_CAP_MODEL)
-		return err_set(why, ERR_UNSUPPORTED, "go to an instruction: %s in %s: go to an exit",
-		    caps & MODE_CAP_MODEL ? "there are none" : "nobody counts them to stop there",
-		    mode_name(c->vm->cfg.mode->mode));
+	if (c->driver != DRIVER_EXACT || model)
+		return err_set(why, ERR_UNSUPPORTED, "go to an instruction: not in %s/%s: %s: go to an exit",
+		    mode_name(m->mode), m->type == VMM_TYPE_I ? "I" : "II",
+		    model ? "a behaviour model has none" : "nothing stops the guest at a count of them");
 	g.insns = insns;
 	g.no_breaks = true;
 	bool known = c->history && insns <= control_where(c)->last_insns;
