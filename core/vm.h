@@ -133,6 +133,8 @@ struct vm_breaks {
 	gva_t hit_at;
 	/* Memory: cpu.watch of every vCPU while it has ranges. An access stops before the next instruction. */
 	struct x86_watch mem;
+	uint64_t
+	    serial; /* another one whenever insn, or whether mem has any, has changed: vm->break_serial + 1; not 0 */
 };
 
 struct vm;
@@ -195,6 +197,7 @@ struct vm {
 	struct vm_position until; /* it comes back here */
 	volatile int pause;	  /* set by a probe: vm_run_to() and vm_run_slice() come back after this exit */
 	struct vm_breaks *breaks; /* NULL: none */
+	uint64_t break_serial;	  /* that was given last */
 	uint32_t slept;		  /* timer events since everybody sleeps */
 	bool fed;	/* a reference in lockstep: its events, and what devices answer, are another machine's */
 	bool mem_stale; /* MODE_CAP_REMOTE: mem is older than the last exit */

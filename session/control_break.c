@@ -294,17 +294,32 @@ static void arm_memory(struct control *c)
 		x86_watch_set(&c->vm->vcpus[i].cpu, m);
 }
 
+/* An engine that has prepared for what is armed need not do so again when it is the same. */
+static void note_change(struct control *c, const struct vm_breaks *old)
+{
+	struct vm_breaks *w = &c->watch;
+	bool same = w->serial && w->n == old->n && (w->mem.n != 0) == (old->mem.n != 0);
+
+	for (unsigned i = 0; same && i < w->n; i++)
+		same = w->insn[i].lo == old->insn[i].lo && w->insn[i].hi == old->insn[i].hi;
+	if (!same)
+		w->serial = ++c->vm->break_serial;
+}
+
 void breaks_arm(struct control *c)
 {
 	unsigned caps = c->vm->cfg.mode->caps;
 
 	if (!(caps & (MODE_CAP_BREAK | MODE_CAP_BREAK_DR)))
 		return;
+	const struct vm_breaks old = c->watch;
 	arm_insns(c);
 	if (caps & MODE_CAP_BREAK)
 		arm_memory(c);
-	if (c->watch.n || c->watch.mem.n)
-		c->vm->breaks = &c->watch;
+	if (!c->watch.n && !c->watch.mem.n)
+		return;
+	note_change(c, &old);
+	c->vm->breaks = &c->watch;
 }
 
 void breaks_disarm(struct control *c)
