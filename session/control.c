@@ -375,6 +375,7 @@ enum err control_go(struct control *c, const struct control_goal *goal)
 	c->goal = *goal;
 	c->met = c->exits >= goal->exits || at_position(c);
 	c->hit = 0;
+	c->failure.text[0] = 0;
 	c->where.breakpoint = 0;
 	c->where.stop = CONTROL_DONE;
 	if (c->vm->ended && !vm_may_resume(c->vm)) {
@@ -390,9 +391,19 @@ enum err control_go(struct control *c, const struct control_goal *goal)
 	breaks_arm(c);
 	e = c->driver == DRIVER_EXACT ? exact_go(c) : c->driver == DRIVER_SLICES ? slices_go(c) : remote_go(c);
 	breaks_disarm(c);
+	if (e != ERR_OK && !c->failure.text[0])
+		err_set(
+		    &c->failure, e, "%s", c->vm->ended && c->vm->end.detail[0] ? c->vm->end.detail : err_sentence(e));
 	c->goal = control_no_goal();
 	(void)control_where(c); /* what is known now */
 	return e;
+}
+
+enum err control_go_why(struct control *c, const struct control_goal *goal, struct errmsg *why)
+{
+	enum err e = control_go(c, goal);
+
+	return e == ERR_OK ? e : err_set(why, e, "%s", c->failure.text);
 }
 
 enum err control_run(struct control *c)

@@ -43,7 +43,7 @@ enum err control_step_insn(struct control *c, uint64_t n, struct errmsg *why)
 		g.insns = c->vm->clock.insns + n;
 	else
 		g.steps = n;
-	return control_go(c, &g);
+	return control_go_why(c, &g, why);
 }
 
 /* --- Calls and returns -------------------------------------------------------------------------------------------- */
@@ -135,7 +135,7 @@ static enum err step_one_over(struct control *c, struct errmsg *why)
 	g.at = after;
 	g.sp = sp_of(v);
 	g.vcpu = v->id;
-	return control_go(c, &g);
+	return control_go_why(c, &g, why);
 }
 
 enum err control_step_over(struct control *c, struct errmsg *why)

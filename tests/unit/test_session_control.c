@@ -486,6 +486,87 @@ static void kvm_stops_once_at_a_repeated_one(void **state)
 	assert_int_equal(stop(), CONTROL_END);
 }
 
+/* --- Words -------------------------------------------------------------------------------------------------------- */
+
+static uint64_t rnd_state;
+
+static uint64_t rnd(uint64_t n)
+{
+	rnd_state ^= rnd_state << 13, rnd_state ^= rnd_state >> 7, rnd_state ^= rnd_state << 17;
+	return rnd_state % n;
+}
+
+/* An error of one of them has words, and they do not end where a reason should begin. */
+static enum err said(enum err e, const char *text)
+{
+	size_t n = strlen(text);
+
+	if (e != ERR_OK && (n < 10 || text[n - 1] == ' ' || text[n - 1] == ':'))
+		fail_msg("error %d says '%s'", e, text);
+	why.text[0] = 0;
+	return e;
+}
+
+static enum err any_call(unsigned k)
+{
+	struct breakpoint b = {
+	    .kind = (enum break_kind)rnd(BREAK_KINDS + 1), .lo = rnd(70), .hi = rnd(300), .text = "b"};
+	struct x86_state s = {.version = rnd(2) ? X86_STATE_VERSION : 0, .size = sizeof s};
+
+	switch (k) {
+	case 0:
+		return said(control_step_insn(f.c, 1 + rnd(50), &why), why.text);
+	case 1:
+		return said(control_step_over(f.c, &why), why.text);
+	case 2:
+		return said(control_back_insn(f.c, rnd(60), &why), why.text);
+	case 3:
+		return said(control_back_exit(f.c, rnd(9), &why), why.text);
+	case 4:
+		return said(control_back_to_break(f.c, &why), why.text);
+	case 5:
+		return said(control_goto_exit(f.c, rnd(40), &why), why.text);
+	case 6:
+		return said(control_goto_insn(f.c, rnd(400), &why), why.text);
+	case 7:
+		return said(control_restart(f.c, &why), why.text);
+	case 8:
+		return said(control_break_add(f.c, &b, &why), why.text);
+	case 9:
+		return said(control_step_exit(f.c, 1 + rnd(9)), control_where(f.c)->failure);
+	case 10:
+		return said(control_run_for(f.c, 200000), control_where(f.c)->failure);
+	case 11:
+		return said(control_write_mem(f.c, rnd(1u << 26), &s, 8), control_where(f.c)->failure);
+	default:
+		return rnd(30) ? ERR_OK : said(control_set_state(f.c, (unsigned)rnd(3), &s), control_where(f.c)->failure);
+	}
+}
+
+static unsigned wander(const char *guest, const struct mode_ops *mode, enum clock_kind clock, unsigned calls_to_make)
+{
+	const struct control_fix_options o = {.mode = mode, .clock = clock, .mem_size = 4 << 20};
+	unsigned errors = 0;
+
+	if (!control_fix_open(&f, guest, &o))
+		return 1;
+	rnd_state = 88172645463325252ull;
+	for (unsigned i = 0; i < calls_to_make; i++)
+		errors += any_call((unsigned)rnd(13)) != ERR_OK;
+	control_fix_close(&f);
+	f.c = NULL;
+	return errors;
+}
+
+static void every_error_has_words(void **state)
+{
+	(void)state;
+	assert_true(wander("timer", NULL, CLOCK_VIRTUAL, 600));
+	assert_true(wander("timer", NULL, CLOCK_HOST, 300));
+	assert_true(wander("exits", NULL, CLOCK_VIRTUAL, 600));
+	assert_true(wander("hello", modes_find(MODE_VIRTUALIZE, VMM_TYPE_II), CLOCK_HOST, 200));
+}
+
 /* --- Time and requests -------------------------------------------------------------------------------------------- */
 
 static uint64_t now_ms(void)
@@ -600,6 +681,7 @@ int main(void)
 	    cmocka_unit_test_teardown(kvm_steps_over_recursion, teardown),
 	    cmocka_unit_test_teardown(kvm_breaks_on_an_address, teardown),
 	    cmocka_unit_test_teardown(kvm_stops_once_at_a_repeated_one, teardown),
+	    cmocka_unit_test_teardown(every_error_has_words, teardown),
 	    cmocka_unit_test_teardown(limits, teardown),
 	    cmocka_unit_test_teardown(comes_back_in_time, teardown),
 	    cmocka_unit_test_teardown(a_request_stops_it, teardown),
