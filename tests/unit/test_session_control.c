@@ -539,7 +539,8 @@ static enum err any_call(unsigned k)
 	case 11:
 		return said(control_write_mem(f.c, rnd(1u << 26), &s, 8), control_where(f.c)->failure);
 	default:
-		return rnd(30) ? ERR_OK : said(control_set_state(f.c, (unsigned)rnd(3), &s), control_where(f.c)->failure);
+		return rnd(30) ? ERR_OK
+			       : said(control_set_state(f.c, (unsigned)rnd(3), &s), control_where(f.c)->failure);
 	}
 }
 
