@@ -157,7 +157,7 @@ check: ## install what is missing, build, and run every test
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) tests
 	@VMSCOPE=$(O)/vmscope tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT) $(E2E)
 
-check-long: ## what takes longer: nested VT-x in Bochs, a full memory test, 100000 privileged cases, transcendentals
+check-long: $(O)/tests/bench/bench_back ## what takes longer: nested VT-x in Bochs, a full memory test, going back in it, 100000 privileged cases, transcendentals
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) tests
 	@VMSCOPE=$(O)/vmscope tools/run-tests -t 3000 -j 1 -o $(O)/logs $(LONG)
