@@ -23,6 +23,20 @@ static void on_replay(void *arg, bool silent, uint64_t insns, uint64_t exits)
 		e->src.silent(e->src.arg, s->index, silent);
 }
 
+/* Nobody who wants to stop it finds it any more. */
+static struct control *take_control(struct engine *e, struct slot *s)
+{
+	struct control *c;
+
+	if (e->threaded)
+		pthread_mutex_lock(&e->lock);
+	c = s->control;
+	s->control = NULL;
+	if (e->threaded)
+		pthread_mutex_unlock(&e->lock);
+	return c;
+}
+
 void engine_close_guests(struct engine *e)
 {
 	if (!e->open)
@@ -31,9 +45,7 @@ void engine_close_guests(struct engine *e)
 		struct slot *s = &e->slots[i];
 		const struct view_info none = {0};
 
-		if (s->control)
-			control_close(s->control);
-		s->control = NULL;
+		control_close(take_control(e, s));
 		view_model_attach(s->model, NULL, &none);
 	}
 	struct engine_guest guests[ENGINE_VMS_MAX];
@@ -100,8 +112,8 @@ static void stop_text(const struct engine *e, const struct slot *s, char *buf, s
 		snprintf(buf, n, "at the first instruction");
 	} else if (w->stop == CONTROL_LIMIT) {
 		snprintf(buf, n, "a limit was reached");
-	} else if (w->stop == CONTROL_INTERRUPTED) {
-		snprintf(buf, n, "%s", e->pause ? "paused" : "");
+	} else if (e->pause && w->stop != CONTROL_END) {
+		snprintf(buf, n, "paused");
 	}
 }
 

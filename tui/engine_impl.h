@@ -34,9 +34,11 @@ struct engine {
 	bool busy, news;
 	volatile bool pause, quit; /* written by anyone, looked at between slices */
 	bool standing;		   /* no guest runs */
+	bool settling;		   /* what was asked for is over, and the verdicts are being made */
 	volatile unsigned holds;
 	enum err err;
 	struct errmsg why;
+	uint64_t slow_due_ns; /* ENGINE_SLOW: host time of its next step; the engine's thread */
 };
 
 static inline uint64_t engine_clock_ns(clockid_t id)

@@ -160,6 +160,73 @@ static void a_thread_lets_others_look_and_pause(void **state)
 	close_engine(&f);
 }
 
+/* A request to stop that came when nothing ran any more says nothing about the way back that follows. */
+static void a_pause_too_late_does_not_lead_astray(void **state)
+{
+	struct fix f;
+
+	(void)state;
+	open_engine(&f, "hello", NULL, false);
+	do_it(&f, ENGINE_STEP_EXIT, 20);
+	uint64_t insns = now_of(&f).insns;
+	engine_pause(f.engine);
+	do_it(&f, ENGINE_BACK_INSN, 2);
+	assert_int_equal(now_of(&f).insns, insns - 2);
+	engine_pause(f.engine);
+	do_it(&f, ENGINE_GOTO_EXIT, 9);
+	assert_int_equal(now_of(&f).exits, 10);
+	close_engine(&f);
+}
+
+/* A screen looks 60 times a second: it neither hurries the guest nor holds it up. */
+static void slow_motion_keeps_its_pace_while_others_look(void **state)
+{
+	const struct timespec frame = {.tv_nsec = 10000000};
+	struct fix f;
+
+	(void)state;
+	open_engine(&f, "modes", NULL, true);
+	do_it(&f, ENGINE_SLOW, 20);
+	for (int i = 0; i < 60; i++) {
+		if (engine_hold(f.engine))
+			engine_release(f.engine);
+		nanosleep(&frame, NULL);
+	}
+	engine_pause(f.engine);
+	wait_until_done(&f);
+	uint64_t insns = now_of(&f).insns;
+	assert_in_range(insns, 4, 20);
+	assert_string_equal(now_of(&f).stop, "paused");
+	do_it(&f, ENGINE_BACK_INSN, 1);
+	wait_until_done(&f);
+	assert_int_equal(now_of(&f).insns, insns - 1);
+	close_engine(&f);
+}
+
+static void a_restart_has_no_future(void **state)
+{
+	struct fix f;
+
+	(void)state;
+	open_engine(&f, "hello", NULL, false);
+	do_it(&f, ENGINE_RUN, 0);
+	uint64_t exits = now_of(&f).exits;
+	do_it(&f, ENGINE_RESTART, 0);
+	struct view_now now = now_of(&f);
+	struct view_model *m = engine_model(f.engine);
+	view_model_lock(m);
+	assert_int_equal(view_log_n(m), 0);
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, 0);
+	view_model_unlock(m);
+	assert_int_equal(now.seen_exits, 0);
+	do_it(&f, ENGINE_RUN, 0);
+	view_model_lock(m);
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, exits);
+	assert_false(view_now(m)->counts_forgotten);
+	view_model_unlock(m);
+	close_engine(&f);
+}
+
 static void two_guests_run_beside_each_other(void **state)
 {
 	struct fix f;
@@ -293,6 +360,9 @@ int main(void)
 	    cmocka_unit_test(a_guest_runs_to_its_end),
 	    cmocka_unit_test(steps_are_seen_in_the_model),
 	    cmocka_unit_test(a_thread_lets_others_look_and_pause),
+	    cmocka_unit_test(a_pause_too_late_does_not_lead_astray),
+	    cmocka_unit_test(slow_motion_keeps_its_pace_while_others_look),
+	    cmocka_unit_test(a_restart_has_no_future),
 	    cmocka_unit_test(two_guests_run_beside_each_other),
 	    cmocka_unit_test(a_paused_guest_stands_still),
 	    cmocka_unit_test(another_guest_can_be_opened),
