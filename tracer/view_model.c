@@ -76,6 +76,8 @@ static void forget_counts(struct view_model *m)
 	m->n_series = 0;
 	memset(&m->total, 0, sizeof(m->total));
 	memset(m->bucket_insns, 0, sizeof(m->bucket_insns));
+	memset(m->bucket_ts, 0, sizeof(m->bucket_ts));
+	m->newest_ns = 0;
 	m->derived_end[0] = m->derived_end[1] = UINT64_MAX;
 }
 
