@@ -280,7 +280,7 @@ static void help_is_made_of_the_tables(void **state)
 	key("/");
 	type("screen to a file");
 	key("Enter");
-	assert_true(shows("Writes the screen to a file."));
+	assert_true(shows("Writes the screen to a file;"));
 	key("Esc"); /* the search */
 	key("Esc"); /* the help */
 	assert_true(shows("one line 0"));
