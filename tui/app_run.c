@@ -237,8 +237,7 @@ static enum err cmd_type(struct app *a, struct view *v, const char *args, struct
 		return e;
 	if (!*args)
 		return err_set(why, ERR_INVAL, "type TEXT: what the guest reads, with \\n, \\r, \\t, \\e, \\xHH");
-	engine_type(a->cfg.engine, bytes, unescape(args, bytes));
-	return ERR_OK;
+	return engine_type(a->cfg.engine, bytes, unescape(args, bytes), why);
 }
 
 const struct command app_commands_run[] = {

@@ -36,11 +36,11 @@ static void run_others(struct engine *e)
 	for (unsigned i = 0; i < e->n; i++) {
 		struct slot *s = &e->slots[i];
 
-		if (i == e->current || s->paused || s->dead || engine_slot_ended(s))
+		if (i == e->current || !engine_slot_runs(s))
 			continue;
 		view_model_set_run(s->model, VIEW_RUNNING, NULL, NULL);
 		if (run_slice(s, OTHER_NS) != ERR_OK)
-			s->dead = true;
+			engine_slot_failed(s);
 		if (engine_slot_ended(s))
 			engine_tell_stopped(e, s);
 	}
@@ -51,21 +51,23 @@ static bool goes_on(struct engine *e, const struct slot *s)
 	return control_where(s->control)->stop == CONTROL_INTERRUPTED && !e->pause && !engine_slot_ended(s);
 }
 
+static bool others_run(struct engine *e)
+{
+	for (unsigned i = 0; i < e->n; i++)
+		if (i != e->current && engine_slot_runs(&e->slots[i]))
+			return true;
+	return false;
+}
+
 /* True: not done yet. */
 static bool run_step(struct engine *e, struct slot *s, enum err *err)
 {
-	bool alone = true;
-
 	if (!s->paused && !s->dead)
 		*err = run_slice(s, SLICE_NS);
 	run_others(e);
 	if (*err != ERR_OK || e->pause)
 		return false;
-	for (unsigned i = 0; i < e->n; i++)
-		alone &= i == e->current || e->slots[i].paused || e->slots[i].dead || engine_slot_ended(&e->slots[i]);
-	if (s->paused || engine_slot_ended(s))
-		return !alone; /* the others go on */
-	return goes_on(e, s);
+	return engine_slot_runs(s) ? goes_on(e, s) : others_run(e);
 }
 
 /* Until a time, or until somebody wants something; false: it is not time yet. */
@@ -114,6 +116,7 @@ static enum err restart(struct engine *e, struct slot *s, struct errmsg *why)
 {
 	if (e->open && control_where(s->control)->can_back && control_restart(s->control, why) == ERR_OK) {
 		/* Inputs are not given again, so that other exits may come. */
+		s->dead = false;
 		forget_future(s);
 		return ERR_OK;
 	}
@@ -269,18 +272,36 @@ static void *engine_main(void *arg)
 	return NULL;
 }
 
+/* Lock held. What would do nothing, without a word, is refused in words. */
+static enum err check_verb(struct engine *e, enum engine_verb verb, struct errmsg *why)
+{
+	const struct slot *s = engine_current(e);
+
+	if (e->busy)
+		return err_set(why, ERR_BUSY, "the guest runs: pause it first");
+	if (verb == ENGINE_RESTART)
+		return ERR_OK;
+	if (!e->open)
+		return err_set(why, ERR_NOENT, "no guest is loaded: open one");
+	if (verb == ENGINE_RUN && others_run(e))
+		return ERR_OK;
+	if (s->dead)
+		return err_set(why, ERR_UNSUPPORTED, "VM %u is switched off: restart runs it again", e->current + 1);
+	if (verb == ENGINE_RUN && s->paused)
+		return err_set(
+		    why, ERR_BUSY, "VM %u is paused: vm start, in the view of the VMs, lets it run", e->current + 1);
+	return ERR_OK;
+}
+
 enum err engine_do(struct engine *e, enum engine_verb verb, uint64_t n, struct errmsg *why)
 {
 	bool done = false;
 
 	pthread_mutex_lock(&e->lock);
-	if (e->busy) {
+	enum err refused = check_verb(e, verb, why);
+	if (refused != ERR_OK) {
 		pthread_mutex_unlock(&e->lock);
-		return err_set(why, ERR_BUSY, "the guest runs: pause it first");
-	}
-	if (!e->open && verb != ENGINE_RESTART) {
-		pthread_mutex_unlock(&e->lock);
-		return err_set(why, ERR_NOENT, "no guest is loaded: open one");
+		return refused;
 	}
 	e->verb = verb;
 	e->arg = n;
@@ -432,15 +453,26 @@ static void begin_future(struct slot *s)
 		forget_future(s);
 }
 
-void engine_type(struct engine *e, const char *text, size_t n)
+enum err engine_type(struct engine *e, const char *text, size_t n, struct errmsg *why)
 {
+	enum err err = ERR_OK;
+	size_t taken = 0;
+
 	if (!engine_hold(e))
-		return;
-	if (e->open) {
+		return err_set(
+		    why, ERR_BUSY, "the guest is under way to somewhere: it takes no input before it is there");
+	if (!e->open)
+		err = err_set(why, ERR_NOENT, "no guest is loaded: open one");
+	else if (!engine_slot_ended(engine_current(e)))
 		begin_future(engine_current(e));
-		(void)control_type(engine_current(e)->control, (const uint8_t *)text, n);
-	}
+	if (e->open)
+		taken = control_type(engine_current(e)->control, (const uint8_t *)text, n);
+	if (e->open && taken < n)
+		err = err_set(why, ERR_BUSY, "the guest took %zu of %zu bytes: %s", taken, n,
+		    engine_slot_ended(engine_current(e)) ? "it has ended"
+							 : "it has not read yet what was typed before");
 	engine_release(e);
+	return err;
 }
 
 /* --- life --- */

@@ -134,12 +134,29 @@ void engine_tell_stopped(struct engine *e, struct slot *s)
 	tracer_sync(s->guest.tracer);
 	stop_text(e, s, stop, sizeof(stop));
 	engine_tell_position(s);
-	view_model_set_run(s->model, end ? VIEW_ENDED : VIEW_STOPPED, end, stop);
+	/* How a dead one ended was said when it did. */
+	view_model_set_run(s->model, end || s->dead ? VIEW_ENDED : VIEW_STOPPED, s->dead ? NULL : end, stop);
 	view_model_stopped(s->model);
 	if (e->src.verdicts) {
 		e->src.verdicts(e->src.arg, s->index, &v);
 		view_model_set_verdicts(s->model, &v);
 	}
+}
+
+static void end_slot(struct slot *s, enum end_kind kind, const char *detail)
+{
+	struct vm_end end = {.kind = kind};
+
+	snprintf(end.detail, sizeof(end.detail), "%s", detail);
+	s->dead = true;
+	view_model_set_run(s->model, VIEW_ENDED, &end, detail);
+}
+
+void engine_slot_failed(struct slot *s)
+{
+	const char *words = control_where(s->control)->failure;
+
+	end_slot(s, END_HOST_ERROR, words[0] ? words : "the backend cannot run it on");
 }
 
 void engine_tell_all(struct engine *e)
@@ -206,14 +223,22 @@ enum err engine_vm_select(struct engine *e, unsigned i, struct errmsg *why)
 	return ERR_OK;
 }
 
-void engine_vm_pause(struct engine *e, unsigned i, bool paused)
+enum err engine_vm_pause(struct engine *e, unsigned i, bool paused, struct errmsg *why)
 {
-	if (i >= e->n || !engine_hold(e))
-		return;
-	e->slots[i].paused = paused;
-	view_model_set_run(e->slots[i].model, engine_slot_ended(&e->slots[i]) ? VIEW_ENDED : VIEW_STOPPED,
-	    e->slots[i].guest.session->ops->end(e->slots[i].guest.session), paused ? "paused" : "");
+	enum err err = check_index(e, i, why);
+
+	if (err != ERR_OK)
+		return err;
+	if (!engine_hold(e))
+		return err_set(why, ERR_BUSY, "the guest is under way to somewhere: C-c stops it there");
+	if (engine_slot_ended(&e->slots[i]) || e->slots[i].dead) {
+		err = err_set(why, ERR_UNSUPPORTED, "VM %u has ended", i + 1);
+	} else {
+		e->slots[i].paused = paused;
+		view_model_set_run(e->slots[i].model, VIEW_STOPPED, NULL, paused ? "paused" : "");
+	}
 	engine_release(e);
+	return err;
 }
 
 enum err engine_vm_stop(struct engine *e, unsigned i, struct errmsg *why)
@@ -224,11 +249,8 @@ enum err engine_vm_stop(struct engine *e, unsigned i, struct errmsg *why)
 		return err;
 	if (!engine_hold(e))
 		return err_set(why, ERR_BUSY, "the guest runs: pause it first");
-	struct slot *s = &e->slots[i];
-	const struct vm_end off = {.kind = END_STOPPED, .detail = "switched off by the user"};
-
-	s->dead = true;
-	view_model_set_run(s->model, VIEW_ENDED, &off, "switched off");
+	if (!engine_slot_ended(&e->slots[i]))
+		end_slot(&e->slots[i], END_STOPPED, "switched off by the user");
 	engine_release(e);
 	return ERR_OK;
 }

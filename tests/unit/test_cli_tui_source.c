@@ -258,15 +258,63 @@ static void a_paused_guest_stands_still(void **state)
 
 	(void)state;
 	open_engine(&f, "hello", "timer", false);
-	engine_vm_pause(f.engine, 1, true);
+	assert_int_equal(engine_vm_pause(f.engine, 1, true, &f.why), ERR_OK);
 	do_it(&f, ENGINE_RUN, 0);
 	engine_vm(f.engine, 1, &b);
 	assert_true(b.paused);
 	assert_int_equal(b.exits, 0);
-	engine_vm_pause(f.engine, 1, false);
+	assert_int_equal(engine_vm_pause(f.engine, 1, false, &f.why), ERR_OK);
 	do_it(&f, ENGINE_RUN, 0);
 	engine_vm(f.engine, 1, &b);
 	assert_int_equal(b.run, VIEW_ENDED);
+	close_engine(&f);
+}
+
+/* Nothing is left that could run: that is said, and waited for by nobody. */
+static void what_cannot_run_says_so(void **state)
+{
+	struct fix f;
+	struct engine_vm vm;
+
+	(void)state;
+	open_engine(&f, "modes", NULL, true);
+	assert_int_equal(engine_vm_pause(f.engine, 0, true, &f.why), ERR_OK);
+	assert_int_equal(engine_do(f.engine, ENGINE_RUN, 0, &f.why), ERR_BUSY);
+	assert_non_null(strstr(f.why.text, "VM 1 is paused"));
+	assert_int_equal(engine_vm_pause(f.engine, 0, false, &f.why), ERR_OK);
+	do_it(&f, ENGINE_SLOW, 1000);
+	engine_pause(f.engine);
+	wait_until_done(&f);
+	assert_int_equal(engine_vm_stop(f.engine, 0, &f.why), ERR_OK);
+	for (enum engine_verb v = ENGINE_RUN; v < ENGINE_RESTART; v++) {
+		assert_int_equal(engine_do(f.engine, v, 1, &f.why), ERR_UNSUPPORTED);
+		assert_non_null(strstr(f.why.text, "VM 1 is switched off"));
+	}
+	assert_int_equal(engine_vm_pause(f.engine, 0, true, &f.why), ERR_UNSUPPORTED);
+	engine_vm(f.engine, 0, &vm);
+	assert_int_equal(vm.run, VIEW_ENDED);
+	assert_string_equal(vm.end.detail, "switched off by the user");
+	do_it(&f, ENGINE_RESTART, 0);
+	wait_until_done(&f);
+	assert_int_equal(now_of(&f).run, VIEW_STOPPED);
+	do_it(&f, ENGINE_RUN, 0);
+	wait_until_done(&f);
+	assert_int_equal(now_of(&f).run, VIEW_ENDED);
+	assert_int_equal(now_of(&f).end.kind, END_DEBUG_EXIT);
+	close_engine(&f);
+}
+
+/* Input that nobody takes is not lost in silence. */
+static void input_of_an_ended_guest_is_refused(void **state)
+{
+	struct fix f;
+
+	(void)state;
+	open_engine(&f, "hello", NULL, false);
+	assert_int_equal(engine_type(f.engine, "x", 1, &f.why), ERR_OK);
+	do_it(&f, ENGINE_RUN, 0);
+	assert_int_equal(engine_type(f.engine, "x", 1, &f.why), ERR_BUSY);
+	assert_string_equal(f.why.text, "the guest took 0 of 1 bytes: it has ended");
 	close_engine(&f);
 }
 
@@ -365,6 +413,8 @@ int main(void)
 	    cmocka_unit_test(a_restart_has_no_future),
 	    cmocka_unit_test(two_guests_run_beside_each_other),
 	    cmocka_unit_test(a_paused_guest_stands_still),
+	    cmocka_unit_test(what_cannot_run_says_so),
+	    cmocka_unit_test(input_of_an_ended_guest_is_refused),
 	    cmocka_unit_test(another_guest_can_be_opened),
 	    cmocka_unit_test(the_same_guest_in_another_backend),
 	    cmocka_unit_test(another_backend_keeps_its_guest),
