@@ -10,6 +10,7 @@
 #ifndef VMSCOPE_TUI_APP_H
 #define VMSCOPE_TUI_APP_H
 
+#include <signal.h>
 #include <stdio.h>
 
 #include "tui/engine.h"
@@ -35,7 +36,8 @@ struct app_config {
 	bool ascii, no_color;
 	uint64_t (*now_ns)(void *arg); /* host time; NULL: the monotonic clock */
 	void *now_arg;
-	FILE *out; /* what "echo" and "dump -" print to; NULL: echo is a message */
+	FILE *out;			    /* what "echo" and "dump -" print to; NULL: echo is a message */
+	const volatile sig_atomic_t *ended; /* not 0: scripts run no further line; a signal handler's. May be NULL */
 };
 
 enum err app_open(const struct app_config *cfg, struct app **out, struct errmsg *why) MUST_CHECK;
