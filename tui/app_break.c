@@ -158,8 +158,8 @@ static enum err cmd_list(struct app *a, struct view *v, const char *args, struct
 	}
 	fputs("Breakpoints\n", f);
 	for (unsigned i = 0; (b = control_break_at(c, i)); i++)
-		fprintf(f, "  %3u  %-48s  %llu hits%s\n", b->id, b->text, (unsigned long long)b->hits,
-		    b->disabled ? "  disabled" : "");
+		fprintf(f, "  %3u  %-48s  %llu hit%s%s\n", b->id, b->text, (unsigned long long)b->hits,
+		    b->hits == 1 ? "" : "s", b->disabled ? "  disabled" : "");
 	engine_release(a->cfg.engine);
 	fprintf(f, "\n  %s\n  break delete N, break enable N, break disable N\n", usage);
 	if (fclose(f)) {
