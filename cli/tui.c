@@ -136,9 +136,9 @@ static void backend_done(void *arg, struct engine_source *src)
 	tui_source_free(src->arg);
 }
 
-static const struct symbols *symbols_now(void *arg)
+static const struct symbols *symbols_now(void *arg, unsigned vm)
 {
-	return tui_source_symbols(arg);
+	return tui_source_symbols(arg, vm);
 }
 
 /* --- batch
@@ -316,7 +316,7 @@ static int tui_guest(const struct tui_options *o)
 	cfg.arg = s;
 	int status = e ? cli_fail_err(e, &why) : 0;
 	if (!e) {
-		cfg.symbols = tui_source_symbols(s);
+		cfg.symbols = tui_source_symbols(s, 0);
 		status = with_app(&cfg, o);
 		engine_close(cfg.engine);
 	}

@@ -355,6 +355,12 @@ WEAK enum err engine_type(struct engine *e, const char *text, size_t n, struct e
 	return ERR_OK;
 }
 
+WEAK unsigned engine_vm_current(const struct engine *e)
+{
+	(void)e;
+	return 0;
+}
+
 WEAK unsigned engine_n_vms(const struct engine *e)
 {
 	return e->n_vms;

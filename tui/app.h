@@ -29,8 +29,8 @@ struct app_config {
 	enum err (*backend)(
 	    void *arg, enum vmm_mode mode, enum vmm_type type, struct engine_source *out, struct errmsg *why);
 	void (*backend_done)(void *arg, struct engine_source *src); /* after engine_close() */
-	/* Symbols of the guest that is loaded now: asked again after :open. May be NULL. */
-	const struct symbols *(*symbols_now)(void *arg);
+	/* Symbols of the guest that VM runs now: asked again after :open. May be NULL. */
+	const struct symbols *(*symbols_now)(void *arg, unsigned vm);
 	void *arg;
 	const char *config_file; /* tui.lua; NULL: none */
 	bool ascii, no_color;

@@ -107,6 +107,7 @@ enum err engine_load(struct engine *e, const char *words, struct errmsg *why) MU
 enum err engine_type(struct engine *e, const char *text, size_t n, struct errmsg *why) MUST_CHECK;
 
 unsigned engine_n_vms(const struct engine *e);
+unsigned engine_vm_current(const struct engine *e);
 void engine_vm(struct engine *e, unsigned i, struct engine_vm *out);
 /* Makes it the current one. */
 enum err engine_vm_select(struct engine *e, unsigned i, struct errmsg *why) MUST_CHECK;

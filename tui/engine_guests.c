@@ -172,6 +172,11 @@ unsigned engine_n_vms(const struct engine *e)
 	return e->n;
 }
 
+unsigned engine_vm_current(const struct engine *e)
+{
+	return e->current;
+}
+
 void engine_vm(struct engine *e, unsigned i, struct engine_vm *out)
 {
 	struct slot *s = &e->slots[i];

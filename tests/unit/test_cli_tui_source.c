@@ -13,6 +13,7 @@
 
 #include "cli/tui_source.h"
 #include "core/vm.h"
+#include "tracer/symbols.h"
 
 struct fix {
 	struct tui_source *source;
@@ -246,6 +247,13 @@ static void two_guests_run_beside_each_other(void **state)
 	assert_true(a.current && !b.current);
 	assert_int_equal(engine_vm_select(f.engine, 1, &f.why), ERR_OK);
 	assert_int_equal(now_of(&f).exits, b.exits);
+	/* Each has its own symbols. */
+	uint64_t first, second;
+	assert_int_equal(engine_vm_current(f.engine), 1);
+	assert_true(symbols_by_name(tui_source_symbols(f.source, 0), "guest_exit", &first));
+	assert_true(symbols_by_name(tui_source_symbols(f.source, 1), "guest_exit", &second));
+	assert_int_not_equal(first, second);
+	assert_null(tui_source_symbols(f.source, 2));
 	assert_int_equal(engine_vm_select(f.engine, 2, &f.why), ERR_RANGE);
 	assert_string_equal(f.why.text, "there is no virtual machine 3: this session has 2");
 	close_engine(&f);
