@@ -162,19 +162,23 @@ static void backend_done(void *arg, struct engine_source *src)
 	tui_source_free(src->arg);
 }
 
-static const struct symbols *symbols_now(void *arg)
+static const struct symbols *symbols_now(void *arg, unsigned vm)
 {
-	return tui_source_symbols(arg);
+	return tui_source_symbols(arg, vm);
 }
 
 /* --- batch
  * ------------------------------------------------------------------------------------------------------------ */
 
 static struct engine *volatile batch_engine;
+/* What ends the application from outside, ends the process in the same way once all is closed. */
+static volatile sig_atomic_t ended_by;
 
+/* SIGALRM only stops what runs; the others end a script, too. */
 static void on_signal(int sig)
 {
-	(void)sig;
+	if (sig != SIGALRM)
+		ended_by = sig;
 	if (batch_engine)
 		engine_pause(batch_engine);
 }
@@ -254,7 +258,7 @@ static int batch(struct app *a, struct engine *e, const struct tui_options *o)
 	batch_engine = NULL;
 	if (err)
 		return o->script ? cli_fail(CLI_FAILED, "%s", why.text) : cli_fail_err(err, &why);
-	/* A script says by itself what it wants to be seen. */
+	/* A script says by itself what it wants to be seen; what a signal ended is shown as far as it came. */
 	status = o->script && !o->view && !o->run.json ? 0 : print_views(a, o);
 	if (!status && (fflush(stdout) || ferror(stdout)))
 		status = cli_fail(CLI_UNAVAILABLE, "stdout: the view could not be written: is the disk or pipe full?");
@@ -263,9 +267,6 @@ static int batch(struct app *a, struct engine *e, const struct tui_options *o)
 
 /* --- life
  * ------------------------------------------------------------------------------------------------------------- */
-
-/* What ended the application from outside, ends the process in the same way once all is closed. */
-static int ended_by;
 
 static int explore(struct app *a, struct terminal *t, const char *note, const struct tui_options *o)
 {
@@ -304,6 +305,7 @@ static int with_app(struct app_config *cfg, const struct tui_options *o)
 	cfg->no_color = getenv("NO_COLOR") && *getenv("NO_COLOR");
 	cfg->config_file = !o->config ? config_path(path, sizeof path) : strcmp(o->config, "-") == 0 ? NULL : o->config;
 	cfg->out = o->batch ? stdout : NULL;
+	cfg->ended = &ended_by;
 	enum err e = app_open(cfg, &a, &why);
 	if (e)
 		return cli_fail_err(e, &why);
@@ -349,7 +351,7 @@ static int tui_guest(const struct tui_options *o)
 	cfg.arg = s;
 	int status = e ? cli_fail_err(e, &why) : 0;
 	if (!e) {
-		cfg.symbols = tui_source_symbols(s);
+		cfg.symbols = tui_source_symbols(s, 0);
 		status = with_app(&cfg, o);
 		engine_close(cfg.engine);
 	}

@@ -111,8 +111,10 @@ enum err control_goto_insn(struct control *c, uint64_t insns, struct errmsg *why
 /* Back to the first instruction; the log of inputs is empty then. Where the backend cannot go back: ERR_UNSUPPORTED
  * (the owner opens a new session instead). */
 enum err control_restart(struct control *c, struct errmsg *why);
-/* Any thread, signal handler: a running call returns soon. */
+/* Any thread, signal handler: a running call returns soon; when none runs, the next one does at once. */
 void control_interrupt(struct control *c);
+/* Takes a request back that no call has answered: it was about what is over. */
+void control_no_interrupt(struct control *c);
 
 /* Breakpoints. b->id is set; ERR_UNSUPPORTED: this backend cannot stop there, why says which could. */
 enum err control_break_add(struct control *c, struct breakpoint *b, struct errmsg *why) MUST_CHECK;

@@ -64,7 +64,8 @@ struct view_model {
 	uint64_t bucket_ns, last_bucket;
 	struct view_series series[VIEW_REASONS_MAX], total;
 	unsigned n_series;
-	uint64_t bucket_insns[VIEW_SPARKS];
+	uint64_t bucket_insns[VIEW_SPARKS], bucket_ts[VIEW_SPARKS]; /* of the newest exit in it, or before it */
+	uint64_t newest_ns;					    /* guest time up to which all is counted */
 
 	struct view_byte *console;
 	size_t n_console, shown_console; /* kept; of them, written before now */

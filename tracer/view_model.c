@@ -77,6 +77,9 @@ static void forget_counts(struct view_model *m)
 	m->n_series = 0;
 	memset(&m->total, 0, sizeof(m->total));
 	memset(m->bucket_insns, 0, sizeof(m->bucket_insns));
+	memset(m->bucket_ts, 0, sizeof(m->bucket_ts));
+	m->newest_ns = 0;
+	m->derived_end[0] = m->derived_end[1] = UINT64_MAX;
 }
 
 static void forget_everything(struct view_model *m)
@@ -197,8 +200,11 @@ uint64_t view_model_forget_future(struct view_model *m)
 	/* What is not kept any more cannot be cut off: then the log begins anew. */
 	if (view_log_find(m, m->now.exits, &pos))
 		m->end = pos;
+	else if (m->now.exits == 0)
+		m->first = m->end = 0;
 	else if (m->next_number > m->now.exits)
 		m->first = m->end;
+	m->derived_end[0] = m->derived_end[1] = UINT64_MAX;
 	/* What is counted of the past alone can be said only while the log has all of it. */
 	m->now.counts_forgotten |= forgets && m->first > 0;
 	if (forgets && m->first == 0) {

@@ -116,6 +116,11 @@ static bool held_up(struct app *a)
 	return false;
 }
 
+static bool ended(const struct app *a)
+{
+	return a->cfg.ended && *a->cfg.ended;
+}
+
 /* Runs lines until there are none, one is wrong, or one has to be waited for. */
 enum err app_pump(struct app *a, struct errmsg *why)
 {
@@ -124,7 +129,7 @@ enum err app_pump(struct app *a, struct errmsg *why)
 	if (!a->n_scripts || a->pumping)
 		return ERR_OK;
 	a->pumping = true;
-	while (a->n_scripts && !a->quit && e == ERR_OK && !held_up(a)) {
+	while (a->n_scripts && !ended(a) && !a->quit && e == ERR_OK && !held_up(a)) {
 		struct app_script *s = &a->script[a->n_scripts - 1];
 		char *line = next_line(s);
 
@@ -134,7 +139,7 @@ enum err app_pump(struct app *a, struct errmsg *why)
 			e = one_line(a, s, line, why);
 	}
 	a->pumping = false;
-	if (e != ERR_OK || a->quit)
+	if (e != ERR_OK || a->quit || ended(a))
 		app_scripts_drop(a);
 	return e;
 }

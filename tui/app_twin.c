@@ -78,6 +78,11 @@ json_t *app_view_json(struct app *a, const char *name, struct errmsg *why)
 		return NULL;
 	}
 	j = v->ops->json(a, v);
+	/* All of them say what they are, in the same way. */
+	if (json_object_set_new(j, "view", json_string(v->ops->name)) != 0) {
+		json_decref(j);
+		j = NULL;
+	}
 	if (!j)
 		err_set(why, ERR_NOMEM, "no memory for the JSON of the view");
 	return j;

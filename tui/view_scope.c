@@ -140,7 +140,7 @@ static void draw_why(struct flow *f, const struct scope_state *st)
 		    st->now.end.detail);
 		flow_field(f, "ended by", STYLE_NORMAL, buf);
 	} else if (st->now.run == VIEW_STOPPED && st->now.stop[0]) {
-		flow_field(f, "stopped by", STYLE_NORMAL, st->now.stop);
+		flow_field(f, "why", STYLE_NORMAL, st->now.stop);
 	}
 }
 

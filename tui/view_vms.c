@@ -348,9 +348,9 @@ static enum err cmd_start(struct app *a, struct view *v, const char *args, struc
 	engine_vm(app_engine(a), i, &vm);
 	if (vm.run == VIEW_ENDED)
 		return err_set(why, ERR_UNSUPPORTED, "VM %u has ended: restart the session to run it again", i + 1);
-	engine_vm_pause(app_engine(a), i, false);
-	if (engine_busy(app_engine(a)))
-		return ERR_OK;
+	e = engine_vm_pause(app_engine(a), i, false, why);
+	if (e != ERR_OK || engine_busy(app_engine(a)))
+		return e;
 	return engine_do(app_engine(a), ENGINE_RUN, 0, why);
 }
 
@@ -359,9 +359,7 @@ static enum err cmd_pause(struct app *a, struct view *v, const char *args, struc
 	unsigned i;
 	enum err e = named(a, v, args, &i, why);
 
-	if (e == ERR_OK)
-		engine_vm_pause(app_engine(a), i, true);
-	return e;
+	return e == ERR_OK ? engine_vm_pause(app_engine(a), i, true, why) : e;
 }
 
 static enum err cmd_stop(struct app *a, struct view *v, const char *args, struct errmsg *why)

@@ -42,4 +42,14 @@ if [ -s "$work/less" ] && [ -s "$work/more" ] && ! cmp -s "$work/less" "$work/mo
 else
 	fail "a screen of another moment is another screen" "$(head -n 3 "$work/less")"
 fi
+
+# A signal ends a script, whatever it does just now.
+printf 'sleep 60\necho slept\n' >"$work/sleep.script"
+"$VMSCOPE" tui modes --config - --script "$work/sleep.script" >"$work/slept" 2>&1 &
+pid=$!
+sleep 0.5
+kill -TERM $pid
+wait $pid
+is "SIGTERM ends a script that sleeps" 143 $?
+is "and no line of it runs any more" "" "$(cat "$work/slept")"
 finish

@@ -243,6 +243,26 @@ static void a_filter_is_libtraceevents(void **state)
 	view_model_free(m);
 }
 
+/* The last bucket of time has only begun: what it is long is not what it will be. */
+static void rates_are_exact_from_the_beginning(void **state)
+{
+	struct view_model *m = new_model(4096);
+	struct fed f = {0};
+
+	(void)state;
+	for (int i = 0; i < 9000; i++) {
+		feed(m, &f, 0, EXIT_CPUID, 0);
+		view_model_position(m, f.insns, f.number);
+		view_model_lock(m);
+		if (i > 10) {
+			assert_true(view_now(m)->exits_per_s > 0.9e7 && view_now(m)->exits_per_s < 1.1e7);
+			assert_true(view_now(m)->insns_per_s > 0.99e8 && view_now(m)->insns_per_s < 1.01e8);
+		}
+		view_model_unlock(m);
+	}
+	view_model_free(m);
+}
+
 static void sparklines_and_rates_are_of_guest_time(void **state)
 {
 	struct view_model *m = new_model(4096);
@@ -294,6 +314,7 @@ int main(void)
 	    cmocka_unit_test(a_new_future_takes_the_place_of_the_old),
 	    cmocka_unit_test(a_search_goes_both_ways),
 	    cmocka_unit_test(a_filter_is_libtraceevents),
+	    cmocka_unit_test(rates_are_exact_from_the_beginning),
 	    cmocka_unit_test(sparklines_and_rates_are_of_guest_time),
 	    cmocka_unit_test(a_model_without_a_guest_says_so),
 	};

@@ -105,7 +105,7 @@ static void a_small_screen_has_every_part(void **state)
 	has(t, "controls vtx-ept");
 	has(t, "virtual clock");
 	has(t, "= stopped  exits 133, ");
-	has(t, "stopped by breakpoint 1: vmexit HLT");
+	has(t, "why breakpoint 1: vmexit HLT");
 	has(t, "insns 97.1k, ");
 	has(t, "per guest second");
 	has(t, "guest time 971us");
@@ -295,7 +295,7 @@ static void after_going_back_the_tail_ends_where_the_run_is(void **state)
 	char *t = fake_frame(&f->app, &f->view, 80, 21, true);
 
 	has(t, "exits 7 of 133");
-	has(t, "126 later ones lie ahead");
+	has(t, "126 later lie ahead");
 	has_not(t, "0x7c44");
 	free(t);
 }
