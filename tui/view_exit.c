@@ -33,10 +33,11 @@ static void count_same(struct exit_state *st, struct view_model *m)
 {
 	const struct exit_stats *all = view_stats(m, STATS_BY_REASON);
 
-	st->same = st->mean_ns = 0;
+	st->same = 1; /* this one, which may not be over yet */
+	st->mean_ns = 0;
 	for (size_t i = 0; all && i < all->n_rows; i++)
 		if (all->rows[i].reason == st->e.reason && all->rows[i].isa == st->e.isa) {
-			st->same = all->rows[i].samples;
+			st->same = all->rows[i].samples ? all->rows[i].samples : 1;
 			st->mean_ns = all->rows[i].timed ? (uint64_t)all->rows[i].mean : 0;
 		}
 }

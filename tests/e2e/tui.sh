@@ -158,8 +158,11 @@ keys u
 shows "back an instruction" "in the past  19 exits  126 insns"
 keys e e
 shows "... and forward again" "21 exits  136 insns"
-keys c
-shows "continue to the end" "ended  409 exits  5557 insns"
+keys v
+text "CPUID"
+keys Enter
+shows "a reason that does not come: to the end" "ended  409 exits  5557 insns"
+shows "... and it is said" "no CPUID came before the guest's end"
 text "\\"
 text "exit_reason === CR_ACCESS"
 keys Enter
