@@ -483,6 +483,15 @@ bool vm_may_resume(const struct vm *vm)
 	       kind == END_LIMIT_INSNS;
 }
 
+/* The guest stands still: what its user does now is no cost of an exit. */
+static void stand_still(struct vm *vm)
+{
+	if (vm->clock.kind != CLOCK_HOST)
+		return;
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
+		settle_cost(&vm->vcpus[i], vm->clock.host->now_ns());
+}
+
 static bool resume(struct vm *vm)
 {
 	if (!vm_may_resume(vm))
@@ -497,6 +506,7 @@ enum err vm_run(struct vm *vm)
 		return ERR_OK;
 	while (!vm->ended)
 		(void)turn(vm, LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm));
+	stand_still(vm);
 	return ERR_OK;
 }
 
@@ -512,6 +522,7 @@ enum slice_result vm_run_slice(struct vm *vm, uint64_t until_ns)
 	while (!vm->ended && !vm->idle && !vm->pause && host->now_ns() < until_ns)
 		(void)turn(vm, LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm));
 	vm->slice_end_ns = CLOCK_NEVER;
+	stand_still(vm);
 	return vm->ended ? SLICE_ENDED : vm->idle ? SLICE_IDLE : SLICE_OVER;
 }
 
@@ -550,6 +561,7 @@ enum err vm_run_to(struct vm *vm, const struct vm_position *to)
 	while (!vm->ended && !vm->idle && !vm->pause && !pause_reached(vm) && !slice_over(vm))
 		(void)turn(vm, LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm));
 	vm->pausing = false;
+	stand_still(vm);
 	return ERR_OK;
 }
 
@@ -559,6 +571,7 @@ enum err vm_step_exit(struct vm *vm, struct vcpu *v)
 		return ERR_OK;
 	while (!vm->ended && !turn(vm, v ? v : vm_whose_turn(vm)))
 		;
+	stand_still(vm);
 	return ERR_OK;
 }
 

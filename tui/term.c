@@ -443,6 +443,20 @@ static bool mouse_key(struct terminal *t, struct key_event *k)
 	return true;
 }
 
+/* A key that terminfo does not know: the rest of its control sequence is no other keys [ECMA-48, "Control sequences"].
+ * ch: '[' (CSI) or 'O' (SS3). False: nothing followed, so it was a key with Alt. */
+static bool swallow_sequence(wint_t ch)
+{
+	bool csi = ch == '[';
+	int got = get_wch(&ch);
+
+	if (got == ERR)
+		return false;
+	while (got == OK && csi && ch >= 0x20 && ch < 0x40)
+		got = get_wch(&ch);
+	return true;
+}
+
 /* The next key that has come; false: none. */
 static bool next_key(struct terminal *t, struct key_event *k)
 {
@@ -464,7 +478,9 @@ static bool next_key(struct terminal *t, struct key_event *k)
 		return true;
 	/* Alt, or a key pressed right behind ESC. */
 	got = get_wch(&ch);
-	if (got == OK && ch != 0x1b && plain_key(ch) != KEY_NONE)
+	if (got == OK && (ch == '[' || ch == 'O') && swallow_sequence(ch))
+		k->key = KEY_NONE;
+	else if (got == OK && ch != 0x1b && plain_key(ch) != KEY_NONE)
 		k->key = plain_key(ch) | KEY_META;
 	else if (got == KEY_CODE_YES && ch != KEY_MOUSE && ch != KEY_RESIZE && named_key(ch) != KEY_NONE)
 		k->key = named_key(ch) | KEY_META;

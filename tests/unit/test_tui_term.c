@@ -54,7 +54,7 @@ static void click(struct app *a, struct view *v, int x, int y)
 static const struct command commands[] = {
     {"seen", "", "", cmd_seen, NULL}, {"crash", "", "", cmd_crash, NULL}, {NULL, NULL, NULL, NULL, NULL}};
 static const struct binding bindings[] = {{"Up", "seen up", NULL}, {"M-x", "seen alt x", NULL},
-    {"\u00e4", "seen umlaut", NULL}, {"F5", "seen f5", NULL}, {"S-Tab", "seen backtab", NULL},
+    {"5", "seen five", NULL}, {"\u00e4", "seen umlaut", NULL}, {"F5", "seen f5", NULL}, {"S-Tab", "seen backtab", NULL},
     {"C-a", "seen ctrl a", NULL}, {"S", "crash s", NULL}, {"A", "crash a", NULL}, {NULL, NULL, NULL}};
 static const struct view_ops only = {.name = "only",
     .title = "Only",
@@ -226,6 +226,10 @@ static void keys_arrive(void **state)
 		if (!hears(rows[i][1]))
 			fail_msg("%s: %s", rows[i][1], heard);
 	}
+	/* A key that terminfo does not know is none, and not those that its sequence is made of. */
+	say("\033[15;5~\033[1;5D\033OZ\033x\014");
+	assert_true(hears("alt x"));
+	assert_null(strstr(heard, "five"));
 	say("\033"); /* alone */
 	assert_true(hears("first view"));
 	say("\003");
