@@ -133,12 +133,14 @@ static void on_host_time_the_vmms_part_is_measured(void **state)
 	fake_mode_script(steps, 2);
 	vm_step_exit(vm, v);
 	assert_int_equal(v->counts.guest_ns, 70);
+	assert_int_equal(v->history[0].cost_ns, 30); /* known when the guest stands still, or runs again */
+	fake_host.now_ns += 500;		     /* its user looks around, which costs it nothing */
 	vm_step_exit(vm, v);
-	assert_int_equal(v->history[0].cost_ns, 30); /* known when the guest runs again */
+	assert_int_equal(v->history[0].cost_ns, 30);
 	assert_int_equal(v->history[0].cost_modelled, 0);
-	assert_int_equal(v->counts.vmm_ns, 30);
+	assert_int_equal(v->counts.vmm_ns, 60);
 	assert_int_equal(v->counts.guest_ns, 140);
-	assert_int_equal(v->exit.time_ns, 170);
+	assert_int_equal(v->exit.time_ns, 670);
 	assert_true(fake_mode.bounds[0].deadline_ns == VM_CONTROL_INTERVAL_NS);
 }
 
