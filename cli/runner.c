@@ -16,6 +16,9 @@
 #include "core/session.h"
 #include "modes/simulate/costs.h"
 
+/* Who takes every record does it beside a thread that draws: it may come a millisecond late. */
+#define SINK_RECORDS 32768u
+
 /* The VMs that SIGINT, SIGTERM and the timeout stop. One run at a time in this process. */
 static struct vm *volatile running[BUNDLE_VMS_MAX];
 static volatile sig_atomic_t got_sigint;
@@ -146,7 +149,8 @@ enum err runner_attach(struct run *run)
 {
 	bool remote = run->ops->caps & MODE_CAP_REMOTE;
 	struct tracer_config cfg = {.path = run->o->trace,
-	    .stats = true,
+	    .stats = !run->x->sink,
+	    .ring_records = run->x->sink ? SINK_RECORDS : 0,
 	    .sink = run->x->sink,
 	    .sink_arg = run->x->sink_arg,
 	    .policy = remote ? TRACER_BLOCK : TRACER_BY_CLOCK};

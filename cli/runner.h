@@ -21,10 +21,10 @@ struct runner_extra {
 	void *probe_arg;
 	bool console_live; /* copy the console to stdout while it runs */
 	bool no_pcid;	   /* the guest's CPU has no PCIDs and no INVPCID */
-	/* Sees every console byte (port and byte, on the vCPU's thread), and every record of the tracer. May be NULL.
-	 */
+	/* Sees every console byte (port and byte, on the vCPU's thread). May be NULL. */
 	void (*console)(void *arg, const char *port, uint8_t byte);
-	void (*sink)(void *arg, unsigned vcpu, const struct trace_rec *r);
+	/* Sees every record of the tracer, which then does not count the exits itself. May be NULL. */
+	void (*sink)(void *arg, unsigned vcpu, const struct trace_rec *r, size_t n);
 	void *console_arg, *sink_arg;
 	struct measured reference_insns; /* how many instructions a counting engine retired for this guest */
 };

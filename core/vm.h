@@ -115,9 +115,11 @@ struct x86_state *vcpu_regs(struct vcpu *v);
 struct x86_state *vcpu_regs_for_write(struct vcpu *v, uint32_t what); /* DIRTY_GPR, DIRTY_EVENTS */
 
 #define VM_BREAKS_MAX 33 /* 32, and one for a step */
+#define VM_BREAKS_DR 4u	 /* that a processor has */
 
 /* Where run control wants to stop, for engines with MODE_CAP_BREAK. One that is about to execute an instruction at one
- * of these linear addresses says so in hit, sets vm->pause and returns ERR_AGAIN. */
+ * of these linear addresses says so in hit, sets vm->pause and returns ERR_AGAIN (MODE_CAP_BREAK_DR: the trap of the
+ * processor, EXIT_VMM_DEBUG). */
 struct vm_breaks {
 	unsigned n;
 	struct {
@@ -131,6 +133,8 @@ struct vm_breaks {
 	gva_t hit_at;
 	/* Memory: cpu.watch of every vCPU while it has ranges. An access stops before the next instruction. */
 	struct x86_watch mem;
+	uint64_t
+	    serial; /* another one whenever insn, or whether mem has any, has changed: vm->break_serial + 1; not 0 */
 };
 
 struct vm;
@@ -164,6 +168,12 @@ struct vm_config {
 struct machine; /* core/machine.h */
 struct typist;	/* core/typist.h */
 
+/* Hardware exits so far, and the lockstep point of the last one. */
+struct vm_passed {
+	uint64_t exits, insns, skipped_ns; /* of the clock */
+	bool ended;
+};
+
 struct vm {
 	struct vm_config cfg;
 	struct vm_controls controls;
@@ -182,17 +192,20 @@ struct vm {
 	const struct probe_ops *probes[VM_PROBES_MAX];
 	void *probe_args[VM_PROBES_MAX];
 	unsigned n_probes;
+	uint8_t with_entry, with_exit, with_verdict, with_done; /* bit i: probe i has that member */
 	struct vm_end end;
 	volatile int stop; /* an enum end_kind, set by vm_stop() and vm_timeout() */
 	bool single_step;  /* one instruction a vm_step() */
 	/* Run control. exact: where a run is cut, by vm_run_to(), a breakpoint or a kick, is no exit and leaves no
 	 * trace: the same exits come at the same instructions however often it is cut. For engines that count them. */
 	bool exact;
+	struct vm_passed passed;  /* exact: kept by the loop */
 	uint64_t moves;		  /* see struct vm_position */
 	bool pausing;		  /* in vm_run_to(): */
 	struct vm_position until; /* it comes back here */
 	volatile int pause;	  /* set by a probe: vm_run_to() and vm_run_slice() come back after this exit */
 	struct vm_breaks *breaks; /* NULL: none */
+	uint64_t break_serial;	  /* that was given last */
 	uint32_t slept;		  /* timer events since everybody sleeps */
 	bool fed;	/* a reference in lockstep: its events, and what devices answer, are another machine's */
 	bool mem_stale; /* MODE_CAP_REMOTE: mem is older than the last exit */
@@ -211,6 +224,10 @@ enum err vm_create(const struct vm_config *cfg, struct vm **out, struct errmsg *
 void vm_destroy(struct vm *vm);
 enum err vm_add_probe(struct vm *vm, const struct probe_ops *ops, void *arg) MUST_CHECK;
 void vm_remove_probe(struct vm *vm, const void *arg);
+/* Who changed probes, probe_args or n_probes by himself says so. */
+void vm_probes_changed(struct vm *vm);
+/* Is on_done of arg's probe called? At first it is. */
+void vm_probe_done(struct vm *vm, const void *arg, bool on);
 /* Runs until the guest ends, a limit is reached or vm_stop(). vm->end says which. After a stop, a timeout or a limit
  * it may be called again and goes on. */
 enum err vm_run(struct vm *vm);
@@ -254,5 +271,11 @@ void vcpu_thaw(struct vcpu *v);
 
 /* Injects without the loop's own decision (lockstep replay). */
 enum err vcpu_inject(struct vcpu *v, const struct x86_event *ev);
+
+static inline void vm_note_passed(struct vm *vm, const struct vm_exit *e)
+{
+	if (LIKELY(exit_is_hw(e->reason)))
+		vm->passed = (struct vm_passed){vm->passed.exits + 1, vm->clock.insns, vm->clock.skipped_ns, vm->ended};
+}
 
 #endif

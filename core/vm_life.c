@@ -290,6 +290,27 @@ static void probe_insn(void *arg, const struct x86_insn *insn)
 			v->vm->probes[i]->on_insn(v->vm->probe_args[i], v, insn);
 }
 
+void vm_probes_changed(struct vm *vm)
+{
+	vm->with_entry = vm->with_exit = vm->with_verdict = vm->with_done = 0;
+	for (unsigned i = 0; i < vm->n_probes; i++) {
+		const struct probe_ops *p = vm->probes[i];
+
+		vm->with_entry |= (uint8_t)((p->on_entry != NULL) << i);
+		vm->with_exit |= (uint8_t)((p->on_exit != NULL) << i);
+		vm->with_verdict |= (uint8_t)((p->on_verdict != NULL) << i);
+		vm->with_done |= (uint8_t)((p->on_done != NULL) << i);
+	}
+}
+
+void vm_probe_done(struct vm *vm, const void *arg, bool on)
+{
+	vm_probes_changed(vm);
+	for (unsigned i = 0; i < vm->n_probes && !on; i++)
+		if (vm->probe_args[i] == arg)
+			vm->with_done &= (uint8_t) ~(1u << i);
+}
+
 enum err vm_add_probe(struct vm *vm, const struct probe_ops *ops, void *arg)
 {
 	if (vm->n_probes == VM_PROBES_MAX)
@@ -298,6 +319,7 @@ enum err vm_add_probe(struct vm *vm, const struct probe_ops *ops, void *arg)
 		return ERR_UNSUPPORTED;
 	vm->probes[vm->n_probes] = ops;
 	vm->probe_args[vm->n_probes++] = arg;
+	vm_probes_changed(vm);
 	for (unsigned i = 0; ops->on_insn && i < vm->n_vcpus; i++)
 		vm->vcpus[i].cpu.on_insn = probe_insn;
 	return ERR_OK;
@@ -316,6 +338,7 @@ void vm_remove_probe(struct vm *vm, const void *arg)
 		insns = insns || vm->probes[i]->on_insn;
 	}
 	vm->n_probes = n;
+	vm_probes_changed(vm);
 	for (unsigned i = 0; i < vm->n_vcpus; i++)
 		vm->vcpus[i].cpu.on_insn = insns ? probe_insn : NULL;
 }

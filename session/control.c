@@ -26,15 +26,9 @@ const char *control_stop_name(enum control_stop s)
 
 /* --- What the run passes ------------------------------------------------------------------------------------------ */
 
-static void exit_passed(struct control *c, const struct vm_exit *e)
+static void look_at_exit(struct control *c, const struct vm_exit *e)
 {
-	if (exit_is_hw(e->reason)) {
-		c->exits++;
-		c->exit_insns = c->vm->clock.insns;
-		c->exit_ended = c->vm->ended;
-		c->exit_ns = c->driver == DRIVER_EXACT ? clock_now_ns(&c->vm->clock) : 0;
-	}
-	if (c->exits >= c->goal.exits || e->reason == c->goal.reason)
+	if (c->vm->passed.exits >= c->goal.exits || e->reason == c->goal.reason)
 		c->met = true;
 	if (c->exit_breaks && !c->goal.no_breaks)
 		breaks_exit(c, e);
@@ -42,18 +36,33 @@ static void exit_passed(struct control *c, const struct vm_exit *e)
 		c->vm->pause = 1;
 }
 
-static void on_done(void *arg, struct vcpu *v, const struct vm_exit *e)
+/* A guest may exit millions of times a second: called only when somebody asked for exits. */
+static void on_done_exact(void *arg, struct vcpu *v, const struct vm_exit *e)
 {
 	(void)v;
-	exit_passed(arg, e);
+	look_at_exit(arg, e);
+}
+
+static void on_done(void *arg, struct vcpu *v, const struct vm_exit *e)
+{
+	vm_note_passed(v->vm, e);
+	look_at_exit(arg, e);
 }
 
 /* The registers at the lockstep point of a remote guest may not come. */
 static void on_verdict(void *arg, struct vcpu *v, const struct vm_exit *e, enum verdict verdict)
 {
-	(void)v;
 	(void)verdict;
-	exit_passed(arg, e);
+	vm_note_passed(v->vm, e);
+	look_at_exit(arg, e);
+}
+
+/* Virtual time: of the lockstep point of the last exit. */
+uint64_t control_exit_ns(const struct control *c)
+{
+	const struct vm_passed *p = &c->vm->passed;
+
+	return p->exits ? p->insns * CLOCK_NS_PER_INSN + p->skipped_ns : 0;
 }
 
 /* What the past writes again was written before. */
@@ -66,8 +75,11 @@ static void on_console(void *arg, const char *port, uint8_t byte)
 		c->console(c->console_arg, port, byte);
 }
 
-static const struct probe_ops local_probe = {.name = "control", .on_done = on_done};
-static const struct probe_ops remote_probe = {.name = "control", .on_verdict = on_verdict};
+static const struct probe_ops probes[] = {
+    [DRIVER_EXACT] = {.name = "control", .on_done = on_done_exact},
+    [DRIVER_SLICES] = {.name = "control", .on_done = on_done},
+    [DRIVER_REMOTE] = {.name = "control", .on_verdict = on_verdict},
+};
 
 /* --- Open and close ----------------------------------------------------------------------------------------------- */
 
@@ -128,12 +140,13 @@ enum err control_open(struct session *s, const struct control_config *cfg, struc
 	c->goal = control_no_goal();
 	c->chunk = CHUNK_MIN;
 	c->next_id = 1;
-	e = vm_add_probe(vm, c->driver == DRIVER_REMOTE ? &remote_probe : &local_probe, c);
+	e = vm_add_probe(vm, &probes[c->driver], c);
 	if (e != ERR_OK) {
 		free(c);
 		return err_set(why, e, "run control: this VM has %u observers already", vm->n_probes);
 	}
 	vm->exact = c->driver == DRIVER_EXACT;
+	vm->passed = (struct vm_passed){0};
 	take_console(c);
 	e = open_history(c, why);
 	if (e != ERR_OK) {
@@ -162,7 +175,7 @@ const struct control_where *control_where(struct control *c)
 	struct control_where *w = &c->where;
 
 	w->insns = c->vm->cfg.mode->caps & MODE_CAP_COUNTS_INSNS ? c->vm->clock.insns : 0;
-	w->exits = c->exits;
+	w->exits = c->vm->passed.exits;
 	w->console_bytes = c->console_bytes;
 	w->failure = c->failure.text;
 	if (c->history) {
@@ -294,7 +307,8 @@ static struct vm_position next_stop(const struct control *c)
 
 static enum err checkpoint_if_due(struct control *c, uint64_t ran_ns)
 {
-	const struct history_mark m = {c->exits, c->exit_insns, c->exit_ns, c->exit_ended, c->console_bytes};
+	const struct vm_passed *p = &c->vm->passed;
+	const struct history_mark m = {p->exits, p->insns, control_exit_ns(c), p->ended, c->console_bytes};
 
 	if (c->silent || !history_ran(c->history, ran_ns) || c->vm->ended)
 		return ERR_OK;
@@ -337,6 +351,14 @@ static enum err exact_go(struct control *c)
 	return e;
 }
 
+/* An instruction trapped after it was executed, or exited; not the host's timer before it. */
+static bool was_step(const struct control *c)
+{
+	uint32_t reason = c->vm->vcpus[c->vm->turn].exit.reason;
+
+	return reason == EXIT_VMM_DEBUG || exit_is_hw(reason);
+}
+
 /* The processor traps after each instruction. */
 static enum err steps_go(struct control *c)
 {
@@ -344,7 +366,8 @@ static enum err steps_go(struct control *c)
 
 	do {
 		e = vm_step_insn(c->vm, NULL);
-		c->met = --c->goal.steps == 0;
+		c->goal.steps -= was_step(c);
+		c->met = c->goal.steps == 0;
 	} while (e == ERR_OK && !control_settle(c));
 	return e;
 }
@@ -369,8 +392,9 @@ enum err control_go(struct control *c, const struct control_goal *goal)
 	enum err e;
 
 	c->goal = *goal;
-	c->met = c->exits >= goal->exits || at_position(c);
+	c->met = c->vm->passed.exits >= goal->exits || at_position(c);
 	c->hit = 0;
+	c->failure.text[0] = 0;
 	c->where.breakpoint = 0;
 	c->where.stop = CONTROL_DONE;
 	if (c->vm->ended && !vm_may_resume(c->vm)) {
@@ -384,11 +408,24 @@ enum err control_go(struct control *c, const struct control_goal *goal)
 		return ERR_OK;
 	}
 	breaks_arm(c);
+	if (c->driver == DRIVER_EXACT)
+		vm_probe_done(c->vm, c,
+		    goal->exits != NO_GOAL || goal->reason != NO_GOAL || (c->exit_breaks && !goal->no_breaks));
 	e = c->driver == DRIVER_EXACT ? exact_go(c) : c->driver == DRIVER_SLICES ? slices_go(c) : remote_go(c);
 	breaks_disarm(c);
+	if (e != ERR_OK && !c->failure.text[0])
+		err_set(
+		    &c->failure, e, "%s", c->vm->ended && c->vm->end.detail[0] ? c->vm->end.detail : err_sentence(e));
 	c->goal = control_no_goal();
 	(void)control_where(c); /* what is known now */
 	return e;
+}
+
+enum err control_go_why(struct control *c, const struct control_goal *goal, struct errmsg *why)
+{
+	enum err e = control_go(c, goal);
+
+	return e == ERR_OK ? e : err_set(why, e, "%s", c->failure.text);
 }
 
 enum err control_run(struct control *c)
@@ -410,7 +447,7 @@ enum err control_step_exit(struct control *c, uint64_t n)
 {
 	struct control_goal g = control_no_goal();
 
-	g.exits = c->exits + n;
+	g.exits = c->vm->passed.exits + n;
 	return control_go(c, &g);
 }
 

@@ -89,7 +89,8 @@ enum err control_open(
 void control_close(struct control *c);
 const struct control_where *control_where(struct control *c);
 
-/* All return an error only when the host or the backend failed; where things went is in control_where()->stop. */
+/* All return an error only when the host or the backend failed; where things went is in control_where()->stop. An error
+ * always has words: in *why, or, of a call without one, in control_where()->failure. */
 enum err control_run(struct control *c); /* until a breakpoint, the end, a limit, an interrupt */
 /* The same, but back after about ns of host time (CONTROL_INTERRUPTED): for a loop that also draws. */
 enum err control_run_for(struct control *c, uint64_t ns);

@@ -20,7 +20,7 @@ enum control_driver {
 
 /* What the call in progress is after, beside the breakpoints. */
 struct control_goal {
-	uint64_t insns, exits; /* NO_GOAL; exits: hardware exits so far (control.exits) */
+	uint64_t insns, exits; /* NO_GOAL; exits: hardware exits so far (vm.passed) */
 	uint64_t reason;       /* NO_GOAL */
 	uint64_t until_ns;     /* host time; CLOCK_NEVER */
 	uint64_t steps;	       /* DRIVER_SLICES: single steps; 0: none */
@@ -42,12 +42,8 @@ struct control {
 	struct control_where where;
 	atomic_int interrupt; /* a request that no call has answered yet */
 	struct control_goal goal;
-	bool met;	/* of the goal: exits or reason */
-	unsigned hit;	/* breakpoint at which this call stops; 0: none */
-	uint64_t exits; /* hardware exits so far */
-	/* The lockstep point of the last one: clock.insns and guest time. */
-	uint64_t exit_insns, exit_ns;
-	bool exit_ended;
+	bool met;	       /* of the goal: exits or reason */
+	unsigned hit;	       /* breakpoint at which this call stops; 0: none */
 	struct errmsg failure; /* of a run that went wrong inside */
 	/* The console: bytes so far, and whose it is. silent: they were written before. */
 	uint64_t console_bytes;
@@ -84,9 +80,11 @@ void breaks_exit(struct control *c, const struct vm_exit *e);
 void breaks_engine(struct control *c);
 
 /* control.c: runs forward until the goal, a breakpoint, the end, a limit, an interrupt; where->stop says which. */
-enum err control_go(struct control *c, const struct control_goal *goal);
+enum err control_go(struct control *c, const struct control_goal *goal); /* words of an error: c->failure */
+enum err control_go_why(struct control *c, const struct control_goal *goal, struct errmsg *why);
 /* The guest stands still: true: the call is over, where->stop says why. */
 bool control_settle(struct control *c);
+uint64_t control_exit_ns(const struct control *c);
 
 /* control_remote.c */
 enum err remote_go(struct control *c);

@@ -106,7 +106,8 @@ void trace_fake_run(struct vm *vm, unsigned n)
 			if (i % 16 == 5)
 				vm->probes[p]->on_inject(vm->probe_args[p], v, &irq);
 			v->cpu.s.rip = e.rip + 2;
-			vm->probes[p]->on_entry(vm->probe_args[p], v);
+			if (vm->probes[p]->on_entry)
+				vm->probes[p]->on_entry(vm->probe_args[p], v);
 		}
 	}
 	vm->end.kind = END_DEBUG_EXIT;

@@ -296,6 +296,12 @@ WEAK bool engine_busy(struct engine *e)
 	return e->busy;
 }
 
+WEAK bool engine_runs(struct engine *e)
+{
+	(void)e;
+	return false;
+}
+
 WEAK bool engine_result(struct engine *e, enum err *err, struct errmsg *why)
 {
 	if (!e->news)

@@ -194,7 +194,7 @@ static inline void fake_exit(struct fake_run *r, const struct fake_exit *x)
 	rec.exit.index = r->seq;
 	rec.exit.seq = r->seq;
 	rec.exit.number = r->number;
-	view_model_feed(r->model, x->vcpu, &rec);
+	view_model_feed(r->model, x->vcpu, &rec, 1);
 	rec.kind = TRACE_REC_VERDICT;
 	rec.verdict = (uint8_t)x->verdict;
 	rec.modelled = 1;
@@ -204,13 +204,13 @@ static inline void fake_exit(struct fake_run *r, const struct fake_exit *x)
 	rec.done.cost_ns = x->cost;
 	rec.done.index = r->seq;
 	rec.done.insns = r->insns;
-	view_model_feed(r->model, x->vcpu, &rec);
+	view_model_feed(r->model, x->vcpu, &rec, 1);
 	if (x->inject) {
 		rec.kind = TRACE_REC_INJECT;
 		memset(&rec.done, 0, sizeof(rec.done));
 		rec.inject.type = INTR_TYPE_HW_EXCEPTION;
 		rec.inject.vector = x->inject;
-		view_model_feed(r->model, x->vcpu, &rec);
+		view_model_feed(r->model, x->vcpu, &rec, 1);
 	}
 	r->seq++;
 	r->number += hw;

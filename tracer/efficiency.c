@@ -15,8 +15,24 @@ static double share(uint64_t part, uint64_t whole)
 	return part >= whole ? 1.0 : (double)part / (double)whole;
 }
 
+/* Of nothing no share is known, in whatever mode. */
+static bool nothing_has_run(const struct efficiency_input *in, struct efficiency *out)
+{
+	if (!in->instructions.source || in->instructions.value)
+		return false;
+	out->verdict.state = PG_UNKNOWN;
+	snprintf(out->verdict.evidence, sizeof out->verdict.evidence, "nothing has run yet: 0 instructions (%s)",
+	    in->instructions.source);
+	return true;
+}
+
 static void decide_emulate(const struct efficiency_input *in, struct efficiency *out)
 {
+	if (in->instructions.source && !in->instructions.value) {
+		out->verdict.state = PG_UNKNOWN;
+		snprintf(out->verdict.evidence, sizeof out->verdict.evidence, "no instruction has run yet");
+		return;
+	}
 	out->direct_fraction = 0;
 	out->guest_time_fraction = 0;
 	out->verdict.state = PG_VIOLATED;
@@ -67,6 +83,8 @@ void efficiency_decide(const struct efficiency_input *in, struct efficiency *out
 		    "a model has no instructions: there is nothing that could run directly");
 		return;
 	}
+	if (nothing_has_run(in, out))
+		return;
 	if (in->mode == MODE_EMULATE) {
 		decide_emulate(in, out);
 	} else {

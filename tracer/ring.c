@@ -28,8 +28,12 @@ bool ring_make_room(struct ring *r)
 {
 	for (;;) {
 		r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire);
-		if (r->head_local - r->tail_seen <= r->mask)
+		if (r->head_local - r->tail_seen <= r->mask) {
+			/* Past the middle already: ring_commit() will not pass it. */
+			if (r->head_local - r->tail_seen > r->mask >> 1 && r->notify)
+				r->notify(r->arg);
 			return true;
+		}
 		if (r->policy == RING_DROP)
 			break;
 		r->wait(r->arg);

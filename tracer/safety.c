@@ -212,6 +212,22 @@ static bool audit_controls(struct vm *vm, char *buf, size_t n)
 	return good;
 }
 
+static void say_what_holds(const struct vm *vm, const struct safety *s, char *buf, size_t n)
+{
+	const struct mode_ops *mode = vm->cfg.mode;
+	char mapped[80] = "nothing is mapped yet: no memory can be reached";
+
+	if (s->mappings)
+		fmt_snprintf(mapped, sizeof mapped, "%llu mappings (%llu KiB) lie inside the guest's memory",
+		    ull(s->mappings), ull(s->bytes >> 10));
+	fmt_snprintf(buf, n, "%s; %s profile %s", mapped,
+	    mode->mode == MODE_VIRTUALIZE && mode->type == VMM_TYPE_II ? "KVM accepted an MSR filter equal to"
+	    : mode->programmed	  ? "controls, tables and host state read back are those of"
+	    : mode->read_controls ? "controls read back equal"
+				  : "controls equal",
+	    vm->controls.name);
+}
+
 void safety_audit(struct vm *vm, uint64_t bound_ns, struct safety *out)
 {
 	char text[240];
@@ -237,15 +253,7 @@ void safety_audit(struct vm *vm, uint64_t bound_ns, struct safety *out)
 		if (vm->cfg.mode->mode == MODE_SIMULATE)
 			fmt_snprintf(text, sizeof text, "no guest memory is mapped: nothing to audit");
 		else
-			fmt_snprintf(text, sizeof text,
-			    "%llu mappings (%llu KiB) lie inside the guest's memory; %s profile %s", ull(out->mappings),
-			    ull(out->bytes >> 10),
-			    vm->cfg.mode->mode == MODE_VIRTUALIZE && vm->cfg.mode->type == VMM_TYPE_II
-				? "KVM accepted an MSR filter equal to"
-			    : vm->cfg.mode->programmed	  ? "controls, tables and host state read back are those of"
-			    : vm->cfg.mode->read_controls ? "controls read back equal"
-							  : "controls equal",
-			    vm->controls.name);
+			say_what_holds(vm, out, text, sizeof text);
 		fmt_snprintf(evidence, room, "%s; longest stretch without an exit %llu.%03u ms, bound %llu ms", text,
 		    ms(out->longest_ns), us(out->longest_ns), ms(bound_ns));
 	}

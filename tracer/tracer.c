@@ -43,9 +43,10 @@ struct tracer {
 	struct pending *pending;
 	pthread_mutex_t lock; /* the rest */
 	pthread_cond_t data, space;
-	bool wanted; /* somebody waits for the writer */
+	bool wanted;	  /* somebody waits for the writer */
+	atomic_bool full; /* a vCPU waits for room */
 	bool stop;
-	void (*sink)(void *arg, unsigned vcpu, const struct trace_rec *r);
+	void (*sink)(void *arg, unsigned vcpu, const struct trace_rec *r, size_t n);
 	void *sink_arg;
 	/* the driving side's */
 	_Atomic uint64_t seq, number; /* of the next exit, the next hardware exit */
@@ -89,6 +90,7 @@ static void wait_for_room(void *arg)
 	deadline_after(&until, IDLE_NS);
 	pthread_mutex_lock(&t->lock);
 	t->wanted = true;
+	atomic_store(&t->full, true);
 	pthread_cond_signal(&t->data);
 	pthread_cond_timedwait(&t->space, &t->lock, &until);
 	pthread_mutex_unlock(&t->lock);
@@ -219,6 +221,13 @@ static const struct probe_ops tracer_probe = {
     .on_verdict = on_verdict,
     .on_inject = on_inject,
 };
+/* On virtual time an entry tells a file when it was, and nobody else anything: the cost came with the verdict. */
+static const struct probe_ops exits_probe = {
+    .name = "tracer",
+    .on_exit = on_exit_probe,
+    .on_verdict = on_verdict,
+    .on_inject = on_inject,
+};
 
 /* --- the writer's side ----------------------------------------------------------------------------------------- */
 
@@ -293,6 +302,33 @@ static void write_rec(struct tracer *t, unsigned vcpu, const struct trace_rec *r
 	}
 }
 
+/* At most so many records under the locks at once: who wants to look at the result waits no longer than they take. */
+#define STRETCH 1024u
+
+static void take_stretch(struct tracer *t, unsigned vcpu, const struct trace_rec *r, uint32_t n)
+{
+	pthread_mutex_lock(&t->out_lock);
+	for (uint32_t k = 0; k < n && (t->td || t->stats); k++) {
+		if (t->td)
+			write_rec(t, vcpu, &r[k]);
+		if (t->stats)
+			count_rec(t, vcpu, &r[k]);
+	}
+	if (t->sink)
+		t->sink(t->sink_arg, vcpu, r, n);
+	pthread_mutex_unlock(&t->out_lock);
+}
+
+/* Whoever waits for room goes on long before the writer has come to the end of a full ring. */
+static void tell_room(struct tracer *t)
+{
+	if (LIKELY(!atomic_exchange(&t->full, false)))
+		return;
+	pthread_mutex_lock(&t->lock);
+	pthread_cond_broadcast(&t->space);
+	pthread_mutex_unlock(&t->lock);
+}
+
 /* One pass over all rings; true when there was anything. */
 static bool drain(struct tracer *t)
 {
@@ -302,20 +338,14 @@ static bool drain(struct tracer *t)
 		uint32_t n;
 		const struct trace_rec *r = ring_peek(&t->rings[i], &n);
 
-		if (n == 0)
-			continue;
-		any = true;
-		pthread_mutex_lock(&t->out_lock);
-		for (uint32_t k = 0; k < n; k++) {
-			if (t->td)
-				write_rec(t, i, &r[k]);
-			if (t->stats)
-				count_rec(t, i, &r[k]);
-			if (t->sink)
-				t->sink(t->sink_arg, i, &r[k]);
+		for (uint32_t at = 0, part; at < n; at += part) {
+			part = n - at < STRETCH ? n - at : STRETCH;
+			take_stretch(t, i, r + at, part);
+			ring_release(&t->rings[i], part);
+			any = true;
+			if (at >= 4 * STRETCH)
+				tell_room(t);
 		}
-		pthread_mutex_unlock(&t->out_lock);
-		ring_release(&t->rings[i], n);
 	}
 	return any;
 }
@@ -537,7 +567,8 @@ enum err tracer_open(struct vm *vm, const struct tracer_config *cfg, struct trac
 		e = open_file(t, cfg, why);
 	if (e == ERR_OK)
 		e = start_writer(t, why);
-	if (e == ERR_OK && (e = vm_add_probe(vm, &tracer_probe, t)) != ERR_OK)
+	if (e == ERR_OK &&
+	    (e = vm_add_probe(vm, cfg->path || t->host_time ? &tracer_probe : &exits_probe, t)) != ERR_OK)
 		err_set(why, e, "the virtual machine takes no more probes");
 	if (e == ERR_OK) {
 		*out = t;

@@ -33,8 +33,9 @@ struct tracer_config {
 	const char *cmdlines;	       /* "pid name" lines for them */
 	const struct trace_dat_io *io; /* NULL: the system's; tests */
 	void *io_arg;
-	/* Sees every record, on the writer's thread, each vCPU's in order: the view model. May be NULL. */
-	void (*sink)(void *arg, unsigned vcpu, const struct trace_rec *r);
+	/* Sees every record, on the writer's thread, each vCPU's in order, n at once: the view model. May be NULL. On
+	 * virtual time, without a file, there are none of entries. */
+	void (*sink)(void *arg, unsigned vcpu, const struct trace_rec *r, size_t n);
 	void *sink_arg;
 };
 

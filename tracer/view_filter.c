@@ -2,11 +2,13 @@
  * A filter over the log, in libtraceevent's language and by its code: an exit is made the kvm_exit record that a trace
  * of it would hold, and matched.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <traceevent/event-parse.h>
 
+#include "core/exit.h"
 #include "tracer/events.h"
 #include "tracer/filter.h"
 #include "tracer/view_impl.h"
@@ -83,20 +85,28 @@ static size_t place_of(const char *message, const char *whole, size_t shift)
 	return column < n ? column : n;
 }
 
-/* Reasons by name: kvm_exit has no texts, so a quoted name of a reason means its number. Columns stay as they are. */
+/* Exit reasons by name, CPUID or "CPUID", become the numbers that the field holds; blanks keep every column. */
 static void names_to_numbers(char *text)
 {
-	for (char *p = text, *end; (p = strpbrk(p, "\"'")) && (end = strchr(p + 1, *p)); p = end + 1) {
-		char name[48];
-		size_t n = (size_t)(end - p) - 1;
+	for (char *p = text, *end; *p; p = end) {
+		char number[16], name[64];
+		size_t n = strspn(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_abcdefghijklmnopqrstuvwxyz");
 		int reason;
 
-		snprintf(name, sizeof(name), "%.*s", (int)n, p + 1);
-		reason = n < sizeof(name) ? exit_reason_by_name(name) : -1;
-		if (reason < 0 || (size_t)snprintf(name, sizeof(name), "%d", reason) > n + 2)
+		end = p + (n ? n : 1);
+		if (!n || n + 2 >= sizeof(name)) /* the quotes */
 			continue;
-		memset(p, ' ', n + 2);
-		memcpy(p, name, strlen(name));
+		memcpy(name, p, n);
+		name[n] = '\0';
+		reason = exit_reason_by_name(name);
+		if (reason < 0 || (size_t)snprintf(number, sizeof(number), "%d", reason) > n)
+			continue;
+		if (p > text && p[-1] == '"' && *end == '"') {
+			p--;
+			end++;
+		}
+		snprintf(name, sizeof(name), "%-*s", (int)(end - p), number);
+		memcpy(p, name, (size_t)(end - p));
 	}
 }
 

@@ -45,6 +45,7 @@ struct view_model {
 	/* the log: a ring by position */
 	struct view_exit *log;
 	uint64_t cap, end; /* end: one past the newest position */
+	uint64_t mask;	   /* cap - 1 when that is a power of two; 0 */
 	uint64_t first;	   /* after a future was forgotten, and for what the ring has lost */
 	uint64_t next_number;
 	struct view_open *open; /* VIEW_VCPUS_MAX */
@@ -67,6 +68,10 @@ struct view_model {
 
 	/* rates of host time */
 	uint64_t tick_ns, tick_insns, tick_exits;
+
+	/* as it was when the run last told where it is */
+	char screen[25][81];
+	bool has_screen;
 
 	struct x86_state before[VM_VCPUS_MAX], state[VM_VCPUS_MAX];
 	bool has_before, has_state;

@@ -9,7 +9,7 @@
 
 struct view_exit *view_slot(struct view_model *m, uint64_t pos)
 {
-	return &m->log[pos % m->cap];
+	return &m->log[LIKELY(m->mask) ? pos & m->mask : pos % m->cap];
 }
 
 static void advance_end(struct view_model *m, uint64_t end)
@@ -76,8 +76,11 @@ static void clear_bucket(struct view_model *m, uint64_t b)
 /* The bucket of a time; UINT64_MAX: too long ago. */
 static uint64_t bucket_at(struct view_model *m, uint64_t ts)
 {
-	uint64_t b = ts / m->bucket_ns;
+	uint64_t b;
 
+	if (LIKELY(ts - m->last_bucket * m->bucket_ns < m->bucket_ns))
+		return m->last_bucket;
+	b = ts / m->bucket_ns;
 	while (b > m->last_bucket && b >= VIEW_SPARKS && m->bucket_ns < VIEW_BUCKET_MAX_NS) {
 		widen(m);
 		b = ts / m->bucket_ns;
@@ -185,8 +188,10 @@ static void begin_exit(struct view_model *m, unsigned vcpu, const struct trace_r
 	struct view_exit *e;
 
 	/* Several vCPUs: a later one may have come first; its place is kept. */
-	if (pos >= m->end)
-		advance_end(m, pos + 1);
+	if (pos > m->end)
+		advance_end(m, pos);
+	if (pos == m->end && ++m->end - m->first > m->cap)
+		m->first = m->end - m->cap;
 	o->pos = 0;
 	if (pos < m->first)
 		return;
@@ -244,16 +249,14 @@ void view_count_open(struct view_model *m)
 	}
 }
 
-void view_model_feed(void *arg, unsigned vcpu, const struct trace_rec *r)
+static void feed_one(struct view_model *m, unsigned vcpu, const struct trace_rec *r)
 {
-	struct view_model *m = arg;
-	struct view_open *o = &m->open[vcpu % VIEW_VCPUS_MAX];
+	struct view_open *o = &m->open[vcpu];
 	struct view_exit *e;
 
-	pthread_mutex_lock(&m->lock);
 	m->now.lost += r->slot.lost_before;
 	if (r->kind == TRACE_REC_EXIT)
-		begin_exit(m, vcpu % VIEW_VCPUS_MAX, r);
+		begin_exit(m, vcpu, r);
 	e = o->pos > m->first && o->pos <= m->end ? view_slot(m, o->pos - 1) : NULL;
 	if (e && r->kind == TRACE_REC_VERDICT && o->index == r->done.index) {
 		memcpy(e->raw, r->done.raw, sizeof(e->raw));
@@ -274,6 +277,16 @@ void view_model_feed(void *arg, unsigned vcpu, const struct trace_rec *r)
 		set_cost(m, e, r->entry.cost_ns, false);
 		count_once(m, o, e);
 	}
+}
+
+/* As fast as a guest can exit: what it does not keep up with, the guest waits for. */
+void view_model_feed(void *arg, unsigned vcpu, const struct trace_rec *r, size_t n)
+{
+	struct view_model *m = arg;
+
+	pthread_mutex_lock(&m->lock);
+	for (size_t i = 0; i < n; i++)
+		feed_one(m, vcpu % VIEW_VCPUS_MAX, &r[i]);
 	pthread_mutex_unlock(&m->lock);
 }
 

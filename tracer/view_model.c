@@ -33,6 +33,7 @@ enum err view_model_new(const struct view_config *cfg, struct view_model **out, 
 	if (!m->cfg.now_ns)
 		m->cfg.now_ns = monotonic_ns;
 	m->cap = m->cfg.log_exits ? m->cfg.log_exits : VIEW_LOG_DEFAULT;
+	m->mask = (m->cap & (m->cap - 1)) == 0 ? m->cap - 1 : 0;
 	m->bucket_ns = VIEW_BUCKET_MIN_NS;
 	m->verdicts.direct_fraction = m->verdicts.guest_time_fraction = -1;
 	m->log = calloc(m->cap, sizeof(*m->log));
@@ -89,7 +90,7 @@ static void forget_everything(struct view_model *m)
 	m->lost_console = 0;
 	m->now = (struct view_now){0};
 	m->verdicts = (struct view_verdicts){.direct_fraction = -1, .guest_time_fraction = -1};
-	m->has_before = m->has_state = false;
+	m->has_before = m->has_state = m->has_screen = false;
 	m->tick_ns = m->tick_insns = m->tick_exits = 0;
 }
 
@@ -143,6 +144,11 @@ void view_model_select(struct view_model *m, uint64_t number)
 
 /* --- position and pace ------------------------------------------------------------------------------------------- */
 
+static bool read_screen(const struct view_model *m, char lines[25][81])
+{
+	return m->vm && !(m->vm->cfg.mode->caps & (MODE_CAP_MODEL | MODE_CAP_REMOTE)) && machine_screen(m->vm, lines);
+}
+
 static void host_rates(struct view_model *m)
 {
 	uint64_t now = m->cfg.now_ns(m->cfg.now_arg), dt = now - m->tick_ns;
@@ -167,6 +173,7 @@ void view_model_position(struct view_model *m, uint64_t insns, uint64_t exits)
 		m->now.guest_ns = clock_now_ns(&m->vm->clock);
 	m->now.seen_insns = insns > m->now.seen_insns ? insns : m->now.seen_insns;
 	m->now.seen_exits = exits > m->now.seen_exits ? exits : m->now.seen_exits;
+	m->has_screen = read_screen(m, m->screen);
 	host_rates(m);
 	view_rates(m);
 	view_model_unlock(m);
@@ -363,5 +370,8 @@ enum err view_read_linear(
 
 bool view_screen(struct view_model *m, char lines[25][81])
 {
-	return m->vm && !(m->vm->cfg.mode->caps & (MODE_CAP_MODEL | MODE_CAP_REMOTE)) && machine_screen(m->vm, lines);
+	if (m->now.run != VIEW_RUNNING)
+		return read_screen(m, lines);
+	memcpy(lines, m->screen, sizeof(m->screen));
+	return m->has_screen;
 }

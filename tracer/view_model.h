@@ -106,7 +106,7 @@ void view_model_free(struct view_model *m);
 /* Live: the session whose state and memory is asked; stays the caller's. info is copied. */
 void view_model_attach(struct view_model *m, struct session *s, const struct view_info *info);
 /* A sink of the tracer (tracer_config.sink); arg is the model. */
-void view_model_feed(void *arg, unsigned vcpu, const struct trace_rec *r);
+void view_model_feed(void *arg, unsigned vcpu, const struct trace_rec *r, size_t n);
 /* Console bytes of the guest, any thread. */
 void view_model_console(struct view_model *m, const char *port, uint8_t byte);
 /* A recorded trace, ours or another's; reads it to the end. */
@@ -152,6 +152,8 @@ bool view_log_shown(struct view_model *m, const struct view_exit *e);
 
 /* Guest console: the newest bytes, oldest first; returns how many were copied; *total of all. */
 size_t view_console(struct view_model *m, char *buf, size_t n, uint64_t *total);
+/* VGA text; false: none. While the guest runs: as it was at the last view_model_position(). */
+bool view_screen(struct view_model *m, char lines[25][81]);
 
 /* --- of the guest itself: only while it stands still. NULL or ERR_UNSUPPORTED: why says what is missing ------------
  */
@@ -167,6 +169,5 @@ enum err view_read_phys(struct view_model *m, gpa_t gpa, void *buf, size_t n, st
  * mapped. */
 enum err view_read_linear(
     struct view_model *m, unsigned vcpu, gva_t gva, void *buf, size_t n, size_t *done, struct errmsg *why);
-bool view_screen(struct view_model *m, char lines[25][81]); /* VGA text; false: none */
 
 #endif

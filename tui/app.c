@@ -270,6 +270,28 @@ static void follow(struct app *a, struct view_model *m)
 	(void)a;
 }
 
+/* A guest that runs waits while it is held: at most so much of its time. What is on the screen is then a little older,
+ * unless somebody has pressed a key. */
+#define HOLD_SHARE 50
+
+static bool hold(struct app *a, bool runs)
+{
+	uint64_t begun = app_now_ns(a);
+
+	if ((runs && !a->stale && begun < a->next_hold_ns) || !engine_hold(a->cfg.engine))
+		return false;
+	a->held_ns = begun;
+	return true;
+}
+
+static void release(struct app *a, bool runs)
+{
+	uint64_t now = app_now_ns(a);
+
+	engine_release(a->cfg.engine);
+	a->next_hold_ns = runs ? now + HOLD_SHARE * (now - a->held_ns) : 0;
+}
+
 /* Each guest has a model of its own, and the filter is the user's. Model locked. */
 static void keep_filter(struct app *a, struct view_model *m)
 {
@@ -284,11 +306,10 @@ static void keep_filter(struct app *a, struct view_model *m)
 void app_collect(struct app *a, struct view *v, int w, int h)
 {
 	struct view_model *m = app_model(a);
+	bool runs = a->cfg.engine && engine_runs(a->cfg.engine), free = !a->cfg.engine || (runs && v->ops->from_log);
+	bool held = !free && m && hold(a, runs);
 
-	if (!m)
-		return;
-	/* What cannot be cut in two is under way: the picture stays what it was. */
-	if (a->cfg.engine && !engine_hold(a->cfg.engine))
+	if (!m || (!held && !free && !runs)) /* what cannot be cut in two is under way: the picture stays what it was */
 		return;
 	if (a->following)
 		follow(a, m);
@@ -299,11 +320,11 @@ void app_collect(struct app *a, struct view *v, int w, int h)
 	a->have_model = true;
 	if (a->info.n_vcpus && a->vcpu >= a->info.n_vcpus)
 		a->vcpu = 0;
-	if (v->ops->collect)
+	if (v->ops->collect && (held || free))
 		v->ops->collect(a, v, m, w, h);
 	view_model_unlock(m);
-	if (a->cfg.engine)
-		engine_release(a->cfg.engine);
+	if (held)
+		release(a, runs);
 }
 
 void app_collect_all(struct app *a)

@@ -96,7 +96,7 @@ static enum err parse(struct app *a, const char *args, struct breakpoint *b, str
 	snprintf(b->text, sizeof(b->text), "%s", args);
 	if (!app_word(&args, what, sizeof(what)))
 		return err_set(why, ERR_INVAL, "%s", usage);
-	while (kind < BREAK_KINDS && strcmp(what, kinds[kind]))
+	while (kind < BREAK_KINDS && strcmp(what, kinds[kind]) != 0)
 		kind++;
 	if (kind == BREAK_KINDS) { /* an address alone, as gdb takes it */
 		b->kind = BREAK_INSN;

@@ -67,7 +67,8 @@ struct app {
 	unsigned n_scripts;
 	bool pumping, waiting;
 	uint64_t sleep_until;
-	struct screen own; /* for dump and expect */
+	uint64_t held_ns, next_hold_ns; /* of a guest that runs: when, and not again before */
+	struct screen own;		/* for dump and expect */
 };
 
 /* app.c */
@@ -96,11 +97,15 @@ struct app_binding {
 	struct binding b;
 	enum app_when when; /* it works and is shown only then */
 	const char *group;  /* heading in help */
+	const char *help;   /* NULL: the sentence of the command */
 };
 extern const struct app_binding app_bindings[];
 bool app_when(struct app *a, enum app_when w);
 /* The command line of a key here, or NULL; *label: for the bar. */
 const char *app_key_command(struct app *a, const char *key);
+
+/* The error for a view that there is not; says which there are. */
+enum err app_no_view(struct app *a, const char *name, struct errmsg *why);
 
 /* app_commands.c: tables end with name NULL; NULL ends the list of tables. */
 extern const struct command *const app_command_tables[];

@@ -17,7 +17,7 @@ static struct view *prepare(struct app *a, const char *name, int w, int h, struc
 		if (!strcmp(a->view[i].ops->name, name))
 			found = &a->view[i];
 	if (!found) {
-		err_set(why, ERR_NOENT, "no view '%s'", name ? name : "");
+		(void)app_no_view(a, name ? name : "", why);
 		return NULL;
 	}
 	if (app_start(a, found, why) != ERR_OK)

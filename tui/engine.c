@@ -14,8 +14,8 @@
 #include "core/vm.h"
 #include "tracer/tracer.h"
 
-#define SLICE_NS 20000000u /* of the current guest */
-#define OTHER_NS 5000000u  /* of each of the others */
+#define SLICE_NS 8000000u /* of the current guest; the model is told where it is, twice a frame */
+#define OTHER_NS 5000000u /* of each of the others */
 #define SLOW_TICK_NS 50000000u
 
 /* --- doing --- */
@@ -391,6 +391,14 @@ int engine_fd(const struct engine *e)
 }
 
 /* --- looking --- */
+
+bool engine_runs(struct engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	bool runs = e->busy && sliced(e->verb);
+	pthread_mutex_unlock(&e->lock);
+	return runs;
+}
 
 bool engine_hold(struct engine *e)
 {

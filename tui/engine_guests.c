@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "core/exit.h"
 #include "core/vm.h"
 #include "tracer/tracer.h"
 #include "tui/engine_impl.h"
@@ -110,6 +111,8 @@ static void stop_text(const struct engine *e, const struct slot *s, char *buf, s
 		snprintf(buf, n, "breakpoint %u%s%s", w->breakpoint, b ? ": " : "", b ? b->text : "");
 	} else if (w->stop == CONTROL_BEGIN) {
 		snprintf(buf, n, "at the first instruction");
+	} else if (w->stop == CONTROL_END && e->verb == ENGINE_TO_REASON && s->index == e->current) {
+		snprintf(buf, n, "no %s came before the guest's end", exit_name((uint32_t)e->arg));
 	} else if (w->stop == CONTROL_LIMIT) {
 		snprintf(buf, n, "a limit was reached");
 	} else if (e->pause && w->stop != CONTROL_END) {

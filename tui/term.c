@@ -29,6 +29,7 @@
 #include "tui/crash.h"
 
 #define FRAME_NS 16666667ull /* 60 a second */
+#define KEYS_NS 1000000ull   /* at least so long between two frames keys are waited for */
 #define ESC_MS 25	     /* how long after ESC the rest of a key may come */
 #define KEYS_AT_ONCE 256     /* pasted text; then signals are looked at */
 #define DOUBLE_NS 400000000ull
@@ -43,7 +44,8 @@ struct terminal {
 	int cursor; /* as curs_set() was told; -1: not yet */
 	int signals, ended_by;
 	int click_x, click_y;
-	uint64_t click_ns, frame_ns;
+	uint64_t click_ns;
+	uint64_t due_ns, frames; /* of the next frame */
 };
 
 static uint64_t now_ns(void)
@@ -213,6 +215,11 @@ int term_signal(const struct terminal *t)
 	return t->ended_by;
 }
 
+uint64_t term_frames(const struct terminal *t)
+{
+	return t->frames;
+}
+
 /* --- printing -------------------------------------------------------------------------------------------------------
  */
 static void set_theme(struct terminal *t, struct app *a)
@@ -335,8 +342,21 @@ static void set_mouse(struct terminal *t, bool on)
 	mousemask(on ? BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED : 0, NULL);
 }
 
+/* Each frame is due one FRAME_NS after the one before it was, however late that came, unless it came a whole one late.
+ */
+static void next_due(struct terminal *t, uint64_t begun)
+{
+	uint64_t over = now_ns();
+
+	t->due_ns = t->due_ns + FRAME_NS > begun ? t->due_ns + FRAME_NS : begun + FRAME_NS;
+	if (t->due_ns < over + KEYS_NS)
+		t->due_ns = over + KEYS_NS;
+	t->frames++;
+}
+
 static void frame(struct terminal *t, struct app *a)
 {
+	uint64_t begun = now_ns();
 	struct pens p;
 
 	t->screen.ascii = app_ascii(a);
@@ -353,7 +373,7 @@ static void frame(struct terminal *t, struct app *a)
 	t->all = false;
 	set_cursor(t);
 	refresh();
-	t->frame_ns = now_ns();
+	next_due(t, begun);
 }
 
 /* --- keys -----------------------------------------------------------------------------------------------------------
@@ -513,14 +533,17 @@ static void take_signals(struct terminal *t, struct app *a)
 
 /* --- the loop -------------------------------------------------------------------------------------------------------
  */
-/* How long to wait: until the next frame may be drawn, or as long as the application has nothing to do. */
-static int wait_ms(struct terminal *t, struct app *a, bool dirty)
+/* How long to wait: until the next frame may be drawn, or as long as the application has nothing to do; -1: for ever.
+ */
+static int64_t wait_ns(struct terminal *t, struct app *a, bool dirty)
 {
-	uint64_t since = now_ns() - t->frame_ns;
+	uint64_t now = now_ns();
+	int ms;
 
-	if (!dirty)
-		return app_wait_ms(a);
-	return since >= FRAME_NS ? 0 : (int)((FRAME_NS - since + 999999) / 1000000);
+	if (dirty)
+		return t->due_ns > now ? (int64_t)(t->due_ns - now) : 0;
+	ms = app_wait_ms(a);
+	return ms < 0 ? -1 : (int64_t)ms * 1000000;
 }
 
 enum err term_run(struct terminal *t, struct app *a, struct errmsg *why)
@@ -531,7 +554,7 @@ enum err term_run(struct terminal *t, struct app *a, struct errmsg *why)
 
 	while (!app_quit(a) && !t->ended_by) {
 		bool dirty = app_dirty(a);
-		int ms = wait_ms(t, a, dirty);
+		int64_t ns = wait_ns(t, a, dirty);
 		/* News that changes nothing is not asked for again before the next frame's time. */
 		struct pollfd fd[] = {
 		    {STDIN_FILENO, POLLIN, 0}, {t->signals, POLLIN, 0}, {idle_news && !dirty ? -1 : news, POLLIN, 0}};
@@ -539,13 +562,14 @@ enum err term_run(struct terminal *t, struct app *a, struct errmsg *why)
 
 		if (app_quit(a))
 			break;
-		if (dirty && !ms) {
+		if (dirty && !ns) {
 			frame(t, a);
 			continue;
 		}
-		if (fd[2].fd < 0 && news >= 0 && (ms < 0 || ms > 16))
-			ms = 16;
-		if (poll(fd, 3, ms) < 0 && errno != EINTR)
+		if (fd[2].fd < 0 && news >= 0 && (ns < 0 || ns > (int64_t)FRAME_NS))
+			ns = (int64_t)FRAME_NS;
+		const struct timespec timeout = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+		if (ppoll(fd, 3, ns < 0 ? NULL : &timeout, NULL) < 0 && errno != EINTR)
 			return err_set(why, ERR_IO, "the terminal: %s", strerror(errno));
 		idle_news = (fd[2].revents & POLLIN) != 0;
 		if (fd[1].revents)

@@ -23,6 +23,7 @@ enum err term_open(struct terminal **out, char note[160], struct errmsg *why) MU
 enum err term_run(struct terminal *t, struct app *a, struct errmsg *why) MUST_CHECK;
 /* The signal that ended term_run(); 0: none. */
 int term_signal(const struct terminal *t);
+uint64_t term_frames(const struct terminal *t); /* printed so far */
 void term_close(struct terminal *t);
 
 #endif

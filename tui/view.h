@@ -54,7 +54,11 @@ struct view_ops {
 	size_t state_size;		/* of the view's own state, zeroed: view->state */
 	enum err (*open)(struct app *a, struct view *v, struct errmsg *why); /* may be NULL */
 	void (*close)(struct app *a, struct view *v);			     /* may be NULL */
+	/* Copies what draw() shows. The guest stands still for it (tui/engine.h), unless from_log is set. */
 	void (*collect)(struct app *a, struct view *v, struct view_model *m, int w, int h);
+	/* collect() asks only for what the model has been told (no view_vm(), view_cpu_, view_read_, no engine): a
+	 * guest that runs need not stop for it. */
+	bool from_log;
 	void (*draw)(struct app *a, struct view *v, struct screen *s, const struct rect *r);
 	json_t *(*json)(struct app *a, struct view *v); /* a new reference; after collect() */
 	/* Moves the cursor or scrolls: lines (negative: up); pages as lines of the view's height; INT_MIN, INT_MAX: to

@@ -33,10 +33,11 @@ static void count_same(struct exit_state *st, struct view_model *m)
 {
 	const struct exit_stats *all = view_stats(m, STATS_BY_REASON);
 
-	st->same = st->mean_ns = 0;
+	st->same = 1; /* this one, which may not be over yet */
+	st->mean_ns = 0;
 	for (size_t i = 0; all && i < all->n_rows; i++)
 		if (all->rows[i].reason == st->e.reason && all->rows[i].isa == st->e.isa) {
-			st->same = all->rows[i].samples;
+			st->same = all->rows[i].samples ? all->rows[i].samples : 1;
 			st->mean_ns = all->rows[i].timed ? (uint64_t)all->rows[i].mean : 0;
 		}
 }
@@ -140,6 +141,8 @@ static void collect(struct app *a, struct view *v, struct view_model *m, int w, 
 		say_missing(st, m);
 		return;
 	}
+	if (e->number >= st->exits) /* in the past: it lies ahead */
+		st->exits = view_now(m)->seen_exits;
 	st->have = true;
 	st->e = *e;
 	st->marked = app_marked(a, e->number);
@@ -282,7 +285,7 @@ static enum err cmd_raw(struct app *a, struct view *v, const char *args, struct 
 	struct exit_state *st = v->state;
 
 	(void)a;
-	if (*args && strcmp(args, "on") && strcmp(args, "off"))
+	if (*args && strcmp(args, "on") != 0 && strcmp(args, "off") != 0)
 		return err_set(why, ERR_INVAL, "'on' or 'off', not '%s'", args);
 	st->raw = *args ? !strcmp(args, "on") : !st->raw;
 	st->skip = 0;

@@ -193,11 +193,11 @@ static int draw_verdict(struct screen *s, const struct rect *r, int y, const cha
 	    [PG_NA] = {GLYPH_NA, STYLE_DIM},
 	};
 	unsigned i = v->state <= PG_NA ? v->state : PG_UNKNOWN;
-	struct rect text = {.x = r->x + 23, .y = y, .w = r->w - 23, .h = lines};
+	struct rect text = {.x = r->x + 28, .y = y, .w = r->w - 28, .h = lines};
 
 	screen_put(s, r->x, y, screen_glyph(s, looks[i].glyph), looks[i].style);
-	screen_text(s, r->x + 2, y, 11, STYLE_NORMAL, name);
-	screen_text(s, r->x + 14, y, 8, looks[i].style, pg_state_name(v->state));
+	screen_text(s, r->x + 2, y, 16, STYLE_NORMAL, name);
+	screen_text(s, r->x + 19, y, 8, looks[i].style, pg_state_name(v->state));
 	char evidence[sizeof(v->evidence) + 40];
 
 	snprintf(evidence, sizeof(evidence), "%s%s", when, v->evidence[0] ? v->evidence : "no evidence");
@@ -215,7 +215,7 @@ static int draw_verdicts(const struct scope_state *st, struct screen *s, const s
 	const char *when = st->now.run == VIEW_RUNNING ? "at the last stop: " : "";
 
 	y += draw_verdict(s, r, y, "equivalence", &st->verdicts.equivalence, lines, when);
-	y += draw_verdict(s, r, y, "safety", &st->verdicts.safety, lines, when);
+	y += draw_verdict(s, r, y, "resource control", &st->verdicts.safety, lines, when);
 	y += draw_verdict(s, r, y, "efficiency", &st->verdicts.efficiency, lines, when);
 	return y - r->y;
 }
@@ -424,14 +424,14 @@ static enum err cmd_evidence(struct app *a, struct view *v, const char *args, st
 }
 
 static const struct command commands[] = {
-    {"sort", "[COLUMN]", "Sort the exit table by a column, or by the next one", cmd_sort, complete_sort},
-    {"sort next", "", "Sort by the next column", cmd_sort_next, NULL},
-    {"sort prev", "", "Sort by the previous column", cmd_sort_previous, NULL},
-    {"sort invert", "", "Invert the order", cmd_sort_invert, NULL},
-    {"count", "[total|rate]", "Count exits in total, or per second", cmd_rate, complete_rate},
-    {"pane", "[table|events]", "Move the cursor to the exit table, or to the newest exits", cmd_pane, complete_pane},
-    {"console", "[auto|uart|vga]", "Show what the guest prints, or its screen", cmd_console, complete_console},
-    {"evidence", "", "Show the whole evidence of the verdicts, or one line of it", cmd_evidence, NULL},
+    {"sort", "[COLUMN]", "Sorts the exit table by a column, or by the next one.", cmd_sort, complete_sort},
+    {"sort next", "", "Sorts by the next column.", cmd_sort_next, NULL},
+    {"sort prev", "", "Sorts by the previous column.", cmd_sort_previous, NULL},
+    {"sort invert", "", "Inverts the order.", cmd_sort_invert, NULL},
+    {"count", "[total|rate]", "Counts exits in total, or per second.", cmd_rate, complete_rate},
+    {"pane", "[table|events]", "Moves the cursor to the exit table, or to the newest exits.", cmd_pane, complete_pane},
+    {"console", "[auto|uart|vga]", "Shows what the guest prints, or its screen.", cmd_console, complete_console},
+    {"evidence", "", "Shows the whole evidence of the verdicts, or one line of it.", cmd_evidence, NULL},
     {0},
 };
 
@@ -552,6 +552,7 @@ const struct view_ops view_scope_ops = {
     .open = open_view,
     .close = close_view,
     .collect = collect,
+    .from_log = true,
     .draw = draw,
     .json = json,
     .move = move,

@@ -232,6 +232,7 @@ static struct vm *run_half(struct vm *vm, const struct fuzz_input *in, enum way 
 	if (way == WAY_CUT && vm->end.kind == END_LIMIT_INSNS)
 		vm = cut(vm, in);
 	vm->n_probes = 0;
+	vm_probes_changed(vm);
 	vm->cfg.max_insns = in->h.max_insns;
 	for (unsigned k = 0; k < vm->n_vcpus; k++)
 		x86_tlb_flush(&vm->vcpus[k].cpu);

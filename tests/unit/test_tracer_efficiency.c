@@ -39,6 +39,23 @@ static void an_interpreter_violates_it_with_zero(void **state)
 	assert_int_equal(permille(e.direct_fraction), 0);
 	assert_non_null(strstr(e.verdict.evidence, "0 %"));
 	assert_non_null(strstr(e.verdict.evidence, "1000 instructions"));
+	/* Before the first instruction there is nothing to judge. */
+	e = decide((struct efficiency_input){.mode = MODE_EMULATE, .instructions = {0, "counted by the engine"}});
+	assert_int_equal(e.verdict.state, PG_UNKNOWN);
+}
+
+static void before_the_first_instruction_it_is_unknown(void **state)
+{
+	static const enum vmm_mode modes[] = {MODE_EMULATE, MODE_VIRTUALIZE};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct efficiency e =
+		    decide((struct efficiency_input){.mode = modes[i], .instructions = {0, "counted by the engine"}});
+		assert_int_equal(e.verdict.state, PG_UNKNOWN);
+		assert_true(e.direct_fraction < 0);
+		assert_non_null(strstr(e.verdict.evidence, "nothing has run yet"));
+	}
 }
 
 static void without_a_source_it_is_unknown(void **state)
@@ -102,6 +119,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_model_is_not_asked),
 	    cmocka_unit_test(an_interpreter_violates_it_with_zero),
+	    cmocka_unit_test(before_the_first_instruction_it_is_unknown),
 	    cmocka_unit_test(without_a_source_it_is_unknown),
 	    cmocka_unit_test(few_exits_of_many_instructions_hold),
 	    cmocka_unit_test(the_bound_is_the_one_that_was_asked_for),

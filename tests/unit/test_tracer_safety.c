@@ -102,7 +102,12 @@ static void the_evidence_claims_no_more_than_was_audited(void **state)
 	(void)state;
 	struct safety s;
 	safety_audit(vm, 0, &s);
+	assert_non_null(strstr(s.verdict.evidence, "1 mappings (12 KiB) lie inside the guest's memory; KVM"));
 	assert_non_null(strstr(s.verdict.evidence, "KVM accepted an MSR filter equal to profile kvm-user; longest"));
+	n_maps = 0;
+	safety_audit(vm, 0, &s);
+	assert_int_equal(s.verdict.state, PG_HOLDS);
+	assert_non_null(strstr(s.verdict.evidence, "nothing is mapped yet: no memory can be reached; KVM accepted"));
 	ops.mode = MODE_SIMULATE;
 	n_maps = 0;
 	safety_audit(vm, 0, &s);

@@ -493,7 +493,7 @@ static void a_filter_stays_open_where_it_is_wrong(void **state)
 	OK("select 0");
 	OK("select next"); /* exits that do not pass are passed over */
 	assert_int_equal(model.now.selected, 3);
-	wrong("filter 1", "at 1: '1' is no name");
+	wrong("filter 1", "filter: '1' is no name");
 	assert_string_equal(model.filter, "CPUID"); /* the old one stays */
 	OK("filter");
 	assert_null(model.filter);

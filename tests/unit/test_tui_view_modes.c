@@ -64,13 +64,13 @@ static void play(struct engine *e)
 	    .insns = e->at * 10,
 	    .seq = e->at,
 	    .number = e->number++};
-	view_model_feed(e->model, 0, &r);
+	view_model_feed(e->model, 0, &r, 1);
 	r.kind = TRACE_REC_VERDICT;
 	r.verdict = VERDICT_NEXT;
 	r.insn_len = (uint8_t)x->insn_len;
 	r.done = (struct trace_rec_verdict){.index = e->at, .insns = e->at * 10, .gpa = x->gpa};
 	memcpy(r.done.raw, x->raw, sizeof r.done.raw);
-	view_model_feed(e->model, 0, &r);
+	view_model_feed(e->model, 0, &r, 1);
 	e->at++;
 	view_model_position(e->model, e->at * 10, e->number);
 }
@@ -142,6 +142,12 @@ int engine_fd(const struct engine *e)
 {
 	(void)e;
 	return -1;
+}
+
+bool engine_runs(struct engine *e)
+{
+	(void)e;
+	return false;
 }
 
 void engine_pause(struct engine *e)

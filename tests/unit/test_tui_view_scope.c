@@ -109,9 +109,9 @@ static void a_small_screen_has_every_part(void **state)
 	has(t, "insns 97.1k, ");
 	has(t, "per guest second");
 	has(t, "guest time 971us");
-	has(t, "+ equivalence holds    300 exits");
-	has(t, "? safety      unknown  the audit has not run");
-	has(t, "x efficiency  violated only 12.0 %");
+	has(t, "+ equivalence      holds    300 exits");
+	has(t, "? resource control unknown  the audit has not run");
+	has(t, "x efficiency       violated only 12.0 %");
 	has(t, "Hello from the guest");
 	has(line_with(t, "IO_INSTRUCTION  "), "30 IO_INSTRUCTION");
 	has(t, "  12 HLT ");
