@@ -31,11 +31,6 @@ struct view_open {
 	uint64_t prev_insns;
 };
 
-struct view_byte {
-	uint64_t insns; /* when it was written */
-	uint8_t byte;
-};
-
 struct view_filter;
 
 struct view_model {
@@ -67,7 +62,7 @@ struct view_model {
 	uint64_t bucket_insns[VIEW_SPARKS], bucket_ts[VIEW_SPARKS]; /* of the newest exit in it, or before it */
 	uint64_t newest_ns;					    /* guest time up to which all is counted */
 
-	struct view_byte *console;
+	char *console;
 	size_t n_console, shown_console; /* kept; of them, written before now */
 	uint64_t lost_console;
 

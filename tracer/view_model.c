@@ -144,14 +144,6 @@ void view_model_select(struct view_model *m, uint64_t number)
 
 /* --- position and pace ------------------------------------------------------------------------------------------- */
 
-static void show_console(struct view_model *m)
-{
-	while (m->shown_console < m->n_console && m->console[m->shown_console].insns <= m->now.insns)
-		m->shown_console++;
-	while (m->shown_console > 0 && m->console[m->shown_console - 1].insns > m->now.insns)
-		m->shown_console--;
-}
-
 static bool read_screen(const struct view_model *m, char lines[25][81])
 {
 	return m->vm && !(m->vm->cfg.mode->caps & (MODE_CAP_MODEL | MODE_CAP_REMOTE)) && machine_screen(m->vm, lines);
@@ -181,8 +173,6 @@ void view_model_position(struct view_model *m, uint64_t insns, uint64_t exits)
 		m->now.guest_ns = clock_now_ns(&m->vm->clock);
 	m->now.seen_insns = insns > m->now.seen_insns ? insns : m->now.seen_insns;
 	m->now.seen_exits = exits > m->now.seen_exits ? exits : m->now.seen_exits;
-	if (!m->host_time && m->info.counts_insns)
-		show_console(m);
 	m->has_screen = read_screen(m, m->screen);
 	host_rates(m);
 	view_rates(m);
@@ -246,8 +236,6 @@ void view_model_set_verdicts(struct view_model *m, const struct view_verdicts *v
 
 void view_model_console(struct view_model *m, const char *port, uint8_t byte)
 {
-	uint64_t insns = m->vm ? m->vm->clock.insns : 0;
-
 	(void)port;
 	view_model_lock(m);
 	if (m->shown_console < m->n_console) { /* the past again: the byte is there */
@@ -258,9 +246,17 @@ void view_model_console(struct view_model *m, const char *port, uint8_t byte)
 			m->n_console = VIEW_CONSOLE_MAX / 2;
 			memmove(m->console, m->console + m->n_console, m->n_console * sizeof(*m->console));
 		}
-		m->console[m->n_console++] = (struct view_byte){insns, byte};
+		m->console[m->n_console++] = (char)byte;
 		m->shown_console = m->n_console;
 	}
+	view_model_unlock(m);
+}
+
+void view_model_console_at(struct view_model *m, uint64_t bytes)
+{
+	view_model_lock(m);
+	bytes = bytes > m->lost_console ? bytes - m->lost_console : 0;
+	m->shown_console = bytes < m->n_console ? (size_t)bytes : m->n_console;
 	view_model_unlock(m);
 }
 
@@ -268,8 +264,7 @@ size_t view_console(struct view_model *m, char *buf, size_t n, uint64_t *total)
 {
 	size_t have = m->shown_console < n ? m->shown_console : n;
 
-	for (size_t i = 0; i < have; i++)
-		buf[i] = (char)m->console[m->shown_console - have + i].byte;
+	memcpy(buf, m->console + m->shown_console - have, have);
 	*total = m->lost_console + m->shown_console;
 	return have;
 }

@@ -111,6 +111,8 @@ void view_model_feed(void *arg, unsigned vcpu, const struct trace_rec *r, size_t
 void view_model_console(struct view_model *m, const char *port, uint8_t byte);
 /* A recorded trace, ours or another's; reads it to the end. */
 enum err view_model_open_trace(struct view_model *m, const char *path, struct errmsg *why) MUST_CHECK;
+/* The guest has written so many bytes up to where it stands; what it wrote later is kept, and not shown. */
+void view_model_console_at(struct view_model *m, uint64_t bytes);
 /* After going back: the run stands at this position. After an input there: what was known beyond it is forgotten. */
 void view_model_position(struct view_model *m, uint64_t insns, uint64_t exits);
 /* Returns the position at which the log goes on: for tracer_forget(). */

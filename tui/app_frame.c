@@ -91,6 +91,16 @@ static void standing(struct app *a, char *text, size_t n)
 		snprintf(text, n, "%s", a->now.stop);
 }
 
+/* What is too long for its row goes on in the next one, where the function keys are, until the next key. */
+static void put_message(struct app *a, struct screen *s, int y)
+{
+	if (screen_columns(a->message) > s->w - 1) {
+		screen_fill(s, &(struct rect){0, y + 1, s->w, 1}, ' ', STYLE_NORMAL);
+		a->n_slots = 0;
+	}
+	screen_wrap(s, &(struct rect){1, y, s->w - 1, 2}, 0, a->message_error ? STYLE_ERROR : STYLE_NORMAL, a->message);
+}
+
 void app_draw_message(struct app *a, struct screen *s)
 {
 	int y = s->h - 2;
@@ -99,7 +109,7 @@ void app_draw_message(struct app *a, struct screen *s)
 	if (a->line.kind != LINE_NONE) {
 		line_draw(&a->line, s, 0, y, s->w);
 	} else if (a->message[0]) {
-		screen_text(s, 1, y, s->w - 1, a->message_error ? STYLE_ERROR : STYLE_NORMAL, a->message);
+		put_message(a, s, y);
 	} else {
 		standing(a, text, sizeof(text));
 		screen_text(s, 1, y, s->w - 1, STYLE_DIM, text);

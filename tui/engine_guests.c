@@ -125,6 +125,8 @@ void engine_tell_position(struct slot *s)
 	const struct control_where *w = control_where(s->control);
 
 	view_model_position(s->model, w->insns, w->exits);
+	if (w->can_back)
+		view_model_console_at(s->model, w->console_bytes);
 }
 
 /* The guest stands still: everything that it did is in the model, and what the owner knows. */

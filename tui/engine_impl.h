@@ -3,6 +3,7 @@
 #define VMSCOPE_TUI_ENGINE_IMPL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "tui/engine.h"
@@ -32,10 +33,10 @@ struct engine {
 	enum engine_verb verb;
 	uint64_t arg;
 	bool busy, news;
-	volatile bool pause, quit; /* written by anyone, looked at between slices */
-	bool standing;		   /* no guest runs */
-	bool settling;		   /* what was asked for is over, and the verdicts are being made */
-	volatile unsigned holds;
+	atomic_bool pause, quit; /* written by anyone, looked at between slices */
+	bool standing;		 /* no guest runs */
+	bool settling;		 /* what was asked for is over, and the verdicts are being made */
+	atomic_uint holds;
 	enum err err;
 	struct errmsg why;
 	uint64_t slow_due_ns; /* ENGINE_SLOW: host time of its next step; the engine's thread */

@@ -150,26 +150,29 @@ static bool find(const char *name, char *path)
 
 enum err cost_load(const char *path_or_name, enum vmm_type type, struct cost_model *out, struct errmsg *why)
 {
-	static struct cost_model m; /* too large for a stack; one thread loads profiles */
 	char path[PATH_BYTES];
 	if (!find(path_or_name, path))
 		return err_set(why, ERR_NOENT, "%s: no such cost profile: name one of modes/simulate/costs, or a file",
 		    path_or_name);
-	lua_State *L = luaL_newstate();
-	if (!L)
+	/* Too large for a stack. */
+	struct cost_model *m = calloc(1, sizeof *m);
+	lua_State *L = m ? luaL_newstate() : NULL;
+	if (!L) {
+		free(m);
 		return err_set(why, ERR_NOMEM, "no memory to read the cost profile");
-	memset(&m, 0, sizeof m);
-	snprintf(m.stack, sizeof m.stack, "%s", type == VMM_TYPE_I ? "type1" : "type2");
+	}
+	snprintf(m->stack, sizeof m->stack, "%s", type == VMM_TYPE_I ? "type1" : "type2");
 	lua_pushcfunction(L, read_profile);
 	lua_pushlightuserdata(L, path);
-	lua_pushlightuserdata(L, &m);
+	lua_pushlightuserdata(L, m);
 	enum err e = ERR_OK;
 	if (lua_pcall(L, 2, 0, 0) == LUA_OK) {
-		*out = m;
+		*out = *m;
 	} else {
 		const char *text = lua_tostring(L, -1);
 		e = err_set(why, ERR_FORMAT, "cost profile %s: %s", path, text ? text : "not readable");
 	}
 	lua_close(L);
+	free(m);
 	return e;
 }

@@ -204,6 +204,30 @@ static void slow_motion_keeps_its_pace_while_others_look(void **state)
 	close_engine(&f);
 }
 
+/* One instruction before a character is printed it is not there. */
+static void the_console_goes_back_too(void **state)
+{
+	struct fix f;
+	char text[4096];
+
+	(void)state;
+	open_engine(&f, "hello", NULL, false);
+	do_it(&f, ENGINE_RUN, 0);
+	do_it(&f, ENGINE_GOTO_EXIT, 20);
+	console_of(&f, text);
+	assert_string_equal(text, "Hello");
+	do_it(&f, ENGINE_BACK_INSN, 1);
+	console_of(&f, text);
+	assert_string_equal(text, "Hell");
+	do_it(&f, ENGINE_STEP_INSN, 1);
+	console_of(&f, text);
+	assert_string_equal(text, "Hello");
+	do_it(&f, ENGINE_RUN, 0);
+	console_of(&f, text);
+	assert_string_equal(text, "Hello from a guest: long mode, CPL 0, one UART.\n");
+	close_engine(&f);
+}
+
 static void a_restart_has_no_future(void **state)
 {
 	struct fix f;
@@ -418,6 +442,7 @@ int main(void)
 	    cmocka_unit_test(a_thread_lets_others_look_and_pause),
 	    cmocka_unit_test(a_pause_too_late_does_not_lead_astray),
 	    cmocka_unit_test(slow_motion_keeps_its_pace_while_others_look),
+	    cmocka_unit_test(the_console_goes_back_too),
 	    cmocka_unit_test(a_restart_has_no_future),
 	    cmocka_unit_test(two_guests_run_beside_each_other),
 	    cmocka_unit_test(a_paused_guest_stands_still),

@@ -575,6 +575,21 @@ static void the_mouse_does_what_keys_do(void **state)
 	stop();
 }
 
+static void a_long_message_is_seen_to_its_end(void **state)
+{
+	(void)state;
+	start(true);
+	app_message(app, "%s",
+	    "this message is longer than one row of eighty columns, so that the rest of it stands in the next row");
+	app_draw(app, &screen);
+	assert_true(shows("in the next row"));
+	assert_false(shows("F1 Help"));
+	key("j");
+	app_draw(app, &screen);
+	assert_true(shows("F1 Help"));
+	stop();
+}
+
 static void console_input_has_escapes(void **state)
 {
 	(void)state;
@@ -673,6 +688,7 @@ int main(void)
 	    cmocka_unit_test(search_goes_on_and_ends),
 	    cmocka_unit_test(a_view_s_keys_and_commands_come_first),
 	    cmocka_unit_test(the_mouse_does_what_keys_do),
+	    cmocka_unit_test(a_long_message_is_seen_to_its_end),
 	    cmocka_unit_test(console_input_has_escapes),
 	    cmocka_unit_test(a_trace_has_exits_but_does_not_run),
 	    cmocka_unit_test(themes_and_the_rest),
