@@ -56,6 +56,8 @@ static const char *const explanations[] = {
     [GLOBAL_KEPT] = "MOV CR3: a global translation of the code may have been kept, or not",
     [BOCHS_DF_RF] = "Bochs: the image that a double fault pushes has RF",
     [BOCHS_GATE_TYPE] = "Bochs: a 64-bit gate with a bad upper half that is not present is #NP, not #GP",
+    [BOCHS_RSP_EDGE] = "Bochs: a stack pointer of the TSS just above the lower half is #SS before anything is pushed",
+    [BOCHS_ACCESSED] = "Bochs: an outer return that cannot make SS accessed has changed CS and flags",
     [BOCHS_AC_FIRST] = "Bochs: an alignment check comes before the page fault of the same access",
 };
 
@@ -331,14 +333,6 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, st
 	case 0xa1:
 	case 0xa9:
 		return is_wide_pop(k, b, op) ? BOCHS_POP_SREG : DIFFERENT;
-	case 0xb2:
-	case 0xb4:
-	case 0xb5:
-		return pf_other_address(a, b) ||
-			       (pf_is(a, VEC_AC) && (pf_is(b, VEC_PF) || pf_ept(b)) && pf_same_state(a, b)) ||
-			       (pf_is(a, VEC_AC) && pf_is(b, VEC_AC) && pf_same_state(a, b) && pf_only_accessed(a, b))
-			   ? BOCHS_ORDER
-			   : DIFFERENT;
 	default:
 		return DIFFERENT;
 	}

@@ -277,6 +277,27 @@ static bool is_popf_v86(const struct pf_case *k, const struct pf_result *a, cons
 	       pf_same_state(a, b) && pf_only_accessed(a, b);
 }
 
+/* Both were to make a descriptor accessed, in a page that is closed: b has loaded CS and more before that of SS. */
+static int explain_accessed(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
+{
+	uint64_t la = pf_ept(a) ? a->e.gla : a->e.qual;
+	bool write = pf_ept(a) ? a->e.qual & QUAL_EPT_WRITE : pf_is(a, VEC_PF) && (a->e.intr_error & 2);
+	bool access_byte = (la - k->s.gdtr.base <= k->s.gdtr.limit && (la - k->s.gdtr.base) % 8 == 5) ||
+			   (la - k->s.ldtr.base <= k->s.ldtr.limit && (la - k->s.ldtr.base) % 8 == 5);
+	struct pf_result before = *a, changed = *b;
+
+	before.s.seg[X86_CS] = k->s.seg[X86_CS];
+	before.s.seg[X86_SS] = k->s.seg[X86_SS];
+	if (!write || !access_byte || a->e.reason != b->e.reason || a->e.intr_error != b->e.intr_error ||
+	    !pf_met_at(b, la, 1) || a->s.rip != k->s.rip || !pf_same_state(a, &before)) /* ours has changed nothing */
+		return DIFFERENT;
+	b->s.seg[X86_CS] = a->s.seg[X86_CS];
+	b->s.seg[X86_SS] = a->s.seg[X86_SS];
+	b->s.rflags = a->s.rflags;
+	b->s.gpr[X86_RSP] = a->s.gpr[X86_RSP];
+	return pf_same_state(b, &changed) ? DIFFERENT : -BOCHS_ACCESSED;
+}
+
 int pf_explain_stack(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
 {
 	unsigned opcode = k->code[op], modrm = k->code[op + 1] >> 3 & 7;
@@ -307,6 +328,14 @@ int pf_explain_stack(const struct pf_case *k, const struct pf_result *a, struct 
 		b->e.idt_error = a->e.idt_error;
 		return -BOCHS_SS_ERROR;
 	}
+	/* RSP itself is not canonical, all that is pushed below it is */
+	if ((far_call || event) && k->lma && pf_is(a, VEC_PF) && a->e.qual - (0x800000000000 - 64) < 64 &&
+	    pf_is(b, VEC_SS) && (b->e.intr_error & 0xfffc) == (k->s.seg[X86_SS].sel & 0xfffcu) && pf_same_end(a, b))
+		return BOCHS_RSP_EDGE;
+	if (far_call || event || ret)
+		why = explain_accessed(k, a, b);
+	if (why)
+		return why;
 	if (event)
 		why = explain_event(k, a, b, op);
 	else if (far_call)
