@@ -125,6 +125,15 @@ static int explain_string(
 	return DIFFERENT;
 }
 
+/* Ours has used the page of what is not aligned, b has not: accessed bits. */
+static bool has_walked(const struct pf_result *a, const struct pf_result *b)
+{
+	for (unsigned n = PF_PT - PF_BASE; n < PF_PT - PF_BASE + PAGE_SIZE_4K; n++)
+		if (b->area[n] & ~a->area[n])
+			return false;
+	return pf_only_accessed(a, b);
+}
+
 int pf_explain_operand(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned opcode)
 {
 	struct x86_insn i;
@@ -139,8 +148,8 @@ int pf_explain_operand(const struct pf_case *k, const struct pf_result *a, struc
 		return explain_string(k, &i, a, b);
 	if (is_far_load(&i) && is_pointer_order(k, &i, a, b))
 		return BOCHS_ORDER;
-	if (k->cpl == 3 && (k->s.cr0 & CR0_AM) && (k->s.rflags & FLAG_AC) && pf_is(b, VEC_AC) &&
-	    (pf_is(a, VEC_PF) || pf_ept(a)) && pf_same_state(a, b))
+	if (k->cpl == 3 && (k->s.cr0 & CR0_AM) && (k->s.rflags & FLAG_AC) && pf_is(b, VEC_AC) && pf_same_state(a, b) &&
+	    (pf_is(a, VEC_PF) || pf_ept(a) || (pf_is(a, VEC_AC) && a->e.idt_info == b->e.idt_info && has_walked(a, b))))
 		return BOCHS_AC_FIRST;
 	return DIFFERENT;
 }
