@@ -108,6 +108,27 @@ static bool is_conforming_target(const struct pf_case *k, const struct pf_result
 	return pf_desc_at(k, target_of(k, a, op), d) && (d[0] >> 42 & 7) == 7 && (d[0] >> 45 & 3) < k->cpl;
 }
 
+/* A target beyond the limit, or not canonical. */
+static bool is_bad_target(const struct pf_result *r)
+{
+	return pf_is(r, VEC_GP) && r->e.intr_error <= 1;
+}
+
+/* The write of an accessed bit met a page that is closed. */
+static bool is_marking(const struct pf_case *k, const struct pf_result *r)
+{
+	uint64_t la = pf_ept(r) ? r->e.gla : r->e.qual, gdt = la - k->s.gdtr.base, ldt = la - k->s.ldtr.base;
+	bool write = pf_ept(r) ? r->e.qual & QUAL_EPT_WRITE : pf_is(r, VEC_PF) && (r->e.intr_error & 2);
+
+	return write && ((gdt <= k->s.gdtr.limit && gdt % 8 == 5) || (ldt <= k->s.ldtr.limit && ldt % 8 == 5));
+}
+
+/* A transfer to conforming code got beyond its frame. */
+static bool has_pushed(const struct pf_case *k, const struct pf_result *r)
+{
+	return is_bad_target(r) || is_marking(k, r) || x86_is_conforming(r->s.seg[X86_CS].attr);
+}
+
 /* A frame for conforming code: pushed by b with the privilege of its DPL, on a page that is closed to the CPL. */
 static int explain_conforming(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
 {
@@ -120,9 +141,10 @@ static int explain_conforming(const struct pf_case *k, const struct pf_result *a
 	}
 	/* b's push as a supervisor fails where the user's does not, or is not aligned */
 	if (k->cpl == 3 && (pf_ept(b) ? b->e.qual & QUAL_EPT_WRITE : pf_is(b, VEC_PF) && (b->e.intr_error & 6) == 2) &&
-	    b->s.rip == k->s.rip && (pf_is(a, VEC_AC) || x86_is_conforming(a->s.seg[X86_CS].attr)))
+	    b->s.rip == k->s.rip && (pf_is(a, VEC_AC) || has_pushed(k, a)))
 		return BOCHS_CONFORMING;
-	if (!x86_is_conforming(b->s.seg[X86_CS].attr))
+	/* the user's fails where the supervisor's does not */
+	if (!has_pushed(k, b))
 		return DIFFERENT;
 	if (pf_is(a, VEC_AC) || (pf_is(a, VEC_PF) && (a->e.intr_error & 7) == 7 && a->e.qual - PF_STACK < PAGE_SIZE_4K))
 		return BOCHS_CONFORMING;
@@ -163,7 +185,7 @@ static int explain_event(const struct pf_case *k, const struct pf_result *a, str
 
 	if (why)
 		return why;
-	if (pf_is(a, VEC_GP) && a->e.intr_error <= 1 && failed_to_push(k, b))
+	if (is_bad_target(a) && failed_to_push(k, b))
 		return BOCHS_PUSHED;
 	if (!(k->exceptions & 1u << VEC_PF) && a->s.cr2 == k->s.cr2 && b->s.cr2 != k->s.cr2 &&
 	    a->e.reason == b->e.reason && (pf_is(a, VEC_DF) || a->e.reason == EXIT_TRIPLE_FAULT)) {
@@ -280,16 +302,13 @@ static bool is_popf_v86(const struct pf_case *k, const struct pf_result *a, cons
 /* Both were to make a descriptor accessed, in a page that is closed: b has loaded CS and more before that of SS. */
 static int explain_accessed(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
 {
-	uint64_t la = pf_ept(a) ? a->e.gla : a->e.qual;
-	bool write = pf_ept(a) ? a->e.qual & QUAL_EPT_WRITE : pf_is(a, VEC_PF) && (a->e.intr_error & 2);
-	bool access_byte = (la - k->s.gdtr.base <= k->s.gdtr.limit && (la - k->s.gdtr.base) % 8 == 5) ||
-			   (la - k->s.ldtr.base <= k->s.ldtr.limit && (la - k->s.ldtr.base) % 8 == 5);
 	struct pf_result before = *a, changed = *b;
 
 	before.s.seg[X86_CS] = k->s.seg[X86_CS];
 	before.s.seg[X86_SS] = k->s.seg[X86_SS];
-	if (!write || !access_byte || a->e.reason != b->e.reason || a->e.intr_error != b->e.intr_error ||
-	    !pf_met_at(b, la, 1) || a->s.rip != k->s.rip || !pf_same_state(a, &before)) /* ours has changed nothing */
+	if (!is_marking(k, a) || a->e.reason != b->e.reason || a->e.intr_error != b->e.intr_error ||
+	    !pf_met_at(b, pf_ept(a) ? a->e.gla : a->e.qual, 1) || a->s.rip != k->s.rip ||
+	    !pf_same_state(a, &before)) /* ours has changed nothing */
 		return DIFFERENT;
 	b->s.seg[X86_CS] = a->s.seg[X86_CS];
 	b->s.seg[X86_SS] = a->s.seg[X86_SS];
