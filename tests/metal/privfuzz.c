@@ -23,7 +23,7 @@ static struct x86_cpu *ours;
 static uint8_t *area, *before, *after_ours, *after_theirs, *after_again;
 static struct vm_exit our_exit;
 static struct {
-	uint64_t run, equal, refused, endless, unimplemented, different, explained[64], by_kind[64],
+	uint64_t run, equal, refused, endless, chains, unimplemented, different, explained[64], by_kind[64],
 	    by_reason[EXIT_SDM_COUNT];
 } counts;
 
@@ -268,7 +268,7 @@ static void make_case(struct pf_case *k, uint64_t index)
 	choose_exits(k);
 }
 
-enum outcome { RUN, NOT_RUN, ENDLESS };
+enum outcome { RUN, NOT_RUN, ENDLESS, CHAIN };
 
 static enum outcome run_both(const struct pf_case *k, struct pf_result *a, struct pf_result *b)
 {
@@ -284,7 +284,7 @@ static enum outcome run_both(const struct pf_case *k, struct pf_result *a, struc
 	if (request.verbose)
 		pf_tell(k, a, a, "ours");
 	if (is_chain(a))
-		return ENDLESS;
+		return CHAIN;
 	if (!run_theirs(k, b))
 		return NOT_RUN;
 	/* It is no longer about the instruction of the case; that both have executed it is what can be said. */
@@ -337,7 +337,8 @@ static void run_case(uint64_t index)
 		pf_say("case %llu %s mode %u at %llx", (unsigned long long)index, k.what, k.mode,
 		    (unsigned long long)k.at);
 	outcome = run_both(&k, &a, &b);
-	counts.endless += outcome == ENDLESS;
+	counts.endless += outcome == ENDLESS || outcome == CHAIN;
+	counts.chains += outcome == CHAIN;
 	if (outcome != RUN)
 		return;
 	counts.run++;
@@ -462,6 +463,7 @@ static void summary(void)
 	for (unsigned n = 0; n < EXIT_SDM_COUNT; n++)
 		if (counts.by_reason[n])
 			pf_say("ended by: %s %llu", exit_name(n), (unsigned long long)counts.by_reason[n]);
+	pf_say("endless: %llu of exceptions, which the processor was not given", (unsigned long long)counts.chains);
 	pf_say("privfuzz: seed %llu, cases %llu to %llu: %llu run, %llu equal, %llu different; %llu refused, "
 	       "%llu endless, %llu unimplemented",
 	    (unsigned long long)request.seed, (unsigned long long)request.first,
