@@ -192,6 +192,15 @@ static int explain_mov_dr(const struct pf_case *k, const struct pf_result *a, st
 	return DIFFERENT;
 }
 
+/* LLDT and LTR that both accept: b has the lower half of the base. */
+static bool cut_base(const struct pf_case *k, const struct x86_seg *a, struct x86_seg *b)
+{
+	if (a->sel != k->sel || b->sel != k->sel || a->base == b->base || b->base != (uint32_t)a->base)
+		return false;
+	b->base = a->base;
+	return true;
+}
+
 /* LAR, LSL, LLDT, LTR. */
 static int explain_selector(
     const struct pf_case *k, const struct pf_result *a, struct pf_result *b, bool asks, unsigned reg)
@@ -207,6 +216,8 @@ static int explain_selector(
 	}
 	if (asks && a->s.rip == b->s.rip)
 		return DIFFERENT;
+	if (!asks && cut_base(k, reg == 2 ? &a->s.ldtr : &a->s.tr, reg == 2 ? &b->s.ldtr : &b->s.tr))
+		return -BOCHS_LAR_COMPAT;
 	if (pf_is(a, VEC_PF) || pf_ept(a)) /* its second half */
 		return pf_met_at(a, (k->sel & 4 ? k->s.ldtr.base : k->s.gdtr.base) + (k->sel & 0xfff8) + 8, 8)
 			   ? BOCHS_LAR_COMPAT
@@ -307,7 +318,7 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, st
 	switch (second) {
 	case 0x00:
 		why = reg == 3 ? explain_busy(k, a, b) : DIFFERENT;
-		return why || (reg != 2 && reg != 3) ? why : explain_selector(k, a, b, false, 0);
+		return why || (reg != 2 && reg != 3) ? why : explain_selector(k, a, b, false, reg);
 	case 0x01:
 		if (modrm == 0xd1 && k->cpl && pf_is(a, VEC_GP) && !a->e.intr_error && b->e.reason == EXIT_XSETBV)
 			return pf_same_end(a, b) ? BOCHS_XSETBV : DIFFERENT;
