@@ -348,8 +348,8 @@ int pf_explain_stack(const struct pf_case *k, const struct pf_result *a, struct 
 		return -BOCHS_SS_ERROR;
 	}
 	/* RSP itself is not canonical, all that is pushed below it is */
-	if ((far_call || event) && k->lma && pf_is(a, VEC_PF) && a->e.qual - (0x800000000000 - 64) < 64 &&
-	    pf_is(b, VEC_SS) && (b->e.intr_error & 0xfffc) == (k->s.seg[X86_SS].sel & 0xfffcu) && pf_same_end(a, b))
+	if ((far_call || event) && k->lma && pf_is(a, VEC_PF) && a->e.qual == 0x800000000000 - 8 && pf_is(b, VEC_SS) &&
+	    (b->e.intr_error & 0xfffc) == (k->s.seg[X86_SS].sel & 0xfffcu) && pf_same_end(a, b))
 		return BOCHS_RSP_EDGE;
 	if (far_call || event || ret)
 		why = explain_accessed(k, a, b);
