@@ -161,22 +161,25 @@ static bool only_in_stack(const struct pf_result *a, const struct pf_result *b)
 	return true;
 }
 
+/* A parameter on the old stack cannot be read. */
+static bool is_unread(const struct pf_case *k, const struct pf_result *r)
+{
+	uint64_t sp = k->s.gpr[X86_RSP];
+
+	sp = k->s.seg[X86_SS].base + (k->s.seg[X86_SS].attr & SEG_DB ? (uint32_t)sp : (uint16_t)sp);
+	return pf_met_at(r, sp, 128) || (pf_is(r, VEC_SS) && !r->e.intr_error) ||
+	       (pf_is(r, VEC_AC) && k->cpl == 3 && (sp & 3));
+}
+
 /* Parameters of a call gate that cannot be read: which of them is told, and what has been pushed before. */
 static bool is_parameter(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
 {
-	uint64_t sp = k->s.seg[X86_SS].base + (uint32_t)k->s.gpr[X86_RSP];
-	bool met = pf_is(a, VEC_PF) && pf_is(b, VEC_PF) && a->e.intr_error == b->e.intr_error && a->e.qual - sp < 128 &&
-		   b->e.qual - sp < 128;
-
+	if (!has_parameters(k) || !pf_same_state(a, b))
+		return false;
 	/* on a new stack that overlaps the old one */
-	if (has_parameters(k) && a->e.reason == b->e.reason && a->e.intr_info == b->e.intr_info &&
-	    pf_same_state(a, b) && only_in_stack(a, b))
+	if (a->e.reason == b->e.reason && a->e.intr_info == b->e.intr_info && only_in_stack(a, b))
 		return true;
-	if (has_parameters(k) && pf_is(a, VEC_PF) && a->e.qual - sp < 128 && failed_to_push(k, b) &&
-	    pf_same_state(a, b))
-		return true;
-	return has_parameters(k) && (met || (pf_is(a, VEC_AC) && pf_is(b, VEC_AC))) && pf_same_state(a, b) &&
-	       only_stack(k, a, b);
+	return is_unread(k, a) && (failed_to_push(k, b) || (is_unread(k, b) && only_stack(k, a, b)));
 }
 
 static int explain_event(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
