@@ -362,13 +362,14 @@ static bool cuts_ss(const struct pf_case *k)
 	return !k->lma && tr->limit <= (wide ? 26u : 13u) && (rest == 1 || (wide && rest == 2));
 }
 
-/* Of a stack of 4 GiB, whose pointer is less than the largest frame below its end. */
+/* Of a stack of 4 GiB, whose pointer is less than the largest frame below its end, or less than a push above its start.
+ */
 static bool crosses_4g(const struct pf_case *k)
 {
 	const struct x86_seg *ss = &k->s.seg[X86_SS];
 
 	return k->size < 8 && ss->limit == UINT32_MAX && (ss->attr & SEG_DB) && !(ss->attr & 4) &&
-	       (uint32_t)k->s.gpr[X86_RSP] > UINT32_MAX - 40;
+	       ((uint32_t)k->s.gpr[X86_RSP] > UINT32_MAX - 40 || (uint32_t)k->s.gpr[X86_RSP] - 1 < 3);
 }
 
 /* An implicit access of ours to a table met a user page; if the guest itself delivers the fault, it shows in CR2. */
@@ -398,7 +399,8 @@ static int explain_memory(const struct pf_case *k, const struct pf_result *a, st
 	    (pf_is(b, VEC_TS) ? (b->e.intr_error & ~7u) == (k->s.tr.sel & ~7u)
 			      : k->s.pending_event && !(k->exceptions & 1u << VEC_TS))) /* the guest got it */
 		return BOCHS_TSS_LIMIT;
-	if (crosses_4g(k) && pf_is(b, VEC_SS) && !b->e.intr_error && (pf_is(a, VEC_PF) || pf_ept(a)))
+	if (crosses_4g(k) && pf_is(b, VEC_SS) && !b->e.intr_error &&
+	    (pf_is(a, VEC_PF) || pf_ept(a) || pf_is(a, VEC_AC)))
 		return LIMIT_4G;
 	if (is_pse36(k, a, b))
 		return NO_PSE36;
