@@ -40,7 +40,7 @@ printf 'c\nq\n' >"$work/rc"
 timeout -s KILL "$limit" bochs -q -unlock -f "$work/bochsrc" -rc "$work/rc" </dev/null >"$work/out" 2>&1 || true
 [ -e "$work/com1" ] || : >"$work/com1"
 tr -d '\r' <"$work/com1" >"$log"
-grep -a '^ended by\|^explained\|^different' "$log" | sed 's/^/    /'
+grep -a '^ended by\|^endless\|^explained\|^different' "$log" | sed 's/^/    /'
 if [ -n "$broken" ]; then
 	if grep -aq '^DIFF' "$log" && ! grep -a '^DIFF' "$log" | grep -qv "^DIFF [0-9]* [a-z_]*$broken"; then
 		ok "$broken broken in our CPU: found, and nothing else"

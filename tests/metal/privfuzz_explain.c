@@ -56,6 +56,8 @@ static const char *const explanations[] = {
     [GLOBAL_KEPT] = "MOV CR3: a global translation of the code may have been kept, or not",
     [BOCHS_DF_RF] = "Bochs: the image that a double fault pushes has RF",
     [BOCHS_GATE_TYPE] = "Bochs: a 64-bit gate with a bad upper half that is not present is #NP, not #GP",
+    [BOCHS_RSP_EDGE] = "Bochs: a stack pointer of the TSS just above the lower half is #SS before anything is pushed",
+    [BOCHS_ACCESSED] = "Bochs: an outer return that cannot make SS accessed has changed CS and flags",
     [BOCHS_AC_FIRST] = "Bochs: an alignment check comes before the page fault of the same access",
 };
 
@@ -190,6 +192,15 @@ static int explain_mov_dr(const struct pf_case *k, const struct pf_result *a, st
 	return DIFFERENT;
 }
 
+/* LLDT and LTR that both accept: b has the lower half of the base. */
+static bool cut_base(const struct pf_case *k, const struct x86_seg *a, struct x86_seg *b)
+{
+	if (a->sel != k->sel || b->sel != k->sel || a->base == b->base || b->base != (uint32_t)a->base)
+		return false;
+	b->base = a->base;
+	return true;
+}
+
 /* LAR, LSL, LLDT, LTR. */
 static int explain_selector(
     const struct pf_case *k, const struct pf_result *a, struct pf_result *b, bool asks, unsigned reg)
@@ -205,6 +216,8 @@ static int explain_selector(
 	}
 	if (asks && a->s.rip == b->s.rip)
 		return DIFFERENT;
+	if (!asks && cut_base(k, reg == 2 ? &a->s.ldtr : &a->s.tr, reg == 2 ? &b->s.ldtr : &b->s.tr))
+		return -BOCHS_LAR_COMPAT;
 	if (pf_is(a, VEC_PF) || pf_ept(a)) /* its second half */
 		return pf_met_at(a, (k->sel & 4 ? k->s.ldtr.base : k->s.gdtr.base) + (k->sel & 0xfff8) + 8, 8)
 			   ? BOCHS_LAR_COMPAT
@@ -311,7 +324,7 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, st
 	switch (second) {
 	case 0x00:
 		why = reg == 3 ? explain_busy(k, a, b) : DIFFERENT;
-		return why || (reg != 2 && reg != 3) ? why : explain_selector(k, a, b, false, 0);
+		return why || (reg != 2 && reg != 3) ? why : explain_selector(k, a, b, false, reg);
 	case 0x01:
 		if (modrm == 0xd1 && k->cpl && pf_is(a, VEC_GP) && !a->e.intr_error && b->e.reason == EXIT_XSETBV)
 			return pf_same_end(a, b) ? BOCHS_XSETBV : DIFFERENT;
@@ -338,14 +351,6 @@ static int explain_system(const struct pf_case *k, const struct pf_result *a, st
 	case 0xa1:
 	case 0xa9:
 		return is_wide_pop(k, b, op) ? BOCHS_POP_SREG : DIFFERENT;
-	case 0xb2:
-	case 0xb4:
-	case 0xb5:
-		return pf_other_address(a, b) ||
-			       (pf_is(a, VEC_AC) && (pf_is(b, VEC_PF) || pf_ept(b)) && pf_same_state(a, b)) ||
-			       (pf_is(a, VEC_AC) && pf_is(b, VEC_AC) && pf_same_state(a, b) && pf_only_accessed(a, b))
-			   ? BOCHS_ORDER
-			   : DIFFERENT;
 	default:
 		return DIFFERENT;
 	}
@@ -364,13 +369,14 @@ static bool cuts_ss(const struct pf_case *k)
 	return !k->lma && tr->limit <= (wide ? 26u : 13u) && (rest == 1 || (wide && rest == 2));
 }
 
-/* Of a stack of 4 GiB, whose pointer is less than the largest frame below its end. */
+/* Of a stack of 4 GiB, whose pointer is less than the largest frame below its end, or less than a push above its start.
+ */
 static bool crosses_4g(const struct pf_case *k)
 {
 	const struct x86_seg *ss = &k->s.seg[X86_SS];
 
 	return k->size < 8 && ss->limit == UINT32_MAX && (ss->attr & SEG_DB) && !(ss->attr & 4) &&
-	       (uint32_t)k->s.gpr[X86_RSP] > UINT32_MAX - 40;
+	       ((uint32_t)k->s.gpr[X86_RSP] > UINT32_MAX - 40 || (uint32_t)k->s.gpr[X86_RSP] - 1 < 3);
 }
 
 /* An implicit access of ours to a table met a user page; if the guest itself delivers the fault, it shows in CR2. */
@@ -400,7 +406,8 @@ static int explain_memory(const struct pf_case *k, const struct pf_result *a, st
 	    (pf_is(b, VEC_TS) ? (b->e.intr_error & ~7u) == (k->s.tr.sel & ~7u)
 			      : k->s.pending_event && !(k->exceptions & 1u << VEC_TS))) /* the guest got it */
 		return BOCHS_TSS_LIMIT;
-	if (crosses_4g(k) && pf_is(b, VEC_SS) && !b->e.intr_error && (pf_is(a, VEC_PF) || pf_ept(a)))
+	if (crosses_4g(k) && pf_is(b, VEC_SS) && !b->e.intr_error &&
+	    (pf_is(a, VEC_PF) || pf_ept(a) || pf_is(a, VEC_AC)))
 		return LIMIT_4G;
 	if (is_pse36(k, a, b))
 		return NO_PSE36;

@@ -58,6 +58,8 @@ enum pf_known {
 	FRAME_OVER_TABLE,
 	WANDERED,
 	GLOBAL_KEPT,
+	BOCHS_RSP_EDGE,
+	BOCHS_ACCESSED,
 };
 
 static inline bool pf_is(const struct pf_result *r, unsigned vector)

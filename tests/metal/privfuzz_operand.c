@@ -36,9 +36,10 @@ static uint64_t linear(const struct pf_case *k, const struct x86_insn *i, unsign
 	return (uint32_t)(offset + k->s.seg[sreg].base);
 }
 
-uint64_t pf_operand(const struct pf_case *k, const struct x86_insn *i)
+/* What is at bytes behind the start of the operand, going on at the other end of the address size. */
+static uint64_t operand_part(const struct pf_case *k, const struct x86_insn *i, unsigned at)
 {
-	uint64_t offset = (uint64_t)(int64_t)i->disp;
+	uint64_t offset = (uint64_t)(int64_t)i->disp + at;
 
 	if (i->base != INSN_NO_REG)
 		offset += k->s.gpr[i->base];
@@ -47,6 +48,11 @@ uint64_t pf_operand(const struct pf_case *k, const struct x86_insn *i)
 	if (i->index != INSN_NO_REG)
 		offset += k->s.gpr[i->index] << i->scale;
 	return linear(k, i, i->seg, offset);
+}
+
+uint64_t pf_operand(const struct pf_case *k, const struct x86_insn *i)
+{
+	return operand_part(k, i, 0);
 }
 
 uint64_t pf_string_operand(const struct pf_case *k, const struct x86_insn *i, unsigned sreg, unsigned reg)
@@ -91,6 +97,22 @@ static bool is_segment_fault(const struct pf_result *r)
 	return (pf_is(r, VEC_GP) || pf_is(r, VEC_SS) || pf_is(r, VEC_AC)) && !r->e.intr_error;
 }
 
+/* LDS to LSS: ours reads the offset and then the selector, b the selector first; one of the two cannot be read. */
+static bool is_pointer_order(
+    const struct pf_case *k, const struct x86_insn *i, const struct pf_result *a, const struct pf_result *b)
+{
+	uint64_t sel = operand_part(k, i, i->opsize);
+	bool b_sel = pf_met_at(b, sel, 2) || is_segment_fault(b), a_sel = pf_met_at(a, sel, 2) || is_segment_fault(a);
+
+	return pf_same_state(a, b) && pf_only_accessed(a, b) && b_sel &&
+	       (a_sel || pf_met_at(a, pf_operand(k, i), i->opsize));
+}
+
+static bool is_far_load(const struct x86_insn *i)
+{
+	return i->id == INSN_LDS || i->id == INSN_LES || i->id == INSN_LFS || i->id == INSN_LGS || i->id == INSN_LSS;
+}
+
 static int explain_string(
     const struct pf_case *k, const struct x86_insn *i, const struct pf_result *a, struct pf_result *b)
 {
@@ -110,6 +132,15 @@ static int explain_string(
 	return DIFFERENT;
 }
 
+/* Ours has used the page of what is not aligned, b has not: accessed bits. */
+static bool has_walked(const struct pf_result *a, const struct pf_result *b)
+{
+	for (unsigned n = PF_PT - PF_BASE; n < PF_PT - PF_BASE + PAGE_SIZE_4K; n++)
+		if (b->area[n] & ~a->area[n])
+			return false;
+	return pf_only_accessed(a, b);
+}
+
 int pf_explain_operand(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned opcode)
 {
 	struct x86_insn i;
@@ -122,11 +153,10 @@ int pf_explain_operand(const struct pf_case *k, const struct pf_result *a, struc
 		return BOCHS_BOUND;
 	if (opcode == 0xa6 || opcode == 0xa7 || opcode == 0xae || opcode == 0xaf)
 		return explain_string(k, &i, a, b);
-	if ((opcode == 0xc4 || opcode == 0xc5) &&
-	    (pf_other_address(a, b) || (pf_is(a, VEC_AC) && (pf_is(b, VEC_PF) || pf_ept(b)) && pf_same_state(a, b))))
+	if (is_far_load(&i) && is_pointer_order(k, &i, a, b))
 		return BOCHS_ORDER;
-	if (k->cpl == 3 && (k->s.cr0 & CR0_AM) && (k->s.rflags & FLAG_AC) && pf_is(b, VEC_AC) &&
-	    (pf_is(a, VEC_PF) || pf_ept(a)) && pf_same_state(a, b))
+	if (k->cpl == 3 && (k->s.cr0 & CR0_AM) && (k->s.rflags & FLAG_AC) && pf_is(b, VEC_AC) && pf_same_state(a, b) &&
+	    (pf_is(a, VEC_PF) || pf_ept(a) || (pf_is(a, VEC_AC) && a->e.idt_info == b->e.idt_info && has_walked(a, b))))
 		return BOCHS_AC_FIRST;
 	return DIFFERENT;
 }

@@ -135,6 +135,27 @@ static bool is_conforming_target(const struct pf_case *k, const struct pf_result
 	return pf_desc_at(k, target_of(k, a, op), d) && (d[0] >> 42 & 7) == 7 && (d[0] >> 45 & 3) < k->cpl;
 }
 
+/* A target beyond the limit, or not canonical. */
+static bool is_target_fault(const struct pf_result *r)
+{
+	return pf_is(r, VEC_GP) && r->e.intr_error <= 1;
+}
+
+/* The write of an accessed bit met a page that is closed. */
+static bool is_marking(const struct pf_case *k, const struct pf_result *r)
+{
+	uint64_t la = pf_ept(r) ? r->e.gla : r->e.qual, gdt = la - k->s.gdtr.base, ldt = la - k->s.ldtr.base;
+	bool write = pf_ept(r) ? r->e.qual & QUAL_EPT_WRITE : pf_is(r, VEC_PF) && (r->e.intr_error & 2);
+
+	return write && ((gdt <= k->s.gdtr.limit && gdt % 8 == 5) || (ldt <= k->s.ldtr.limit && ldt % 8 == 5));
+}
+
+/* A transfer to conforming code got beyond its frame. */
+static bool has_pushed(const struct pf_case *k, const struct pf_result *r)
+{
+	return is_target_fault(r) || is_marking(k, r) || x86_is_conforming(r->s.seg[X86_CS].attr);
+}
+
 /* A frame for conforming code: pushed by b with the privilege of its DPL, on a page that is closed to the CPL. */
 static int explain_conforming(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
 {
@@ -147,9 +168,10 @@ static int explain_conforming(const struct pf_case *k, const struct pf_result *a
 	}
 	/* b's push as a supervisor fails where the user's does not, or is not aligned */
 	if (k->cpl == 3 && (pf_ept(b) ? b->e.qual & QUAL_EPT_WRITE : pf_is(b, VEC_PF) && (b->e.intr_error & 6) == 2) &&
-	    b->s.rip == k->s.rip && (pf_is(a, VEC_AC) || x86_is_conforming(a->s.seg[X86_CS].attr)))
+	    b->s.rip == k->s.rip && (pf_is(a, VEC_AC) || has_pushed(k, a)))
 		return BOCHS_CONFORMING;
-	if (!x86_is_conforming(b->s.seg[X86_CS].attr))
+	/* the user's fails where the supervisor's does not */
+	if (!has_pushed(k, b))
 		return DIFFERENT;
 	if (pf_is(a, VEC_AC) || (pf_is(a, VEC_PF) && (a->e.intr_error & 7) == 7 && a->e.qual - PF_STACK < PAGE_SIZE_4K))
 		return BOCHS_CONFORMING;
@@ -166,22 +188,25 @@ static bool only_in_stack(const struct pf_result *a, const struct pf_result *b)
 	return true;
 }
 
+/* A parameter on the old stack cannot be read. */
+static bool is_unread(const struct pf_case *k, const struct pf_result *r)
+{
+	uint64_t sp = k->s.gpr[X86_RSP];
+
+	sp = k->s.seg[X86_SS].base + (k->s.seg[X86_SS].attr & SEG_DB ? (uint32_t)sp : (uint16_t)sp);
+	return pf_met_at(r, sp, 128) || (pf_is(r, VEC_SS) && !r->e.intr_error) ||
+	       (pf_is(r, VEC_AC) && k->cpl == 3 && (sp & 3));
+}
+
 /* Parameters of a call gate that cannot be read: which of them is told, and what has been pushed before. */
 static bool is_parameter(const struct pf_case *k, const struct pf_result *a, const struct pf_result *b)
 {
-	uint64_t sp = k->s.seg[X86_SS].base + (uint32_t)k->s.gpr[X86_RSP];
-	bool met = pf_is(a, VEC_PF) && pf_is(b, VEC_PF) && a->e.intr_error == b->e.intr_error && a->e.qual - sp < 128 &&
-		   b->e.qual - sp < 128;
-
+	if (!has_parameters(k) || !pf_same_state(a, b))
+		return false;
 	/* on a new stack that overlaps the old one */
-	if (has_parameters(k) && a->e.reason == b->e.reason && a->e.intr_info == b->e.intr_info &&
-	    pf_same_state(a, b) && only_in_stack(a, b))
+	if (a->e.reason == b->e.reason && a->e.intr_info == b->e.intr_info && only_in_stack(a, b))
 		return true;
-	if (has_parameters(k) && pf_is(a, VEC_PF) && a->e.qual - sp < 128 && failed_to_push(k, b) &&
-	    pf_same_state(a, b))
-		return true;
-	return has_parameters(k) && (met || (pf_is(a, VEC_AC) && pf_is(b, VEC_AC))) && pf_same_state(a, b) &&
-	       only_stack(k, a, b);
+	return is_unread(k, a) && (failed_to_push(k, b) || (is_unread(k, b) && only_stack(k, a, b)));
 }
 
 static int explain_event(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
@@ -190,7 +215,7 @@ static int explain_event(const struct pf_case *k, const struct pf_result *a, str
 
 	if (why)
 		return why;
-	if (pf_is(a, VEC_GP) && a->e.intr_error <= 1 && failed_to_push(k, b) && is_bad_target(k, a, op))
+	if (is_target_fault(a) && failed_to_push(k, b) && is_bad_target(k, a, op))
 		return BOCHS_PUSHED;
 	if (!(k->exceptions & 1u << VEC_PF) && a->s.cr2 == k->s.cr2 && b->s.cr2 != k->s.cr2 &&
 	    a->e.reason == b->e.reason && (pf_is(a, VEC_DF) || a->e.reason == EXIT_TRIPLE_FAULT)) {
@@ -304,6 +329,24 @@ static bool is_popf_v86(const struct pf_case *k, const struct pf_result *a, cons
 	       pf_same_state(a, b) && pf_only_accessed(a, b);
 }
 
+/* Both were to make a descriptor accessed, in a page that is closed: b has loaded CS and more before that of SS. */
+static int explain_accessed(const struct pf_case *k, const struct pf_result *a, struct pf_result *b)
+{
+	struct pf_result before = *a, changed = *b;
+
+	before.s.seg[X86_CS] = k->s.seg[X86_CS];
+	before.s.seg[X86_SS] = k->s.seg[X86_SS];
+	if (!is_marking(k, a) || a->e.reason != b->e.reason || a->e.intr_error != b->e.intr_error ||
+	    !pf_met_at(b, pf_ept(a) ? a->e.gla : a->e.qual, 1) || a->s.rip != k->s.rip ||
+	    !pf_same_state(a, &before)) /* ours has changed nothing */
+		return DIFFERENT;
+	b->s.seg[X86_CS] = a->s.seg[X86_CS];
+	b->s.seg[X86_SS] = a->s.seg[X86_SS];
+	b->s.rflags = a->s.rflags;
+	b->s.gpr[X86_RSP] = a->s.gpr[X86_RSP];
+	return pf_same_state(b, &changed) ? DIFFERENT : -BOCHS_ACCESSED;
+}
+
 int pf_explain_stack(const struct pf_case *k, const struct pf_result *a, struct pf_result *b, unsigned op)
 {
 	unsigned opcode = k->code[op], modrm = k->code[op + 1] >> 3 & 7;
@@ -334,6 +377,14 @@ int pf_explain_stack(const struct pf_case *k, const struct pf_result *a, struct 
 		b->e.idt_error = a->e.idt_error;
 		return -BOCHS_SS_ERROR;
 	}
+	/* RSP itself is not canonical, all that is pushed below it is */
+	if ((far_call || event) && k->lma && pf_is(a, VEC_PF) && a->e.qual == 0x800000000000 - 8 && pf_is(b, VEC_SS) &&
+	    (b->e.intr_error & 0xfffc) == (k->s.seg[X86_SS].sel & 0xfffcu) && pf_same_end(a, b))
+		return BOCHS_RSP_EDGE;
+	if (far_call || event || ret)
+		why = explain_accessed(k, a, b);
+	if (why)
+		return why;
 	if (event)
 		why = explain_event(k, a, b, op);
 	else if (far_call)
