@@ -1,8 +1,8 @@
 /*
  * RAM in versions. Concept: copy on write, twice. A page that did not change is the same struct page in every version;
  * 512 pages that did not change are the same struct ram_chunk. So a version costs what changed, restoring one touches
- * what differs, and giving one up frees what nobody else has. Pages of zeros are no page, pages of one repeated word
- * are that word (a memory test fills RAM with them).
+ * what differs, and giving one up frees what nobody else has. Pages of zeros are no page; of those that a memory test
+ * fills RAM with only the rule is kept: words that grow by a step (0: all the same; 8: addresses), or a pattern.
  */
 #include "session/history_pages.h"
 
@@ -13,10 +13,19 @@
 
 #define CHUNK_PAGES 512u
 
+#define PERIOD 512u /* bytes: a bit that walks through a word of 64 bits, once round */
+#define WORDS (PAGE_SIZE_4K / 8)
+
+enum page_form {
+	PAGE_WORDS,   /* word i is word + i * step */
+	PAGE_PATTERN, /* PERIOD bytes of data, again and again */
+	PAGE_DATA
+};
+
 struct page {
 	uint32_t refs;
-	bool filled;   /* every word of it is word */
-	uint64_t word; /* or data follows */
+	enum page_form form;
+	uint64_t word, step;
 	uint8_t data[];
 };
 
@@ -27,29 +36,47 @@ struct ram_chunk {
 
 /* --- Pages -------------------------------------------------------------------------------------------------------- */
 
+static size_t data_size(enum page_form form)
+{
+	return form == PAGE_WORDS ? 0 : form == PAGE_PATTERN ? PERIOD : PAGE_SIZE_4K;
+}
+
 static size_t page_size(const struct page *g)
 {
-	return sizeof(*g) + (g->filled ? 0 : PAGE_SIZE_4K);
+	return sizeof(*g) + data_size(g->form);
 }
 
-static bool is_filled(const uint8_t *p)
-{
-	return memcmp(p, p + 8, PAGE_SIZE_4K - 8) == 0;
-}
-
-static uint64_t first_word(const uint8_t *p)
+static uint64_t word_at(const uint8_t *p, size_t i)
 {
 	uint64_t w;
 
-	memcpy(&w, p, 8);
+	memcpy(&w, p + i * 8, 8);
 	return w;
+}
+
+static bool grows_by(const uint8_t *p, uint64_t word, uint64_t step)
+{
+	if (step == 0)
+		return word_at(p, 0) == word && memcmp(p, p + 8, PAGE_SIZE_4K - 8) == 0;
+	for (size_t i = 0; i < WORDS; i++)
+		if (word_at(p, i) != word + i * step)
+			return false;
+	return true;
+}
+
+static enum page_form form_of(const uint8_t *p)
+{
+	if (grows_by(p, word_at(p, 0), word_at(p, 1) - word_at(p, 0)))
+		return PAGE_WORDS;
+	return memcmp(p, p + PERIOD, PAGE_SIZE_4K - PERIOD) == 0 ? PAGE_PATTERN : PAGE_DATA;
 }
 
 static bool page_holds(const struct page *g, const uint8_t *p)
 {
-	if (g && !g->filled)
-		return memcmp(g->data, p, PAGE_SIZE_4K) == 0;
-	return first_word(p) == (g ? g->word : 0) && is_filled(p);
+	if (!g || g->form == PAGE_WORDS)
+		return grows_by(p, g ? g->word : 0, g ? g->step : 0);
+	return memcmp(g->data, p, data_size(g->form)) == 0 &&
+	       (g->form == PAGE_DATA || memcmp(p, p + PERIOD, PAGE_SIZE_4K - PERIOD) == 0);
 }
 
 static void page_free(struct ram_pages *r, struct page *g)
@@ -63,18 +90,18 @@ static void page_free(struct ram_pages *r, struct page *g)
 /* False: no memory. */
 static bool page_make(struct ram_pages *r, const uint8_t *p, struct page **out)
 {
-	bool filled = is_filled(p);
+	enum page_form form = form_of(p);
+	uint64_t word = word_at(p, 0), step = word_at(p, 1) - word;
 	struct page *g;
 
 	*out = NULL;
-	if (filled && first_word(p) == 0)
+	if (form == PAGE_WORDS && !word && !step)
 		return true;
-	g = malloc(sizeof(*g) + (filled ? 0 : PAGE_SIZE_4K));
+	g = malloc(sizeof(*g) + data_size(form));
 	if (!g)
 		return false;
-	*g = (struct page){.refs = 1, .filled = filled, .word = filled ? first_word(p) : 0};
-	if (!filled)
-		memcpy(g->data, p, PAGE_SIZE_4K);
+	*g = (struct page){.refs = 1, .form = form, .word = word, .step = step};
+	memcpy(g->data, p, data_size(form));
 	r->bytes += page_size(g);
 	*out = g;
 	return true;
@@ -82,13 +109,15 @@ static bool page_make(struct ram_pages *r, const uint8_t *p, struct page **out)
 
 static void page_put(const struct page *g, uint8_t *to)
 {
-	if (!g)
+	if (!g) {
 		memset(to, 0, PAGE_SIZE_4K);
-	else if (!g->filled)
-		memcpy(to, g->data, PAGE_SIZE_4K);
-	else
-		for (size_t i = 0; i < PAGE_SIZE_4K; i += 8)
-			memcpy(to + i, &g->word, 8);
+	} else if (g->form == PAGE_WORDS) {
+		for (uint64_t i = 0, w = g->word; i < WORDS; i++, w += g->step)
+			memcpy(to + i * 8, &w, 8);
+	} else {
+		for (size_t i = 0; i < PAGE_SIZE_4K; i += data_size(g->form))
+			memcpy(to + i, g->data, data_size(g->form));
+	}
 }
 
 /* --- Chunks ------------------------------------------------------------------------------------------------------- */

@@ -326,6 +326,73 @@ static void breaks_on_memory(void **state)
 	assert_null(f.vm->vcpus[0].cpu.watch);
 }
 
+static void look_on(void *arg, const struct x86_insn *i)
+{
+	(void)arg;
+	(void)i;
+}
+
+/* Where a run stops: of each stop, the instruction count and where it is. by_step: one instruction at a time, which is
+ * what somebody who looks at each of them gets. */
+static uint64_t stops(const char *guest, struct breakpoint b, bool by_step, unsigned *n)
+{
+	const struct control_fix_options o = {.max_insns = 400000};
+	uint64_t hash = FNV64_INIT;
+
+	assert_true(control_fix_open(&f, guest, &o));
+	if (by_step)
+		f.vm->vcpus[0].cpu.on_insn = look_on;
+	assert_int_equal(control_break_add(f.c, &b, &why), ERR_OK);
+	for (*n = 0; control_run(f.c) == ERR_OK && stop() == CONTROL_BREAK && *n < 3000; ++*n) {
+		const uint64_t at[2] = {f.vm->clock.insns, rip()};
+
+		hash = fnv64(hash, at, sizeof at);
+	}
+	assert_int_equal(f.vm->vcpus[0].cpu.on_insn != NULL, by_step);
+	control_fix_close(&f);
+	f.c = NULL;
+	return hash;
+}
+
+static unsigned check_stops(const char *guest, struct breakpoint b)
+{
+	unsigned fast, slow;
+	uint64_t hash = stops(guest, b, false, &fast);
+
+	assert_int_equal(stops(guest, b, true, &slow), hash);
+	assert_int_equal(fast, slow);
+	return fast;
+}
+
+/* Breakpoints cut blocks: a run stops where it does when it goes by single instructions. */
+static void blocks_stop_where_steps_do(void **state)
+{
+	static const char *const names[] = {"hello", "exits", "modes", "timer", "paging", "primes"};
+	unsigned seen = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		for (uint64_t at = 40; at < 40000; at = at * 7 / 2) {
+			struct breakpoint insn = {.kind = BREAK_INSN}, mem = {.kind = BREAK_MEM};
+
+			open_guest(names[i]);
+			assert_int_equal(control_step_insn(f.c, at, &why), ERR_OK);
+			insn.lo = insn.hi = x86_linear_ip(&f.vm->vcpus[0].cpu);
+			mem.lo = f.vm->vcpus[0].cpu.s.seg[X86_SS].base + f.vm->vcpus[0].cpu.s.gpr[X86_RSP] - 16;
+			mem.hi = mem.lo + 7;
+			bool ended = stop() == CONTROL_END;
+			control_fix_close(&f);
+			f.c = NULL;
+			if (ended)
+				break;
+			seen += check_stops(names[i], insn);
+			insn.hi += 5;
+			seen += check_stops(names[i], insn);
+			seen += check_stops(names[i], mem);
+		}
+	assert_true(seen > 1000);
+}
+
 static void breaks_on_exits(void **state)
 {
 	(void)state;
@@ -675,6 +742,7 @@ int main(void)
 	    cmocka_unit_test_teardown(skips_once_and_disabled, teardown),
 	    cmocka_unit_test_teardown(stops_once_at_a_repeated_one, teardown),
 	    cmocka_unit_test_teardown(breaks_on_memory, teardown),
+	    cmocka_unit_test_teardown(blocks_stop_where_steps_do, teardown),
 	    cmocka_unit_test_teardown(breaks_on_exits, teardown),
 	    cmocka_unit_test_teardown(breaks_on_a_port, teardown),
 	    cmocka_unit_test_teardown(refuses_what_is_wrong, teardown),

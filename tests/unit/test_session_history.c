@@ -484,6 +484,52 @@ static void memory_is_bounded(void **state)
 	ok(control_goto_insn(f.c, 0, &why));
 }
 
+#define FORMS 8u
+#define FORMS_AT 0x100000u
+
+/* Pages that follow a rule, and some that nearly do. */
+static void fill_page(unsigned form, uint64_t seed, uint64_t *w)
+{
+	for (uint64_t i = 0; i < PAGE_SIZE_4K / 8; i++)
+		w[i] = form < 2	  ? seed * form
+		       : form < 4 ? seed + i * (form == 2 ? 8 : -seed)
+		       : form < 6 ? 1ull << ((i + seed) & 63)
+				  : fnv64(seed, &i, sizeof i);
+	if (form == 3 || form == 5)
+		w[PAGE_SIZE_4K / 8 - 1] ^= 1;
+}
+
+static void pages_of_every_form_come_back(void **state)
+{
+	static const uint8_t loop[] = {0xeb, 0xfe};
+	const struct control_fix_options o = {.control.spacing_ns = 1, .code = loop, .code_len = sizeof loop};
+	uint64_t w[PAGE_SIZE_4K / 8], was[PAGE_SIZE_4K / 8];
+	uint64_t at[20];
+
+	(void)state;
+	rnd_state = 88172645463325252ull;
+	open_it("loop", o);
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned k = 0; k < FORMS; k++) {
+			fill_page((k + round) % FORMS, round + 1, w);
+			ok(control_write_mem(f.c, FORMS_AT + k * PAGE_SIZE_4K, w, sizeof w));
+		}
+		ok(control_step_insn(f.c, 10, &why));
+		at[round] = f.vm->clock.insns;
+		ok(control_step_insn(f.c, 10, &why));
+	}
+	for (unsigned n = 0; n < 60; n++) {
+		unsigned round = (unsigned)rnd(20);
+
+		ok(control_goto_insn(f.c, at[round], &why));
+		for (unsigned k = 0; k < FORMS; k++) {
+			fill_page((k + round) % FORMS, round + 1, w);
+			assert_int_equal(mem_read(&f.vm->mem, FORMS_AT + k * PAGE_SIZE_4K, was, sizeof was), ERR_OK);
+			assert_memory_equal(w, was, sizeof w);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -495,6 +541,7 @@ int main(void)
 	    cmocka_unit_test_teardown(a_lost_flush_is_noticed, teardown),
 	    cmocka_unit_test_teardown(says_why_not, teardown),
 	    cmocka_unit_test_teardown(memory_is_bounded, teardown),
+	    cmocka_unit_test_teardown(pages_of_every_form_come_back, teardown),
 	    cmocka_unit_test_teardown(the_past_is_what_it_was, teardown),
 	    cmocka_unit_test_teardown(inputs_happen_again, teardown),
 	};
