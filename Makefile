@@ -145,6 +145,7 @@ demo: ## install what is missing, build, and compare every backend on one guest
 	@tools/setup --demo
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	build/vmscope compare hello
+	@echo; echo 'Next: build/vmscope tui modes, then e and 2 (README.md, "Five minutes to your first exit")'
 
 unit: $(UNIT) $(ALL_EXTRA) ## build and run the unit tests
 	@tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT)
@@ -156,7 +157,7 @@ check: ## install what is missing, build, and run every test
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) tests
 	@VMSCOPE=$(O)/vmscope tools/run-tests -j $(JOBS) -o $(O)/logs $(UNIT) $(E2E)
 
-check-long: ## what takes longer: nested VT-x in Bochs, a full memory test, 100000 privileged cases, transcendentals
+check-long: $(O)/tests/bench/bench_back ## what takes longer: nested VT-x in Bochs, a full memory test, going back in it, 100000 privileged cases, transcendentals
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) tests
 	@VMSCOPE=$(O)/vmscope tools/run-tests -t 3000 -j 1 -o $(O)/logs $(LONG)
@@ -183,9 +184,9 @@ sizes: ## files of more than 600 lines, functions of more than 60
 # --- Lint ----------------------------------------------------------------------------------------------------------
 LINT_C := $(sort $(C_SRC) $(METAL_SRC) $(HEADERS) $(wildcard labs/guests/*.c tests/guests/*.c tests/metal/*.c))
 SHELL_FILES := .ci/run $(shell grep -lE '^\#!/bin/(ba)?sh' tools/* 2>/dev/null) $(wildcard tests/*/*.sh)
-LUA_FILES := $(wildcard labs/guests/*.lua labs/guests/*/*.lua modes/simulate/costs/*.lua modes/simulate/*.lua)
+LUA_FILES := $(wildcard labs/guests/*.lua labs/guests/*/*.lua modes/simulate/costs/*.lua modes/simulate/*.lua docs/*.lua)
 
-lint: lint-layers lint-format lint-headers lint-titles lint-tables lint-shell lint-lua metal-check lint-cppcheck lint-tidy lint-analyze ## all static checks
+lint: lint-layers lint-format lint-headers lint-titles lint-tables lint-readme lint-shell lint-lua metal-check lint-cppcheck lint-tidy lint-analyze ## all static checks
 
 lint-layers: ## who may include whom
 	@tools/lint-layers
@@ -196,6 +197,8 @@ lint-titles: ## every SDM title that a comment cites is in docs/REFERENCES.md
 	@tools/lint-titles
 lint-tables: ## the constants of the transcendental functions are those that integer arithmetic gives
 	@tools/x87-tables | diff -u core/x86/x87_tables.h -
+lint-readme: all ## the screens and keys in README.md and docs/tui.md are what the program shows
+	@tools/readme-screens --check $(O)/vmscope
 lint-shell:
 	@shellcheck -x $(SHELL_FILES)
 lint-lua:
@@ -227,4 +230,4 @@ help: ## this list
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 .PHONY: all program setup setup-tests demo unit tests check check-long asan oracle bench sizes lint lint-layers lint-format \
-        lint-headers lint-titles lint-tables lint-shell lint-lua lint-cppcheck lint-tidy lint-analyze install clean help FORCE
+        lint-headers lint-titles lint-tables lint-readme lint-shell lint-lua lint-cppcheck lint-tidy lint-analyze install clean help FORCE

@@ -46,6 +46,7 @@ static void print_help(FILE *f)
 				fprintf(f, "  %-8s %-17s %s\n", commands[i].name, commands[i].args, commands[i].doc);
 	}
 	fputs("\nGUEST is a path, or the name of a bundled guest such as \"hello\".\n"
+	      "\"vmscope tui\" is the place to begin: a short book whose pages run guests.\n"
 	      "\"vmscope COMMAND --help\" lists the options; the manual page is vmscope(1).\n\n"
 	      "exit status: 0 the guest ended well; 1 it failed, or a verdict is violated; 2 usage;\n"
 	      "3 not available here; 4 a limit was reached, or the run was stopped; 5 a bug in vmscope\n",

@@ -83,7 +83,7 @@ const struct argp_option options_run[] = {
     OPT("type", OPT_TYPE, "1|2", "what the VMM stands on: 1 the machine, 2 a host system (the default)"),
     OPT("engine", OPT_ENGINE, "NAME", "engine of the mode (emulate: interpreter; virtualize --type 1: vmx or svm)"),
     MACHINE_OPTION,
-    OPT("also", OPT_ALSO, "GUEST", "type 1: one more guest under the same VMM; may be given several times"),
+    OPT("also", OPT_ALSO, "GUEST", "one more guest under the same VMM (run: type 1 only); may be given several times"),
     OPT("seed-fault", OPT_FAULT, "ept|msr|cr8|root|own|idt",
 	"virtualize with type 1: leave this hole on purpose; the verdict on resource control must find it"),
     OPT("model", OPT_MODEL, "FILE", "behaviour model for simulate (default: the one beside the guest)"),

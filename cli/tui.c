@@ -2,6 +2,7 @@
  * vmscope tui: explore a run, or a recorded trace, in the terminal; or print the views as text or JSON (--batch,
  * --json), after a script of commands (--script).
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 struct tui_options {
 	struct run_options run; /* first: options_parse() gets this struct */
 	const char *script, *view, *config;
+	const char *for_guests; /* the first option that was given and that a trace cannot take */
 	bool batch, ascii, no_config, no_guest;
 	unsigned width;
 };
@@ -27,6 +29,7 @@ struct tui_options {
 enum { KEY_BATCH = 1024, KEY_SCRIPT, KEY_VIEW, KEY_ASCII, KEY_CONFIG, KEY_WIDTH };
 
 static const struct argp_option own_options[] = {
+    {.doc = "The terminal interface:"},
     {.name = "batch", .key = KEY_BATCH, .doc = "no terminal: run, and print the view as text (with --json: as JSON)"},
     {.name = "view", .key = KEY_VIEW, .arg = "NAME", .doc = "begin with this view; batch: print it (scope); all: each"},
     {.name = "script", .key = KEY_SCRIPT, .arg = "FILE", .doc = "batch: commands instead of \"run\"; - is stdin"},
@@ -36,7 +39,39 @@ static const struct argp_option own_options[] = {
 	.key = KEY_CONFIG,
 	.arg = "FILE",
 	.doc = "keys and colours (~/.config/vmscope/tui.lua); - for none"},
+    {.doc = "The guest and its machine, as in \"vmscope run\":"},
 };
+
+/* A file that trace-cmd or vmscope wrote, or the text of trace-cmd report: by content. */
+static bool is_trace(const char *path)
+{
+	static const char magic[] = "\x17\x08\x44tracing";
+	char head[4096];
+	FILE *f = path ? fopen(path, "re") : NULL;
+	size_t n = f ? fread(head, 1, sizeof head - 1, f) : 0;
+
+	if (f)
+		fclose(f);
+	head[n] = 0;
+	return (n >= sizeof magic - 1 && memcmp(head, magic, sizeof magic - 1) == 0) ||
+	       (n && strlen(head) == n && (strncmp(head, "cpus=", 5) == 0 || strstr(head, ": kvm_e")));
+}
+
+/* The option of a run that means nothing to a trace; NULL: another option, or none. */
+static const char *name_of(int key)
+{
+	static const char *const both[] = {"json", "timeout"};
+
+	for (const struct argp_option *p = options_run; p->name; p++) {
+		if (p->key != key)
+			continue;
+		for (size_t i = 0; i < ARRAY_LEN(both); i++)
+			if (strcmp(p->name, both[i]) == 0)
+				return NULL;
+		return p->name;
+	}
+	return NULL;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -66,11 +101,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			return cli_usage("--width %s: a number of columns, %d to 1000", arg, APP_MIN_W);
 		return 0;
 	case ARGP_KEY_END:
+		if (is_trace(o->run.guest) && o->for_guests)
+			return cli_usage("--%s: %s is a trace, which has this already: the option is for guests",
+			    o->for_guests, o->run.guest);
+		if (o->script && strcmp(o->script, "-") != 0 && access(o->script, R_OK) < 0)
+			return cli_usage("--script %s: %s", o->script, strerror(errno));
+		if (o->config && strcmp(o->config, "-") != 0 && access(o->config, R_OK) < 0)
+			return cli_usage("--config %s: %s", o->config, strerror(errno));
 		o->no_guest = !o->run.guest && !o->run.kernel && !o->run.firmware;
 		if (o->no_guest)
 			o->run.guest = "hello";
 		return options_parse(key, arg, state);
 	default:
+		if (!o->for_guests)
+			o->for_guests = name_of(key);
 		return options_parse(key, arg, state);
 	}
 }
@@ -98,24 +142,6 @@ static int parse_command_line(int argc, char **argv, struct tui_options *o)
 	return cli_parse(&argp, argc, argv, o);
 }
 
-/* --- traces ---------------------------------------------------------------------------------------------------------
- */
-
-/* A file that trace-cmd or vmscope wrote, or the text of trace-cmd report: by content. */
-static bool is_trace(const char *path)
-{
-	static const char magic[] = "\x17\x08\x44tracing";
-	char head[4096];
-	FILE *f = path ? fopen(path, "re") : NULL;
-	size_t n = f ? fread(head, 1, sizeof head - 1, f) : 0;
-
-	if (f)
-		fclose(f);
-	head[n] = 0;
-	return (n >= sizeof magic - 1 && memcmp(head, magic, sizeof magic - 1) == 0) ||
-	       (n && strlen(head) == n && (strncmp(head, "cpus=", 5) == 0 || strstr(head, ": kvm_e")));
-}
-
 /* --- what the application asks for
  * ------------------------------------------------------------------------------------ */
 
@@ -136,19 +162,23 @@ static void backend_done(void *arg, struct engine_source *src)
 	tui_source_free(src->arg);
 }
 
-static const struct symbols *symbols_now(void *arg)
+static const struct symbols *symbols_now(void *arg, unsigned vm)
 {
-	return tui_source_symbols(arg);
+	return tui_source_symbols(arg, vm);
 }
 
 /* --- batch
  * ------------------------------------------------------------------------------------------------------------ */
 
 static struct engine *volatile batch_engine;
+/* What ends the application from outside, ends the process in the same way once all is closed. */
+static volatile sig_atomic_t ended_by;
 
+/* SIGALRM only stops what runs; the others end a script, too. */
 static void on_signal(int sig)
 {
-	(void)sig;
+	if (sig != SIGALRM)
+		ended_by = sig;
 	if (batch_engine)
 		engine_pause(batch_engine);
 }
@@ -228,7 +258,7 @@ static int batch(struct app *a, struct engine *e, const struct tui_options *o)
 	batch_engine = NULL;
 	if (err)
 		return o->script ? cli_fail(CLI_FAILED, "%s", why.text) : cli_fail_err(err, &why);
-	/* A script says by itself what it wants to be seen. */
+	/* A script says by itself what it wants to be seen; what a signal ended is shown as far as it came. */
 	status = o->script && !o->view && !o->run.json ? 0 : print_views(a, o);
 	if (!status && (fflush(stdout) || ferror(stdout)))
 		status = cli_fail(CLI_UNAVAILABLE, "stdout: the view could not be written: is the disk or pipe full?");
@@ -237,9 +267,6 @@ static int batch(struct app *a, struct engine *e, const struct tui_options *o)
 
 /* --- life
  * ------------------------------------------------------------------------------------------------------------- */
-
-/* What ended the application from outside, ends the process in the same way once all is closed. */
-static int ended_by;
 
 static int explore(struct app *a, struct terminal *t, const char *note, const struct tui_options *o)
 {
@@ -251,8 +278,14 @@ static int explore(struct app *a, struct terminal *t, const char *note, const st
 		snprintf(line, sizeof line, "view %.40s", o->view ? o->view : "theory");
 		e = app_command(a, line, &why);
 	}
+	/* What is wrong with tui.lua is there already. */
 	if (note[0])
 		app_message(a, "%s", note);
+	else if (!app_last_message(a)[0])
+		app_message(a, "%s",
+		    o->no_guest	    ? "Enter opens a page; Enter again shows it on a running guest. F1: all keys"
+		    : app_engine(a) ? "e: to the next exit   2: that exit explained   7: the book   F1: all keys"
+				    : "[ and ]: from exit to exit   2: that exit explained   F1: all keys");
 	if (!e)
 		e = term_run(t, a, &why);
 	ended_by = term_signal(t);
@@ -272,9 +305,13 @@ static int with_app(struct app_config *cfg, const struct tui_options *o)
 	cfg->no_color = getenv("NO_COLOR") && *getenv("NO_COLOR");
 	cfg->config_file = !o->config ? config_path(path, sizeof path) : strcmp(o->config, "-") == 0 ? NULL : o->config;
 	cfg->out = o->batch ? stdout : NULL;
+	cfg->ended = &ended_by;
 	enum err e = app_open(cfg, &a, &why);
 	if (e)
 		return cli_fail_err(e, &why);
+	/* What is wrong with tui.lua is a message on the screen; here, there is none. */
+	if (o->batch && app_last_message(a)[0])
+		fprintf(stderr, "vmscope: %s\n", app_last_message(a));
 	if (!o->batch)
 		e = term_open(&t, note, &why);
 	int status = e		? cli_fail(CLI_UNAVAILABLE, "%s", why.text)
@@ -314,7 +351,7 @@ static int tui_guest(const struct tui_options *o)
 	cfg.arg = s;
 	int status = e ? cli_fail_err(e, &why) : 0;
 	if (!e) {
-		cfg.symbols = tui_source_symbols(s);
+		cfg.symbols = tui_source_symbols(s, 0);
 		status = with_app(&cfg, o);
 		engine_close(cfg.engine);
 	}

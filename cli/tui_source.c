@@ -40,7 +40,7 @@ struct tui_source {
 	const struct mode_ops *ops;
 	struct source_guest guests[ENGINE_VMS_MAX];
 	unsigned n;
-	struct symbols *symbols;
+	struct symbols *symbols[ENGINE_VMS_MAX]; /* of each guest; NULL: none */
 };
 
 /* --- options ------------------------------------------------------------------------------------------------------ */
@@ -92,19 +92,28 @@ static void words_drop(struct words *w)
 		free(w);
 }
 
+static void drop_symbols(struct tui_source *s)
+{
+	for (unsigned i = 0; i < ENGINE_VMS_MAX; i++) {
+		symbols_free(s->symbols[i]);
+		s->symbols[i] = NULL;
+	}
+	s->has_symbols = false;
+}
+
 void tui_source_free(struct tui_source *s)
 {
 	if (!s)
 		return;
 	words_drop(s->words);
 	words_drop(s->chosen_words);
-	symbols_free(s->symbols);
+	drop_symbols(s);
 	free(s);
 }
 
-const struct symbols *tui_source_symbols(const struct tui_source *s)
+const struct symbols *tui_source_symbols(const struct tui_source *s, unsigned vm)
 {
-	return s->symbols;
+	return vm < ENGINE_VMS_MAX ? s->symbols[vm] : NULL;
 }
 
 /* Splits at blanks, in place; "double quotes" hold words together. */
@@ -334,13 +343,15 @@ static void close_all(void *arg, struct engine_guest *guests, unsigned n)
 
 static void load_symbols(struct tui_source *s)
 {
-	const char *path = s->guests[0].run.guest.path;
 	struct errmsg ignore;
 
-	symbols_free(s->symbols);
-	s->symbols = NULL;
-	if (path[0] && symbols_load_guest(path, &s->symbols, &ignore) != ERR_OK)
-		s->symbols = NULL;
+	for (unsigned i = 0; i < s->n; i++) {
+		const char *path = s->guests[i].run.guest.path;
+
+		if (path[0] && symbols_load_guest(path, &s->symbols[i], &ignore) != ERR_OK)
+			s->symbols[i] = NULL;
+	}
+	s->has_symbols = true;
 }
 
 static enum err open_all(
@@ -350,8 +361,9 @@ static enum err open_all(
 	struct view_info info;
 	enum err e = ERR_OK;
 
-	bool chosen = s->has_chosen;
-
+	/* A restart, on the engine's thread, keeps what the screen is looking at. */
+	if (s->has_chosen)
+		drop_symbols(s);
 	take_chosen(s);
 	for (unsigned i = 0; !e && i < 1 + s->options.n_also && i < ENGINE_VMS_MAX; i++) {
 		s->n = i + 1;
@@ -374,10 +386,8 @@ static enum err open_all(
 		    .info = info};
 	}
 	*n = s->n;
-	/* A restart, on the engine's thread, keeps what the screen is looking at. */
-	if (chosen || !s->has_symbols)
+	if (!s->has_symbols)
 		load_symbols(s);
-	s->has_symbols = true;
 	return ERR_OK;
 }
 

@@ -16,8 +16,8 @@ struct tui_source;
 enum err tui_source_new(const struct run_options *o, struct tui_source **out, struct errmsg *why) MUST_CHECK;
 void tui_source_free(struct tui_source *s);
 void tui_source_fill(struct tui_source *s, struct engine_source *out);
-/* Of the guest that is open now; NULL: none. */
-const struct symbols *tui_source_symbols(const struct tui_source *s);
+/* Of the guest that this VM runs now; NULL: none. */
+const struct symbols *tui_source_symbols(const struct tui_source *s, unsigned vm);
 /* A source for the same guest in another backend, under the same profile where that backend has it. */
 enum err tui_source_backend(const struct tui_source *s, enum vmm_mode mode, enum vmm_type type, struct tui_source **out,
     struct errmsg *why) MUST_CHECK;

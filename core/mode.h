@@ -30,6 +30,8 @@ enum vmm_type { VMM_TYPE_I = 1, VMM_TYPE_II = 2 };
 #define MODE_CAP_SMP (1u << 9)	  /* several vCPUs, on virtual time */
 #define MODE_CAP_REMOTE (1u << 8) /* loop, handlers and devices are on another machine: next() instead of run() */
 #define MODE_CAP_BREAK (1u << 10) /* run() stops at vm->breaks */
+/* The same by the processor's debug registers: at VM_BREAKS_DR single addresses, not at memory. */
+#define MODE_CAP_BREAK_DR (1u << 11)
 
 /* How far one run() may go. */
 struct run_bounds {

@@ -3,7 +3,7 @@
  * a way to make run() true (modes), a handler's partner (devices), or an observer (tracer). The order of belief is the
  * whole theory of VMMs: was it handled by the VMM? Otherwise it goes to the guest.
  *
- * Read after core/vm.h; next core/handlers.c.
+ * Read after core/vm.h; next core/vm_state.h (whose is the state?), core/handlers.c.
  */
 #include "core/vm.h"
 
@@ -15,90 +15,12 @@
 #include "core/machine.h"
 #include "core/remote.h"
 #include "core/vm_smp.h"
+#include "core/vm_state.h"
 #include "core/x86/event.h"
 
 /* Host time and a software engine: look at the clock at least every so many instructions. */
 #define HOST_SLICE_INSNS 50000u
 #define DBG_SINGLE_STEP (1u << 14) /* DR6.BS */
-
-static bool mode_has(const struct vm *vm, unsigned cap)
-{
-	return vm->cfg.mode->caps & cap;
-}
-
-/* --- State ------------------------------------------------------------------------------------------------------- */
-
-static bool mode_failed(struct vm *vm, enum err e, const char *what)
-{
-	if (e == ERR_OK)
-		return false;
-	vm_kill(vm, END_HOST_ERROR, (uint32_t)e, "%s: cannot %s: %s", vm->cfg.mode->name, what, err_sentence(e));
-	return true;
-}
-
-/* What the VMM changed in v->cpu.s becomes the mode's. */
-static bool flush_state(struct vcpu *v)
-{
-	if (!v->dirty)
-		return true;
-	if (v->dirty & DIRTY_SREGS)
-		x86_state_changed(&v->cpu);
-	enum err e = v->vm->cfg.mode->set_state(v);
-	v->dirty = 0;
-	return !mode_failed(v->vm, e, "set the CPU state");
-}
-
-struct x86_state *vcpu_state(struct vcpu *v)
-{
-	if (!v->state_valid) {
-		/* What was changed in the part that is there must not be read back as it was. */
-		if (v->regs_valid && !flush_state(v))
-			return NULL;
-		if (mode_failed(v->vm, v->vm->cfg.mode->get_state(v), "read the CPU state"))
-			return NULL;
-		v->state_valid = v->regs_valid = true;
-		x86_state_changed(&v->cpu);
-	}
-	x86_flags_sync(&v->cpu);
-	return &v->cpu.s;
-}
-
-struct x86_state *vcpu_state_for_write(struct vcpu *v, uint32_t what)
-{
-	struct x86_state *s = vcpu_state(v);
-
-	if (s)
-		v->dirty |= what;
-	return s;
-}
-
-struct x86_state *vcpu_regs(struct vcpu *v)
-{
-	const struct mode_ops *mode = v->vm->cfg.mode;
-
-	if (v->state_valid || !mode->get_regs)
-		return vcpu_state(v);
-	if (!v->regs_valid) {
-		if (mode_failed(v->vm, mode->get_regs(v), "read the CPU's registers"))
-			return NULL;
-		v->regs_valid = true;
-	}
-	return &v->cpu.s;
-}
-
-struct x86_state *vcpu_regs_for_write(struct vcpu *v, uint32_t what)
-{
-	struct x86_state *s = vcpu_regs(v);
-
-	if (s)
-		v->dirty |= what;
-	return s;
-}
-
-static void state_is_the_modes(struct vcpu *v)
-{
-	v->state_valid = v->regs_valid = mode_has(v->vm, MODE_CAP_STATE_LIVE);
-}
 
 /* --- Probes ------------------------------------------------------------------------------------------------------ */
 
@@ -136,17 +58,17 @@ enum err vcpu_inject(struct vcpu *v, const struct x86_event *ev)
 	struct vm *vm = v->vm;
 
 	/* The shadow of STI and MOV SS is over when the VMM injects [SDM 3C "Checks on Guest Non-Register State"]. */
-	if (mode_has(vm, MODE_CAP_STATE_LIVE) || !mode_has(vm, MODE_CAP_COMPLETES)) {
+	if (vm_mode_has(vm, MODE_CAP_STATE_LIVE) || !vm_mode_has(vm, MODE_CAP_COMPLETES)) {
 		struct x86_state *s = vcpu_state(v);
 		if (s && s->intr_shadow & (INTR_SHADOW_STI | INTR_SHADOW_MOVSS)) {
 			s->intr_shadow &= ~(INTR_SHADOW_STI | INTR_SHADOW_MOVSS);
 			v->dirty |= DIRTY_EVENTS;
 		}
 	}
-	if (!flush_state(v))
+	if (!vcpu_flush_state(v))
 		return ERR_IO;
 	enum err e = vm->cfg.mode->inject(v, ev);
-	state_is_the_modes(v);
+	vcpu_leave_state(v);
 	if (e != ERR_OK)
 		return e;
 	v->counts.injected++;
@@ -158,7 +80,7 @@ enum err vcpu_inject(struct vcpu *v, const struct x86_event *ev)
 
 static void inject_or_kill(struct vcpu *v, const struct x86_event *ev)
 {
-	(void)mode_failed(v->vm, vcpu_inject(v, ev), "inject an event");
+	(void)vm_mode_failed(v->vm, vcpu_inject(v, ev), "inject an event");
 }
 
 /* An interrupt waits: the guest gets it now, or the mode is told to come back as soon as it could. */
@@ -222,11 +144,11 @@ static void reflect(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 			return;
 		}
 	}
-	if (mode_has(vm, MODE_CAP_COMPLETES) && !mode_has(vm, MODE_CAP_MODEL) &&
+	if (vm_mode_has(vm, MODE_CAP_COMPLETES) && !vm_mode_has(vm, MODE_CAP_MODEL) &&
 	    (e->reason == EXIT_MSR_READ || e->reason == EXIT_MSR_WRITE)) {
 		e->msr.fault = 1;
-		(void)mode_failed(vm, vm->cfg.mode->complete(v, e), "complete an instruction");
-		state_is_the_modes(v);
+		(void)vm_mode_failed(vm, vm->cfg.mode->complete(v, e), "complete an instruction");
+		vcpu_leave_state(v);
 		return;
 	}
 	inject_or_kill(v, &ev);
@@ -253,18 +175,18 @@ static void advance_rip(struct vm *vm, struct vcpu *v, const struct vm_exit *e)
 static void complete_insn(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 {
 	v->counts.insns_vmm++;
-	if (!mode_has(vm, MODE_CAP_COMPLETES)) {
+	if (!vm_mode_has(vm, MODE_CAP_COMPLETES)) {
 		advance_rip(vm, v, e);
 		return;
 	}
-	(void)mode_failed(vm, vm->cfg.mode->complete(v, e), "complete an instruction");
-	state_is_the_modes(v);
+	(void)vm_mode_failed(vm, vm->cfg.mode->complete(v, e), "complete an instruction");
+	vcpu_leave_state(v);
 }
 
 static void halt(struct vm *vm, struct vcpu *v)
 {
 	/* A debug trap after HLT wakes it at once. */
-	if (mode_has(vm, MODE_CAP_STATE_LIVE) && v->cpu.s.pending_dbg)
+	if (vm_mode_has(vm, MODE_CAP_STATE_LIVE) && v->cpu.s.pending_dbg)
 		return;
 	v->halted = true;
 	v->frozen = false;
@@ -364,7 +286,7 @@ static bool before_entry(struct vm *vm, struct vcpu *v, struct run_bounds *b)
 	b->max_insns = UINT64_MAX;
 	b->deadline_ns = CLOCK_NEVER;
 	b->single_step = vm->single_step;
-	if (vm->cfg.max_insns && mode_has(vm, MODE_CAP_COUNTS_INSNS))
+	if (vm->cfg.max_insns && vm_mode_has(vm, MODE_CAP_COUNTS_INSNS))
 		b->max_insns = vm->cfg.max_insns - c->insns;
 	note_entry(vm, v);
 	if (c->kind == CLOCK_VIRTUAL) {
@@ -375,7 +297,7 @@ static bool before_entry(struct vm *vm, struct vcpu *v, struct run_bounds *b)
 		b->deadline_ns = min_u64(c->next_ns, v->entered_ns - c->start_ns + VM_CONTROL_INTERVAL_NS);
 		if (vm->slice_end_ns != CLOCK_NEVER)
 			b->deadline_ns = min_u64(b->deadline_ns, vm->slice_end_ns - c->start_ns);
-		if (mode_has(vm, MODE_CAP_COUNTS_INSNS))
+		if (vm_mode_has(vm, MODE_CAP_COUNTS_INSNS))
 			b->max_insns = min_u64(b->max_insns, HOST_SLICE_INSNS);
 	}
 	return bound_by_pause(vm, b);
@@ -428,12 +350,12 @@ static void after_exit(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 		v->counts.longest_guest_ns = stretch;
 	e->vcpu = v->id;
 	e->index = v->counts.exits++;
-	e->insns = mode_has(vm, MODE_CAP_COUNTS_INSNS) ? c->insns : 0;
-	if (mode_has(vm, MODE_CAP_MODEL) && e->observed == OBSERVED_VMM)
+	e->insns = vm_mode_has(vm, MODE_CAP_COUNTS_INSNS) ? c->insns : 0;
+	if (vm_mode_has(vm, MODE_CAP_MODEL) && e->observed == OBSERVED_VMM)
 		e->observed = OBSERVED_MODEL;
 	else if (vm->cfg.mode->type == VMM_TYPE_I && e->observed == OBSERVED_VMM)
 		e->observed = OBSERVED_METAL;
-	state_is_the_modes(v);
+	vcpu_leave_state(v);
 }
 
 /* --- The loop ---------------------------------------------------------------------------------------------------- */
@@ -488,7 +410,7 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	struct run_bounds bounds = {0};
 	struct vm_exit *e = &v->exit;
 
-	if (UNLIKELY(mode_has(vm, MODE_CAP_REMOTE)))
+	if (UNLIKELY(vm_mode_has(vm, MODE_CAP_REMOTE)))
 		return vm_remote_turn(vm, v);
 	if (!may_go_on(vm))
 		return false;
@@ -498,7 +420,7 @@ static bool turn(struct vm *vm, struct vcpu *v)
 	bool quiet = !vm->machine || lapic_idle(v);
 	if (UNLIKELY(!quiet))
 		vcpu_take_signals(v);
-	if (UNLIKELY(v->cpu.ferr) && !mode_has(vm, MODE_CAP_STATE_LIVE))
+	if (UNLIKELY(v->cpu.ferr) && !vm_mode_has(vm, MODE_CAP_STATE_LIVE))
 		vcpu_ferr_look(v);
 	if (!vcpu_runs(v)) {
 		if (vm->clock.kind == CLOCK_HOST)
@@ -511,7 +433,7 @@ static bool turn(struct vm *vm, struct vcpu *v)
 		offer_nmi(vm, v, &bounds);
 		offer_interrupt(vm, v, &bounds);
 	}
-	if (!flush_state(v) || vm->ended)
+	if (!vcpu_flush_state(v) || vm->ended)
 		return false;
 
 	bool may_pause = before_entry(vm, v, &bounds);
@@ -527,8 +449,8 @@ static bool turn(struct vm *vm, struct vcpu *v)
 			err = ERR_AGAIN;
 		}
 	}
-	if (err == ERR_AGAIN || mode_failed(vm, err, "run the guest")) {
-		state_is_the_modes(v);
+	if (err == ERR_AGAIN || vm_mode_failed(vm, err, "run the guest")) {
+		vcpu_leave_state(v);
 		return false;
 	}
 	after_exit(vm, v, e);
@@ -634,7 +556,7 @@ enum err vm_step_exit(struct vm *vm, struct vcpu *v)
 
 enum err vm_step_insn(struct vm *vm, struct vcpu *v)
 {
-	if (!mode_has(vm, MODE_CAP_STEP_INSN))
+	if (!vm_mode_has(vm, MODE_CAP_STEP_INSN))
 		return ERR_UNSUPPORTED;
 	vm->single_step = true;
 	enum err e = vm_step_exit(vm, v);

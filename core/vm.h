@@ -115,9 +115,11 @@ struct x86_state *vcpu_regs(struct vcpu *v);
 struct x86_state *vcpu_regs_for_write(struct vcpu *v, uint32_t what); /* DIRTY_GPR, DIRTY_EVENTS */
 
 #define VM_BREAKS_MAX 33 /* 32, and one for a step */
+#define VM_BREAKS_DR 4u	 /* that a processor has */
 
 /* Where run control wants to stop, for engines with MODE_CAP_BREAK. One that is about to execute an instruction at one
- * of these linear addresses says so in hit, sets vm->pause and returns ERR_AGAIN. */
+ * of these linear addresses says so in hit, sets vm->pause and returns ERR_AGAIN (MODE_CAP_BREAK_DR: the trap of the
+ * processor, EXIT_VMM_DEBUG). */
 struct vm_breaks {
 	unsigned n;
 	struct {
@@ -131,6 +133,8 @@ struct vm_breaks {
 	gva_t hit_at;
 	/* Memory: cpu.watch of every vCPU while it has ranges. An access stops before the next instruction. */
 	struct x86_watch mem;
+	uint64_t
+	    serial; /* another one whenever insn, or whether mem has any, has changed: vm->break_serial + 1; not 0 */
 };
 
 struct vm;
@@ -201,6 +205,7 @@ struct vm {
 	struct vm_position until; /* it comes back here */
 	volatile int pause;	  /* set by a probe: vm_run_to() and vm_run_slice() come back after this exit */
 	struct vm_breaks *breaks; /* NULL: none */
+	uint64_t break_serial;	  /* that was given last */
 	uint32_t slept;		  /* timer events since everybody sleeps */
 	bool fed;	/* a reference in lockstep: its events, and what devices answer, are another machine's */
 	bool mem_stale; /* MODE_CAP_REMOTE: mem is older than the last exit */

@@ -210,6 +210,11 @@ static bool take_interrupt(struct control *c)
 	return true;
 }
 
+void control_no_interrupt(struct control *c)
+{
+	(void)take_interrupt(c);
+}
+
 /* --- Forward ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t now(const struct control *c)
@@ -346,6 +351,14 @@ static enum err exact_go(struct control *c)
 	return e;
 }
 
+/* An instruction trapped after it was executed, or exited; not the host's timer before it. */
+static bool was_step(const struct control *c)
+{
+	uint32_t reason = c->vm->vcpus[c->vm->turn].exit.reason;
+
+	return reason == EXIT_VMM_DEBUG || exit_is_hw(reason);
+}
+
 /* The processor traps after each instruction. */
 static enum err steps_go(struct control *c)
 {
@@ -353,7 +366,8 @@ static enum err steps_go(struct control *c)
 
 	do {
 		e = vm_step_insn(c->vm, NULL);
-		c->met = --c->goal.steps == 0;
+		c->goal.steps -= was_step(c);
+		c->met = c->goal.steps == 0;
 	} while (e == ERR_OK && !control_settle(c));
 	return e;
 }
@@ -380,6 +394,7 @@ enum err control_go(struct control *c, const struct control_goal *goal)
 	c->goal = *goal;
 	c->met = c->vm->passed.exits >= goal->exits || at_position(c);
 	c->hit = 0;
+	c->failure.text[0] = 0;
 	c->where.breakpoint = 0;
 	c->where.stop = CONTROL_DONE;
 	if (c->vm->ended && !vm_may_resume(c->vm)) {
@@ -398,9 +413,19 @@ enum err control_go(struct control *c, const struct control_goal *goal)
 		    goal->exits != NO_GOAL || goal->reason != NO_GOAL || (c->exit_breaks && !goal->no_breaks));
 	e = c->driver == DRIVER_EXACT ? exact_go(c) : c->driver == DRIVER_SLICES ? slices_go(c) : remote_go(c);
 	breaks_disarm(c);
+	if (e != ERR_OK && !c->failure.text[0])
+		err_set(
+		    &c->failure, e, "%s", c->vm->ended && c->vm->end.detail[0] ? c->vm->end.detail : err_sentence(e));
 	c->goal = control_no_goal();
 	(void)control_where(c); /* what is known now */
 	return e;
+}
+
+enum err control_go_why(struct control *c, const struct control_goal *goal, struct errmsg *why)
+{
+	enum err e = control_go(c, goal);
+
+	return e == ERR_OK ? e : err_set(why, e, "%s", c->failure.text);
 }
 
 enum err control_run(struct control *c)

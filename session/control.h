@@ -89,7 +89,8 @@ enum err control_open(
 void control_close(struct control *c);
 const struct control_where *control_where(struct control *c);
 
-/* All return an error only when the host or the backend failed; where things went is in control_where()->stop. */
+/* All return an error only when the host or the backend failed; where things went is in control_where()->stop. An error
+ * always has words: in *why, or, of a call without one, in control_where()->failure. */
 enum err control_run(struct control *c); /* until a breakpoint, the end, a limit, an interrupt */
 /* The same, but back after about ns of host time (CONTROL_INTERRUPTED): for a loop that also draws. */
 enum err control_run_for(struct control *c, uint64_t ns);
@@ -110,8 +111,10 @@ enum err control_goto_insn(struct control *c, uint64_t insns, struct errmsg *why
 /* Back to the first instruction; the log of inputs is empty then. Where the backend cannot go back: ERR_UNSUPPORTED
  * (the owner opens a new session instead). */
 enum err control_restart(struct control *c, struct errmsg *why);
-/* Any thread, signal handler: a running call returns soon. */
+/* Any thread, signal handler: a running call returns soon; when none runs, the next one does at once. */
 void control_interrupt(struct control *c);
+/* Takes a request back that no call has answered: it was about what is over. */
+void control_no_interrupt(struct control *c);
 
 /* Breakpoints. b->id is set; ERR_UNSUPPORTED: this backend cannot stop there, why says which could. */
 enum err control_break_add(struct control *c, struct breakpoint *b, struct errmsg *why) MUST_CHECK;

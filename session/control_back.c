@@ -76,11 +76,7 @@ static enum err replay(struct control *c, unsigned k, const struct control_goal 
 	c->vm->passed =
 	    (struct vm_passed){m.exits, m.exit_insns, m.exit_ns - m.exit_insns * CLOCK_NS_PER_INSN, m.exit_ended != 0};
 	c->console_bytes = m.console_bytes;
-	c->failure.text[0] = 0;
-	e = control_go(c, g);
-	if (e != ERR_OK)
-		return err_set(why, e, "%s", c->failure.text[0] ? c->failure.text : err_sentence(e));
-	return e;
+	return control_go_why(c, g, why);
 }
 
 static enum err go_back(struct control *c, unsigned k, struct control_goal *g, struct errmsg *why)
@@ -178,7 +174,7 @@ enum err control_goto_exit(struct control *c, uint64_t k, struct errmsg *why)
 	bool known = c->history && k < control_where(c)->last_exits;
 
 	if (c->vm->passed.exits <= k && !(known && is_ahead(c, history_before_exits(c->history, k + 1))))
-		return control_go(c, &g);
+		return control_go_why(c, &g, why);
 	return c->history ? back_to_exits(c, k + 1, why) : cannot_go_back(c, why);
 }
 
@@ -186,15 +182,19 @@ enum err control_goto_insn(struct control *c, uint64_t insns, struct errmsg *why
 {
 	struct control_goal g = control_no_goal();
 
-	if (c->driver != DRIVER_EXACT)
-		return err_set(why, ERR_UNSUPPORTED, "go to an instruction: nobody counts them in %s: go to an exit",
-		    mode_name(c->vm->cfg.mode->mode));
+	const struct mode_ops *m = c->vm->cfg.mode;
+	bool model = m->caps & MODE_CAP_MODEL;
+
+	if (c->driver != DRIVER_EXACT || model)
+		return err_set(why, ERR_UNSUPPORTED, "go to an instruction: not in %s/%s: %s: go to an exit",
+		    mode_name(m->mode), m->type == VMM_TYPE_I ? "I" : "II",
+		    model ? "a behaviour model has none" : "nothing stops the guest at a count of them");
 	g.insns = insns;
 	g.no_breaks = true;
 	bool known = c->history && insns <= control_where(c)->last_insns;
 
 	if (insns > c->vm->clock.insns && !(known && is_ahead(c, history_before_insns(c->history, insns))))
-		return control_go(c, &g);
+		return control_go_why(c, &g, why);
 	return c->history ? back_to_insn(c, insns, why) : cannot_go_back(c, why);
 }
 
@@ -282,15 +282,18 @@ enum err control_restart(struct control *c, struct errmsg *why)
 /* Notes it before it happens; a machine that has ended takes nothing. */
 static enum err note_input(struct control *c, enum history_event kind, uint64_t arg, const void *data, size_t n)
 {
-	struct errmsg why;
-
 	if (c->vm->ended && !vm_may_resume(c->vm))
-		return ERR_BUSY;
+		return err_set(&c->failure, ERR_BUSY, "the guest has ended: it takes no input any more");
 	if (!c->history)
 		return ERR_OK;
 	if (!history_at_frontier(c->history))
 		c->where.last_insns = c->where.last_exits = 0;
-	return history_input(c->history, kind, arg, data, n, &why);
+	return history_input(c->history, kind, arg, data, n, &c->failure);
+}
+
+static enum err has_words(struct control *c, enum err e)
+{
+	return e == ERR_OK ? e : err_set(&c->failure, e, "%s", err_sentence(e));
 }
 
 size_t control_type(struct control *c, const uint8_t *text, size_t n)
@@ -303,11 +306,11 @@ enum err control_set_state(struct control *c, unsigned vcpu, const struct x86_st
 	enum err e;
 
 	if (vcpu >= c->vm->n_vcpus)
-		return ERR_RANGE;
+		return err_set(&c->failure, ERR_RANGE, "the guest has no CPU %u", vcpu);
 	if (in->version != X86_STATE_VERSION || in->size != sizeof(*in))
-		return ERR_FORMAT;
+		return err_set(&c->failure, ERR_FORMAT, "a CPU state of another version");
 	e = note_input(c, HISTORY_STATE, vcpu, in, sizeof(*in));
-	return e == ERR_OK ? c->s->ops->set_state(c->s, vcpu, in) : e;
+	return e == ERR_OK ? has_words(c, c->s->ops->set_state(c->s, vcpu, in)) : e;
 }
 
 /* All of it in RAM? What lies elsewhere (ROM) no checkpoint brings back. */
@@ -327,7 +330,8 @@ enum err control_write_mem(struct control *c, gpa_t gpa, const void *buf, size_t
 	enum err e;
 
 	if (c->history && !in_ram(c, gpa, n))
-		return ERR_RANGE;
+		return err_set(&c->failure, ERR_RANGE, "%#llx to %#llx is not all RAM", (unsigned long long)gpa,
+		    (unsigned long long)(gpa + n));
 	e = note_input(c, HISTORY_MEM, gpa, buf, n);
-	return e == ERR_OK ? c->s->ops->write_mem(c->s, gpa, buf, n) : e;
+	return e == ERR_OK ? has_words(c, c->s->ops->write_mem(c->s, gpa, buf, n)) : e;
 }

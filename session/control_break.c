@@ -32,16 +32,37 @@ static enum err check_kind(struct control *c, enum break_kind kind, struct errms
 	const struct mode_ops *m = c->vm->cfg.mode;
 	const char *reason = NULL;
 
-	if (!engine_answers(kind) || m->caps & MODE_CAP_BREAK)
+	if (!engine_answers(kind) || m->caps & MODE_CAP_BREAK || (kind == BREAK_INSN && m->caps & MODE_CAP_BREAK_DR))
 		return ERR_OK;
 	if (m->caps & MODE_CAP_MODEL)
-		reason = "a behaviour model has no instructions and no memory of its own";
+		reason = "a behaviour model has no instructions and no memory";
 	else if (m->caps & MODE_CAP_REMOTE)
 		reason = "the guest runs on another machine, which stops at exits only";
 	else
-		reason = "the processor runs the guest by itself and stops at exits only";
+		reason = "the processor runs the guest by itself and does not report its accesses";
 	return err_set(why, ERR_UNSUPPORTED, "%s: not in %s/%s: %s; use --mode emulate, or a breakpoint on an exit",
 	    what[kind], mode_name(m->mode), m->type == VMM_TYPE_I ? "I" : "II", reason);
+}
+
+/* Debug registers are few, and one is kept for steps over calls. */
+static enum err check_dr(struct control *c, const struct breakpoint *b, struct errmsg *why)
+{
+	unsigned caps = c->vm->cfg.mode->caps, used = 0;
+
+	if (b->kind != BREAK_INSN || caps & MODE_CAP_BREAK)
+		return ERR_OK;
+	if (b->lo != b->hi)
+		return err_set(why, ERR_UNSUPPORTED,
+		    "breakpoint %s: the processor's debug registers hold single addresses; a range needs --mode "
+		    "emulate",
+		    b->text);
+	for (unsigned i = 0; i < c->n_breaks; i++)
+		used += c->breaks[i].kind == BREAK_INSN;
+	if (used < VM_BREAKS_DR - 1)
+		return ERR_OK;
+	return err_set(why, ERR_NOMEM,
+	    "breakpoint %s: all %u debug registers for breakpoints are in use: remove one, or use --mode emulate",
+	    b->text, VM_BREAKS_DR - 1);
 }
 
 static enum err check(struct control *c, const struct breakpoint *b, struct errmsg *why)
@@ -57,7 +78,8 @@ static enum err check(struct control *c, const struct breakpoint *b, struct errm
 	if (c->n_breaks == CONTROL_BREAKS_MAX)
 		return err_set(
 		    why, ERR_NOMEM, "breakpoint %s: all %u are in use: remove one", b->text, CONTROL_BREAKS_MAX);
-	return check_kind(c, b->kind, why);
+	enum err e = check_kind(c, b->kind, why);
+	return e == ERR_OK ? check_dr(c, b, why) : e;
 }
 
 static void list_changed(struct control *c)
@@ -190,8 +212,10 @@ static bool at_goal(struct control *c)
 	const struct control_goal *g = &c->goal;
 	struct vcpu *v = &c->vm->vcpus[c->vm->turn];
 
-	return g->at_set && c->watch.hit && c->watch.hit_at == g->at && v->id == g->vcpu &&
-	       v->cpu.s.gpr[X86_RSP] >= g->sp;
+	if (!g->at_set || !c->watch.hit || c->watch.hit_at != g->at || v->id != g->vcpu)
+		return false;
+	const struct x86_state *s = vcpu_regs(v);
+	return s && s->gpr[X86_RSP] >= g->sp;
 }
 
 void breaks_engine(struct control *c)
@@ -246,7 +270,7 @@ static void arm_insns(struct control *c)
 	w->hit = false;
 	w->last_insns = UINT64_MAX;
 	w->skip_insns = c->noting ? UINT64_MAX : c->vm->clock.insns; /* where a way back begins, too, is a place */
-	w->skip_at = x86_linear_ip(&v->cpu);
+	w->skip_at = w->n && vcpu_state(v) ? x86_linear_ip(&v->cpu) : 0;
 }
 
 /* Range i of the watch is breakpoint i; the others are empty. */
@@ -270,14 +294,32 @@ static void arm_memory(struct control *c)
 		x86_watch_set(&c->vm->vcpus[i].cpu, m);
 }
 
+/* An engine that has prepared for what is armed need not do so again when it is the same. */
+static void note_change(struct control *c, const struct vm_breaks *old)
+{
+	struct vm_breaks *w = &c->watch;
+	bool same = w->serial && w->n == old->n && (w->mem.n != 0) == (old->mem.n != 0);
+
+	for (unsigned i = 0; same && i < w->n; i++)
+		same = w->insn[i].lo == old->insn[i].lo && w->insn[i].hi == old->insn[i].hi;
+	if (!same)
+		w->serial = ++c->vm->break_serial;
+}
+
 void breaks_arm(struct control *c)
 {
-	if (!(c->vm->cfg.mode->caps & MODE_CAP_BREAK))
+	unsigned caps = c->vm->cfg.mode->caps;
+
+	if (!(caps & (MODE_CAP_BREAK | MODE_CAP_BREAK_DR)))
 		return;
+	const struct vm_breaks old = c->watch;
 	arm_insns(c);
-	arm_memory(c);
-	if (c->watch.n || c->watch.mem.n)
-		c->vm->breaks = &c->watch;
+	if (caps & MODE_CAP_BREAK)
+		arm_memory(c);
+	if (!c->watch.n && !c->watch.mem.n)
+		return;
+	note_change(c, &old);
+	c->vm->breaks = &c->watch;
 }
 
 void breaks_disarm(struct control *c)

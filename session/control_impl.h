@@ -80,7 +80,8 @@ void breaks_exit(struct control *c, const struct vm_exit *e);
 void breaks_engine(struct control *c);
 
 /* control.c: runs forward until the goal, a breakpoint, the end, a limit, an interrupt; where->stop says which. */
-enum err control_go(struct control *c, const struct control_goal *goal);
+enum err control_go(struct control *c, const struct control_goal *goal); /* words of an error: c->failure */
+enum err control_go_why(struct control *c, const struct control_goal *goal, struct errmsg *why);
 /* The guest stands still: true: the call is over, where->stop says why. */
 bool control_settle(struct control *c);
 uint64_t control_exit_ns(const struct control *c);

@@ -13,16 +13,24 @@
 static enum err cannot_step(struct control *c, const char *what, struct errmsg *why)
 {
 	const struct mode_ops *m = c->vm->cfg.mode;
+	const char *reason;
 
-	return err_set(why, ERR_UNSUPPORTED,
-	    "%s: not in %s/%s: the guest runs on another machine, which stops at exits "
-	    "only; step by exits, or use --type 2",
-	    what, mode_name(m->mode), m->type == VMM_TYPE_I ? "I" : "II");
+	if (m->caps & MODE_CAP_MODEL)
+		reason = "a behaviour model has no instructions: step by exits (e)";
+	else if (c->driver == DRIVER_REMOTE)
+		reason = "the guest runs on another machine, which stops at exits only: step by exits (e), or use "
+			 "--type 2";
+	else
+		reason = "this backend stops at exits only: step by exits (e)";
+	return err_set(why, ERR_UNSUPPORTED, "%s: not in %s/%s: %s", what, mode_name(m->mode),
+	    m->type == VMM_TYPE_I ? "I" : "II", reason);
 }
 
 static bool can_step(const struct control *c)
 {
-	return c->vm->cfg.mode->caps & MODE_CAP_STEP_INSN && c->driver != DRIVER_REMOTE;
+	unsigned caps = c->vm->cfg.mode->caps;
+
+	return caps & MODE_CAP_STEP_INSN && !(caps & MODE_CAP_MODEL) && c->driver != DRIVER_REMOTE;
 }
 
 enum err control_step_insn(struct control *c, uint64_t n, struct errmsg *why)
@@ -35,7 +43,7 @@ enum err control_step_insn(struct control *c, uint64_t n, struct errmsg *why)
 		g.insns = c->vm->clock.insns + n;
 	else
 		g.steps = n;
-	return control_go(c, &g);
+	return control_go_why(c, &g, why);
 }
 
 /* --- Calls and returns -------------------------------------------------------------------------------------------- */
@@ -127,7 +135,7 @@ static enum err step_one_over(struct control *c, struct errmsg *why)
 	g.at = after;
 	g.sp = sp_of(v);
 	g.vcpu = v->id;
-	return control_go(c, &g);
+	return control_go_why(c, &g, why);
 }
 
 enum err control_step_over(struct control *c, struct errmsg *why)

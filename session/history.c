@@ -500,6 +500,9 @@ void history_facts(const struct history *h, struct history_facts *f)
 
 void history_lose(struct history *h, unsigned i)
 {
+	for (unsigned k = 0; k < h->n_checkpoints; k++)
+		if (h->checkpoints[k].event == i)
+			remove_checkpoint(h, k);
 	free(h->events[i].data);
 	h->n_events--;
 	memmove(&h->events[i], &h->events[i + 1], (h->n_events - i) * sizeof(*h->events));

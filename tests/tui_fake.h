@@ -353,12 +353,20 @@ WEAK enum err engine_load(struct engine *e, const char *words, struct errmsg *wh
 	return ERR_OK;
 }
 
-WEAK void engine_type(struct engine *e, const char *text, size_t n)
+WEAK enum err engine_type(struct engine *e, const char *text, size_t n, struct errmsg *why)
 {
+	(void)why;
 	if (n > sizeof(e->typed) - e->n_typed)
 		n = sizeof(e->typed) - e->n_typed;
 	memcpy(e->typed + e->n_typed, text, n);
 	e->n_typed += n;
+	return ERR_OK;
+}
+
+WEAK unsigned engine_vm_current(const struct engine *e)
+{
+	(void)e;
+	return 0;
 }
 
 WEAK unsigned engine_n_vms(const struct engine *e)
@@ -380,9 +388,11 @@ WEAK enum err engine_vm_select(struct engine *e, unsigned i, struct errmsg *why)
 	return ERR_OK;
 }
 
-WEAK void engine_vm_pause(struct engine *e, unsigned i, bool paused)
+WEAK enum err engine_vm_pause(struct engine *e, unsigned i, bool paused, struct errmsg *why)
 {
+	(void)why;
 	e->vm[i].paused = paused;
+	return ERR_OK;
 }
 
 WEAK enum err engine_vm_stop(struct engine *e, unsigned i, struct errmsg *why)

@@ -28,6 +28,11 @@ static bool nothing_has_run(const struct efficiency_input *in, struct efficiency
 
 static void decide_emulate(const struct efficiency_input *in, struct efficiency *out)
 {
+	if (in->instructions.source && !in->instructions.value) {
+		out->verdict.state = PG_UNKNOWN;
+		snprintf(out->verdict.evidence, sizeof out->verdict.evidence, "no instruction has run yet");
+		return;
+	}
 	out->direct_fraction = 0;
 	out->guest_time_fraction = 0;
 	out->verdict.state = PG_VIOLATED;

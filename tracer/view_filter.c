@@ -2,11 +2,13 @@
  * A filter over the log, in libtraceevent's language and by its code: an exit is made the kvm_exit record that a trace
  * of it would hold, and matched.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <traceevent/event-parse.h>
 
+#include "core/exit.h"
 #include "tracer/events.h"
 #include "tracer/filter.h"
 #include "tracer/view_impl.h"
@@ -83,6 +85,31 @@ static size_t place_of(const char *message, const char *whole, size_t shift)
 	return column < n ? column : n;
 }
 
+/* Exit reasons by name, CPUID or "CPUID", become the numbers that the field holds; blanks keep every column. */
+static void names_to_numbers(char *text)
+{
+	for (char *p = text, *end; *p; p = end) {
+		char number[16], name[64];
+		size_t n = strspn(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_abcdefghijklmnopqrstuvwxyz");
+		int reason;
+
+		end = p + (n ? n : 1);
+		if (!n || n + 2 >= sizeof(name)) /* the quotes */
+			continue;
+		memcpy(name, p, n);
+		name[n] = '\0';
+		reason = exit_reason_by_name(name);
+		if (reason < 0 || (size_t)snprintf(number, sizeof(number), "%d", reason) > n)
+			continue;
+		if (p > text && p[-1] == '"' && *end == '"') {
+			p--;
+			end++;
+		}
+		snprintf(name, sizeof(name), "%-*s", (int)(end - p), number);
+		memcpy(p, name, (size_t)(end - p));
+	}
+}
+
 static enum err build(struct view_filter *f, const char *text, size_t *at, struct errmsg *why)
 {
 	static const char event[] = "kvm_exit:";
@@ -100,6 +127,7 @@ static enum err build(struct view_filter *f, const char *text, size_t *at, struc
 		return err_set(why, ERR_NOMEM, "no memory for the filter");
 	}
 	snprintf(full, n, "%s%s", whole ? "" : event, text);
+	names_to_numbers(full);
 	if (filter_check(f->tep, full, &raw) != ERR_OK) {
 		const char *what = strstr(raw.text, ", column ");
 

@@ -58,14 +58,14 @@ struct view_model {
 	uint64_t start_ns; /* host time: the records' clock when guest time was 0 */
 
 	struct exit_stats *by_reason;
-	bool stats_partial;			   /* counts include a future that was forgotten */
 	struct exit_stats *derived[2];		   /* by rip, by vCPU: made from the log when asked for */
 	uint64_t derived_end[2], derived_first[2]; /* of the log then */
 
 	uint64_t bucket_ns, last_bucket;
 	struct view_series series[VIEW_REASONS_MAX], total;
 	unsigned n_series;
-	uint64_t bucket_insns[VIEW_SPARKS];
+	uint64_t bucket_insns[VIEW_SPARKS], bucket_ts[VIEW_SPARKS]; /* of the newest exit in it, or before it */
+	uint64_t newest_ns;					    /* guest time up to which all is counted */
 
 	struct view_byte *console;
 	size_t n_console, shown_console; /* kept; of them, written before now */

@@ -43,7 +43,7 @@ static void merge_pairs(uint32_t *count, uint64_t last)
 	memcpy(count, merged, sizeof(merged));
 }
 
-static void merge_insns(uint64_t *at, uint64_t last)
+static void merge_marks(uint64_t *at, uint64_t last)
 {
 	uint64_t merged[VIEW_SPARKS] = {0}, from = last >= VIEW_SPARKS ? last - VIEW_SPARKS + 1 : 0;
 
@@ -58,7 +58,8 @@ static void widen(struct view_model *m)
 	for (unsigned i = 0; i < m->n_series; i++)
 		merge_pairs(m->series[i].count, m->last_bucket);
 	merge_pairs(m->total.count, m->last_bucket);
-	merge_insns(m->bucket_insns, m->last_bucket);
+	merge_marks(m->bucket_insns, m->last_bucket);
+	merge_marks(m->bucket_ts, m->last_bucket);
 	m->last_bucket /= 2;
 	m->bucket_ns *= 2;
 }
@@ -69,6 +70,7 @@ static void clear_bucket(struct view_model *m, uint64_t b)
 		m->series[i].count[b % VIEW_SPARKS] = 0;
 	m->total.count[b % VIEW_SPARKS] = 0;
 	m->bucket_insns[b % VIEW_SPARKS] = m->bucket_insns[m->last_bucket % VIEW_SPARKS];
+	m->bucket_ts[b % VIEW_SPARKS] = m->bucket_ts[m->last_bucket % VIEW_SPARKS];
 }
 
 /* The bucket of a time; UINT64_MAX: too long ago. */
@@ -121,6 +123,9 @@ void view_count(struct view_model *m, const struct view_exit *e)
 	if (!(e->has & VIEW_CHILD))
 		m->total.count[b % VIEW_SPARKS]++;
 	m->bucket_insns[b % VIEW_SPARKS] = e->insns;
+	m->bucket_ts[b % VIEW_SPARKS] = e->ts_ns;
+	if (e->ts_ns > m->newest_ns)
+		m->newest_ns = e->ts_ns;
 }
 
 uint64_t view_bucket_ns(struct view_model *m)
@@ -128,19 +133,15 @@ uint64_t view_bucket_ns(struct view_model *m)
 	return m->bucket_ns;
 }
 
-/* Per second of guest time, over the newest eighth of the picture that is complete. */
+/* Per second of guest time, over the newest eighth of the picture; the last bucket is not over yet. */
 static double series_rate(const struct view_model *m, const struct view_series *s)
 {
-	uint64_t sum = 0, n = 0, last = m->last_bucket;
+	uint64_t n = m->last_bucket + 1 < VIEW_SPARK / 8 ? m->last_bucket + 1 : VIEW_SPARK / 8, sum = 0;
+	uint64_t from = (m->last_bucket + 1 - n) * m->bucket_ns, to = m->newest_ns;
 
-	for (uint64_t b = last; n < VIEW_SPARK / 8; b--, n++) {
-		sum += s->count[b % VIEW_SPARKS];
-		if (b == 0) {
-			n++;
-			break;
-		}
-	}
-	return n ? (double)sum * 1e9 / ((double)n * (double)m->bucket_ns) : 0;
+	for (uint64_t i = 0; i < n; i++)
+		sum += s->count[(m->last_bucket - i) % VIEW_SPARKS];
+	return to > from ? (double)sum * 1e9 / (double)(to - from) : 0;
 }
 
 void view_spark(struct view_model *m, uint32_t reason, uint8_t isa, uint32_t out[VIEW_SPARK], double *rate)
@@ -161,16 +162,19 @@ void view_spark(struct view_model *m, uint32_t reason, uint8_t isa, uint32_t out
 static double insns_rate(const struct view_model *m)
 {
 	uint64_t n = VIEW_SPARK / 8 < m->last_bucket ? VIEW_SPARK / 8 : m->last_bucket;
+	uint64_t b = (m->last_bucket - n) % VIEW_SPARKS, from = n ? m->bucket_ts[b] : 0,
+		 insns = n ? m->bucket_insns[b] : 0;
 	uint64_t newest = m->bucket_insns[m->last_bucket % VIEW_SPARKS];
 
-	if (n == 0)
-		return 0;
-	return (double)(newest - m->bucket_insns[(m->last_bucket - n) % VIEW_SPARKS]) * 1e9 /
-	       ((double)n * (double)m->bucket_ns);
+	if (m->now.seen_insns > newest)
+		newest = m->now.seen_insns;
+	return m->newest_ns > from ? (double)(newest - insns) * 1e9 / (double)(m->newest_ns - from) : 0;
 }
 
 void view_rates(struct view_model *m)
 {
+	if (m->now.guest_ns > m->newest_ns)
+		m->newest_ns = m->now.guest_ns;
 	m->now.exits_per_s = series_rate(m, &m->total);
 	m->now.insns_per_s = insns_rate(m);
 }

@@ -67,18 +67,25 @@ void view_model_free(struct view_model *m)
 	free(m);
 }
 
-static void forget_everything(struct view_model *m)
+static void forget_counts(struct view_model *m)
 {
-	m->end = m->first = m->next_number = 0;
 	memset(m->open, 0, VIEW_VCPUS_MAX * sizeof(*m->open));
 	stats_free(m->by_reason);
 	m->by_reason = stats_new(STATS_BY_REASON);
-	m->stats_partial = false;
 	m->bucket_ns = VIEW_BUCKET_MIN_NS;
 	m->last_bucket = 0;
 	m->n_series = 0;
 	memset(&m->total, 0, sizeof(m->total));
 	memset(m->bucket_insns, 0, sizeof(m->bucket_insns));
+	memset(m->bucket_ts, 0, sizeof(m->bucket_ts));
+	m->newest_ns = 0;
+	m->derived_end[0] = m->derived_end[1] = UINT64_MAX;
+}
+
+static void forget_everything(struct view_model *m)
+{
+	m->end = m->first = m->next_number = 0;
+	forget_counts(m);
 	m->n_console = m->shown_console = 0;
 	m->lost_console = 0;
 	m->now = (struct view_now){0};
@@ -187,16 +194,28 @@ uint64_t view_model_forget_future(struct view_model *m)
 	uint64_t pos;
 
 	view_model_lock(m);
-	if (m->now.seen_exits > m->now.exits)
-		m->stats_partial = true;
+	bool forgets = m->now.seen_exits > m->now.exits;
 	m->now.seen_insns = m->now.insns;
 	m->now.seen_exits = m->now.exits;
 	/* What is not kept any more cannot be cut off: then the log begins anew. */
 	if (view_log_find(m, m->now.exits, &pos))
 		m->end = pos;
+	else if (m->now.exits == 0)
+		m->first = m->end = 0;
 	else if (m->next_number > m->now.exits)
 		m->first = m->end;
+	m->derived_end[0] = m->derived_end[1] = UINT64_MAX;
+	/* What is counted of the past alone can be said only while the log has all of it. */
+	m->now.counts_forgotten |= forgets && m->first > 0;
+	if (forgets && m->first == 0) {
+		forget_counts(m);
+		for (uint64_t i = 0; i < m->end; i++)
+			view_count(m, view_slot(m, i));
+	}
 	memset(m->open, 0, VIEW_VCPUS_MAX * sizeof(*m->open));
+	for (uint64_t i = m->first; i < m->end; i++)
+		if (!(view_slot(m, i)->has & VIEW_CHILD))
+			m->open[view_slot(m, i)->vcpu % VIEW_VCPUS_MAX].prev_insns = view_slot(m, i)->insns;
 	pos = m->end;
 	m->next_number = m->now.exits;
 	m->n_console = m->shown_console;

@@ -89,7 +89,8 @@ struct view_now {
 	uint64_t seen_insns, seen_exits; /* the furthest that was reached; more than the above after going back */
 	double exits_per_s, insns_per_s;
 	double host_exits_per_s, host_insns_per_s;
-	uint64_t selected; /* number of the exit that the views are about */
+	bool counts_forgotten; /* the statistics have exits of a future that was given up, too */
+	uint64_t selected;     /* number of the exit that the views are about */
 };
 
 #define VIEW_SPARK 32 /* buckets of a sparkline, oldest first; one is view_bucket_ns() of guest time */
@@ -141,8 +142,8 @@ bool view_log_find(struct view_model *m, uint64_t number, uint64_t *pos);
 /* The nearest position from pos (exclusive) in direction dir (+1, -1) that match() accepts; false: none. */
 bool view_log_search(struct view_model *m, uint64_t pos, int dir, bool (*match)(void *arg, const struct view_exit *e),
     void *arg, uint64_t *found);
-/* A filter in libtraceevent's syntax over kvm_exit's fields and names; NULL text removes it. On error *at is the offset
- * in text. Filtered-out exits stay in the log; view_log_shown() says whether one passes. */
+/* A filter in libtraceevent's syntax over kvm_exit's fields, where a reason may be its name in quotes; NULL removes it.
+ * On error *at is the offset in text. Filtered-out exits stay in the log; view_log_shown() says whether one passes. */
 enum err view_filter_set(struct view_model *m, const char *text, size_t *at, struct errmsg *why) MUST_CHECK;
 const char *view_filter_text(struct view_model *m); /* NULL: none */
 bool view_log_shown(struct view_model *m, const struct view_exit *e);

@@ -38,7 +38,7 @@ const char *app_search_text(const struct app *a)
 
 const struct symbols *app_symbols(const struct app *a)
 {
-	return a->cfg.symbols_now ? a->cfg.symbols_now(a->cfg.arg) : a->cfg.symbols;
+	return a->cfg.symbols_now ? a->cfg.symbols_now(a->cfg.arg, engine_vm_current(a->cfg.engine)) : a->cfg.symbols;
 }
 
 const struct app_config *app_config(const struct app *a)
@@ -292,6 +292,17 @@ static void release(struct app *a, bool runs)
 	a->next_hold_ns = runs ? now + HOLD_SHARE * (now - a->held_ns) : 0;
 }
 
+/* Each guest has a model of its own, and the filter is the user's. Model locked. */
+static void keep_filter(struct app *a, struct view_model *m)
+{
+	const char *has = view_filter_text(m);
+	struct errmsg ignore;
+	size_t at;
+
+	if (has != a->filter && (!has || !a->filter || strcmp(has, a->filter) != 0))
+		(void)!view_filter_set(m, a->filter, &at, &ignore);
+}
+
 void app_collect(struct app *a, struct view *v, int w, int h)
 {
 	struct view_model *m = app_model(a);
@@ -303,6 +314,7 @@ void app_collect(struct app *a, struct view *v, int w, int h)
 	if (a->following)
 		follow(a, m);
 	view_model_lock(m);
+	keep_filter(a, m);
 	a->now = *view_now(m);
 	a->info = *view_info(m);
 	a->have_model = true;

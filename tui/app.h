@@ -10,6 +10,7 @@
 #ifndef VMSCOPE_TUI_APP_H
 #define VMSCOPE_TUI_APP_H
 
+#include <signal.h>
 #include <stdio.h>
 
 #include "tui/engine.h"
@@ -28,14 +29,15 @@ struct app_config {
 	enum err (*backend)(
 	    void *arg, enum vmm_mode mode, enum vmm_type type, struct engine_source *out, struct errmsg *why);
 	void (*backend_done)(void *arg, struct engine_source *src); /* after engine_close() */
-	/* Symbols of the guest that is loaded now: asked again after :open. May be NULL. */
-	const struct symbols *(*symbols_now)(void *arg);
+	/* Symbols of the guest that VM runs now: asked again after :open. May be NULL. */
+	const struct symbols *(*symbols_now)(void *arg, unsigned vm);
 	void *arg;
 	const char *config_file; /* tui.lua; NULL: none */
 	bool ascii, no_color;
 	uint64_t (*now_ns)(void *arg); /* host time; NULL: the monotonic clock */
 	void *now_arg;
-	FILE *out; /* what "echo" and "dump -" print to; NULL: echo is a message */
+	FILE *out;			    /* what "echo" and "dump -" print to; NULL: echo is a message */
+	const volatile sig_atomic_t *ended; /* not 0: scripts run no further line; a signal handler's. May be NULL */
 };
 
 enum err app_open(const struct app_config *cfg, struct app **out, struct errmsg *why) MUST_CHECK;

@@ -3,29 +3,40 @@
  */
 #include "tui/app_impl.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tracer/symbols.h"
 
-/* "0x1000", "main", "main+0x12". */
+/* As the machine view shows addresses: hexadecimal, "0x" or not. */
+static bool hexadecimal(const char *text, uint64_t *out)
+{
+	char *end;
+
+	if (!isxdigit((unsigned char)text[0]))
+		return false;
+	errno = 0;
+	*out = strtoull(text, &end, 16);
+	return !*end && !errno;
+}
+
+/* "0x1000", "1000", "main", "main+12". */
 static enum err address(struct app *a, const char *text, uint64_t *out, struct errmsg *why)
 {
+	const struct symbols *syms = app_symbols(a);
 	char name[128];
 	const char *plus = strchr(text, '+');
 	uint64_t offset = 0;
 
-	if (app_parse_u64(text, out))
-		return ERR_OK;
 	snprintf(name, sizeof(name), "%.*s", plus ? (int)(plus - text) : (int)strlen(text), text);
-	if (plus && !app_parse_u64(plus + 1, &offset))
-		return err_set(why, ERR_INVAL, "'%s' is not a number (12, 0x1000)", plus + 1);
-	if (!app_symbols(a))
-		return err_set(
-		    why, ERR_NOENT, "'%s': this guest has no symbols; an address is a number (0x1000)", text);
-	if (!symbols_by_name(app_symbols(a), name, out))
-		return err_set(why, ERR_NOENT, "no symbol '%s'; an address is a number (0x1000) or a symbol", name);
+	if (plus && !hexadecimal(plus + 1, &offset))
+		return err_set(why, ERR_INVAL, "'%s' is not a hexadecimal number (12, 0x1000)", plus + 1);
+	if (!(syms && symbols_by_name(syms, name, out)) && !hexadecimal(name, out))
+		return err_set(why, ERR_NOENT, "no symbol '%s'%s; an address is a hexadecimal number or a symbol", name,
+		    syms ? "" : ": this guest has none");
 	*out += offset;
 	return ERR_OK;
 }
@@ -85,7 +96,7 @@ static enum err parse(struct app *a, const char *args, struct breakpoint *b, str
 	snprintf(b->text, sizeof(b->text), "%s", args);
 	if (!app_word(&args, what, sizeof(what)))
 		return err_set(why, ERR_INVAL, "%s", usage);
-	while (kind < BREAK_KINDS && strcmp(what, kinds[kind]))
+	while (kind < BREAK_KINDS && strcmp(what, kinds[kind]) != 0)
 		kind++;
 	if (kind == BREAK_KINDS) { /* an address alone, as gdb takes it */
 		b->kind = BREAK_INSN;
@@ -158,8 +169,8 @@ static enum err cmd_list(struct app *a, struct view *v, const char *args, struct
 	}
 	fputs("Breakpoints\n", f);
 	for (unsigned i = 0; (b = control_break_at(c, i)); i++)
-		fprintf(f, "  %3u  %-48s  %llu hits%s\n", b->id, b->text, (unsigned long long)b->hits,
-		    b->disabled ? "  disabled" : "");
+		fprintf(f, "  %3u  %-48s  %llu hit%s%s\n", b->id, b->text, (unsigned long long)b->hits,
+		    b->hits == 1 ? "" : "s", b->disabled ? "  disabled" : "");
 	engine_release(a->cfg.engine);
 	fprintf(f, "\n  %s\n  break delete N, break enable N, break disable N\n", usage);
 	if (fclose(f)) {

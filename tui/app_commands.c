@@ -216,7 +216,7 @@ void app_complete(void *arg, const char *text, struct line_words *out)
 			line_words_add(out, text, c->name);
 	c = find(v, text, &args);
 	space = strrchr(text, ' ');
-	if (!c || !c->complete || !space || (out->n && strcmp(out->word[0], text)))
+	if (!c || !c->complete || !space || (out->n && strcmp(out->word[0], text) != 0))
 		return;
 	*out = (struct line_words){.from = (size_t)(space + 1 - text)};
 	for (unsigned i = 0; (word = c->complete(a, v, i)); i++)
@@ -243,6 +243,16 @@ static enum err view_step(struct app *a, int dir, struct errmsg *why)
 	return app_show(a, &a->view[i], false, why);
 }
 
+enum err app_no_view(struct app *a, const char *name, struct errmsg *why)
+{
+	char list[160] = "";
+	size_t n = 0;
+
+	for (unsigned i = 0; i < a->n_views && n < sizeof(list); i++)
+		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "", a->view[i].ops->name);
+	return err_set(why, ERR_NOENT, "no view '%.60s': %s", name, list);
+}
+
 static enum err cmd_view(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	uint64_t n;
@@ -258,7 +268,7 @@ static enum err cmd_view(struct app *a, struct view *v, const char *args, struct
 	for (unsigned i = 0; i < a->n_views; i++)
 		if (!strcmp(a->view[i].ops->name, args))
 			return app_show(a, &a->view[i], a->drilling, why);
-	return err_set(why, ERR_NOENT, "no view '%s': Tab lists them, Tab alone goes through them", args);
+	return app_no_view(a, args, why);
 }
 
 static enum err cmd_enter(struct app *a, struct view *v, const char *args, struct errmsg *why)
@@ -353,7 +363,7 @@ static enum err cmd_interrupted(struct app *a, struct view *v, const char *args,
 static enum err cmd_line(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	char text[LINE_MAX_BYTES];
-	bool space = *args && strcmp(args, "search") && strcmp(args, "filter");
+	bool space = *args && strcmp(args, "search") != 0 && strcmp(args, "filter") != 0;
 
 	(void)v;
 	(void)why;

@@ -39,11 +39,11 @@ static int put_where(struct app *a, struct screen *s, int x)
 
 	if (a->now.exits < a->now.seen_exits || a->now.insns < a->now.seen_insns)
 		x = put(s, x, "  in the past");
-	snprintf(text, sizeof(text), "  %s exits", fmt_count(a->now.exits, exits));
+	snprintf(text, sizeof(text), "  %s exit%s", fmt_count(a->now.exits, exits), a->now.exits == 1 ? "" : "s");
 	x = put(s, x, text);
 	if (!a->info.counts_insns)
 		return x;
-	snprintf(text, sizeof(text), "  %s insns", fmt_count(a->now.insns, insns));
+	snprintf(text, sizeof(text), "  %s insn%s", fmt_count(a->now.insns, insns), a->now.insns == 1 ? "" : "s");
 	return put(s, x, text);
 }
 
@@ -152,7 +152,7 @@ static void line_row(struct app *a, struct screen *s)
 	static const char *const hints[LINE_KINDS] = {
 	    [LINE_COMMAND] = "Tab completes  Up earlier lines  Enter runs  Esc leaves",
 	    [LINE_SEARCH] = "Enter searches  n next  N previous  Esc leaves",
-	    [LINE_FILTER] = "libtraceevent's filters: exit_reason == \"CPUID\"   empty: all exits   Esc leaves",
+	    [LINE_FILTER] = "libtraceevent's syntax: exit_reason == CPUID   empty: all exits   Esc leaves",
 	};
 
 	if (a->line_error[0])
@@ -188,7 +188,7 @@ void app_draw_bar(struct app *a, struct screen *s)
 		if (announced(a, b))
 			put_slot(a, s, &x, end, b);
 	for (const struct app_binding *b = app_bindings; b->b.key; b++)
-		if (b != quit && strcmp(b->b.command, "help") && app_when(a, b->when) && announced(a, &b->b))
+		if (b != quit && strcmp(b->b.command, "help") != 0 && app_when(a, b->when) && announced(a, &b->b))
 			put_slot(a, s, &x, end, &b->b);
 	if (quit && announced(a, &quit->b))
 		put_slot(a, s, &x, s->w + 1, &quit->b);

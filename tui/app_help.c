@@ -25,6 +25,19 @@ static const char *sentence(const struct view *v, const char *line)
 	return best;
 }
 
+/* What a key does. "line vmexit" asks for the rest of a command, "view 3" is better known by its title. */
+static const char *what(struct app *a, const struct view *v, const char *line)
+{
+	unsigned n;
+
+	for (const struct app_binding *b = app_bindings; b->b.key; b++)
+		if (b->help && !strcmp(b->b.command, line))
+			return b->help;
+	if (sscanf(line, "view %u", &n) == 1)
+		return n && n <= a->n_views ? a->view[n - 1].ops->title : NULL;
+	return sentence(v, strncmp(line, "line ", 5) ? line : line + 5);
+}
+
 static void key_line(FILE *f, const char *key, const char *command, const char *help)
 {
 	fprintf(f, "  %-12s %-20s %s\n", key, command, help);
@@ -36,7 +49,7 @@ static void view_keys(FILE *f, struct app *a, const struct view *v)
 
 	fprintf(f, "%s: %s\n", v->ops->title, v->ops->about);
 	for (const struct binding *b = v->ops->bindings; b && b->key; b++)
-		key_line(f, b->key, b->command, sentence(v, b->command));
+		key_line(f, b->key, b->command, what(a, v, b->command));
 	for (size_t i = 0; i < a->config.n_keys; i++) {
 		const struct tui_key *k = &a->config.keys[i];
 
@@ -55,7 +68,7 @@ static void group(FILE *f, struct app *a, const struct view *v, const char *name
 		size_t n;
 		bool again = false;
 
-		if (!b->group || strcmp(b->group, name) ||
+		if (!b->group || strcmp(b->group, name) != 0 || !what(a, v, b->b.command) ||
 		    (b->when == WHEN_TRACE) != (!a->cfg.engine && b->when == WHEN_TRACE) ||
 		    (b->when == WHEN_TRACE && a->cfg.engine))
 			continue;
@@ -67,7 +80,7 @@ static void group(FILE *f, struct app *a, const struct view *v, const char *name
 		for (const struct app_binding *o = b + 1; o->b.key; o++)
 			if (o->group && !strcmp(o->b.command, b->b.command) && n + 10 < sizeof(keys))
 				n += (size_t)snprintf(keys + n, sizeof(keys) - n, " %s", o->b.key);
-		key_line(f, keys, b->b.command, sentence(v, b->b.command));
+		key_line(f, keys, b->b.command, what(a, v, b->b.command));
 	}
 	fputc('\n', f);
 }
@@ -100,7 +113,7 @@ char *app_help_text(struct app *a)
 	if (v)
 		view_keys(f, a, v);
 	for (unsigned i = 0; i < ARRAY_LEN(groups); i++)
-		if (a->cfg.engine || strcmp(groups[i], "Run control"))
+		if (a->cfg.engine || strcmp(groups[i], "Run control") != 0)
 			group(f, a, v, groups[i]);
 	fputs("n is the next match while a search is on (Esc ends it), and steps over otherwise.\n", f);
 	fputs("The mouse: a click moves the cursor, a double click drills in, the wheel scrolls,\n", f);

@@ -97,11 +97,15 @@ struct app_binding {
 	struct binding b;
 	enum app_when when; /* it works and is shown only then */
 	const char *group;  /* heading in help */
+	const char *help;   /* NULL: the sentence of the command */
 };
 extern const struct app_binding app_bindings[];
 bool app_when(struct app *a, enum app_when w);
 /* The command line of a key here, or NULL; *label: for the bar. */
 const char *app_key_command(struct app *a, const char *key);
+
+/* The error for a view that there is not; says which there are. */
+enum err app_no_view(struct app *a, const char *name, struct errmsg *why);
 
 /* app_commands.c: tables end with name NULL; NULL ends the list of tables. */
 extern const struct command *const app_command_tables[];
@@ -133,6 +137,6 @@ char *app_help_text(struct app *a);
 enum err app_pump(struct app *a, struct errmsg *why);
 void app_scripts_drop(struct app *a);
 /* app_twin.c */
-char *app_screen_text(struct app *a); /* as drawn at a->w x a->h */
+char *app_screen_text(struct app *a, bool styles); /* as drawn at a->w x a->h */
 
 #endif

@@ -19,8 +19,9 @@ static enum err go(struct app *a, enum engine_verb verb, uint64_t n, struct errm
 	/* Who types "s s s" means three steps: one that is under way is soon over. */
 	if (!a->turbo && !engine_wait(a->cfg.engine, STEP_MS))
 		return err_set(why, ERR_BUSY, "the guest is running: p or C-c pauses it");
-	/* Who drives the guest wants to see where it comes to. */
+	/* Who drives the guest wants to see where it comes to; what was said was about where it was. */
 	a->following = true;
+	a->message[0] = '\0';
 	e = engine_do(a->cfg.engine, verb, n, why);
 	a->was_busy = engine_busy(a->cfg.engine);
 	if (!a->was_busy && e == ERR_OK)
@@ -237,8 +238,7 @@ static enum err cmd_type(struct app *a, struct view *v, const char *args, struct
 		return e;
 	if (!*args)
 		return err_set(why, ERR_INVAL, "type TEXT: what the guest reads, with \\n, \\r, \\t, \\e, \\xHH");
-	engine_type(a->cfg.engine, bytes, unescape(args, bytes));
-	return ERR_OK;
+	return engine_type(a->cfg.engine, bytes, unescape(args, bytes), why);
 }
 
 const struct command app_commands_run[] = {

@@ -116,6 +116,11 @@ static bool held_up(struct app *a)
 	return false;
 }
 
+static bool ended(const struct app *a)
+{
+	return a->cfg.ended && *a->cfg.ended;
+}
+
 /* Runs lines until there are none, one is wrong, or one has to be waited for. */
 enum err app_pump(struct app *a, struct errmsg *why)
 {
@@ -124,7 +129,7 @@ enum err app_pump(struct app *a, struct errmsg *why)
 	if (!a->n_scripts || a->pumping)
 		return ERR_OK;
 	a->pumping = true;
-	while (a->n_scripts && !a->quit && e == ERR_OK && !held_up(a)) {
+	while (a->n_scripts && !ended(a) && !a->quit && e == ERR_OK && !held_up(a)) {
 		struct app_script *s = &a->script[a->n_scripts - 1];
 		char *line = next_line(s);
 
@@ -134,7 +139,7 @@ enum err app_pump(struct app *a, struct errmsg *why)
 			e = one_line(a, s, line, why);
 	}
 	a->pumping = false;
-	if (e != ERR_OK || a->quit)
+	if (e != ERR_OK || a->quit || ended(a))
 		app_scripts_drop(a);
 	return e;
 }
@@ -194,7 +199,7 @@ static enum err cmd_echo(struct app *a, struct view *v, const char *args, struct
 
 static enum err cmd_expect(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
-	char *text = app_screen_text(a);
+	char *text = app_screen_text(a, false);
 	bool there = text && strstr(text, args);
 
 	(void)v;
@@ -246,19 +251,21 @@ static FILE *own_name(char *path, size_t n)
 
 static enum err cmd_dump(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
-	bool out = !strcmp(args, "-");
+	bool styles = !strncmp(args, "styles ", 7), out;
 	char path[256], *text;
 	FILE *f;
 	int failed;
 
 	(void)v;
+	args += styles ? strlen("styles ") : 0;
+	out = !strcmp(args, "-");
 	if (out && !a->cfg.out)
 		return err_set(why, ERR_INVAL, "dump FILE: standard output is this screen");
 	snprintf(path, sizeof(path), "%s", args);
 	f = out ? a->cfg.out : *args ? fopen(args, "we") : own_name(path, sizeof(path));
 	if (!f)
 		return err_set(why, ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
-	text = app_screen_text(a);
+	text = app_screen_text(a, styles);
 	failed = !text || fputs(text, f) < 0;
 	failed |= out ? fflush(f) : fclose(f);
 	free(text);
@@ -277,6 +284,6 @@ const struct command app_commands_script[] = {
     {"expect", "TEXT", "Fails when the text is not on the screen.", cmd_expect, NULL},
     {"key", "NAME", "Presses a key.", cmd_key, NULL},
     {"resize", "COLUMNS ROWS", "In a script: another size of the screen.", cmd_resize, NULL},
-    {"dump", "[FILE]", "Writes the screen to a file.", cmd_dump, NULL},
+    {"dump", "[styles] [FILE]", "Writes the screen to a file; with the style of each cell.", cmd_dump, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -218,7 +218,7 @@ static enum err cmd_select(struct app *a, struct view *v, const char *args, stru
 static enum err cmd_follow(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	(void)v;
-	if (*args && strcmp(args, "on") && strcmp(args, "off"))
+	if (*args && strcmp(args, "on") != 0 && strcmp(args, "off") != 0)
 		return err_set(why, ERR_INVAL, "'on' or 'off', not '%s'", args);
 	a->following = *args ? !strcmp(args, "on") : !a->following;
 	app_message(a, "%s",
@@ -304,7 +304,7 @@ static enum err cmd_filter(struct app *a, struct view *v, const char *args, stru
 	enum err e = app_filter(a, args, &at, &inner);
 
 	(void)v;
-	return e == ERR_OK ? e : err_set(why, e, "at %zu: %s", at + 1, inner.text);
+	return e == ERR_OK ? e : err_set(why, e, "filter: %s", inner.text);
 }
 
 const struct command app_commands_select[] = {
@@ -315,6 +315,8 @@ const struct command app_commands_select[] = {
     {"search", "TEXT", "Goes to the next line with this text.", cmd_search, NULL},
     {"search next", "", "The next one.", cmd_search_next, NULL},
     {"search prev", "", "The one before.", cmd_search_prev, NULL},
-    {"filter", "[EXPR]", "Shows only exits that pass (libtraceevent's syntax); without EXPR, all.", cmd_filter, NULL},
+    {"filter", "[EXPR]",
+	"Shows only exits that pass, as exit_reason == CPUID (libtraceevent's syntax); without EXPR, all.", cmd_filter,
+	NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TWIN_ROWS 200 /* a text twin shows what a screen this high would */
+#define TWIN_ROWS 60 /* a text twin shows what a screen this high would */
 
 /* The view by its name, opened and collected; the stack stays as it is. */
 static struct view *prepare(struct app *a, const char *name, int w, int h, struct errmsg *why)
@@ -17,7 +17,7 @@ static struct view *prepare(struct app *a, const char *name, int w, int h, struc
 		if (!strcmp(a->view[i].ops->name, name))
 			found = &a->view[i];
 	if (!found) {
-		err_set(why, ERR_NOENT, "no view '%s'", name ? name : "");
+		(void)app_no_view(a, name ? name : "", why);
 		return NULL;
 	}
 	if (app_start(a, found, why) != ERR_OK)
@@ -78,15 +78,20 @@ json_t *app_view_json(struct app *a, const char *name, struct errmsg *why)
 		return NULL;
 	}
 	j = v->ops->json(a, v);
+	/* All of them say what they are, in the same way. */
+	if (json_object_set_new(j, "view", json_string(v->ops->name)) != 0) {
+		json_decref(j);
+		j = NULL;
+	}
 	if (!j)
 		err_set(why, ERR_NOMEM, "no memory for the JSON of the view");
 	return j;
 }
 
-char *app_screen_text(struct app *a)
+char *app_screen_text(struct app *a, bool styles)
 {
 	if (!screen_resize(&a->own, a->w, a->h))
 		return NULL;
 	app_draw(a, &a->own);
-	return screen_dump(&a->own, false);
+	return screen_dump(&a->own, styles);
 }

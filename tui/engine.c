@@ -36,11 +36,11 @@ static void run_others(struct engine *e)
 	for (unsigned i = 0; i < e->n; i++) {
 		struct slot *s = &e->slots[i];
 
-		if (i == e->current || s->paused || s->dead || engine_slot_ended(s))
+		if (i == e->current || !engine_slot_runs(s))
 			continue;
 		view_model_set_run(s->model, VIEW_RUNNING, NULL, NULL);
 		if (run_slice(s, OTHER_NS) != ERR_OK)
-			s->dead = true;
+			engine_slot_failed(s);
 		if (engine_slot_ended(s))
 			engine_tell_stopped(e, s);
 	}
@@ -51,47 +51,75 @@ static bool goes_on(struct engine *e, const struct slot *s)
 	return control_where(s->control)->stop == CONTROL_INTERRUPTED && !e->pause && !engine_slot_ended(s);
 }
 
+static bool others_run(struct engine *e)
+{
+	for (unsigned i = 0; i < e->n; i++)
+		if (i != e->current && engine_slot_runs(&e->slots[i]))
+			return true;
+	return false;
+}
+
 /* True: not done yet. */
 static bool run_step(struct engine *e, struct slot *s, enum err *err)
 {
-	bool alone = true;
-
 	if (!s->paused && !s->dead)
 		*err = run_slice(s, SLICE_NS);
 	run_others(e);
 	if (*err != ERR_OK || e->pause)
 		return false;
-	for (unsigned i = 0; i < e->n; i++)
-		alone &= i == e->current || e->slots[i].paused || e->slots[i].dead || engine_slot_ended(&e->slots[i]);
-	if (s->paused || engine_slot_ended(s))
-		return !alone; /* the others go on */
-	return goes_on(e, s);
+	return engine_slot_runs(s) ? goes_on(e, s) : others_run(e);
 }
 
-/* A part of a second's instructions, then a pause of the same part. */
+/* Until a time, or until somebody wants something; false: it is not time yet. */
+static bool slow_wait(struct engine *e)
+{
+	for (;;) {
+		uint64_t now = engine_clock_ns(CLOCK_MONOTONIC), left = e->slow_due_ns > now ? e->slow_due_ns - now : 0;
+		const struct timespec t = {.tv_nsec = (long)(left < 10000000u ? left : 10000000u)};
+
+		if (!left)
+			return true;
+		if (e->pause || e->quit || e->holds)
+			return false;
+		nanosleep(&t, NULL);
+	}
+}
+
+/* A part of a second's instructions, then a pause of the same part. Who looks in between (each frame does) cuts the
+ * pause in two, and does not shorten it. */
 static bool slow_step(struct engine *e, struct slot *s, enum err *err, struct errmsg *why)
 {
 	uint64_t per_s = e->arg ? e->arg : 1, n = per_s * (SLOW_TICK_NS / 1000) / 1000000, wait = SLOW_TICK_NS;
-	struct timespec t;
 
+	if (e->threaded && !slow_wait(e))
+		return !e->pause && !e->quit;
 	if (n == 0) {
 		n = 1;
 		wait = 1000000000u / per_s;
 	}
 	*err = control_step_insn(s->control, n, why);
 	engine_tell_position(s);
-	for (uint64_t done = 0; done < wait && e->threaded && !e->pause && !e->quit && !e->holds; done += 10000000u) {
-		t = (struct timespec){.tv_nsec = (long)(wait - done < 10000000u ? wait - done : 10000000u)};
-		nanosleep(&t, NULL);
-	}
+	e->slow_due_ns = engine_clock_ns(CLOCK_MONOTONIC) + wait;
 	return *err == ERR_OK && (control_where(s->control)->stop == CONTROL_DONE || goes_on(e, s)) && !e->pause &&
 	       !engine_slot_ended(s);
 }
 
+/* The run is another one from here on: what was seen beyond this place is forgotten. */
+static void forget_future(struct slot *s)
+{
+	tracer_sync(s->guest.tracer);
+	engine_tell_position(s);
+	tracer_forget(s->guest.tracer, view_model_forget_future(s->model), control_where(s->control)->exits);
+}
+
 static enum err restart(struct engine *e, struct slot *s, struct errmsg *why)
 {
-	if (e->open && control_where(s->control)->can_back && control_restart(s->control, why) == ERR_OK)
+	if (e->open && control_where(s->control)->can_back && control_restart(s->control, why) == ERR_OK) {
+		/* Inputs are not given again, so that other exits may come. */
+		s->dead = false;
+		forget_future(s);
 		return ERR_OK;
+	}
 	engine_close_guests(e);
 	return engine_open_guests(e, why);
 }
@@ -158,12 +186,7 @@ static enum err act(struct engine *e, bool *done, struct errmsg *why)
 	case ENGINE_BACK_BREAK:
 	case ENGINE_GOTO_EXIT:
 	case ENGINE_GOTO_INSN:
-		/* Once more when somebody's look had interrupted it before it began: engine_hold() does not later. */
-		for (int tries = 0; tries < 2; tries++) {
-			err = act_whole(e, s->control, why);
-			if (err != ERR_OK || !goes_on(e, s))
-				break;
-		}
+		err = act_whole(e, s->control, why);
 		break;
 	}
 	*done |= err != ERR_OK;
@@ -176,14 +199,13 @@ static bool sliced(enum engine_verb v)
 	return v == ENGINE_RUN || v == ENGINE_SLOW || v == ENGINE_TO_REASON;
 }
 
-static void settle(struct engine *e, enum err err, const struct errmsg *why)
+/* The models learn how it ended; an error has words then. The verdicts may take seconds. */
+static void settle(struct engine *e, enum err err, struct errmsg *why)
 {
 	if (e->open)
 		engine_tell_all(e);
-	e->err = err;
-	e->why = *why;
-	if (err != ERR_OK && !e->why.text[0])
-		err_set(&e->why, err, "%s",
+	if (err != ERR_OK && !why->text[0])
+		err_set(why, err, "%s",
 		    e->open && engine_current(e)->guest.session->vm->ended &&
 			    engine_current(e)->guest.session->vm->end.detail[0]
 			? engine_current(e)->guest.session->vm->end.detail
@@ -193,7 +215,8 @@ static void settle(struct engine *e, enum err err, const struct errmsg *why)
 /* Lock held: the caller's thread is the engine's. */
 static void finish(struct engine *e, enum err err, const struct errmsg *why)
 {
-	settle(e, err, why);
+	e->err = err;
+	e->why = *why;
 	e->busy = false;
 	e->news = true;
 	if (e->fd >= 0) {
@@ -202,6 +225,15 @@ static void finish(struct engine *e, enum err err, const struct errmsg *why)
 		(void)!write(e->fd, &one, sizeof(one));
 	}
 	pthread_cond_broadcast(&e->changed);
+}
+
+/* Lock held (or no thread), and nobody waits: requests to stop that were for a look, or a run, that is over. A way back
+ * that began with one would end somewhere on its way. */
+static void take_back_interrupts(struct engine *e)
+{
+	for (unsigned i = 0; i < e->n; i++)
+		if (e->slots[i].control)
+			control_no_interrupt(e->slots[i].control);
 }
 
 static void *engine_main(void *arg)
@@ -219,15 +251,46 @@ static void *engine_main(void *arg)
 		}
 		struct errmsg why = {""};
 		e->standing = false;
+		if (!e->pause)
+			take_back_interrupts(e);
 		pthread_mutex_unlock(&e->lock);
 		enum err err = act(e, &done, &why);
 		pthread_mutex_lock(&e->lock);
-		if (done || e->pause)
-			finish(e, err, &why);
+		if (!done && !e->pause)
+			continue;
+		/* Not under the lock: whoever asks whether the guest runs must not wait for the verdicts. */
+		e->settling = true;
+		pthread_cond_broadcast(&e->changed);
+		pthread_mutex_unlock(&e->lock);
+		settle(e, err, &why);
+		pthread_mutex_lock(&e->lock);
+		e->settling = false;
+		finish(e, err, &why);
 	}
 	e->standing = true;
 	pthread_mutex_unlock(&e->lock);
 	return NULL;
+}
+
+/* Lock held. What would do nothing, without a word, is refused in words. */
+static enum err check_verb(struct engine *e, enum engine_verb verb, struct errmsg *why)
+{
+	const struct slot *s = engine_current(e);
+
+	if (e->busy)
+		return err_set(why, ERR_BUSY, "the guest runs: pause it first");
+	if (verb == ENGINE_RESTART)
+		return ERR_OK;
+	if (!e->open)
+		return err_set(why, ERR_NOENT, "no guest is loaded: open one");
+	if (verb == ENGINE_RUN && others_run(e))
+		return ERR_OK;
+	if (s->dead)
+		return err_set(why, ERR_UNSUPPORTED, "VM %u is switched off: restart runs it again", e->current + 1);
+	if (verb == ENGINE_RUN && s->paused)
+		return err_set(
+		    why, ERR_BUSY, "VM %u is paused: vm start, in the view of the VMs, lets it run", e->current + 1);
+	return ERR_OK;
 }
 
 enum err engine_do(struct engine *e, enum engine_verb verb, uint64_t n, struct errmsg *why)
@@ -235,19 +298,18 @@ enum err engine_do(struct engine *e, enum engine_verb verb, uint64_t n, struct e
 	bool done = false;
 
 	pthread_mutex_lock(&e->lock);
-	if (e->busy) {
+	enum err refused = check_verb(e, verb, why);
+	if (refused != ERR_OK) {
 		pthread_mutex_unlock(&e->lock);
-		return err_set(why, ERR_BUSY, "the guest runs: pause it first");
-	}
-	if (!e->open && verb != ENGINE_RESTART) {
-		pthread_mutex_unlock(&e->lock);
-		return err_set(why, ERR_NOENT, "no guest is loaded: open one");
+		return refused;
 	}
 	e->verb = verb;
 	e->arg = n;
 	e->pause = false;
 	e->busy = true;
 	e->news = false;
+	e->slow_due_ns = 0;
+	take_back_interrupts(e);
 	if (e->open && verb != ENGINE_RESTART)
 		view_model_set_run(engine_current(e)->model, VIEW_RUNNING, NULL, NULL);
 	pthread_cond_broadcast(&e->changed);
@@ -257,6 +319,7 @@ enum err engine_do(struct engine *e, enum engine_verb verb, uint64_t n, struct e
 
 		while (!done && !e->pause)
 			err = act(e, &done, &text);
+		settle(e, err, &text);
 		finish(e, err, &text);
 		e->news = false;
 		if (err != ERR_OK)
@@ -270,11 +333,16 @@ enum err engine_do(struct engine *e, enum engine_verb verb, uint64_t n, struct e
 
 void engine_pause(struct engine *e)
 {
-	/* Not under the lock when there is no thread: then it comes from a signal handler inside engine_do(). */
+	/* Not under the lock when there is no thread: then it comes from a signal handler inside engine_do(). With one,
+	 * a restart may be closing the guests. */
+	if (e->threaded)
+		pthread_mutex_lock(&e->lock);
 	e->pause = true;
 	for (unsigned i = 0; i < e->n; i++)
 		if (e->slots[i].control)
 			control_interrupt(e->slots[i].control);
+	if (e->threaded)
+		pthread_mutex_unlock(&e->lock);
 }
 
 bool engine_busy(struct engine *e)
@@ -343,6 +411,11 @@ bool engine_hold(struct engine *e)
 	}
 	e->holds++;
 	while (!e->standing) {
+		if (e->settling) {
+			e->holds--;
+			pthread_mutex_unlock(&e->lock);
+			return false;
+		}
 		for (unsigned i = 0; i < e->n; i++)
 			if (e->slots[i].control)
 				control_interrupt(e->slots[i].control);
@@ -383,25 +456,31 @@ struct view_model *engine_model(struct engine *e)
 static void begin_future(struct slot *s)
 {
 	const struct control_where *w = control_where(s->control);
-	uint64_t seq;
 
-	if (w->exits >= w->last_exits && w->insns >= w->last_insns)
-		return;
-	tracer_sync(s->guest.tracer);
-	engine_tell_position(s);
-	seq = view_model_forget_future(s->model);
-	tracer_forget(s->guest.tracer, seq, w->exits);
+	if (w->exits < w->last_exits || w->insns < w->last_insns)
+		forget_future(s);
 }
 
-void engine_type(struct engine *e, const char *text, size_t n)
+enum err engine_type(struct engine *e, const char *text, size_t n, struct errmsg *why)
 {
+	enum err err = ERR_OK;
+	size_t taken = 0;
+
 	if (!engine_hold(e))
-		return;
-	if (e->open) {
+		return err_set(
+		    why, ERR_BUSY, "the guest is under way to somewhere: it takes no input before it is there");
+	if (!e->open)
+		err = err_set(why, ERR_NOENT, "no guest is loaded: open one");
+	else if (!engine_slot_ended(engine_current(e)))
 		begin_future(engine_current(e));
-		(void)control_type(engine_current(e)->control, (const uint8_t *)text, n);
-	}
+	if (e->open)
+		taken = control_type(engine_current(e)->control, (const uint8_t *)text, n);
+	if (e->open && taken < n)
+		err = err_set(why, ERR_BUSY, "the guest took %zu of %zu bytes: %s", taken, n,
+		    engine_slot_ended(engine_current(e)) ? "it has ended"
+							 : "it has not read yet what was typed before");
 	engine_release(e);
+	return err;
 }
 
 /* --- life --- */
@@ -463,8 +542,10 @@ enum err engine_load(struct engine *e, const char *words, struct errmsg *why)
 	if (engine_busy(e))
 		return err_set(why, ERR_BUSY, "the guest runs: pause it first");
 	err = e->src.choose(e->src.arg, words, why);
-	if (err != ERR_OK || !engine_hold(e))
+	if (err != ERR_OK)
 		return err;
+	if (!engine_hold(e))
+		return err_set(why, ERR_BUSY, "the guest runs: pause it first");
 	engine_close_guests(e);
 	e->current = 0;
 	err = engine_open_guests(e, why);

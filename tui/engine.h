@@ -105,15 +105,16 @@ struct control *engine_control(struct engine *e);	    /* held; of the current gu
 const struct control_where *engine_where(struct engine *e); /* held */
 /* Another guest, see engine_source.choose: closes what there is and opens it. Waits. */
 enum err engine_load(struct engine *e, const char *words, struct errmsg *why) MUST_CHECK;
-/* Console input for the current guest; held or not. */
-void engine_type(struct engine *e, const char *text, size_t n);
+/* Console input for the current guest; held or not. An error when not all of it was taken. */
+enum err engine_type(struct engine *e, const char *text, size_t n, struct errmsg *why) MUST_CHECK;
 
 unsigned engine_n_vms(const struct engine *e);
+unsigned engine_vm_current(const struct engine *e);
 void engine_vm(struct engine *e, unsigned i, struct engine_vm *out);
 /* Makes it the current one. */
 enum err engine_vm_select(struct engine *e, unsigned i, struct errmsg *why) MUST_CHECK;
 /* paused: it does not run with the others. */
-void engine_vm_pause(struct engine *e, unsigned i, bool paused);
+enum err engine_vm_pause(struct engine *e, unsigned i, bool paused, struct errmsg *why) MUST_CHECK;
 /* Ends it for good, as switching it off would. */
 enum err engine_vm_stop(struct engine *e, unsigned i, struct errmsg *why) MUST_CHECK;
 

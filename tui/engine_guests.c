@@ -23,6 +23,20 @@ static void on_replay(void *arg, bool silent, uint64_t insns, uint64_t exits)
 		e->src.silent(e->src.arg, s->index, silent);
 }
 
+/* Nobody who wants to stop it finds it any more. */
+static struct control *take_control(struct engine *e, struct slot *s)
+{
+	struct control *c;
+
+	if (e->threaded)
+		pthread_mutex_lock(&e->lock);
+	c = s->control;
+	s->control = NULL;
+	if (e->threaded)
+		pthread_mutex_unlock(&e->lock);
+	return c;
+}
+
 void engine_close_guests(struct engine *e)
 {
 	if (!e->open)
@@ -31,9 +45,7 @@ void engine_close_guests(struct engine *e)
 		struct slot *s = &e->slots[i];
 		const struct view_info none = {0};
 
-		if (s->control)
-			control_close(s->control);
-		s->control = NULL;
+		control_close(take_control(e, s));
 		view_model_attach(s->model, NULL, &none);
 	}
 	struct engine_guest guests[ENGINE_VMS_MAX];
@@ -100,8 +112,8 @@ static void stop_text(const struct engine *e, const struct slot *s, char *buf, s
 		snprintf(buf, n, "at the first instruction");
 	} else if (w->stop == CONTROL_LIMIT) {
 		snprintf(buf, n, "a limit was reached");
-	} else if (w->stop == CONTROL_INTERRUPTED) {
-		snprintf(buf, n, "%s", e->pause ? "paused" : "");
+	} else if (e->pause && w->stop != CONTROL_END) {
+		snprintf(buf, n, "paused");
 	}
 }
 
@@ -122,12 +134,29 @@ void engine_tell_stopped(struct engine *e, struct slot *s)
 	tracer_sync(s->guest.tracer);
 	stop_text(e, s, stop, sizeof(stop));
 	engine_tell_position(s);
-	view_model_set_run(s->model, end ? VIEW_ENDED : VIEW_STOPPED, end, stop);
+	/* How a dead one ended was said when it did. */
+	view_model_set_run(s->model, end || s->dead ? VIEW_ENDED : VIEW_STOPPED, s->dead ? NULL : end, stop);
 	view_model_stopped(s->model);
 	if (e->src.verdicts) {
 		e->src.verdicts(e->src.arg, s->index, &v);
 		view_model_set_verdicts(s->model, &v);
 	}
+}
+
+static void end_slot(struct slot *s, enum end_kind kind, const char *detail)
+{
+	struct vm_end end = {.kind = kind};
+
+	snprintf(end.detail, sizeof(end.detail), "%s", detail);
+	s->dead = true;
+	view_model_set_run(s->model, VIEW_ENDED, &end, detail);
+}
+
+void engine_slot_failed(struct slot *s)
+{
+	const char *words = control_where(s->control)->failure;
+
+	end_slot(s, END_HOST_ERROR, words[0] ? words : "the backend cannot run it on");
 }
 
 void engine_tell_all(struct engine *e)
@@ -141,6 +170,11 @@ void engine_tell_all(struct engine *e)
 unsigned engine_n_vms(const struct engine *e)
 {
 	return e->n;
+}
+
+unsigned engine_vm_current(const struct engine *e)
+{
+	return e->current;
 }
 
 void engine_vm(struct engine *e, unsigned i, struct engine_vm *out)
@@ -194,14 +228,22 @@ enum err engine_vm_select(struct engine *e, unsigned i, struct errmsg *why)
 	return ERR_OK;
 }
 
-void engine_vm_pause(struct engine *e, unsigned i, bool paused)
+enum err engine_vm_pause(struct engine *e, unsigned i, bool paused, struct errmsg *why)
 {
-	if (i >= e->n || !engine_hold(e))
-		return;
-	e->slots[i].paused = paused;
-	view_model_set_run(e->slots[i].model, engine_slot_ended(&e->slots[i]) ? VIEW_ENDED : VIEW_STOPPED,
-	    e->slots[i].guest.session->ops->end(e->slots[i].guest.session), paused ? "paused" : "");
+	enum err err = check_index(e, i, why);
+
+	if (err != ERR_OK)
+		return err;
+	if (!engine_hold(e))
+		return err_set(why, ERR_BUSY, "the guest is under way to somewhere: C-c stops it there");
+	if (engine_slot_ended(&e->slots[i]) || e->slots[i].dead) {
+		err = err_set(why, ERR_UNSUPPORTED, "VM %u has ended", i + 1);
+	} else {
+		e->slots[i].paused = paused;
+		view_model_set_run(e->slots[i].model, VIEW_STOPPED, NULL, paused ? "paused" : "");
+	}
 	engine_release(e);
+	return err;
 }
 
 enum err engine_vm_stop(struct engine *e, unsigned i, struct errmsg *why)
@@ -212,11 +254,8 @@ enum err engine_vm_stop(struct engine *e, unsigned i, struct errmsg *why)
 		return err;
 	if (!engine_hold(e))
 		return err_set(why, ERR_BUSY, "the guest runs: pause it first");
-	struct slot *s = &e->slots[i];
-	const struct vm_end off = {.kind = END_STOPPED, .detail = "switched off by the user"};
-
-	s->dead = true;
-	view_model_set_run(s->model, VIEW_ENDED, &off, "switched off");
+	if (!engine_slot_ended(&e->slots[i]))
+		end_slot(&e->slots[i], END_STOPPED, "switched off by the user");
 	engine_release(e);
 	return ERR_OK;
 }

@@ -34,9 +34,11 @@ struct engine {
 	bool busy, news;
 	volatile bool pause, quit; /* written by anyone, looked at between slices */
 	bool standing;		   /* no guest runs */
+	bool settling;		   /* what was asked for is over, and the verdicts are being made */
 	volatile unsigned holds;
 	enum err err;
 	struct errmsg why;
+	uint64_t slow_due_ns; /* ENGINE_SLOW: host time of its next step; the engine's thread */
 };
 
 static inline uint64_t engine_clock_ns(clockid_t id)
@@ -57,6 +59,12 @@ static inline bool engine_slot_ended(const struct slot *s)
 	return s->guest.session->ops->end(s->guest.session) != NULL;
 }
 
+/* Does it get a turn? */
+static inline bool engine_slot_runs(const struct slot *s)
+{
+	return !s->paused && !s->dead && !engine_slot_ended(s);
+}
+
 /* The guests of the source, each with its run control. */
 enum err engine_open_guests(struct engine *e, struct errmsg *why) MUST_CHECK;
 void engine_close_guests(struct engine *e);
@@ -64,5 +72,6 @@ void engine_close_guests(struct engine *e);
 void engine_tell_position(struct slot *s);
 void engine_tell_stopped(struct engine *e, struct slot *s);
 void engine_tell_all(struct engine *e);
+void engine_slot_failed(struct slot *s); /* it cannot run any more, and says so */
 
 #endif

@@ -28,7 +28,7 @@ bool event_port(const struct view_exit *e, unsigned *port, bool *in)
 	return true;
 }
 
-/* [SDM 3A "Interrupt and Exception Vectors"] NULL: no name. */
+/* [SDM 3A "Exception and Interrupt Vectors"] NULL: no name. */
 static const char *exception_name(unsigned vector)
 {
 	static const char *const names[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", NULL, "#TS",

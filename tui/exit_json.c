@@ -8,6 +8,7 @@
 
 #include "core/probe.h"
 #include "tui/exit_view.h"
+#include "tui/stats_rows.h"
 
 /* --- Recorded fields ---------------------------------------------------------------------------------------------- */
 
@@ -145,14 +146,6 @@ bool exit_raw_field(const struct exit_state *st, unsigned i, struct exit_field *
 
 /* --- JSON --------------------------------------------------------------------------------------------------------- */
 
-/* Text of the guest or of a file may be no UTF-8. */
-static json_t *text(const char *s)
-{
-	json_t *j = json_string(s);
-
-	return j ? j : json_string("(not UTF-8)");
-}
-
 static json_t *number(uint64_t v)
 {
 	return json_integer((json_int_t)v);
@@ -187,13 +180,13 @@ static json_t *insn_json(const struct exit_state *st)
 		snprintf(bytes + 2 * i, sizeof(bytes) - 2 * i, "%02x", st->bytes[i]);
 	if (st->e.has & VIEW_HAS_RIP)
 		json_object_set_new(j, "rip", hex(st->e.rip));
-	json_object_set_new(j, "symbol", text(st->where));
-	json_object_set_new(j, "source", text(st->source));
+	json_object_set_new(j, "symbol", text_json(st->where));
+	json_object_set_new(j, "source", text_json(st->source));
 	json_object_set_new(j, "length", number(st->e.insn_len));
-	json_object_set_new(j, "bytes", text(bytes));
-	json_object_set_new(j, "bytes_note", text(st->bytes_when));
-	json_object_set_new(j, "text", text(x->insn));
-	json_object_set_new(j, "text_missing", text(x->insn_why));
+	json_object_set_new(j, "bytes", text_json(bytes));
+	json_object_set_new(j, "bytes_note", text_json(st->bytes_when));
+	json_object_set_new(j, "text", text_json(x->insn));
+	json_object_set_new(j, "text_missing", text_json(x->insn_why));
 	return j;
 }
 
@@ -202,11 +195,11 @@ static json_t *class_json(const struct explain *x)
 	json_t *j = json_pack("{s:s, s:s}", "name", pg_class_name(x->class), "text", x->class_text);
 
 	if (x->row) {
-		json_object_set_new(j, "form", text(x->row->form));
-		json_object_set_new(j, "sentence", text(x->row->sentence));
-		json_object_set_new(j, "group", text(sensitive_group_name((enum sensitive_group)x->row->group)));
-		json_object_set_new(j, "control", text(sensitive_control_name(x->row)));
-		json_object_set_new(j, "source", text(x->row->source));
+		json_object_set_new(j, "form", text_json(x->row->form));
+		json_object_set_new(j, "sentence", text_json(x->row->sentence));
+		json_object_set_new(j, "group", text_json(sensitive_group_name((enum sensitive_group)x->row->group)));
+		json_object_set_new(j, "control", text_json(sensitive_control_name(x->row)));
+		json_object_set_new(j, "source", text_json(x->row->source));
 	}
 	return j;
 }
@@ -233,7 +226,7 @@ static json_t *raw_json(const struct exit_state *st)
 	struct exit_field f;
 
 	for (unsigned i = 0; exit_raw_field(st, i, &f); i++)
-		json_object_set_new(j, f.name, text(f.value));
+		json_object_set_new(j, f.name, text_json(f.value));
 	return j;
 }
 
@@ -261,30 +254,30 @@ json_t *exit_json(const struct exit_state *st)
 		return json_pack("{s:s, s:n, s:s}", "view", "exit", "exit", "missing", st->missing);
 	}
 	for (unsigned i = 0; i < x->n_did; i++)
-		json_array_append_new(did, text(x->did[i]));
+		json_array_append_new(did, text_json(x->did[i]));
 	j = json_object();
-	json_object_set_new(j, "view", text("exit"));
+	json_object_set_new(j, "view", text_json("exit"));
 	json_object_set_new(j, "exit", number(st->e.number));
 	json_object_set_new(j, "exits", number(st->exits));
 	json_object_set_new(j, "same_reason", number(st->same));
 	json_object_set_new(j, "marked", json_boolean(st->marked));
 	json_object_set_new(j, "reason", number(st->e.reason));
-	json_object_set_new(j, "title", text(x->title));
-	json_object_set_new(j, "aliases", text(x->aliases));
-	json_object_set_new(j, "sentence", text(x->sentence));
-	json_object_set_new(j, "sdm", text(x->sdm));
-	json_object_set_new(j, "why", text(x->why));
-	json_object_set_new(j, "controls", text(st->info.controls));
+	json_object_set_new(j, "title", text_json(x->title));
+	json_object_set_new(j, "aliases", text_json(x->aliases));
+	json_object_set_new(j, "sentence", text_json(x->sentence));
+	json_object_set_new(j, "sdm", text_json(x->sdm));
+	json_object_set_new(j, "why", text_json(x->why));
+	json_object_set_new(j, "controls", text_json(st->info.controls));
 	json_object_set_new(j, "instruction", insn_json(st));
 	json_object_set_new(j, "class", class_json(x));
 	json_object_set_new(j, "qualification", hex(st->e.qual));
-	json_object_set_new(j, "qualification_title", x->qual_title ? text(x->qual_title) : json_null());
+	json_object_set_new(j, "qualification_title", x->qual_title ? text_json(x->qual_title) : json_null());
 	json_object_set_new(j, "qualification_bits", bits_json(x->qual, x->n_qual));
 	json_object_set_new(j, "interruption_bits", bits_json(x->intr, x->n_intr));
 	json_object_set_new(j, "did", did);
-	json_object_set_new(j, "verdict", text(verdict_of(&st->e)));
+	json_object_set_new(j, "verdict", text_json(verdict_of(&st->e)));
 	json_object_set_new(j, "cost", cost_json(st));
-	json_object_set_new(j, "avoid", text(x->avoid));
+	json_object_set_new(j, "avoid", text_json(x->avoid));
 	json_object_set_new(j, "recorded", raw_json(st));
 	json_object_set_new(j, "around", list_json(st));
 	return j;

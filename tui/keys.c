@@ -74,7 +74,7 @@ static uint32_t one_char(const char *s)
 	for (size_t i = 1; i < n; i++)
 		ch = ch << 6 | ((unsigned char)s[i] & 0x3f);
 	/* Only what is written back as the same bytes was UTF-8. */
-	if (ch < 0xa0 || ch >= KEY_NAMED || screen_utf8(ch, again) != n || memcmp(again, s, n))
+	if (ch < 0xa0 || ch >= KEY_NAMED || screen_utf8(ch, again) != n || memcmp(again, s, n) != 0)
 		return KEY_NONE;
 	return ch;
 }

@@ -106,7 +106,7 @@ void line_words_add(struct line_words *out, const char *text, const char *word)
 {
 	const char *begun = text + out->from;
 
-	if (strncmp(word, begun, strlen(begun)) || strlen(word) >= LINE_WORD)
+	if (strncmp(word, begun, strlen(begun)) != 0 || strlen(word) >= LINE_WORD)
 		return;
 	for (unsigned i = 0; i < out->n; i++)
 		if (!strcmp(out->word[i], word))

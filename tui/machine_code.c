@@ -9,6 +9,7 @@
 
 #include "tui/engine.h"
 #include "tui/machine.h"
+#include "tui/stats_rows.h"
 
 #define BEFORE_BYTES 240u
 #define INSN_MAX 15u
@@ -382,11 +383,11 @@ json_t *machine_json_code(const struct machine_state *m, enum machine_panel_id i
 			snprintf(bytes + 2 * k, 3, "%02x", l->bytes[k]);
 		json_object_set_new(o, "address", machine_hex(l->addr));
 		json_object_set_new(o, "bytes", json_string(bytes));
-		json_object_set_new(o, "text", json_string(l->text));
+		json_object_set_new(o, "text", text_json(l->text));
 		if (name->symbol[0])
-			json_object_set_new(o, "symbol", json_string(name->symbol));
+			json_object_set_new(o, "symbol", text_json(name->symbol));
 		if (name->source[0])
-			json_object_set_new(o, "source", json_string(name->source));
+			json_object_set_new(o, "source", text_json(name->source));
 		if (l->target)
 			json_object_set_new(o, "target", machine_hex(l->target));
 		if (l->addr == m->ip)

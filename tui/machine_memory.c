@@ -5,6 +5,7 @@
 
 #include "tracer/operands.h"
 #include "tui/machine.h"
+#include "tui/stats_rows.h"
 
 /* Code page 437, the character set of the PC's text screen: 00-1F, 7F and 80-FF. */
 static const uint16_t low437[32] = {0x00b7, 0x263a, 0x263b, 0x2665, 0x2666, 0x2663, 0x2660, 0x2022, 0x25d8, 0x25cb,
@@ -275,7 +276,7 @@ json_t *machine_json_memory(const struct machine_state *m, enum machine_panel_id
 	json_t *o = json_object();
 
 	if (!mem->have || !mem->done) {
-		json_object_set_new(o, "why", json_string(mem->why));
+		json_object_set_new(o, "why", text_json(mem->why));
 		return o;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -284,7 +285,7 @@ json_t *machine_json_memory(const struct machine_state *m, enum machine_panel_id
 	json_object_set_new(o, "about", machine_hex(mem->mark));
 	json_object_set_new(o, "space", json_string(mem->physical ? "physical" : "linear"));
 	if (mem->label[0])
-		json_object_set_new(o, "label", json_string(mem->label));
+		json_object_set_new(o, "label", text_json(mem->label));
 	json_object_set_new(o, "bytes", json_string(hex));
 	return o;
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "tui/stats_rows.h"
 
 struct machine_row *machine_row_add(struct machine_rows *rows, const char *name, uint64_t value, unsigned digits)
 {
@@ -134,14 +135,14 @@ json_t *machine_rows_json(const struct machine_rows *rows)
 		json_t *o = json_object();
 
 		if (row->heading) {
-			json_object_set_new(o, "heading", json_string(row->text));
+			json_object_set_new(o, "heading", text_json(row->text));
 		} else {
-			json_object_set_new(o, "name", json_string(row->name));
+			json_object_set_new(o, "name", text_json(row->name));
 			if (row->digits)
 				json_object_set_new(o, "value", machine_hex(row->value));
 			if (row->changed)
 				json_object_set_new(o, "changed", json_true());
-			json_object_set_new(o, "text", json_string(row->text));
+			json_object_set_new(o, "text", text_json(row->text));
 		}
 		json_array_append_new(list, o);
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tui/view_modes.h"
+#include "tui/stats_rows.h"
 
 #define LEFT_W 25    /* number and reason */
 #define NARROW_W 22  /* the same, with a third column on a narrow screen */
@@ -395,9 +396,9 @@ void modes_draw(struct app *a, struct modes *t, struct screen *s, const struct r
 
 /* --- the same as data -------------------------------------------------------------------------------------------- */
 
-static json_t *text_json(const char *text)
+static json_t *text_or_null(const char *text)
 {
-	return text[0] ? json_string(text) : json_null();
+	return text[0] ? text_json(text) : json_null();
 }
 
 static json_t *column_json(const struct modes *t, unsigned c)
@@ -410,10 +411,10 @@ static json_t *column_json(const struct modes *t, unsigned c)
 	if (first >= 0)
 		(void)modes_sentence(t, &t->lines[first], c, text, sizeof text);
 	return json_pack("{s:s, s:b, s:o, s:s, s:I, s:I, s:b, s:b, s:o, s:o}", "backend", col->label, "available",
-	    col->e && !col->why[0], "why_not", text_json(col->why), "controls", col->track.profile_name, "exits",
+	    col->e && !col->why[0], "why_not", text_or_null(col->why), "controls", col->track.profile_name, "exits",
 	    (json_int_t)col->track.n, "equal", (json_int_t)col->pair.equal, "ended", col->track.ended, "limit",
 	    col->out_of_time || col->track.full, "first_difference",
-	    i ? json_integer((json_int_t)i->number) : json_null(), "difference", text_json(text));
+	    i ? json_integer((json_int_t)i->number) : json_null(), "difference", text_or_null(text));
 }
 
 static json_t *line_json(const struct modes *t, const struct modes_line *l)
@@ -429,20 +430,20 @@ static json_t *line_json(const struct modes *t, const struct modes_line *l)
 		json_array_append_new(columns,
 		    json_pack("{s:s, s:o}", "state",
 			l->state[c] == LINE_PENDING ? "not compared" : modes_state_name((enum modes_state)l->state[c]),
-			"text", b ? json_string(text) : json_null()));
+			"text", b ? text_json(text) : json_null()));
 	}
 	if (l->main >= 0)
 		modes_item_text(&t->main.items[l->main], text, sizeof text);
 	return json_pack("{s:I, s:I, s:s, s:o, s:o}", "exit", i ? (json_int_t)i->number : -1, "reason",
 	    i ? (json_int_t)i->e.reason : -1, "name", i ? exit_name(i->e.reason) : "", "text",
-	    l->main >= 0 ? json_string(text) : json_null(), "columns", columns);
+	    l->main >= 0 ? text_json(text) : json_null(), "columns", columns);
 }
 
 static json_t *verdict_json(const struct modes_cell *cell, const struct pg_verdict *v)
 {
 	if (cell->state != CELL_DONE)
 		return json_null();
-	return json_pack("{s:s, s:o}", "state", pg_state_name(v->state), "evidence", text_json(v->evidence));
+	return json_pack("{s:s, s:o}", "state", pg_state_name(v->state), "evidence", text_or_null(v->evidence));
 }
 
 static json_t *matrix_json(const struct modes *t)
@@ -453,7 +454,7 @@ static json_t *matrix_json(const struct modes *t)
 		const struct modes_cell *cell = matrix_shown_cell(t, i);
 		json_array_append_new(
 		    cells, json_pack("{s:s, s:s, s:o, s:I, s:o, s:o, s:o}", "backend", cell->label, "state",
-			       cell_state_name(cell->state), "note", text_json(cell->note), "exits",
+			       cell_state_name(cell->state), "note", text_or_null(cell->note), "exits",
 			       (json_int_t)cell->exits, "equivalence", verdict_json(cell, &cell->equivalence), "safety",
 			       verdict_json(cell, &cell->safety), "efficiency", verdict_json(cell, &cell->efficiency)));
 	}

@@ -181,7 +181,7 @@ const char *events_title(const struct events *ev, char *buf, size_t n)
 	if (ev->filter[0] && used < n && ev->n < EVENTS_MAX && ev->searched < ev->kept - ev->later)
 		used += (size_t)snprintf(buf + used, n - used, " (in the last %" PRIu64 ")", ev->searched);
 	if (ev->later && used < n)
-		snprintf(buf + used, n - used, "; %" PRIu64 " later ones lie ahead", ev->later);
+		snprintf(buf + used, n - used, "; %" PRIu64 " later lie%s ahead", ev->later, ev->later == 1 ? "s" : "");
 	return buf;
 }
 

@@ -62,7 +62,7 @@ static void symbol_label(const struct place *leaf, const struct symbols *syms, c
 	else if (name)
 		snprintf(buf, n, "%s", name);
 	else
-		snprintf(buf, n, "page 0x%llx", (unsigned long long)(leaf->rip >> 12 << 12));
+		snprintf(buf, n, "page 0x%llx", (unsigned long long)leaf->rip >> 12 << 12);
 }
 
 /* --- levels --------------------------------------------------------------------------------------------------------

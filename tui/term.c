@@ -110,12 +110,13 @@ bool term_utf8(void)
 	return !strcmp(nl_langinfo(CODESET), "UTF-8");
 }
 
-/* The terminal as it calls itself; "xterm" of "xterm-new"; then what most are compatible with. */
+/* The terminal as it calls itself; "xterm" of "xterm-new"; then what most are compatible with: a terminal too new to be
+ * known here is like xterm, and its function keys would be rows of letters to a vt100. */
 static SCREEN *new_terminal(char note[160])
 {
 	const char *name = getenv("TERM");
 	char prefix[64];
-	const char *const tries[] = {name, prefix, "vt100", "ansi"};
+	const char *const tries[] = {name, prefix, "xterm", "vt100", "ansi"};
 
 	note[0] = '\0';
 	snprintf(prefix, sizeof(prefix), "%.*s", name ? (int)strcspn(name, "-") : 0, name ? name : "");
@@ -182,7 +183,7 @@ enum err term_open(struct terminal **out, char note[160], struct errmsg *why)
 	if (!t->curses) {
 		free(t);
 		return err_set(why, ERR_UNSUPPORTED,
-		    "no terminal description for TERM=%.60s, nor for vt100 and ansi: set TERM, or use --batch",
+		    "no terminal description for TERM=%.60s, nor for xterm, vt100 and ansi: set TERM, or use --batch",
 		    getenv("TERM") ? getenv("TERM") : "");
 	}
 	e = prepare(t, why);

@@ -153,7 +153,7 @@ static unsigned index_of(const char *name)
 {
 	unsigned i = 0;
 
-	while (i < ARRAY_LEN(schemes) && strcmp(schemes[i].name, name))
+	while (i < ARRAY_LEN(schemes) && strcmp(schemes[i].name, name) != 0)
 		i++;
 	return i;
 }
@@ -245,7 +245,7 @@ struct paint theme_paint(const char *name, const struct theme_override *o, enum 
 		return p;
 	}
 	/* Dark blue on black, or on a background that may be black, cannot be read. */
-	if (l.fg == COLOR_BLUE_ && (l.bg == COLOR_BLACK_ || (l.bg == COLOR_DEFAULT && strcmp(name, "light"))))
+	if (l.fg == COLOR_BLUE_ && (l.bg == COLOR_BLACK_ || (l.bg == COLOR_DEFAULT && strcmp(name, "light") != 0)))
 		l.fg = COLOR_BRIGHT_BLUE;
 	p.fg = n >= 256 ? colors[l.fg].c256 : n >= 16 ? colors[l.fg].c16 : colors[l.fg].c8;
 	p.bg = n >= 256 ? colors[l.bg].c256 : n >= 16 ? colors[l.bg].c16 : colors[l.bg].c8;

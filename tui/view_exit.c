@@ -140,6 +140,8 @@ static void collect(struct app *a, struct view *v, struct view_model *m, int w, 
 		say_missing(st, m);
 		return;
 	}
+	if (e->number >= st->exits) /* in the past: it lies ahead */
+		st->exits = view_now(m)->seen_exits;
 	st->have = true;
 	st->e = *e;
 	st->marked = app_marked(a, e->number);
@@ -282,7 +284,7 @@ static enum err cmd_raw(struct app *a, struct view *v, const char *args, struct 
 	struct exit_state *st = v->state;
 
 	(void)a;
-	if (*args && strcmp(args, "on") && strcmp(args, "off"))
+	if (*args && strcmp(args, "on") != 0 && strcmp(args, "off") != 0)
 		return err_set(why, ERR_INVAL, "'on' or 'off', not '%s'", args);
 	st->raw = *args ? !strcmp(args, "on") : !st->raw;
 	st->skip = 0;

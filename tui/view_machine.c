@@ -12,6 +12,7 @@
 
 #include "tui/machine.h"
 #include "tui/machine_commands.h"
+#include "tui/stats_rows.h"
 
 static void draw_stack(struct machine_state *m, struct screen *s, const struct rect *r, bool focus)
 {
@@ -281,7 +282,7 @@ static json_t *view_json(struct app *a, struct view *v)
 
 	(void)a;
 	if (!m->have) {
-		json_object_set_new(o, "why", json_string(m->why));
+		json_object_set_new(o, "why", text_json(m->why));
 		if (m->trace && m->traced_rip) {
 			json_object_set_new(o, "exit", json_integer((json_int_t)m->trace_exit));
 			json_object_set_new(o, "reason", json_string(m->trace_reason));

@@ -140,7 +140,7 @@ static void draw_why(struct flow *f, const struct scope_state *st)
 		    st->now.end.detail);
 		flow_field(f, "ended by", STYLE_NORMAL, buf);
 	} else if (st->now.run == VIEW_STOPPED && st->now.stop[0]) {
-		flow_field(f, "stopped by", STYLE_NORMAL, st->now.stop);
+		flow_field(f, "why", STYLE_NORMAL, st->now.stop);
 	}
 }
 
@@ -193,11 +193,11 @@ static int draw_verdict(struct screen *s, const struct rect *r, int y, const cha
 	    [PG_NA] = {GLYPH_NA, STYLE_DIM},
 	};
 	unsigned i = v->state <= PG_NA ? v->state : PG_UNKNOWN;
-	struct rect text = {.x = r->x + 23, .y = y, .w = r->w - 23, .h = lines};
+	struct rect text = {.x = r->x + 28, .y = y, .w = r->w - 28, .h = lines};
 
 	screen_put(s, r->x, y, screen_glyph(s, looks[i].glyph), looks[i].style);
-	screen_text(s, r->x + 2, y, 11, STYLE_NORMAL, name);
-	screen_text(s, r->x + 14, y, 8, looks[i].style, pg_state_name(v->state));
+	screen_text(s, r->x + 2, y, 16, STYLE_NORMAL, name);
+	screen_text(s, r->x + 19, y, 8, looks[i].style, pg_state_name(v->state));
 	char evidence[sizeof(v->evidence) + 40];
 
 	snprintf(evidence, sizeof(evidence), "%s%s", when, v->evidence[0] ? v->evidence : "no evidence");
@@ -215,7 +215,7 @@ static int draw_verdicts(const struct scope_state *st, struct screen *s, const s
 	const char *when = st->now.run == VIEW_RUNNING ? "at the last stop: " : "";
 
 	y += draw_verdict(s, r, y, "equivalence", &st->verdicts.equivalence, lines, when);
-	y += draw_verdict(s, r, y, "safety", &st->verdicts.safety, lines, when);
+	y += draw_verdict(s, r, y, "resource control", &st->verdicts.safety, lines, when);
 	y += draw_verdict(s, r, y, "efficiency", &st->verdicts.efficiency, lines, when);
 	return y - r->y;
 }
@@ -238,9 +238,10 @@ static void draw_table(struct app *a, struct scope_state *st, struct screen *s, 
 	char title[160], sort[64], b[16];
 	const struct stats_rows *rows = &st->rows;
 
-	snprintf(title, sizeof(title), "%s%s exits by reason%s (%s), cost %s", st->focus == SCOPE_TABLE ? "> " : "",
-	    fmt_count(rows->total, b), rows->rates ? ", rates" : "", table_sort_text(&rows->table, sort, sizeof(sort)),
-	    stats_cost_source(rows->timed, rows->modelled));
+	snprintf(title, sizeof(title), "%s%s exits by reason%s%s (%s), cost %s", st->focus == SCOPE_TABLE ? "> " : "",
+	    fmt_count(rows->total, b), rows->rates ? ", rates" : "",
+	    st->now.counts_forgotten ? ", with those of a future given up" : "",
+	    table_sort_text(&rows->table, sort, sizeof(sort)), stats_cost_source(rows->timed, rows->modelled));
 	struct rect in = screen_section(s, r, title);
 
 	if (rows->n == 0)
@@ -423,14 +424,14 @@ static enum err cmd_evidence(struct app *a, struct view *v, const char *args, st
 }
 
 static const struct command commands[] = {
-    {"sort", "[COLUMN]", "Sort the exit table by a column, or by the next one", cmd_sort, complete_sort},
-    {"sort next", "", "Sort by the next column", cmd_sort_next, NULL},
-    {"sort prev", "", "Sort by the previous column", cmd_sort_previous, NULL},
-    {"sort invert", "", "Invert the order", cmd_sort_invert, NULL},
-    {"count", "[total|rate]", "Count exits in total, or per second", cmd_rate, complete_rate},
-    {"pane", "[table|events]", "Move the cursor to the exit table, or to the newest exits", cmd_pane, complete_pane},
-    {"console", "[auto|uart|vga]", "Show what the guest prints, or its screen", cmd_console, complete_console},
-    {"evidence", "", "Show the whole evidence of the verdicts, or one line of it", cmd_evidence, NULL},
+    {"sort", "[COLUMN]", "Sorts the exit table by a column, or by the next one.", cmd_sort, complete_sort},
+    {"sort next", "", "Sorts by the next column.", cmd_sort_next, NULL},
+    {"sort prev", "", "Sorts by the previous column.", cmd_sort_previous, NULL},
+    {"sort invert", "", "Inverts the order.", cmd_sort_invert, NULL},
+    {"count", "[total|rate]", "Counts exits in total, or per second.", cmd_rate, complete_rate},
+    {"pane", "[table|events]", "Moves the cursor to the exit table, or to the newest exits.", cmd_pane, complete_pane},
+    {"console", "[auto|uart|vga]", "Shows what the guest prints, or its screen.", cmd_console, complete_console},
+    {"evidence", "", "Shows the whole evidence of the verdicts, or one line of it.", cmd_evidence, NULL},
     {0},
 };
 

@@ -406,15 +406,15 @@ static enum err cmd_sort_invert(struct app *a, struct view *v, const char *args,
 }
 
 static const struct command commands[] = {
-    {"by", "[reason|rip|vcpu|port]", "Count by exit reason, instruction, vCPU or port", cmd_by, complete_by},
-    {"pane", "[table|cost|time|places]", "Move the keys to the table or to a chart", cmd_pane, complete_pane},
-    {"zoom", "in|out|all", "Show less of the time (or of the places), or more", cmd_zoom, complete_zoom},
-    {"pan left", "", "Earlier exits; in the places: the node to the left", cmd_left, NULL},
-    {"pan right", "", "Later exits; in the places: the node to the right", cmd_right, NULL},
-    {"sort", "[COLUMN]", "Sort by a column, or by the next one", cmd_sort, complete_sort},
-    {"sort next", "", "Sort by the next column", cmd_sort_next, NULL},
-    {"sort prev", "", "Sort by the previous column", cmd_sort_previous, NULL},
-    {"sort invert", "", "Invert the order", cmd_sort_invert, NULL},
+    {"by", "[reason|rip|vcpu|port]", "Counts by exit reason, instruction, vCPU or port.", cmd_by, complete_by},
+    {"pane", "[table|cost|time|places]", "Moves the keys to the table or to a chart.", cmd_pane, complete_pane},
+    {"zoom", "in|out|all", "Shows less of the time (or of the places), or more.", cmd_zoom, complete_zoom},
+    {"pan left", "", "Earlier exits; in the places: the node to the left.", cmd_left, NULL},
+    {"pan right", "", "Later exits; in the places: the node to the right.", cmd_right, NULL},
+    {"sort", "[COLUMN]", "Sorts by a column, or by the next one.", cmd_sort, complete_sort},
+    {"sort next", "", "Sorts by the next column.", cmd_sort_next, NULL},
+    {"sort prev", "", "Sorts by the previous column.", cmd_sort_previous, NULL},
+    {"sort invert", "", "Inverts the order.", cmd_sort_invert, NULL},
     {0},
 };
 

@@ -117,6 +117,17 @@ static int text_width(int w)
 	return w >= WIDE ? w - INDEX_W - 2 : w;
 }
 
+static bool same_verdict(const struct pg_verdict *a, const struct pg_verdict *b)
+{
+	return a->state == b->state && strcmp(a->evidence, b->evidence) == 0;
+}
+
+static bool same_verdicts(const struct view_verdicts *a, const struct view_verdicts *b)
+{
+	return same_verdict(&a->equivalence, &b->equivalence) && same_verdict(&a->safety, &b->safety) &&
+	       same_verdict(&a->efficiency, &b->efficiency);
+}
+
 static void theory_collect(struct app *a, struct view *v, struct view_model *m, int w, int h)
 {
 	struct theory *t = v->state;
@@ -126,7 +137,7 @@ static void theory_collect(struct app *a, struct view *v, struct view_model *m, 
 	(void)a;
 	(void)h;
 	keep_cost(t, info, info->type);
-	if (verdicts && memcmp(verdicts, &t->facts.verdicts, sizeof *verdicts) != 0) {
+	if (verdicts && !same_verdicts(verdicts, &t->facts.verdicts)) {
 		t->facts.verdicts = *verdicts;
 		t->laid_page = -1;
 	}
@@ -371,7 +382,7 @@ static enum err show_me(struct app *a, struct theory *t, struct errmsg *why)
 	if (!e)
 		e = app_command(a, show->view, why);
 	if (!e)
-		app_message(a, "page %d: %s (Esc: back to the book)", t->page + 1, show->text);
+		app_message(a, "Esc: back to the book. Page %d: %s", t->page + 1, show->text);
 	return e;
 }
 
@@ -461,6 +472,18 @@ static enum err cmd_index(struct app *a, struct view *v, const char *args, struc
 	return ERR_OK;
 }
 
+/* Esc: out of the page into the index; from there as everywhere. */
+static enum err cmd_contents(struct app *a, struct view *v, const char *args, struct errmsg *why)
+{
+	struct theory *t = v->state;
+
+	(void)args;
+	if (!t->reading || app_search_text(a))
+		return app_command(a, "leave", why);
+	t->reading = false;
+	return ERR_OK;
+}
+
 static enum err cmd_show(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	struct theory *t = v->state;
@@ -505,6 +528,7 @@ static const struct command commands[] = {
     {"page next", "", "The next page.", cmd_page_next, NULL},
     {"page prev", "", "The page before.", cmd_page_prev, NULL},
     {"index", "", "Between the index and the page.", cmd_index, NULL},
+    {"contents", "", "Ends a search, or goes from a page to the index, or back one view.", cmd_contents, NULL},
     {"show me", "[N]", "Opens guest and view of the page's demonstration, in place of the guest that is loaded.",
 	cmd_show, NULL},
     {"show next", "", "Chooses the page's other demonstration.", cmd_show_next, NULL},
@@ -516,6 +540,7 @@ static const struct binding bindings[] = {
     {"Left", "page prev", "Prev"},
     {"i", "index", "Index"},
     {"x", "show next", "Other"},
+    {"Esc", "contents", NULL},
     {NULL, NULL, NULL},
 };
 

@@ -348,9 +348,9 @@ static enum err cmd_start(struct app *a, struct view *v, const char *args, struc
 	engine_vm(app_engine(a), i, &vm);
 	if (vm.run == VIEW_ENDED)
 		return err_set(why, ERR_UNSUPPORTED, "VM %u has ended: restart the session to run it again", i + 1);
-	engine_vm_pause(app_engine(a), i, false);
-	if (engine_busy(app_engine(a)))
-		return ERR_OK;
+	e = engine_vm_pause(app_engine(a), i, false, why);
+	if (e != ERR_OK || engine_busy(app_engine(a)))
+		return e;
 	return engine_do(app_engine(a), ENGINE_RUN, 0, why);
 }
 
@@ -359,9 +359,7 @@ static enum err cmd_pause(struct app *a, struct view *v, const char *args, struc
 	unsigned i;
 	enum err e = named(a, v, args, &i, why);
 
-	if (e == ERR_OK)
-		engine_vm_pause(app_engine(a), i, true);
-	return e;
+	return e == ERR_OK ? engine_vm_pause(app_engine(a), i, true, why) : e;
 }
 
 static enum err cmd_stop(struct app *a, struct view *v, const char *args, struct errmsg *why)
@@ -430,14 +428,14 @@ static enum err cmd_sort_invert(struct app *a, struct view *v, const char *args,
 }
 
 static const struct command commands[] = {
-    {"vm start", "[N]", "Let a VM run (again) with the others", cmd_start, complete_vm},
-    {"vm pause", "[N]", "Keep a VM from running while the others do", cmd_pause, complete_vm},
-    {"vm stop", "[N]", "Switch a VM off, for good", cmd_stop, complete_vm},
-    {"vm select", "[N]", "Make a VM the one that views and run control are about", cmd_select, complete_vm},
-    {"sort", "[COLUMN]", "Sort by a column, or by the next one", cmd_sort, complete_sort},
-    {"sort next", "", "Sort by the next column", cmd_sort_next, NULL},
-    {"sort prev", "", "Sort by the previous column", cmd_sort_previous, NULL},
-    {"sort invert", "", "Invert the order", cmd_sort_invert, NULL},
+    {"vm start", "[N]", "Lets a VM run (again) with the others.", cmd_start, complete_vm},
+    {"vm pause", "[N]", "Keeps a VM from running while the others do.", cmd_pause, complete_vm},
+    {"vm stop", "[N]", "Switches a VM off, for good.", cmd_stop, complete_vm},
+    {"vm select", "[N]", "Makes a VM the one that views and run control are about.", cmd_select, complete_vm},
+    {"sort", "[COLUMN]", "Sorts by a column, or by the next one.", cmd_sort, complete_sort},
+    {"sort next", "", "Sorts by the next column.", cmd_sort_next, NULL},
+    {"sort prev", "", "Sorts by the previous column.", cmd_sort_previous, NULL},
+    {"sort invert", "", "Inverts the order.", cmd_sort_invert, NULL},
     {0},
 };
 

@@ -175,19 +175,39 @@ struct block *blocks_find(struct block_cache *bc, gpa_t gpa, uint32_t key)
 	return NULL;
 }
 
+void blocks_cut_nowhere(struct block_cache *bc)
+{
+	memset(bc->stops, 0, sizeof(bc->stops));
+}
+
+void blocks_cut_at(struct block_cache *bc, gva_t lo, gva_t hi)
+{
+	uint64_t n = hi - lo < PAGE_SIZE_4K ? hi - lo + 1 : PAGE_SIZE_4K;
+
+	for (uint64_t k = 0; k < n; k++)
+		bc->stops[PAGE_OFF(lo + k) / 64] |= 1ull << (lo + k) % 64;
+}
+
+static bool is_cut(const struct block_cache *bc, unsigned off)
+{
+	return off < PAGE_SIZE_4K && bc->stops[off / 64] >> off % 64 & 1;
+}
+
 /* Neither reads time, nor exits (but for an access to memory), nor repeats. */
 static bool class_is_plain(uint8_t class)
 {
 	return class == INSN_CLASS_PLAIN || class == INSN_CLASS_BRANCH || class == INSN_CLASS_FPU;
 }
 
-/* Decodes into out until something ends the block; *bytes is the code covered. */
-static unsigned decode_run(
-    const uint8_t *p, unsigned avail, unsigned code_size, enum x86_mode mode, struct x86_insn *out, unsigned *bytes)
+/* Decodes from an offset in a page into out until something ends the block; *bytes is the code covered. */
+static unsigned decode_run(const struct block_cache *bc, const uint8_t *page, unsigned off, uint32_t key,
+    struct x86_insn *out, unsigned *bytes)
 {
-	unsigned n = 0, used = 0;
+	const uint8_t *p = page + off;
+	unsigned n = 0, used = 0, avail = (unsigned)PAGE_SIZE_4K - off, code_size = key & 0xff;
+	enum x86_mode mode = (enum x86_mode)(key >> 8 & 0xff);
 
-	while (n < BLOCK_INSNS_MAX && used < avail) {
+	while (n < BLOCK_INSNS_MAX && used < avail && !(n && is_cut(bc, off + used))) {
 		if (x86_decode(p + used, avail - used, code_size, mode, &out[n]) != DECODE_OK)
 			break; /* crosses the page, or too long: left to x86_step() */
 		if (used + out[n].len > BLOCK_BYTES_MAX)
@@ -253,8 +273,7 @@ static void chain(struct x86_insn *insns, unsigned n, unsigned bytes, bool flat)
 
 struct block *blocks_build(struct block_cache *bc, gpa_t gpa, const uint8_t *page, uint32_t key)
 {
-	unsigned code_size = key & 0xff, bytes;
-	enum x86_mode mode = (enum x86_mode)(key >> 8 & 0xff);
+	unsigned bytes, off = PAGE_OFF(gpa);
 
 	if (gpa >> PAGE_SHIFT_4K >= bc->n_pages)
 		return NULL;
@@ -263,7 +282,7 @@ struct block *blocks_build(struct block_cache *bc, gpa_t gpa, const uint8_t *pag
 		blocks_flush(bc);
 	struct block *b = &bc->blocks[bc->n_blocks];
 	struct x86_insn *insns = &bc->insns[bc->n_insns];
-	unsigned n = decode_run(page + PAGE_OFF(gpa), PAGE_SIZE_4K - PAGE_OFF(gpa), code_size, mode, insns, &bytes);
+	unsigned n = decode_run(bc, page, off, key, insns, &bytes);
 
 	if (n == 0)
 		return NULL;
@@ -274,7 +293,7 @@ struct block *blocks_build(struct block_cache *bc, gpa_t gpa, const uint8_t *pag
 	    .x = {.insns = insns,
 		.link = {&x86_no_block, &x86_no_block},
 		.n = (uint16_t)n,
-		.page_off = (uint16_t)PAGE_OFF(gpa)},
+		.page_off = is_cut(bc, off) ? X86_BLOCK_NOWHERE : (uint16_t)off},
 	    .key = key,
 	    .bytes = (uint16_t)bytes,
 	    .page_next = p->head,

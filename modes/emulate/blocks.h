@@ -14,6 +14,9 @@
  * In a block, instructions are chained by their go handlers, and blocks by their links (core/x86/exec.h): to run them
  * is one call of b->x.insns->go(cpu, b->x.insns).
  *
+ * Run control cuts blocks: where it may want to stop, at an offset in any page, a block begins that nothing hops to, so
+ * that the runner comes by. That costs the blocks there, and nothing elsewhere.
+ *
  * Memory is one pool, allocated at start; when it is full everything is dropped at once. Nothing is allocated while the
  * guest runs. One engine thread; not shared.
  */
@@ -59,7 +62,8 @@ struct block_cache {
 	struct block *hash[BLOCK_HASH];
 	uint32_t *page_index; /* by guest-physical page number: index + 1 of its code_page */
 	uint64_t n_pages;
-	uint64_t built, dropped, flushes; /* counters for people */
+	uint64_t stops[PAGE_SIZE_4K / 64]; /* bit n: a block ends before offset n of a page */
+	uint64_t built, dropped, flushes;  /* counters for people */
 };
 
 enum err blocks_init(struct block_cache *bc, const struct host_ops *host, gpa_t top, struct errmsg *why) MUST_CHECK;
@@ -74,6 +78,9 @@ enum blocks_written {
 enum blocks_written blocks_written(struct block_cache *bc, gpa_t gpa, unsigned n);
 /* Is the page of gpa a code page? */
 bool blocks_in_page(const struct block_cache *bc, gpa_t gpa);
+/* Blocks are cut at the addresses lo..hi from now on; all there are must go first, blocks_flush(). */
+void blocks_cut_at(struct block_cache *bc, gva_t lo, gva_t hi);
+void blocks_cut_nowhere(struct block_cache *bc);
 struct block *blocks_find(struct block_cache *bc, gpa_t gpa, uint32_t key);
 /* Decodes from page (the host copy of the page of gpa), and makes it a code page. NULL when the first instruction
  * crosses the page or is too long: the caller executes it by x86_step(). May flush everything first. */

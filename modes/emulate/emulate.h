@@ -11,6 +11,7 @@
 struct emulate_vm {
 	struct block_cache blocks;
 	uint64_t mem_generation; /* of the slots that blocks and TLB were filled from */
+	uint64_t stops_serial;	 /* of the breakpoints at which blocks are cut; 0: none */
 	volatile int kicked;	 /* set by kick(), cleared by the run() that it ended */
 };
 

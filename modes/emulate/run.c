@@ -38,7 +38,7 @@ static enum x86_rc finish(struct run *r, uint32_t reason, uint32_t vmm_reason)
 /* Instructions that need the slow path whatever the block cache holds. */
 static bool is_special(const struct run *r)
 {
-	return x86_debug_active(r->c) || r->b->single_step || r->c->on_insn || r->c->ferr || r->v->vm->breaks;
+	return x86_debug_active(r->c) || r->b->single_step || r->c->on_insn || r->c->ferr;
 }
 
 /* Everything was dropped from the cache: no page holds decoded code any more. */
@@ -177,6 +177,24 @@ static bool may_begin(const struct run *r, const struct block *b)
 	return r->c->insns + b->x.n <= r->end && inside_limit(r->c, b);
 }
 
+static bool in_breaks(const struct vm_breaks *k, gva_t at)
+{
+	for (unsigned i = 0; i < k->n; i++)
+		if (at >= k->insn[i].lo && at <= k->insn[i].hi)
+			return true;
+	return false;
+}
+
+/* Between two blocks: is there something for must_pause()? first: it has just been asked. */
+static bool look_at_breaks(const struct run *r, gva_t at, bool first)
+{
+	struct vm_breaks *k = r->v->vm->breaks;
+
+	if (k->last_at != at) /* the one that was begun last is over */
+		k->last_at = UINT64_MAX;
+	return !first && (k->mem.hits || in_breaks(k, at));
+}
+
 /*
  * Runs blocks, following links, until one faults or exits, a rare case comes up, or the time slice is nearly over.
  */
@@ -186,6 +204,7 @@ static enum x86_rc run_blocks(struct run *r)
 	uint64_t slice = c->insns + KICK_CHECK_INSNS < r->end ? c->insns + KICK_CHECK_INSNS : r->end;
 	struct block *b = NULL, *next;
 	const uint8_t *page;
+	bool first = true;
 	gpa_t gpa;
 	enum x86_rc rc;
 
@@ -193,6 +212,9 @@ static enum x86_rc run_blocks(struct run *r)
 		/* Before the look at the next page of code, which sets accessed bits. */
 		if (UNLIKELY(c->insns >= slice))
 			return X86_OK;
+		if (UNLIKELY(r->v->vm->breaks) && look_at_breaks(r, x86_linear_ip(c), first))
+			return X86_OK;
+		first = false;
 		if (!code_at(c, x86_linear_ip(c), &gpa, &page))
 			return run_step(r);
 		next = b ? linked(b, gpa) : NULL;
@@ -257,11 +279,7 @@ static bool at_break(struct run *r)
 {
 	struct vm_breaks *k = r->v->vm->breaks;
 	gva_t at = x86_linear_ip(r->c);
-	bool hit = false;
-
-	for (unsigned i = 0; i < k->n && !hit; i++)
-		hit = at >= k->insn[i].lo && at <= k->insn[i].hi;
-	hit = hit && !(at == k->skip_at && r->c->insns == k->skip_insns) && !is_repeating(r, k, at);
+	bool hit = in_breaks(k, at) && !(at == k->skip_at && r->c->insns == k->skip_insns) && !is_repeating(r, k, at);
 	k->last_at = at;
 	k->last_insns = r->c->insns;
 	if (!hit)
@@ -321,6 +339,21 @@ static enum err stop_at(struct run *r, enum x86_rc rc)
 	return ERR_OK;
 }
 
+/* Blocks are cut where run control may want to stop: of memory, after each instruction. */
+static void cut_blocks(struct vm *vm, struct emulate_vm *em)
+{
+	const struct vm_breaks *k = vm->breaks;
+
+	blocks_flush(&em->blocks);
+	forget_code_marks(vm);
+	blocks_cut_nowhere(&em->blocks);
+	em->stops_serial = k ? k->serial : 0;
+	if (k && k->mem.n)
+		blocks_cut_at(&em->blocks, 0, UINT64_MAX);
+	for (unsigned i = 0; k && i < k->n; i++)
+		blocks_cut_at(&em->blocks, k->insn[i].lo, k->insn[i].hi);
+}
+
 enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit *e)
 {
 	struct emulate_vm *em = v->vm->mode_priv;
@@ -338,6 +371,8 @@ enum err emulate_run(struct vcpu *v, const struct run_bounds *b, struct vm_exit 
 			x86_tlb_flush(&v->vm->vcpus[k].cpu);
 		em->mem_generation = v->vm->mem.generation;
 	}
+	if (UNLIKELY(em->stops_serial != (v->vm->breaks ? v->vm->breaks->serial : 0)))
+		cut_blocks(v->vm, em);
 	if (r.c->s.pending_event)
 		rc = x86_inject_pending(r.c);
 	else if (r.c->s.pending_dbg && !(r.c->s.intr_shadow & INTR_SHADOW_MOVSS))

@@ -83,6 +83,8 @@ struct kvm_vcpu {
 	uint8_t rep_dir;    /* MMIO under REP: direction of the first access of an iteration */
 	bool rep_mmio;	    /* the pending MMIO exit belongs to a REP string instruction */
 	bool single_step;   /* as programmed */
+	bool debugged;	    /* KVM_SET_GUEST_DEBUG is in force, */
+	uint64_t dr[8];	    /* with these breakpoints */
 	bool out_done;	    /* the OUT that is being reported was finished already (learn_out_rip) */
 	bool entered;	    /* KVM_RUN was called at least once */
 	uint64_t exit_rip;  /* as normalised, for the state of an unserved exit */
@@ -133,6 +135,10 @@ enum err kvm_run_vcpu(struct vcpu *v, const struct run_bounds *b, struct vm_exit
 enum err kvm_complete(struct vcpu *v, struct vm_exit *e);
 enum err kvm_finish(struct vcpu *v); /* to the lockstep point */
 enum err kvm_abandon(struct vcpu *v);
+
+/* kvm_debug.c */
+enum err kvm_debug_arm(struct vcpu *v, bool single_step); /* before an entry: this step, and vm->breaks */
+void kvm_debug_hit(struct vcpu *v);			  /* KVM_EXIT_DEBUG, while there are vm->breaks */
 
 /* kvm_exit.c */
 /* Translates what the shared page says into a neutral exit. */

@@ -188,20 +188,6 @@ static enum err learn_out_rip(struct vcpu *v)
 	return ERR_OK;
 }
 
-/* KVM remembers where the step began, and forgets it when RFLAGS is set elsewhere: registers first, then the step. */
-static enum err set_single_step(struct kvm_vcpu *kv, bool on)
-{
-	struct kvm_guest_debug d = {.control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0};
-	enum err e = kvm_flush_regs(kv);
-
-	if (e != ERR_OK)
-		return e;
-	if (kvm_ioctl(kv->fd, KVM_SET_GUEST_DEBUG, &d) < 0)
-		return ERR_IO;
-	kv->single_step = on;
-	return ERR_OK;
-}
-
 static void plain_exit(struct vcpu *v, struct vm_exit *e, uint32_t reason)
 {
 	e->reason = reason;
@@ -271,6 +257,8 @@ static bool enter_once(struct vcpu *v, const struct run_bounds *b, struct vm_exi
 			return true;
 	}
 	kvm_exit_translate(v, e);
+	if (UNLIKELY(e->reason == EXIT_VMM_DEBUG && v->vm->breaks))
+		kvm_debug_hit(v);
 	if (UNLIKELY(e->reason == EXIT_VMM_INTERNAL_ERROR) && kvm_exit_is_undefined(v, e)) {
 		/* KVM's emulator does not tell "undefined" from "not written": the first is the guest's own #UD. */
 		struct x86_event ud = {.vector = VEC_UD, .type = INTR_TYPE_HW_EXCEPTION};
@@ -295,12 +283,11 @@ enum err kvm_run_vcpu(struct vcpu *v, const struct run_bounds *b, struct vm_exit
 		kv->stashed = false;
 		kvm_exit_translate(v, e);
 	} else {
-		/* Armed again for each step: KVM's emulator forgets it when it writes RFLAGS back. */
-		if (UNLIKELY(b->single_step || kv->single_step)) {
+		if (UNLIKELY(b->single_step || kv->debugged || v->vm->breaks)) {
 			if (kv->pending == KVM_PENDING_SERVED)
 				err = kvm_finish(v);
 			if (err == ERR_OK)
-				err = set_single_step(kv, b->single_step);
+				err = kvm_debug_arm(v, b->single_step);
 			if (err != ERR_OK)
 				return err;
 			if (kv->stashed)
@@ -312,7 +299,7 @@ enum err kvm_run_vcpu(struct vcpu *v, const struct run_bounds *b, struct vm_exit
 			;
 		/* Bochs' VT-x traps a step before its instruction, too. One that moved nothing is tried once more; a
 		 * jump to itself does not notice. */
-		if (err == ERR_OK && e->reason == EXIT_VMM_DEBUG && b->single_step &&
+		if (err == ERR_OK && e->reason == EXIT_VMM_DEBUG && kv->single_step &&
 		    memcmp(&before, &run->s.regs.regs, sizeof before) == 0) {
 			memset(e, 0, sizeof *e);
 			while (!enter_once(v, b, e, &err))

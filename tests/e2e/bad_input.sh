@@ -7,7 +7,7 @@ says() { if grep -qF -e "$2" "$work/err"; then ok "$1"; else fail "$1" "$(cat "$
 
 one_line "no command" 2 "$VMSCOPE"
 one_line "unknown command" 2 "$VMSCOPE" frobnicate
-one_line "a command of a later version" 2 "$VMSCOPE" tui
+one_line "a command of a later version" 2 "$VMSCOPE" pool
 one_line "no guest" 2 "$VMSCOPE" run
 one_line "two guests" 2 "$VMSCOPE" run hello primes
 one_line "unknown option" 2 "$VMSCOPE" run hello --frobnicate

@@ -7,7 +7,7 @@ tools/install-tree "$VMSCOPE" "$work/root/usr" >"$work/log" 2>&1 || fail "the tr
 installed=$work/root/usr/bin/vmscope
 make -n --no-print-directory O="build/$mode" install DESTDIR=/somewhere PREFIX=/usr 2>/dev/null | grep -q '"/somewhere/usr"' &&
 	ok "make install honours DESTDIR and PREFIX" || fail "make install honours DESTDIR and PREFIX"
-for f in bin/vmscope share/man/man1/vmscope.1 share/doc/vmscope/README.md lib/vmscope/guests/hello.elf lib/vmscope/guests/hello.lua \
+for f in bin/vmscope share/man/man1/vmscope.1 share/doc/vmscope/README.md share/doc/vmscope/tui.lua lib/vmscope/guests/hello.elf lib/vmscope/guests/hello.lua \
 	lib/vmscope/metal/vmscope-metal.bin lib/vmscope/metal/bootsect.bin; do
 	[ -s "$work/root/usr/$f" ] && ok "installed: $f" || fail "installed: $f"
 done

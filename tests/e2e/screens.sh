@@ -32,4 +32,24 @@ for script in tests/screens/*.script; do
 		fi
 	done
 done
+
+# What the comparison is worth: one instruction less is another screen.
+printf 'resize 80 24\nstep exit 1\nback\ndump -\n' >"$work/less.script"
+printf 'resize 80 24\nstep exit 1\ndump -\n' >"$work/more.script"
+for w in less more; do "$VMSCOPE" tui modes --config - --script "$work/$w.script" >"$work/$w" 2>&1; done
+if [ -s "$work/less" ] && [ -s "$work/more" ] && ! cmp -s "$work/less" "$work/more"; then
+	ok "a screen of another moment is another screen"
+else
+	fail "a screen of another moment is another screen" "$(head -n 3 "$work/less")"
+fi
+
+# A signal ends a script, whatever it does just now.
+printf 'sleep 60\necho slept\n' >"$work/sleep.script"
+"$VMSCOPE" tui modes --config - --script "$work/sleep.script" >"$work/slept" 2>&1 &
+pid=$!
+sleep 0.5
+kill -TERM $pid
+wait $pid
+is "SIGTERM ends a script that sleeps" 143 $?
+is "and no line of it runs any more" "" "$(cat "$work/slept")"
 finish

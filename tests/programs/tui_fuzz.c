@@ -78,9 +78,9 @@ static void backend_done(void *arg, struct engine_source *src)
 	tui_source_free(src->arg);
 }
 
-static const struct symbols *symbols_now(void *arg)
+static const struct symbols *symbols_now(void *arg, unsigned vm)
 {
-	return tui_source_symbols(arg);
+	return tui_source_symbols(arg, vm);
 }
 
 static void begin(struct world *w, const char *guest)

@@ -13,6 +13,7 @@
 
 #include "cli/tui_source.h"
 #include "core/vm.h"
+#include "tracer/symbols.h"
 
 struct fix {
 	struct tui_source *source;
@@ -160,6 +161,73 @@ static void a_thread_lets_others_look_and_pause(void **state)
 	close_engine(&f);
 }
 
+/* A request to stop that came when nothing ran any more says nothing about the way back that follows. */
+static void a_pause_too_late_does_not_lead_astray(void **state)
+{
+	struct fix f;
+
+	(void)state;
+	open_engine(&f, "hello", NULL, false);
+	do_it(&f, ENGINE_STEP_EXIT, 20);
+	uint64_t insns = now_of(&f).insns;
+	engine_pause(f.engine);
+	do_it(&f, ENGINE_BACK_INSN, 2);
+	assert_int_equal(now_of(&f).insns, insns - 2);
+	engine_pause(f.engine);
+	do_it(&f, ENGINE_GOTO_EXIT, 9);
+	assert_int_equal(now_of(&f).exits, 10);
+	close_engine(&f);
+}
+
+/* A screen looks 60 times a second: it neither hurries the guest nor holds it up. */
+static void slow_motion_keeps_its_pace_while_others_look(void **state)
+{
+	const struct timespec frame = {.tv_nsec = 10000000};
+	struct fix f;
+
+	(void)state;
+	open_engine(&f, "modes", NULL, true);
+	do_it(&f, ENGINE_SLOW, 20);
+	for (int i = 0; i < 60; i++) {
+		if (engine_hold(f.engine))
+			engine_release(f.engine);
+		nanosleep(&frame, NULL);
+	}
+	engine_pause(f.engine);
+	wait_until_done(&f);
+	uint64_t insns = now_of(&f).insns;
+	assert_in_range(insns, 4, 20);
+	assert_string_equal(now_of(&f).stop, "paused");
+	do_it(&f, ENGINE_BACK_INSN, 1);
+	wait_until_done(&f);
+	assert_int_equal(now_of(&f).insns, insns - 1);
+	close_engine(&f);
+}
+
+static void a_restart_has_no_future(void **state)
+{
+	struct fix f;
+
+	(void)state;
+	open_engine(&f, "hello", NULL, false);
+	do_it(&f, ENGINE_RUN, 0);
+	uint64_t exits = now_of(&f).exits;
+	do_it(&f, ENGINE_RESTART, 0);
+	struct view_now now = now_of(&f);
+	struct view_model *m = engine_model(f.engine);
+	view_model_lock(m);
+	assert_int_equal(view_log_n(m), 0);
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, 0);
+	view_model_unlock(m);
+	assert_int_equal(now.seen_exits, 0);
+	do_it(&f, ENGINE_RUN, 0);
+	view_model_lock(m);
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, exits);
+	assert_false(view_now(m)->counts_forgotten);
+	view_model_unlock(m);
+	close_engine(&f);
+}
+
 static void two_guests_run_beside_each_other(void **state)
 {
 	struct fix f;
@@ -179,6 +247,13 @@ static void two_guests_run_beside_each_other(void **state)
 	assert_true(a.current && !b.current);
 	assert_int_equal(engine_vm_select(f.engine, 1, &f.why), ERR_OK);
 	assert_int_equal(now_of(&f).exits, b.exits);
+	/* Each has its own symbols. */
+	uint64_t first, second;
+	assert_int_equal(engine_vm_current(f.engine), 1);
+	assert_true(symbols_by_name(tui_source_symbols(f.source, 0), "guest_exit", &first));
+	assert_true(symbols_by_name(tui_source_symbols(f.source, 1), "guest_exit", &second));
+	assert_int_not_equal(first, second);
+	assert_null(tui_source_symbols(f.source, 2));
 	assert_int_equal(engine_vm_select(f.engine, 2, &f.why), ERR_RANGE);
 	assert_string_equal(f.why.text, "there is no virtual machine 3: this session has 2");
 	close_engine(&f);
@@ -191,15 +266,63 @@ static void a_paused_guest_stands_still(void **state)
 
 	(void)state;
 	open_engine(&f, "hello", "timer", false);
-	engine_vm_pause(f.engine, 1, true);
+	assert_int_equal(engine_vm_pause(f.engine, 1, true, &f.why), ERR_OK);
 	do_it(&f, ENGINE_RUN, 0);
 	engine_vm(f.engine, 1, &b);
 	assert_true(b.paused);
 	assert_int_equal(b.exits, 0);
-	engine_vm_pause(f.engine, 1, false);
+	assert_int_equal(engine_vm_pause(f.engine, 1, false, &f.why), ERR_OK);
 	do_it(&f, ENGINE_RUN, 0);
 	engine_vm(f.engine, 1, &b);
 	assert_int_equal(b.run, VIEW_ENDED);
+	close_engine(&f);
+}
+
+/* Nothing is left that could run: that is said, and waited for by nobody. */
+static void what_cannot_run_says_so(void **state)
+{
+	struct fix f;
+	struct engine_vm vm;
+
+	(void)state;
+	open_engine(&f, "modes", NULL, true);
+	assert_int_equal(engine_vm_pause(f.engine, 0, true, &f.why), ERR_OK);
+	assert_int_equal(engine_do(f.engine, ENGINE_RUN, 0, &f.why), ERR_BUSY);
+	assert_non_null(strstr(f.why.text, "VM 1 is paused"));
+	assert_int_equal(engine_vm_pause(f.engine, 0, false, &f.why), ERR_OK);
+	do_it(&f, ENGINE_SLOW, 1000);
+	engine_pause(f.engine);
+	wait_until_done(&f);
+	assert_int_equal(engine_vm_stop(f.engine, 0, &f.why), ERR_OK);
+	for (enum engine_verb v = ENGINE_RUN; v < ENGINE_RESTART; v++) {
+		assert_int_equal(engine_do(f.engine, v, 1, &f.why), ERR_UNSUPPORTED);
+		assert_non_null(strstr(f.why.text, "VM 1 is switched off"));
+	}
+	assert_int_equal(engine_vm_pause(f.engine, 0, true, &f.why), ERR_UNSUPPORTED);
+	engine_vm(f.engine, 0, &vm);
+	assert_int_equal(vm.run, VIEW_ENDED);
+	assert_string_equal(vm.end.detail, "switched off by the user");
+	do_it(&f, ENGINE_RESTART, 0);
+	wait_until_done(&f);
+	assert_int_equal(now_of(&f).run, VIEW_STOPPED);
+	do_it(&f, ENGINE_RUN, 0);
+	wait_until_done(&f);
+	assert_int_equal(now_of(&f).run, VIEW_ENDED);
+	assert_int_equal(now_of(&f).end.kind, END_DEBUG_EXIT);
+	close_engine(&f);
+}
+
+/* Input that nobody takes is not lost in silence. */
+static void input_of_an_ended_guest_is_refused(void **state)
+{
+	struct fix f;
+
+	(void)state;
+	open_engine(&f, "hello", NULL, false);
+	assert_int_equal(engine_type(f.engine, "x", 1, &f.why), ERR_OK);
+	do_it(&f, ENGINE_RUN, 0);
+	assert_int_equal(engine_type(f.engine, "x", 1, &f.why), ERR_BUSY);
+	assert_string_equal(f.why.text, "the guest took 0 of 1 bytes: it has ended");
 	close_engine(&f);
 }
 
@@ -293,8 +416,13 @@ int main(void)
 	    cmocka_unit_test(a_guest_runs_to_its_end),
 	    cmocka_unit_test(steps_are_seen_in_the_model),
 	    cmocka_unit_test(a_thread_lets_others_look_and_pause),
+	    cmocka_unit_test(a_pause_too_late_does_not_lead_astray),
+	    cmocka_unit_test(slow_motion_keeps_its_pace_while_others_look),
+	    cmocka_unit_test(a_restart_has_no_future),
 	    cmocka_unit_test(two_guests_run_beside_each_other),
 	    cmocka_unit_test(a_paused_guest_stands_still),
+	    cmocka_unit_test(what_cannot_run_says_so),
+	    cmocka_unit_test(input_of_an_ended_guest_is_refused),
 	    cmocka_unit_test(another_guest_can_be_opened),
 	    cmocka_unit_test(the_same_guest_in_another_backend),
 	    cmocka_unit_test(another_backend_keeps_its_guest),

@@ -194,14 +194,13 @@ static void finishes_a_function(void **state)
 	assert_int_equal(rip(), 0x7c03);
 }
 
-/* 7c00 call 7c03; 7c03: a function that calls itself three times: dec cx; jz 7c09; call 7c03; 7c09 ret */
+/* 7c00 call 7c05; 7c03 cli; hlt; 7c05: a function that calls itself: dec cx; jz 7c0b; call 7c05; 7c0b ret */
+static const uint8_t recursion[] = {0xe8, 0x02, 0x00, 0xfa, 0xf4, 0x49, 0x74, 0x03, 0xe8, 0xfa, 0xff, 0xc3};
+
 static void steps_over_recursion(void **state)
 {
-	static const uint8_t code[] = {
-	    0xe8, 0x02, 0x00, 0xfa, 0xf4, 0x49, 0x74, 0x03, 0xe8, 0xfa, 0xff, 0xc3}; /* f = 7c05 */
-
 	(void)state;
-	open_code(code, sizeof code);
+	open_code(recursion, sizeof recursion);
 	f.vm->vcpus[0].cpu.s.gpr[X86_RCX] = 4;
 	assert_int_equal(control_step_insn(f.c, 3, &why), ERR_OK);
 	assert_int_equal(rip(), 0x7c08); /* the inner call: its next instruction is that of the deeper ones, too */
@@ -246,11 +245,11 @@ static void run_to(unsigned id)
 	assert_int_equal(control_where(f.c)->breakpoint, id);
 }
 
+/* 7c00 mov cx,3; 7c03 nop; 7c04 loop 7c03; 7c06 cli; hlt */
+static const uint8_t loop[] = {0xb9, 0x03, 0x00, 0x90, 0xe2, 0xfd, 0xfa, 0xf4};
+
 static void breaks_on_an_address(void **state)
 {
-	/* 7c00 mov cx,3; 7c03 nop; 7c04 loop 7c03; 7c06 hlt */
-	static const uint8_t loop[] = {0xb9, 0x03, 0x00, 0x90, 0xe2, 0xfd, 0xfa, 0xf4};
-
 	(void)state;
 	open_code(loop, sizeof loop);
 	unsigned id = add((struct breakpoint){.kind = BREAK_INSN, .lo = 0x7c03, .hi = 0x7c03});
@@ -267,10 +266,10 @@ static void breaks_on_an_address(void **state)
 
 static void skips_once_and_disabled(void **state)
 {
-	static const uint8_t loop[] = {0xb9, 0x05, 0x00, 0x90, 0xe2, 0xfd, 0xfa, 0xf4};
+	static const uint8_t five[] = {0xb9, 0x05, 0x00, 0x90, 0xe2, 0xfd, 0xfa, 0xf4};
 
 	(void)state;
-	open_code(loop, sizeof loop);
+	open_code(five, sizeof five);
 	unsigned off = add((struct breakpoint){.kind = BREAK_INSN, .lo = 0, .hi = UINT64_MAX, .disabled = true});
 	unsigned id = add((struct breakpoint){.kind = BREAK_INSN, .lo = 0x7c03, .hi = 0x7c03, .skip = 2, .once = true});
 	run_to(id);
@@ -380,6 +379,193 @@ static void refuses_what_is_wrong(void **state)
 		assert_int_equal(control_break_add(f.c, &b, &why), ERR_OK);
 	assert_int_equal(control_break_add(f.c, &b, &why), ERR_NOMEM);
 	assert_int_equal(control_break_enable(f.c, 77, true), ERR_NOENT);
+}
+
+/* --- The other backends ------------------------------------------------------------------------------------------- */
+
+static bool open_kvm(const void *code, size_t n)
+{
+	const struct control_fix_options o = {
+	    .mode = modes_find(MODE_VIRTUALIZE, VMM_TYPE_II), .clock = CLOCK_HOST, .code = code, .code_len = n};
+
+	if (control_fix_open(&f, "code", &o))
+		return true;
+	print_message("not here: /dev/kvm\n");
+	return false;
+}
+
+static uint64_t reg(unsigned r)
+{
+	return r == 16 ? vcpu_state(&f.vm->vcpus[0])->rip : vcpu_state(&f.vm->vcpus[0])->gpr[r];
+}
+#define RIP 16u
+
+/* By the processor's debug registers; finish and step over by the same. */
+static void kvm_steps_over_and_out(void **state)
+{
+	(void)state;
+	if (!open_kvm(calls, sizeof calls))
+		return;
+	struct x86_state *s = vcpu_state_for_write(&f.vm->vcpus[0], DIRTY_ALL);
+	s->gpr[X86_RCX] = 5;
+	s->gpr[X86_RDI] = 0x500;
+	assert_int_equal(control_step_insn(f.c, 1, &why), ERR_OK);
+	assert_int_equal(reg(RIP), 0x7c08);
+	assert_int_equal(control_step_over(f.c, &why), ERR_OK);
+	assert_int_equal(stop(), CONTROL_DONE);
+	assert_int_equal(reg(RIP), 0x7c0b);
+	assert_int_equal(control_step_insn(f.c, 1, &why), ERR_OK);
+	assert_int_equal(reg(RIP), 0x7c03);
+	assert_int_equal(control_step_over(f.c, &why), ERR_OK);
+	assert_int_equal(reg(RIP), 0x7c05);
+	assert_int_equal(reg(X86_RCX), 0);
+	control_fix_close(&f);
+	assert_true(open_kvm(calls, sizeof calls));
+	assert_int_equal(control_step_insn(f.c, 1, &why), ERR_OK);
+	assert_int_equal(control_finish(f.c, &why), ERR_OK);
+	assert_int_equal(stop(), CONTROL_DONE);
+	assert_int_equal(reg(RIP), 0x7c03);
+}
+
+static void kvm_steps_over_recursion(void **state)
+{
+	(void)state;
+	if (!open_kvm(recursion, sizeof recursion))
+		return;
+	vcpu_state_for_write(&f.vm->vcpus[0], DIRTY_ALL)->gpr[X86_RCX] = 4;
+	assert_int_equal(control_step_insn(f.c, 3, &why), ERR_OK);
+	assert_int_equal(reg(RIP), 0x7c08);
+	assert_int_equal(control_step_over(f.c, &why), ERR_OK);
+	assert_int_equal(reg(RIP), 0x7c0b);
+	assert_int_equal(reg(X86_RCX), 0);
+	assert_int_equal(reg(X86_RSP), 0x7bfe);
+}
+
+static void kvm_breaks_on_an_address(void **state)
+{
+	struct breakpoint b = {.kind = BREAK_INSN, .lo = 0x7c03, .hi = 0x7c05, .text = "7c03-7c05"};
+
+	(void)state;
+	if (!open_kvm(loop, sizeof loop))
+		return;
+	assert_int_equal(control_break_add(f.c, &b, &why), ERR_UNSUPPORTED);
+	assert_non_null(strstr(why.text, "single addresses"));
+	b.kind = BREAK_MEM;
+	assert_int_equal(control_break_add(f.c, &b, &why), ERR_UNSUPPORTED);
+	unsigned id = add((struct breakpoint){.kind = BREAK_INSN, .lo = 0x7c03, .hi = 0x7c03});
+	for (unsigned left = 3; left; left--) {
+		run_to(id);
+		assert_int_equal(reg(RIP), 0x7c03);
+		assert_int_equal(reg(X86_RCX), left);
+	}
+	/* A step is not held up by the breakpoint that it begins at. */
+	assert_int_equal(control_step_insn(f.c, 1, &why), ERR_OK);
+	assert_int_equal(stop(), CONTROL_DONE);
+	assert_int_equal(reg(RIP), 0x7c04);
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(stop(), CONTROL_END);
+	assert_int_equal(f.vm->end.kind, END_HALT);
+	assert_int_equal(control_break_at(f.c, 0)->hits, 3);
+	b = (struct breakpoint){.kind = BREAK_INSN, .lo = 1, .hi = 1};
+	assert_int_equal(control_break_add(f.c, &b, &why), ERR_OK);
+	assert_int_equal(control_break_add(f.c, &b, &why), ERR_OK);
+	assert_int_equal(control_break_add(f.c, &b, &why), ERR_NOMEM);
+}
+
+static void kvm_stops_once_at_a_repeated_one(void **state)
+{
+	(void)state;
+	if (!open_kvm(calls, sizeof calls))
+		return;
+	vcpu_state_for_write(&f.vm->vcpus[0], DIRTY_ALL)->gpr[X86_RCX] = 40;
+	vcpu_state_for_write(&f.vm->vcpus[0], DIRTY_ALL)->gpr[X86_RDI] = 0x500;
+	unsigned id = add((struct breakpoint){.kind = BREAK_INSN, .lo = 0x7c03, .hi = 0x7c03});
+	run_to(id);
+	assert_int_equal(reg(X86_RCX), 40);
+	assert_int_equal(control_run(f.c), ERR_OK);
+	assert_int_equal(stop(), CONTROL_END);
+}
+
+/* --- Words -------------------------------------------------------------------------------------------------------- */
+
+static uint64_t rnd_state;
+
+static uint64_t rnd(uint64_t n)
+{
+	rnd_state ^= rnd_state << 13, rnd_state ^= rnd_state >> 7, rnd_state ^= rnd_state << 17;
+	return rnd_state % n;
+}
+
+/* An error of one of them has words, and they do not end where a reason should begin. */
+static enum err said(enum err e, const char *text)
+{
+	size_t n = strlen(text);
+
+	if (e != ERR_OK && (n < 10 || text[n - 1] == ' ' || text[n - 1] == ':'))
+		fail_msg("error %d says '%s'", e, text);
+	why.text[0] = 0;
+	return e;
+}
+
+static enum err any_call(unsigned k)
+{
+	struct breakpoint b = {
+	    .kind = (enum break_kind)rnd(BREAK_KINDS + 1), .lo = rnd(70), .hi = rnd(300), .text = "b"};
+	struct x86_state s = {.version = rnd(2) ? X86_STATE_VERSION : 0, .size = sizeof s};
+
+	switch (k) {
+	case 0:
+		return said(control_step_insn(f.c, 1 + rnd(50), &why), why.text);
+	case 1:
+		return said(control_step_over(f.c, &why), why.text);
+	case 2:
+		return said(control_back_insn(f.c, rnd(60), &why), why.text);
+	case 3:
+		return said(control_back_exit(f.c, rnd(9), &why), why.text);
+	case 4:
+		return said(control_back_to_break(f.c, &why), why.text);
+	case 5:
+		return said(control_goto_exit(f.c, rnd(40), &why), why.text);
+	case 6:
+		return said(control_goto_insn(f.c, rnd(400), &why), why.text);
+	case 7:
+		return said(control_restart(f.c, &why), why.text);
+	case 8:
+		return said(control_break_add(f.c, &b, &why), why.text);
+	case 9:
+		return said(control_step_exit(f.c, 1 + rnd(9)), control_where(f.c)->failure);
+	case 10:
+		return said(control_run_for(f.c, 200000), control_where(f.c)->failure);
+	case 11:
+		return said(control_write_mem(f.c, rnd(1u << 26), &s, 8), control_where(f.c)->failure);
+	default:
+		return rnd(30) ? ERR_OK
+			       : said(control_set_state(f.c, (unsigned)rnd(3), &s), control_where(f.c)->failure);
+	}
+}
+
+static unsigned wander(const char *guest, const struct mode_ops *mode, enum clock_kind clock, unsigned calls_to_make)
+{
+	const struct control_fix_options o = {.mode = mode, .clock = clock, .mem_size = 4 << 20};
+	unsigned errors = 0;
+
+	if (!control_fix_open(&f, guest, &o))
+		return 1;
+	rnd_state = 88172645463325252ull;
+	for (unsigned i = 0; i < calls_to_make; i++)
+		errors += any_call((unsigned)rnd(13)) != ERR_OK;
+	control_fix_close(&f);
+	f.c = NULL;
+	return errors;
+}
+
+static void every_error_has_words(void **state)
+{
+	(void)state;
+	assert_true(wander("timer", NULL, CLOCK_VIRTUAL, 600));
+	assert_true(wander("timer", NULL, CLOCK_HOST, 300));
+	assert_true(wander("exits", NULL, CLOCK_VIRTUAL, 600));
+	assert_true(wander("hello", modes_find(MODE_VIRTUALIZE, VMM_TYPE_II), CLOCK_HOST, 200));
 }
 
 /* --- Time and requests -------------------------------------------------------------------------------------------- */
@@ -492,6 +678,11 @@ int main(void)
 	    cmocka_unit_test_teardown(breaks_on_exits, teardown),
 	    cmocka_unit_test_teardown(breaks_on_a_port, teardown),
 	    cmocka_unit_test_teardown(refuses_what_is_wrong, teardown),
+	    cmocka_unit_test_teardown(kvm_steps_over_and_out, teardown),
+	    cmocka_unit_test_teardown(kvm_steps_over_recursion, teardown),
+	    cmocka_unit_test_teardown(kvm_breaks_on_an_address, teardown),
+	    cmocka_unit_test_teardown(kvm_stops_once_at_a_repeated_one, teardown),
+	    cmocka_unit_test_teardown(every_error_has_words, teardown),
 	    cmocka_unit_test_teardown(limits, teardown),
 	    cmocka_unit_test_teardown(comes_back_in_time, teardown),
 	    cmocka_unit_test_teardown(a_request_stops_it, teardown),

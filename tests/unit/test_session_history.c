@@ -203,10 +203,9 @@ static void one_step(uint64_t longest)
 	}
 }
 
-static void walk(const char *guest, struct control_fix_options o, unsigned steps, uint64_t longest, bool disturbed)
+static void walk_on(unsigned steps, uint64_t longest, bool disturbed)
 {
 	rnd_state = 88172645463325252ull + steps + longest;
-	open_it(guest, o);
 	check_here();
 	for (unsigned i = 0; i < steps; i++) {
 		one_step(longest);
@@ -225,6 +224,12 @@ static void walk(const char *guest, struct control_fix_options o, unsigned steps
 	assert_true(disturbed || control_where(f.c)->checkpoints > 2);
 	control_fix_close(&f);
 	f.c = NULL;
+}
+
+static void walk(const char *guest, struct control_fix_options o, unsigned steps, uint64_t longest, bool disturbed)
+{
+	open_it(guest, o);
+	walk_on(steps, longest, disturbed);
 }
 
 static void the_past_is_what_it_was(void **state)
@@ -364,6 +369,81 @@ static void a_lost_input_is_noticed(void **state)
 	assert_non_null(strstr(f.c->failure.text, "left the recorded run"));
 }
 
+/* --- A guest whose run depends on the TLB ------------------------------------------------------------------------- */
+
+/*
+ * It reads a page, and points the page's entry to another one, without INVLPG: what it reads next is what the TLB says,
+ * so each flush of the TLB is an event of its run.
+ *
+ * 7c00 mov eax,[20000h]; add ebx,eax; rol ebx,1; xor dword [11080h],1000h; inc ecx; jmp 7c00
+ */
+static const uint8_t stale[] = {0xa1, 0x00, 0x00, 0x02, 0x00, 0x01, 0xc3, 0xd1, 0xc3, 0x81, 0x35, 0x80, 0x10, 0x01,
+    0x00, 0x00, 0x10, 0x00, 0x00, 0x41, 0xeb, 0xea};
+
+static void open_stale(void)
+{
+	const struct control_fix_options o = {
+	    .control.spacing_ns = 1, .mem_size = 4 << 20, .code = stale, .code_len = sizeof stale};
+	static const uint32_t pd = 0x11003, values[2] = {1, 2};
+	uint32_t pt[1024];
+	struct x86_state s;
+
+	open_it("stale", o);
+	for (uint32_t i = 0; i < 1024; i++)
+		pt[i] = i << 12 | 3;
+	ok(control_write_mem(f.c, 0x10000, &pd, sizeof pd));
+	ok(control_write_mem(f.c, 0x11000, pt, sizeof pt));
+	ok(control_write_mem(f.c, 0x20000, &values[0], 4));
+	ok(control_write_mem(f.c, 0x21000, &values[1], 4));
+	assert_int_equal(f.s->ops->get_state(f.s, 0, &s), ERR_OK);
+	s.cr0 |= 0x80000001u;
+	s.cr3 = 0x10000;
+	s.seg[X86_CS] = (struct x86_seg){.sel = 8, .limit = UINT32_MAX, .attr = 0xc09b};
+	s.seg[X86_DS] = s.seg[X86_SS] = (struct x86_seg){.sel = 16, .limit = UINT32_MAX, .attr = 0xc093};
+	ok(control_set_state(f.c, 0, &s));
+	ok(control_step_insn(f.c, 1, &why));
+}
+
+static void flushes_happen_again(void **state)
+{
+	(void)state;
+	open_stale();
+	walk_on(200, 60, false);
+}
+
+static uint64_t ebx(void)
+{
+	return f.vm->vcpus[0].cpu.s.gpr[X86_RBX];
+}
+
+/* Seeded faults: a flush that is not replayed gives another run, and it is noticed. */
+static void a_lost_flush_is_noticed(void **state)
+{
+	struct history_facts facts;
+	uint64_t was;
+
+	(void)state;
+	open_stale();
+	for (unsigned i = 0; i < 4; i++) /* 10 times round, and a half: a checkpoint after each */
+		ok(control_step_insn(f.c, 63, &why));
+	history_facts(f.c->history, &facts);
+	ok(control_step_insn(f.c, 30, &why));
+	was = ebx();
+	ok(control_goto_insn(f.c, 20, &why));
+	ok(control_goto_insn(f.c, facts.last.insns + 30, &why));
+	assert_int_equal(ebx(), was); /* all is well */
+	/* The last one: nothing comes after it but the state itself. */
+	ok(control_goto_insn(f.c, 20, &why));
+	history_lose(f.c->history, (unsigned)facts.events - 1);
+	ok(control_step_insn(f.c, facts.last.insns + 30 - 20, &why));
+	assert_int_not_equal(ebx(), was);
+	/* One in the middle: the next checkpoint finds another machine. */
+	ok(control_goto_insn(f.c, 20, &why));
+	history_lose(f.c->history, (unsigned)facts.events - 3);
+	assert_int_equal(control_step_insn(f.c, facts.last.insns + 30 - 20, &why), ERR_BUG);
+	assert_non_null(strstr(f.c->failure.text, "left the recorded run"));
+}
+
 static void says_why_not(void **state)
 {
 	const struct control_fix_options host = {.clock = CLOCK_HOST};
@@ -411,6 +491,8 @@ int main(void)
 	    cmocka_unit_test_teardown(goes_back_to_breakpoints, teardown),
 	    cmocka_unit_test_teardown(goes_back_to_an_address, teardown),
 	    cmocka_unit_test_teardown(a_lost_input_is_noticed, teardown),
+	    cmocka_unit_test_teardown(flushes_happen_again, teardown),
+	    cmocka_unit_test_teardown(a_lost_flush_is_noticed, teardown),
 	    cmocka_unit_test_teardown(says_why_not, teardown),
 	    cmocka_unit_test_teardown(memory_is_bounded, teardown),
 	    cmocka_unit_test_teardown(the_past_is_what_it_was, teardown),

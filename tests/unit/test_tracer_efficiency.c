@@ -39,6 +39,9 @@ static void an_interpreter_violates_it_with_zero(void **state)
 	assert_int_equal(permille(e.direct_fraction), 0);
 	assert_non_null(strstr(e.verdict.evidence, "0 %"));
 	assert_non_null(strstr(e.verdict.evidence, "1000 instructions"));
+	/* Before the first instruction there is nothing to judge. */
+	e = decide((struct efficiency_input){.mode = MODE_EMULATE, .instructions = {0, "counted by the engine"}});
+	assert_int_equal(e.verdict.state, PG_UNKNOWN);
 }
 
 static void before_the_first_instruction_it_is_unknown(void **state)

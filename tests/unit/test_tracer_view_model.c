@@ -199,6 +199,7 @@ static void a_new_future_takes_the_place_of_the_old(void **state)
 	assert_true(view_log_find(m, 2, &pos));
 	assert_int_equal(view_log_at(m, pos)->reason, EXIT_HLT);
 	assert_int_equal(view_now(m)->seen_exits, 2);
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, 3); /* what was forgotten is not counted */
 	view_model_unlock(m);
 	view_model_free(m);
 }
@@ -246,6 +247,18 @@ static void a_filter_is_libtraceevents(void **state)
 	assert_true(view_log_shown(m, view_log_at(m, 1)));
 	assert_int_equal(view_filter_set(m, "kvm_exit:exit_reason==10", &at, &why), ERR_OK);
 	assert_true(view_log_shown(m, view_log_at(m, 0)));
+	/* A reason by its name, as a word or a string; columns are those of what was written. */
+	assert_int_equal(view_filter_set(m, "exit_reason == CPUID", &at, &why), ERR_OK);
+	assert_true(view_log_shown(m, &(struct view_exit){.reason = 10}));
+	assert_false(view_log_shown(m, &(struct view_exit){.reason = 12}));
+	assert_int_equal(view_filter_set(m, "exit_reason == \"HLT\" || exit_reason==CPUID", &at, &why), ERR_OK);
+	assert_true(view_log_shown(m, &(struct view_exit){.reason = 12}));
+	assert_string_equal(view_filter_text(m), "exit_reason == \"HLT\" || exit_reason==CPUID");
+	assert_int_equal(view_filter_set(m, "exit_reason == CPUID && gest_rip > 1", &at, &why), ERR_INVAL);
+	assert_int_equal(at, 24);
+	assert_int_equal(view_filter_set(m, "exit_reason == CPUIDS", &at, &why), ERR_INVAL);
+	assert_int_equal(at, 15);
+	assert_int_equal(view_filter_set(m, "kvm_exit:exit_reason==10", &at, &why), ERR_OK);
 	/* An error says where, and the filter that there was stays. */
 	assert_int_equal(view_filter_set(m, "exit_reason == 12 && gest_rip > 1", &at, &why), ERR_INVAL);
 	assert_int_equal(at, 21);
@@ -257,6 +270,26 @@ static void a_filter_is_libtraceevents(void **state)
 	assert_null(view_filter_text(m));
 	assert_true(view_log_shown(m, view_log_at(m, 1)));
 	view_model_unlock(m);
+	view_model_free(m);
+}
+
+/* The last bucket of time has only begun: what it is long is not what it will be. */
+static void rates_are_exact_from_the_beginning(void **state)
+{
+	struct view_model *m = new_model(4096);
+	struct fed f = {0};
+
+	(void)state;
+	for (int i = 0; i < 9000; i++) {
+		feed(m, &f, 0, EXIT_CPUID, 0);
+		view_model_position(m, f.insns, f.number);
+		view_model_lock(m);
+		if (i > 10) {
+			assert_true(view_now(m)->exits_per_s > 0.9e7 && view_now(m)->exits_per_s < 1.1e7);
+			assert_true(view_now(m)->insns_per_s > 0.99e8 && view_now(m)->insns_per_s < 1.01e8);
+		}
+		view_model_unlock(m);
+	}
 	view_model_free(m);
 }
 
@@ -312,6 +345,7 @@ int main(void)
 	    cmocka_unit_test(a_new_future_takes_the_place_of_the_old),
 	    cmocka_unit_test(a_search_goes_both_ways),
 	    cmocka_unit_test(a_filter_is_libtraceevents),
+	    cmocka_unit_test(rates_are_exact_from_the_beginning),
 	    cmocka_unit_test(sparklines_and_rates_are_of_guest_time),
 	    cmocka_unit_test(a_model_without_a_guest_says_so),
 	};

@@ -291,7 +291,7 @@ static void help_is_made_of_the_tables(void **state)
 	key("/");
 	type("screen to a file");
 	key("Enter");
-	assert_true(shows("Writes the screen to a file."));
+	assert_true(shows("Writes the screen to a file;"));
 	key("Esc"); /* the search */
 	key("Esc"); /* the help */
 	assert_true(shows("one line 0"));
@@ -386,6 +386,8 @@ static void breakpoints_as_people_write_them(void **state)
 	} rows[] = {
 	    {"break main", BREAK_INSN, 0, 0x1000, 0x1000},
 	    {"break 0x7c00", BREAK_INSN, 0, 0x7c00, 0x7c00},
+	    {"break 7c00", BREAK_INSN, 0, 0x7c00, 0x7c00},
+	    {"break mem 100-1ff", BREAK_MEM, 0, 0x100, 0x1ff},
 	    {"break insn print+0x10", BREAK_INSN, 0, 0x1110, 0x1110},
 	    {"break exit CPUID", BREAK_EXIT, 0, 10, 0},
 	    {"break exit 28", BREAK_EXIT, 0, 28, 0},
@@ -502,7 +504,7 @@ static void a_filter_stays_open_where_it_is_wrong(void **state)
 	OK("select 0");
 	OK("select next"); /* exits that do not pass are passed over */
 	assert_int_equal(model.now.selected, 3);
-	wrong("filter 1", "at 1: '1' is no name");
+	wrong("filter 1", "filter: '1' is no name");
 	assert_string_equal(model.filter, "CPUID"); /* the old one stays */
 	OK("filter");
 	assert_null(model.filter);

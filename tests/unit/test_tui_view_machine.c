@@ -42,7 +42,7 @@ static void begin(const char *guest, int w, int h)
 	if (engine_open(&src, false, &engine, &why) != ERR_OK)
 		fail_msg("%s", why.text);
 	cfg.engine = engine;
-	cfg.symbols = tui_source_symbols(source);
+	cfg.symbols = tui_source_symbols(source, 0);
 	assert_int_equal(app_open(&cfg, &app, &why), ERR_OK);
 	assert_true(screen_init(&screen, w, h, true));
 }

@@ -186,11 +186,19 @@ enum err engine_load(struct engine *e, const char *words, struct errmsg *why)
 	return err_set(why, ERR_NOENT, "no guest %s", words);
 }
 
-void engine_type(struct engine *e, const char *text, size_t n)
+enum err engine_type(struct engine *e, const char *text, size_t n, struct errmsg *why)
 {
 	(void)e;
 	(void)text;
 	(void)n;
+	(void)why;
+	return ERR_OK;
+}
+
+unsigned engine_vm_current(const struct engine *e)
+{
+	(void)e;
+	return 0;
 }
 
 unsigned engine_n_vms(const struct engine *e)
@@ -219,11 +227,13 @@ enum err engine_vm_select(struct engine *e, unsigned i, struct errmsg *why)
 	return err_set(why, ERR_RANGE, "there is no virtual machine %u", i);
 }
 
-void engine_vm_pause(struct engine *e, unsigned i, bool paused)
+enum err engine_vm_pause(struct engine *e, unsigned i, bool paused, struct errmsg *why)
 {
 	(void)e;
 	(void)i;
 	(void)paused;
+	(void)why;
+	return ERR_OK;
 }
 
 enum err engine_vm_stop(struct engine *e, unsigned i, struct errmsg *why)

@@ -105,13 +105,13 @@ static void a_small_screen_has_every_part(void **state)
 	has(t, "controls vtx-ept");
 	has(t, "virtual clock");
 	has(t, "= stopped  exits 133, ");
-	has(t, "stopped by breakpoint 1: vmexit HLT");
+	has(t, "why breakpoint 1: vmexit HLT");
 	has(t, "insns 97.1k, ");
 	has(t, "per guest second");
 	has(t, "guest time 971us");
-	has(t, "+ equivalence holds    300 exits");
-	has(t, "? safety      unknown  the audit has not run");
-	has(t, "x efficiency  violated only 12.0 %");
+	has(t, "+ equivalence      holds    300 exits");
+	has(t, "? resource control unknown  the audit has not run");
+	has(t, "x efficiency       violated only 12.0 %");
 	has(t, "Hello from the guest");
 	has(line_with(t, "IO_INSTRUCTION  "), "30 IO_INSTRUCTION");
 	has(t, "  12 HLT ");
@@ -295,7 +295,7 @@ static void after_going_back_the_tail_ends_where_the_run_is(void **state)
 	char *t = fake_frame(&f->app, &f->view, 80, 21, true);
 
 	has(t, "exits 7 of 133");
-	has(t, "126 later ones lie ahead");
+	has(t, "126 later lie ahead");
 	has_not(t, "0x7c44");
 	free(t);
 }

@@ -41,9 +41,11 @@ enum err engine_vm_select(struct engine *e, unsigned i, struct errmsg *why)
 	return ERR_OK;
 }
 
-void engine_vm_pause(struct engine *e, unsigned i, bool paused)
+enum err engine_vm_pause(struct engine *e, unsigned i, bool paused, struct errmsg *why)
 {
+	(void)why;
 	e->vms[i].paused = paused;
+	return ERR_OK;
 }
 
 enum err engine_vm_stop(struct engine *e, unsigned i, struct errmsg *why)
