@@ -30,33 +30,25 @@
 static void probe_entry(struct vm *vm, struct vcpu *v)
 {
 	EACH_PROBE(i, vm->with_entry)
-	{
-		vm->probes[i]->on_entry(vm->probe_args[i], v);
-	}
+	vm->probes[i]->on_entry(vm->probe_args[i], v);
 }
 
 static void probe_exit(struct vm *vm, struct vcpu *v, const struct vm_exit *e)
 {
 	EACH_PROBE(i, vm->with_exit)
-	{
-		vm->probes[i]->on_exit(vm->probe_args[i], v, e);
-	}
+	vm->probes[i]->on_exit(vm->probe_args[i], v, e);
 }
 
 static void probe_verdict(struct vm *vm, struct vcpu *v, const struct vm_exit *e, enum verdict verdict)
 {
 	EACH_PROBE(i, vm->with_verdict)
-	{
-		vm->probes[i]->on_verdict(vm->probe_args[i], v, e, verdict);
-	}
+	vm->probes[i]->on_verdict(vm->probe_args[i], v, e, verdict);
 }
 
 static void probe_done(struct vm *vm, struct vcpu *v, const struct vm_exit *e)
 {
 	EACH_PROBE(i, vm->with_done)
-	{
-		vm->probes[i]->on_done(vm->probe_args[i], v, e);
-	}
+	vm->probes[i]->on_done(vm->probe_args[i], v, e);
 }
 
 /* --- Events ------------------------------------------------------------------------------------------------------ */

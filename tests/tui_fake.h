@@ -237,6 +237,8 @@ struct engine {
 	bool threaded, busy, news;
 	int held;
 	bool cannot_hold; /* it is under way to somewhere */
+	bool runs;
+	unsigned n_holds;
 	enum err result;
 	struct errmsg why;
 	unsigned n_do, n_pause; /* calls */
@@ -298,8 +300,7 @@ WEAK bool engine_busy(struct engine *e)
 
 WEAK bool engine_runs(struct engine *e)
 {
-	(void)e;
-	return false;
+	return e->runs;
 }
 
 WEAK bool engine_result(struct engine *e, enum err *err, struct errmsg *why)
@@ -322,6 +323,7 @@ WEAK bool engine_hold(struct engine *e)
 	if (e->cannot_hold)
 		return false;
 	e->held++;
+	e->n_holds++;
 	return true;
 }
 

@@ -232,6 +232,7 @@ void app_key(struct app *a, const struct key_event *k)
 	const char *command;
 
 	a->dirty = true;
+	a->next_hold_ns = 0; /* who presses a key sees what there is now */
 	if (k->key == KEY_N_RESIZE || k->key == KEY_NONE)
 		return;
 	/* Nothing can be seen then, so only the way out works. */

@@ -395,7 +395,7 @@ int engine_fd(const struct engine *e)
 bool engine_runs(struct engine *e)
 {
 	pthread_mutex_lock(&e->lock);
-	bool runs = e->busy && sliced(e->verb);
+	bool runs = e->busy && (e->verb == ENGINE_RUN || e->verb == ENGINE_SLOW);
 	pthread_mutex_unlock(&e->lock);
 	return runs;
 }

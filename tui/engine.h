@@ -91,7 +91,7 @@ bool engine_busy(struct engine *e);
 bool engine_wait(struct engine *e, unsigned ms);
 /* The result of what was begun last, once: false when there is no news. */
 bool engine_result(struct engine *e, enum err *err, struct errmsg *why);
-/* Runs, and can be cut anywhere: what is under way opens and closes no guests. */
+/* Runs for an unknown time: the model is told where it is again and again, and no guest is opened or closed. */
 bool engine_runs(struct engine *e);
 /* Readable when there is news (a result, or a guest that stopped); -1 without a thread. */
 int engine_fd(const struct engine *e);

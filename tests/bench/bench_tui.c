@@ -318,8 +318,8 @@ static bool decide(double pause_ns)
 
 int main(int argc, char **argv)
 {
-	unsigned long exits = argc > 1 ? strtoul(argv[1], NULL, 0) : 10000000;
-	unsigned pairs = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : 4;
+	unsigned long exits = argc > 1 ? strtoul(argv[1], NULL, 0) : 4000000;
+	unsigned pairs = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : 8;
 	uint64_t pressed;
 
 	snprintf(append, sizeof(append), "only=1 out=%lu", exits);

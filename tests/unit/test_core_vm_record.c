@@ -65,13 +65,23 @@ static void probes_see_entry_exit_verdict_and_injection_in_order(void **state)
 	assert_int_equal(vm_add_probe(vm, &probe, b), ERR_OK);
 	assert_int_equal(vm_add_probe(vm, &quiet, NULL), ERR_OK);
 	assert_int_equal(vm_add_probe(vm, &quiet, NULL), ERR_NOMEM);
-	SCRIPT({.exit = {.reason = EXIT_CPUID, .insn_len = 2}}, {.exit = {.reason = EXIT_VMXON}});
+	SCRIPT({.exit = {.reason = EXIT_CPUID, .insn_len = 2}}, {.exit = {.reason = EXIT_VMXON}},
+	    {.exit = {.reason = EXIT_CPUID, .insn_len = 2}}, {.exit = {.reason = EXIT_CPUID, .insn_len = 2}});
 	vm_step_exit(vm, v);
 	assert_string_equal(order, "a.entry b.entry a.exit b.exit a.next+result b.next+result a.done b.done ");
 	order[0] = '\0';
 	vm_step_exit(vm, v);
 	assert_string_equal(
 	    order, "a.entry b.entry a.exit b.exit a.reflect b.reflect a.inject6 b.inject6 a.done b.done ");
+	vm_probe_done(vm, a, false); /* it does not want to know */
+	order[0] = '\0';
+	vm_step_exit(vm, v);
+	assert_string_equal(order, "a.entry b.entry a.exit b.exit a.next b.next b.done ");
+	vm_probe_done(vm, a, true);
+	vm_remove_probe(vm, b);
+	order[0] = '\0';
+	vm_step_exit(vm, v);
+	assert_string_equal(order, "a.entry a.exit a.next+result a.done ");
 }
 
 static struct cost_model cost;

@@ -82,6 +82,36 @@ static void an_exit_and_its_verdict_are_one_entry(void **state)
 	view_model_free(m);
 }
 
+static void a_stretch_of_records_is_fed_at_once(void **state)
+{
+	struct view_model *m = new_model(6); /* no power of two */
+	struct trace_rec r[20] = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++) {
+		r[2 * i] = (struct trace_rec){.kind = TRACE_REC_EXIT, .reason = EXIT_CPUID, .ts = 100 * i, .rip = i};
+		r[2 * i].exit = (struct trace_rec_exit){.index = i, .insns = 10 * i, .seq = i, .number = i};
+		r[2 * i + 1] = (struct trace_rec){.kind = TRACE_REC_VERDICT, .verdict = VERDICT_NEXT, .ts = 100 * i};
+		r[2 * i + 1].done = (struct trace_rec_verdict){.index = i, .raw = {i}};
+	}
+	view_model_feed(m, 0, r, 19); /* the last verdict comes later */
+	view_model_lock(m);
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, 9);
+	assert_int_equal(view_log_at(m, 9)->verdict, VERDICT_COUNT);
+	view_model_feed(m, 0, r + 19, 1);
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, 10);
+	assert_int_equal(view_log_first(m), 4);
+	assert_int_equal(view_log_n(m), 6);
+	for (uint64_t pos = 4; pos < 10; pos++) {
+		assert_int_equal(view_log_at(m, pos)->number, pos);
+		assert_int_equal(view_log_at(m, pos)->rip, pos);
+		assert_int_equal(view_log_at(m, pos)->raw[0], pos);
+		assert_int_equal(view_log_at(m, pos)->verdict, VERDICT_NEXT);
+	}
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
 static void codes_of_the_vmm_have_no_number(void **state)
 {
 	struct view_model *m = new_model(16);
@@ -308,6 +338,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_exit_and_its_verdict_are_one_entry),
+	    cmocka_unit_test(a_stretch_of_records_is_fed_at_once),
 	    cmocka_unit_test(codes_of_the_vmm_have_no_number),
 	    cmocka_unit_test(records_of_two_vcpus_find_their_places),
 	    cmocka_unit_test(a_full_log_keeps_the_newest),

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/tui_fake.h"
+#include "tui/app_impl.h"
 
 /* --- two views ---------------------------------------------------------------------------------------------------- */
 struct list {
@@ -15,6 +16,7 @@ struct list {
 	char sorted[16];
 };
 static unsigned n_closed;
+static uint64_t fake_now, hold_takes_ns;
 
 static void list_collect(struct app *a, struct view *v, struct view_model *m, int w, int h)
 {
@@ -23,6 +25,7 @@ static void list_collect(struct app *a, struct view *v, struct view_model *m, in
 	(void)a;
 	assert_true(m->locked && w > 0 && h > 0);
 	l->collected++;
+	fake_now += hold_takes_ns;
 }
 
 static void list_draw(struct app *a, struct view *v, struct screen *s, const struct rect *r)
@@ -121,10 +124,18 @@ static const struct view_ops two = {.name = "two",
     .about = "The second.",
     .state_size = sizeof(struct list),
     .close = list_close,
+    .collect = list_collect,
+    .from_log = true,
     .draw = list_draw};
 const struct view_ops *const views[] = {&one, &two, NULL};
 
 /* --- the fixture -------------------------------------------------------------------------------------------------- */
+static uint64_t now_ns(void *arg)
+{
+	(void)arg;
+	return fake_now;
+}
+
 static struct view_model model;
 static struct view_exit exits[100];
 static struct engine engine;
@@ -134,7 +145,7 @@ static struct screen screen;
 static void start(bool with_engine)
 {
 	static const uint32_t reasons[] = {10, 30, 28}; /* CPUID, IO_INSTRUCTION, CR_ACCESS */
-	struct app_config cfg = {.model = &model};
+	struct app_config cfg = {.model = &model, .now_ns = now_ns};
 	struct errmsg why;
 
 	model = (struct view_model){.info = {.guest = "hello",
@@ -648,6 +659,61 @@ static void themes_and_the_rest(void **state)
 	stop();
 }
 
+static struct list *state_of(void)
+{
+	return app_top(app)->state;
+}
+
+static void a_guest_that_runs_is_held_only_by_views_that_ask_it(void **state)
+{
+	(void)state;
+	start(true);
+	engine.runs = true;
+	fake_now = 1000000000;
+	app_draw(app, &screen);
+	unsigned holds = engine.n_holds;
+	int collected = state_of()->collected;
+	app_draw(app, &screen); /* the hold took no time: again at once */
+	assert_int_equal(engine.n_holds, holds + 1);
+	assert_int_equal(state_of()->collected, collected + 1);
+	key("2");
+	assert_string_equal(app_top(app)->ops->name, "two");
+	holds = engine.n_holds;
+	collected = state_of()->collected;
+	app_draw(app, &screen);
+	assert_int_equal(engine.n_holds, holds);
+	assert_int_equal(state_of()->collected, collected + 1);
+	engine.runs = false; /* what stands still, or cannot be cut, is asked as ever */
+	app_draw(app, &screen);
+	assert_int_equal(engine.n_holds, holds + 1);
+	stop();
+}
+
+static void a_hold_that_took_long_is_not_soon_repeated(void **state)
+{
+	(void)state;
+	start(true);
+	engine.runs = true;
+	fake_now = 1000000000;
+	hold_takes_ns = 1000000;
+	app_draw(app, &screen);
+	hold_takes_ns = 0;
+	unsigned holds = engine.n_holds;
+	int collected = state_of()->collected;
+	fake_now += 16000000;
+	model.now.exits = 77;
+	app_draw(app, &screen);
+	assert_int_equal(engine.n_holds, holds);
+	assert_int_equal(state_of()->collected, collected);
+	assert_true(shows("77 exits")); /* the title is of this frame */
+	key("Down");			/* who presses a key does not wait */
+	assert_int_equal(engine.n_holds, holds + 1);
+	fake_now += 50000000;
+	app_draw(app, &screen);
+	assert_int_equal(engine.n_holds, holds + 2);
+	stop();
+}
+
 static void twins_are_text_and_json(void **state)
 {
 	struct errmsg why;
@@ -692,6 +758,8 @@ int main(void)
 	    cmocka_unit_test(console_input_has_escapes),
 	    cmocka_unit_test(a_trace_has_exits_but_does_not_run),
 	    cmocka_unit_test(themes_and_the_rest),
+	    cmocka_unit_test(a_guest_that_runs_is_held_only_by_views_that_ask_it),
+	    cmocka_unit_test(a_hold_that_took_long_is_not_soon_repeated),
 	    cmocka_unit_test(twins_are_text_and_json),
 	};
 
