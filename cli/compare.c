@@ -57,7 +57,7 @@ static void run_lockstep(struct comparison *c, size_t i, const struct run_option
 	struct equivalence_row *row = &c->rows[c->n_rows++];
 	struct errmsg why = {{0}};
 	row->subject = i;
-	if (runner_lockstep(o, c->backends[i], c->backends[c->reference], &report, &why)) {
+	if (runner_lockstep(o, c->backends[i], c->backends[c->reference], 0, &report, &why)) {
 		row->verdict.state = PG_UNKNOWN;
 		snprintf(row->verdict.evidence, sizeof row->verdict.evidence, "no lockstep: %.400s", why.text);
 		return;

@@ -347,7 +347,7 @@ void runner_take_down(struct run *run)
 }
 
 enum err runner_lockstep(const struct run_options *o, const struct mode_ops *subject, const struct mode_ops *reference,
-    struct equivalence_report *out, struct errmsg *why)
+    uint64_t for_ns, struct equivalence_report *out, struct errmsg *why)
 {
 	const struct runner_extra none = {0};
 	struct run_options same = *o;
@@ -378,7 +378,10 @@ enum err runner_lockstep(const struct run_options *o, const struct mode_ops *sub
 		e = runner_create(&b);
 		b.o = &same;
 	}
-	runner_watch(&w, &a, 1, o->timeout_ms);
+	if (for_ns)
+		opt.until_ns = host_posix_ops.now_ns() + for_ns;
+	else
+		runner_watch(&w, &a, 1, o->timeout_ms);
 	if (!e && remote)
 		e = runner_remote_open(&a, 1, true);
 	if (!e) {
@@ -398,7 +401,8 @@ enum err runner_lockstep(const struct run_options *o, const struct mode_ops *sub
 	} else {
 		*why = results[results[0].why.text[0] ? 0 : 1].why;
 	}
-	runner_unwatch(&w);
+	if (!for_ns)
+		runner_unwatch(&w);
 	runner_take_down(&b);
 	runner_take_down(&a);
 	return e;

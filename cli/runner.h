@@ -68,8 +68,9 @@ enum err runner_run(
 enum err runner_run_group(const struct run_options *o, const struct mode_ops *ops, const struct runner_extra *x,
     struct run_result *r, unsigned n);
 /* Runs the guest in subject and in reference side by side, exit by exit, under the subject's profile. */
+/* for_ns: not 0, for so much host time at most, and then no signal and no --timeout ends it. */
 enum err runner_lockstep(const struct run_options *o, const struct mode_ops *subject, const struct mode_ops *reference,
-    struct equivalence_report *out, struct errmsg *why) MUST_CHECK;
+    uint64_t for_ns, struct equivalence_report *out, struct errmsg *why) MUST_CHECK;
 void run_result_free(struct run_result *r);
 /* Can this machine do it, with the machine and engine that o asks for? ERR_NODEV: why has one precise line. */
 enum err runner_probe(const struct run_options *o, const struct mode_ops *ops, struct errmsg *why) MUST_CHECK;

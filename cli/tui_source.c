@@ -14,6 +14,8 @@
 #define WORDS_MAX 64
 /* A reference beside every stop must not be felt: a longer run is compared by "compare", or in the modes view. */
 #define VERIFY_EXITS_MAX 20000u
+#define VERIFY_STOP_NS 200000000u /* at a stop, whoever made it waits for it; at the end nobody does */
+#define VERIFY_END_NS 2000000000u
 
 struct source_guest {
 	struct run run;
@@ -413,13 +415,9 @@ static void verify(const struct tui_source *s, struct source_guest *g, uint64_t 
 	if (exits == g->verified || (!over && g->verified && exits < 2 * g->verified))
 		return;
 	g->verified = exits;
-	o.max_exits = exits;
+	o.max_exits = exits < VERIFY_EXITS_MAX ? exits : VERIFY_EXITS_MAX;
 	o.trace = NULL;
-	if (exits > VERIFY_EXITS_MAX) {
-		o.max_exits = VERIFY_EXITS_MAX;
-		o.timeout_ms = 2000;
-	}
-	if (runner_lockstep(&o, s->ops, reference, &report, &why) != ERR_OK) {
+	if (runner_lockstep(&o, s->ops, reference, over ? VERIFY_END_NS : VERIFY_STOP_NS, &report, &why) != ERR_OK) {
 		g->equivalence.state = PG_UNKNOWN;
 		snprintf(g->equivalence.evidence, sizeof g->equivalence.evidence, "%s", why.text);
 		return;

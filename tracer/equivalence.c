@@ -266,9 +266,15 @@ static bool turn_exits(struct equivalence *q)
 	return true;
 }
 
+static bool is_late(const struct equivalence *q)
+{
+	return q->opt->until_ns && q->subject->cfg.host->now_ns() >= q->opt->until_ns;
+}
+
 static void lockstep_exits(struct equivalence *q)
 {
-	while (!q->subject->ended && !q->out->first.found && !(q->opt->max_exits && q->index >= q->opt->max_exits))
+	while (!q->subject->ended && !q->out->first.found && !(q->opt->max_exits && q->index >= q->opt->max_exits) &&
+	       !is_late(q))
 		if (!turn_exits(q))
 			break;
 }

@@ -32,6 +32,7 @@ enum equivalence_exempt {
 struct equivalence_options {
 	enum equivalence_step step;
 	uint64_t max_exits;	   /* of the subject; 0: until it ends */
+	uint64_t until_ns;	   /* host time at which it is enough; 0: never */
 	uint64_t checkpoint_every; /* compare memory after so many exits; 0: 256. Also at the end and at a divergence */
 };
 

@@ -37,15 +37,15 @@ model "break on memory" "break mem 0x1000" "a behaviour model has no instruction
 model "goto insn" "goto insn 7" "a behaviour model has none: go to an exit"
 model "back" "step exit 3\nback" "a behaviour model's place in its program cannot be saved"
 shows "simulate: steps by exits" "step exit 3" " 3 exits " hello --mode simulate
-shows "simulate: a breakpoint on a port" "break port 0x3f8\nrun" "stopped by breakpoint 1: port 0x3f8" hello --mode simulate
+shows "simulate: a breakpoint on a port" "break port 0x3f8\nrun" "breakpoint 1: port 0x3f8" hello --mode simulate
 
 # Type I: the machine is another one.
 metal=(hello --mode emulate --type 1)
 if tui "step exit" "${metal[@]}"; then
 	shows "type I: step exit" "step exit 4" " 4 exits " "${metal[@]}"
 	shows "type I: vmexit" "vmexit IO_INSTRUCTION" "stopped  *exits 5" "${metal[@]}"
-	shows "type I: break exit" "break exit CR_ACCESS\nrun" "stopped by breakpoint 1: exit CR_ACCESS" "${metal[@]}"
-	shows "type I: break port" "break port 0x3f8\nrun\nrun" "stopped by breakpoint 1: port 0x3f8" "${metal[@]}"
+	shows "type I: break exit" "break exit CR_ACCESS\nrun" "breakpoint 1: exit CR_ACCESS" "${metal[@]}"
+	shows "type I: break port" "break port 0x3f8\nrun\nrun" "breakpoint 1: port 0x3f8" "${metal[@]}"
 	shows "type I: goto exit, forward" "goto exit 8" " 9 exits " "${metal[@]}"
 	shows "type I: run" "run" "ended by debug_exit" "${metal[@]}"
 	shows "type I: restart" "step exit 3\nrestart" " 0 exits " "${metal[@]}"
@@ -61,7 +61,7 @@ fi
 kvm=(hello --mode virtualize)
 if tui "step exit" "${kvm[@]}"; then
 	shows "kvm: step over and finish" "step exit\nover\nfinish\nrun" "ended by debug_exit" "${kvm[@]}"
-	shows "kvm: a breakpoint at a symbol" "break guest_main\nrun" "stopped by breakpoint 1: guest_main" "${kvm[@]}"
+	shows "kvm: a breakpoint at a symbol" "break guest_main\nrun" "breakpoint 1: guest_main" "${kvm[@]}"
 	refuses "kvm: a breakpoint on memory" "break mem 0x1000" "does not report its accesses" "${kvm[@]}"
 	refuses "kvm: back" "step exit 3\nback" "a run on the host's time is another one each time" "${kvm[@]}"
 else
