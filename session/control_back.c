@@ -327,11 +327,11 @@ static bool in_ram(struct control *c, gpa_t gpa, size_t n)
 
 enum err control_write_mem(struct control *c, gpa_t gpa, const void *buf, size_t n)
 {
+	unsigned long long from = gpa, to = gpa + n;
 	enum err e;
 
 	if (c->history && !in_ram(c, gpa, n))
-		return err_set(&c->failure, ERR_RANGE, "%#llx to %#llx is not all RAM", (unsigned long long)gpa,
-		    (unsigned long long)(gpa + n));
+		return err_set(&c->failure, ERR_RANGE, "%#llx to %#llx is not all RAM", from, to);
 	e = note_input(c, HISTORY_MEM, gpa, buf, n);
 	return e == ERR_OK ? has_words(c, c->s->ops->write_mem(c->s, gpa, buf, n)) : e;
 }

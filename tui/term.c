@@ -362,7 +362,7 @@ static void frame(struct terminal *t, struct app *a)
 	t->screen.ascii = app_ascii(a);
 	app_draw(a, &t->screen);
 	set_mouse(t, app_wants_mouse(a));
-	if (!t->theme || strcmp(t->theme, app_theme(a)))
+	if (!t->theme || strcmp(t->theme, app_theme(a)) != 0)
 		set_theme(t, a);
 	if (app_take_redraw(a)) {
 		t->all = true;
