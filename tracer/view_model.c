@@ -45,8 +45,10 @@ enum err view_model_new(const struct view_config *cfg, struct view_model **out, 
 	pthread_mutex_init(&m->lock, &attr);
 	pthread_mutexattr_destroy(&attr);
 	if (!m->log || !m->open || !m->by_reason || !m->console) {
+		unsigned long long cap = m->cap;
+
 		view_model_free(m);
-		return err_set(why, ERR_NOMEM, "no memory for a log of %llu exits", (unsigned long long)m->cap);
+		return err_set(why, ERR_NOMEM, "no memory for a log of %llu exits", cap);
 	}
 	*out = m;
 	return ERR_OK;
