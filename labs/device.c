@@ -47,8 +47,7 @@ static int call_device(lua_State *L)
 	int is_number;
 	a->value = (uint64_t)lua_tointegerx(L, -1, &is_number);
 	if (!is_number)
-		return luaL_error(L, "the read function of device %s gave a %s: a whole number is needed",
-		    a->d->ops.name, luaL_typename(L, -1));
+		return lab_blame(L, fn, "the read function of a device gives a whole number, and nothing else");
 	return 0;
 }
 

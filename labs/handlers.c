@@ -20,6 +20,7 @@ struct lab_exit {
 	struct lab_vm *lv;
 	struct vcpu *v; /* NULL: it is over */
 	struct vm_exit *e;
+	int fn;		   /* the handler that is asked, in the registry */
 	bool changed;	   /* the script has set a result */
 	bool done;	   /* the default handler has run, */
 	enum verdict said; /* and this is what it said */
@@ -290,7 +291,7 @@ static bool set_result(struct vm_exit *e, const char *name, uint64_t value)
 	}
 	if (strcmp(name, "value") != 0)
 		return false;
-	if (e->reason == EXIT_IO_INSTRUCTION && e->io.in && !e->io.string)
+	if (e->reason == EXIT_IO_INSTRUCTION && !e->io.string)
 		e->io.value = value;
 	else if (e->reason == EXIT_MSR_READ)
 		e->msr.value = value;
@@ -348,7 +349,7 @@ static int exit_newindex(lua_State *L)
 
 	if (!set_result(x->e, name, lab_check_u64(L, 3)))
 		return luaL_error(L,
-		    "exit.%s of %s cannot be set: results are eax, ebx, ecx, edx of CPUID, and value of IN, RDMSR, "
+		    "exit.%s of %s cannot be set: there are eax, ebx, ecx, edx of CPUID, and value of IN, OUT, RDMSR, "
 		    "RDTSC, VMCALL and MOV from CR; anything else is in the cpu's registers",
 		    name, exit_name(x->e->reason));
 	x->changed = true;
@@ -365,7 +366,7 @@ static enum verdict reflect(lua_State *L, struct lab_exit *x, const char *text)
 	unsigned error = 0;
 
 	if (*text && sscanf(text, " %7s %i", name, (int *)&error) < 1)
-		luaL_error(L, "a verdict \"reflect%s\": give an exception, such as \"reflect #GP 0\"", text);
+		lab_blame(L, x->fn, "a verdict \"reflect\" names an exception, such as \"reflect #GP 0\"");
 	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
 		if (strcmp(name, names[i]) != 0 || i == VEC_NMI || i == 15)
 			continue;
@@ -374,7 +375,8 @@ static enum verdict reflect(lua_State *L, struct lab_exit *x, const char *text)
 			x->v->reflect.error = error;
 		return said;
 	}
-	return (enum verdict)luaL_error(L, "a verdict \"reflect %s\": no exception has this name: #UD, #GP, ...", name);
+	(void)lab_blame(L, x->fn, "a verdict \"reflect\" of an exception that does not exist: #UD, #GP, ...");
+	return VERDICT_KILL;
 }
 
 static enum verdict next(lua_State *L, struct lab_exit *x)
@@ -410,11 +412,12 @@ static enum verdict verdict_of(lua_State *L, struct lab_exit *x)
 		vm_kill(x->lv->vm, END_KILLED, 0, "the script's handler of %s said \"kill\"", exit_name(x->e->reason));
 		return VERDICT_KILL;
 	}
-	return (enum verdict)luaL_error(L,
-	    "the handler of %s gave %s%s: a verdict is \"next\", \"again\", \"default\", \"halt\", \"reset\", \"kill\" "
-	    "or "
-	    "\"reflect #GP 0\"",
+	lua_pushfstring(L,
+	    "this handler of %s gave %s%s: a verdict is \"next\", \"again\", \"default\", \"halt\", \"reset\", "
+	    "\"kill\" or \"reflect #GP 0\"",
 	    exit_name(x->e->reason), said ? said : "a ", said ? "" : luaL_typename(L, -1));
+	(void)lab_blame(L, x->fn, lua_tostring(L, -1));
+	return VERDICT_KILL;
 }
 
 struct question {
@@ -441,7 +444,8 @@ static int answer(lua_State *L)
 	for (unsigned i = lv->n_handlers; i-- && q->verdict == VERDICT_USER;) {
 		if (!about(&lv->handlers[i], q->e))
 			continue;
-		lua_rawgeti(L, LUA_REGISTRYINDEX, lv->handlers[i].fn);
+		x->fn = lv->handlers[i].fn;
+		lua_rawgeti(L, LUA_REGISTRYINDEX, x->fn);
 		lua_pushvalue(L, 2);
 		lua_pushvalue(L, 4);
 		lua_call(L, 2, 1);

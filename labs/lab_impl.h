@@ -69,7 +69,9 @@ struct lab_vm {
 /* --- script.c --- */
 /* Raises what a function of the project reported, "what: why". */
 int lab_raise(lua_State *L, const char *what, enum err e, const struct errmsg *why);
-/* The same in C: the field of the table at index, or raises; absent: fallback. */
+/* Raises text with the place where the function fn of the registry is. */
+int lab_blame(lua_State *L, int fn, const char *text);
+/* The field of the table at index, or raises; absent: fallback. */
 uint64_t lab_field_u64(lua_State *L, int table, const char *name, uint64_t fallback);
 /* An unsigned number of 64 bits, given as an integer or a whole float. */
 uint64_t lab_check_u64(lua_State *L, int arg);

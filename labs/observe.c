@@ -56,7 +56,8 @@ static void push_row(lua_State *L, const struct exit_stats *s, const struct stat
 	real(L, "time_share", stats_time_share(s, r));
 	for (size_t i = 0; i < ARRAY_LEN(percents); i++) {
 		snprintf(buf, sizeof buf, "p%u_ns", percents[i]);
-		integer(L, buf, hist_percentile(&r->hist, percents[i]));
+		uint64_t v = hist_percentile(&r->hist, percents[i]);
+		integer(L, buf, v < r->min_ns ? r->min_ns : v > r->max_ns ? r->max_ns : v);
 	}
 }
 

@@ -50,26 +50,47 @@ void lab_class(lua_State *L, const char *name, const luaL_Reg *methods, const lu
 	lua_pop(L, 1);
 }
 
+int lab_blame(lua_State *L, int fn, const char *text)
+{
+	lua_Debug ar;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fn);
+	if (lua_isfunction(L, -1) && lua_getinfo(L, ">S", &ar))
+		return luaL_error(L, "%s:%d: %s", ar.short_src, ar.linedefined, text);
+	return luaL_error(L, "%s", text);
+}
+
 /* --- Output ------------------------------------------------------------------------------------------------------- */
+
+/* Length of the printable UTF-8 character at p; 0: none. C1 controls are none. */
+static size_t character(const unsigned char *p, size_t n)
+{
+	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+
+	if (len == 1)
+		return (p[0] >= ' ' && p[0] != 0x7f) || p[0] == '\n' || p[0] == '\t';
+	if (len > n || (p[0] == 0xc2 && p[1] < 0xa0))
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	return len;
+}
 
 /* What comes from a guest may hold escape codes: shown, never obeyed. */
 static void print_line(void *owner, const char *line, size_t n)
 {
 	struct lab *lab = owner;
-	FILE *out = lab->cfg.out;
+	const unsigned char *p = (const unsigned char *)line;
 
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)line[i];
-		bool c1 = c == 0xc2 && i + 1 < n && ((unsigned char)line[i + 1] & 0xe0) == 0x80;
-
-		if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f)
-			fprintf(out, "\\x%02x", c);
-		else if (c1)
-			fprintf(out, "\\x%02x", (unsigned char)line[++i]);
+	for (size_t i = 0, len; i < n; i += len ? len : 1) {
+		len = character(p + i, n - i);
+		if (len)
+			fwrite(p + i, 1, len, lab->cfg.out);
 		else
-			fputc(c, out);
+			fprintf(lab->cfg.out, "\\x%02x", p[i]);
 	}
-	fputc('\n', out);
+	fputc('\n', lab->cfg.out);
 }
 
 /* --- The state ---------------------------------------------------------------------------------------------------- */

@@ -447,8 +447,8 @@ void lab_open_state(lua_State *L)
 	static const luaL_Reg cpu[] = {{"__index", cpu_index}, {"__newindex", cpu_newindex}, {NULL, NULL}};
 	static const luaL_Reg msr[] = {{"__index", msr_index}, {"__newindex", no_newindex}, {NULL, NULL}};
 	static const luaL_Reg mem[] = {{"__newindex", mem_u8}, {NULL, NULL}};
-	static const luaL_Reg methods[] = {{"read", memory_read}, {"write", memory_write}, {"u8", mem_u8}, {"u16", mem_u16},
-	    {"u32", mem_u32}, {"u64", mem_u64}, {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"read", memory_read}, {"write", memory_write}, {"u8", mem_u8},
+	    {"u16", mem_u16}, {"u32", mem_u32}, {"u64", mem_u64}, {NULL, NULL}};
 
 	lab_class(L, CPU_CLASS, NULL, cpu);
 	lab_class(L, MSR_CLASS, NULL, msr);

@@ -93,6 +93,10 @@ void lab_sync(struct lab_vm *lv)
 	if (lv->traced)
 		return;
 	tracer_sync(lv->machine.tracer);
+	/* The last exit of a run that is over for good, and whose cost nobody will settle any more. */
+	struct errmsg ignore;
+	if (!w->can_back && lv->machine.session->ops->end(lv->machine.session))
+		(void)!tracer_finish(lv->machine.tracer, &ignore);
 	view_model_position(lv->model, w->insns, w->exits);
 	view_model_stopped(lv->model);
 	lv->traced = true;
