@@ -14,6 +14,7 @@
 #include "script/prelude.lua.h"
 
 #define HOOK_INSNS 10000
+#define REFUSED_MAX 64 /* requests for memory that there is not */
 
 static void *bounded_alloc(void *arg, void *p, size_t old, size_t n)
 {
@@ -25,8 +26,12 @@ static void *bounded_alloc(void *arg, void *p, size_t old, size_t n)
 		b->bytes -= old;
 		return NULL;
 	}
-	if (n > old && b->bytes + (n - old) > b->bytes_max)
+	if (n > old && b->bytes + (n - old) > b->bytes_max) {
+		/* Each one costs a whole collection: who catches the error and goes on gets no more of them. */
+		if (++b->refused > REFUSED_MAX)
+			b->over = true;
 		return NULL;
+	}
 	void *q = realloc(p, n);
 	if (q)
 		b->bytes += n - old;
@@ -44,7 +49,10 @@ static void count_hook(lua_State *L, lua_Debug *ar)
 		b->over = true;
 		lua_sethook(L, count_hook, LUA_MASKCOUNT, 1);
 		luaL_where(L, 0); /* in a hook, level 0 is the function that it interrupts */
-		lua_pushfstring(L, b->over_words, (int)(b->insns_max / 1000000));
+		if (b->refused > REFUSED_MAX)
+			lua_pushliteral(L, "the script goes on although its memory is used up");
+		else
+			lua_pushfstring(L, b->over_words, (int)(b->insns_max / 1000000));
 		lua_concat(L, 2);
 		lua_error(L);
 	}
@@ -260,6 +268,7 @@ enum err sandbox_open(struct sandbox *b, lua_CFunction prepare, const char *path
 	b->bytes = 0;
 	b->insns = 0;
 	b->over = false;
+	b->refused = 0;
 	b->rng = b->seed;
 	b->L = lua_newstate(bounded_alloc, b);
 	if (!b->L)

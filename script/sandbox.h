@@ -4,8 +4,9 @@
  * pairs() has a defined order, math.random comes from a seed, tables print without their address, memory and
  * instructions are limited, there are no finalizers.
  *
- * What cannot be limited here: time inside one call of a library function (a pattern that backtracks). Who runs text of
- * an enemy limits the process, too.
+ * What cannot be limited here: time inside one call of a library function (a pattern that backtracks), and what Lua
+ * does between two instructions (each error that pcall catches costs a walk over the whole stack, so that deep
+ * recursion around pcall takes for ever). Who runs text of an enemy limits the process, too.
  */
 #ifndef VMSCOPE_SCRIPT_SANDBOX_H
 #define VMSCOPE_SCRIPT_SANDBOX_H
@@ -31,7 +32,8 @@ struct sandbox {
 	size_t bytes;
 	uint64_t insns;
 	uint64_t rng;
-	bool over; /* the limit of instructions was passed: no pcall holds that up */
+	unsigned refused; /* requests for memory */
+	bool over;	  /* a limit was passed for good: no pcall holds that up */
 };
 
 static inline struct sandbox *sandbox_of(lua_State *L)
