@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cli/compare.h"
 #include "cli/tui_source.h"
 
 struct made {
@@ -134,5 +135,46 @@ static void silent(void *arg, struct lab_machine *machine, bool on)
 	m->engine.silent(m->engine.arg, 0, on);
 }
 
+static void describe(const struct comparison *c, size_t i, struct lab_compared *out)
+{
+	const struct run_result *r = &c->runs[i];
+
+	*out = (struct lab_compared){.reference = i == c->reference, .ran = r->ran};
+	snprintf(out->backend, sizeof out->backend, "%s/%s", mode_name(r->mode), type_name(r->type));
+	snprintf(out->why, sizeof out->why, "%s", r->ran ? "" : r->why.text);
+	if (!r->ran)
+		return;
+	snprintf(out->end, sizeof out->end, "%s", end_name(r->end.kind));
+	out->exits = r->stats ? r->stats->total : 0;
+	out->safety = r->safety.verdict;
+	out->efficiency = r->efficiency.verdict;
+	if (out->reference)
+		out->equivalence = (struct pg_verdict){PG_NA, "this is the reference"};
+	for (size_t k = 0; k < c->n_rows; k++)
+		if (c->rows[k].subject == i)
+			out->equivalence = c->rows[k].verdict;
+}
+
+static enum err compare(
+    void *arg, int argc, char **argv, struct lab_compared out[LAB_COMPARED_MAX], unsigned *n, struct errmsg *why)
+{
+	struct run_options o;
+	struct comparison *c = calloc(1, sizeof *c);
+	enum err e = c ? tui_source_parse("options", argc, argv, &o, why) : ERR_NOMEM;
+
+	(void)arg;
+	*n = 0;
+	if (!e && !compare_runs(&o, c)) {
+		const struct run_result *ref = &c->runs[c->reference];
+		e = err_set(why, ref->err, "%s", ref->why.text);
+	}
+	for (size_t i = 0; !e && i < c->n && i < LAB_COMPARED_MAX; i++)
+		describe(c, i, &out[(*n)++]);
+	if (c)
+		compare_free(c);
+	free(c);
+	return e;
+}
+
 const struct lab_maker lab_source_maker = {
-    .make = make, .close = close_machine, .verdicts = verdicts, .silent = silent};
+    .make = make, .close = close_machine, .verdicts = verdicts, .silent = silent, .compare = compare};

@@ -120,6 +120,7 @@ void lab_raise_kept(struct lab_vm *lv, lua_State *L);
 /* --- observe.c: stats, verdicts, trace, symbols --- */
 int lab_push_stats(lua_State *L, struct lab_vm *lv);
 int lab_push_verdicts(lua_State *L, struct lab_vm *lv);
+void lab_push_compared(lua_State *L, const struct lab_compared *rows, unsigned n);
 void lab_push_trace(lua_State *L, int vm);
 int lab_push_symbols(lua_State *L, struct lab_vm *lv);
 int lab_symbol(lua_State *L);

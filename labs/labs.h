@@ -27,6 +27,17 @@ struct lab_machine {
 	void *priv;
 };
 
+/* A guest in one backend, beside the others. */
+struct lab_compared {
+	char backend[32]; /* "emulate/II" */
+	bool reference, ran;
+	char why[200]; /* it did not run */
+	char end[32];
+	uint64_t exits;
+	struct pg_verdict equivalence, safety, efficiency;
+};
+#define LAB_COMPARED_MAX 6
+
 /* Who makes VMs: the command line (cli/lab_source.c), or a test. All on the script's thread. */
 struct lab_maker {
 	/* argv: as of "vmscope run", argv[0] is not looked at; copied. image: bytes of a guest of the script's own
@@ -38,6 +49,9 @@ struct lab_maker {
 	void (*verdicts)(void *arg, struct lab_machine *m, struct view_verdicts *out);
 	/* The tracer's part of it is done: the maker's console, and the like, begin and end to see the past again. */
 	void (*silent)(void *arg, struct lab_machine *m, bool on);
+	/* Runs a guest in every backend of this machine; argv as for make. */
+	enum err (*compare)(void *arg, int argc, char **argv, struct lab_compared out[LAB_COMPARED_MAX], unsigned *n,
+	    struct errmsg *why);
 	void *arg;
 };
 

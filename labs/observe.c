@@ -131,6 +131,30 @@ int lab_push_verdicts(lua_State *L, struct lab_vm *lv)
 	return 1;
 }
 
+/* The rows of a comparison as a table by the backend's name. */
+void lab_push_compared(lua_State *L, const struct lab_compared *rows, unsigned n)
+{
+	lua_newtable(L);
+	for (unsigned i = 0; i < n; i++) {
+		lua_newtable(L);
+		text(L, "backend", rows[i].backend);
+		lua_pushboolean(L, rows[i].ran);
+		lua_setfield(L, -2, "ran");
+		lua_pushboolean(L, rows[i].reference);
+		lua_setfield(L, -2, "reference");
+		if (rows[i].ran) {
+			text(L, "ended", rows[i].end);
+			integer(L, "exits", rows[i].exits);
+			push_verdict(L, "equivalence", &rows[i].equivalence);
+			push_verdict(L, "safety", &rows[i].safety);
+			push_verdict(L, "efficiency", &rows[i].efficiency);
+		} else {
+			text(L, "why", rows[i].why);
+		}
+		lua_setfield(L, -2, rows[i].backend);
+	}
+}
+
 /* --- The log of exits --------------------------------------------------------------------------------------------- */
 
 void lab_push_trace(lua_State *L, int vm)

@@ -273,6 +273,35 @@ static int l_vm(lua_State *L)
 	return 1;
 }
 
+/* vmscope.compare{}: the options of a VM, but what compare itself chooses. */
+static int l_compare(lua_State *L)
+{
+	static const char *const chosen[] = {"mode", "type", "image", "devices", "engine"};
+	static char name[] = "compare";
+	char *argv[WORDS_MAX + 2] = {name};
+	const struct lab_maker *maker = lab_of(L)->cfg.maker;
+	struct lab_compared rows[LAB_COMPARED_MAX];
+	struct errmsg why = {""};
+	unsigned n = 0;
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 1);
+	check_fields(L);
+	for (size_t i = 0; i < ARRAY_LEN(chosen); i++) {
+		if (lua_getfield(L, 1, chosen[i]) != LUA_TNIL)
+			return luaL_error(
+			    L, "vmscope.compare: it takes no %s: it runs a guest in every backend", chosen[i]);
+		lua_pop(L, 1);
+	}
+	int argc = 1 + make_words(L, argv + 1);
+	argv[argc] = NULL;
+	enum err e = maker->compare(maker->arg, argc, argv, rows, &n, &why);
+	if (e)
+		return lab_raise(L, "vmscope.compare", e, &why);
+	lab_push_compared(L, rows, n);
+	return 1;
+}
+
 /* --- Its fields --------------------------------------------------------------------------------------------------- */
 
 static int push_end(lua_State *L, struct lab_vm *lv)
@@ -429,4 +458,6 @@ void lab_open_vm(lua_State *L)
 	lua_pop(L, 1);
 	lua_pushcfunction(L, l_vm);
 	lua_setfield(L, -2, "vm");
+	lua_pushcfunction(L, l_compare);
+	lua_setfield(L, -2, "compare");
 }
