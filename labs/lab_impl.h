@@ -11,12 +11,14 @@
 #include "script/sandbox.h"
 #include "session/control.h"
 
+#define LAB_VMS_MAX 32
 #define LAB_HANDLERS_MAX 64
 #define LAB_DEVICES_MAX 16
 
 struct lab {
 	struct lab_config cfg;
 	struct sandbox box;
+	unsigned n_vms; /* that are open */
 };
 
 static inline struct lab *lab_of(lua_State *L)

@@ -197,6 +197,7 @@ static enum err open_machine(struct lab_vm *lv, int argc, char **argv, const cha
 		e = maker->make(maker->arg, argc, argv, image, n, lv->model, &lv->machine, why);
 	if (e)
 		return e;
+	lv->lab->n_vms++;
 	struct session *s = lv->machine.session;
 	lv->vm = s->vm ? s->vm : s->mirror;
 	lv->remote = !s->vm;
@@ -224,6 +225,7 @@ static void close_vm(lua_State *L, struct lab_vm *lv)
 		view_model_attach(lv->model, NULL, &none);
 		maker->close(maker->arg, &lv->machine);
 		lv->machine.session = NULL;
+		lv->lab->n_vms--;
 	}
 	if (lv->model)
 		view_model_free(lv->model);
@@ -246,6 +248,11 @@ static int l_vm(lua_State *L)
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 1);
 	check_fields(L);
+	/* The collector does not know how big a VM is. */
+	if (lab_of(L)->n_vms >= LAB_VMS_MAX / 2)
+		lua_gc(L, LUA_GCCOLLECT);
+	if (lab_of(L)->n_vms >= LAB_VMS_MAX)
+		return luaL_error(L, "vmscope.vm: %d are open: end some with vm:close()", LAB_VMS_MAX);
 	struct lab_vm *lv = lua_newuserdatauv(L, sizeof *lv, 1); /* 2 */
 	memset(lv, 0, sizeof *lv);
 	lv->lab = lab_of(L);

@@ -187,6 +187,29 @@ static void the_past_is_the_same(void **state)
 	    "true\t51\ttrue\ntrue\ttrue\ttrue\n61\t61\n");
 }
 
+static void vms_are_independent_and_go_away(void **state)
+{
+	(void)state;
+	prints("for i = 1, 70 do local vm = vmscope.vm{ guest = 'hello', mem = '2M' } vm:run{ max_exits = i } end "
+	       "print('ok')",
+	    "ok\n");
+	fails("local all = {} for i = 1, 40 do all[i] = vmscope.vm{ guest = 'hello', mem = '2M' } end",
+	    "32 are open: end some with vm:close()");
+	prints(
+	    "local a, b = vmscope.vm{ guest = 'hello' }, vmscope.vm{ guest = 'primes' }\n"
+	    "local co = coroutine.wrap(function() repeat a:run{ max_exits = 10 } coroutine.yield() until a.ended end)\n"
+	    "a:on_exit('port 0xf4', function() b:run() end)\n"
+	    "co() b:run{ max_exits = 5 } co() print(a.exits, b.exits)\n"
+	    "a:run() print(a.ended.kind, b.ended.kind, a.console ~= b.console)",
+	    "20\t5\ndebug_exit\tdebug_exit\ttrue\n");
+	fails(
+	    "local vm = vmscope.vm{ guest = 'hello' } vm:on_exit('IO_INSTRUCTION', function() coroutine.yield() end)\n"
+	    "coroutine.wrap(function() vm:run() end)()",
+	    "yield");
+	prints(
+	    "local vm = vmscope.vm{ guest = 'hello', cpus = 2 } print(#vm.cpu, vm:run(), vm.cpu[2].id)", "2\tend\t2\n");
+}
+
 int main(int argc, char **argv)
 {
 	char path[4096];
@@ -202,6 +225,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(verdicts_do_what_they_say),
 	    cmocka_unit_test(a_device_that_fails_stops_the_vm),
 	    cmocka_unit_test(the_past_is_the_same),
+	    cmocka_unit_test(vms_are_independent_and_go_away),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
