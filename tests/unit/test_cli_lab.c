@@ -173,6 +173,24 @@ static void a_device_that_fails_stops_the_vm(void **state)
 	    "false\tno\n");
 }
 
+static void device_memory_and_ranges_of_addresses(void **state)
+{
+	(void)state;
+	if (system("as --version >/dev/null 2>&1") != 0)
+		skip();
+	prints("local code = vmscope.asm[[\nmovw $0xa000, %ax\n movw %ax, %ds\n movw 4, %bx\n movw $0x1234, 6\n"
+	       "movb $0, %al\n outb %al, $0xf4\n]]\n"
+	       "local log, n = {}, 0\n"
+	       "local d = vmscope.device{ mmio = { 0xa0000, 0xa00ff },\n"
+	       "  read = function(o, s) log[#log + 1] = 'r' .. o .. ':' .. s return 0x5678 end,\n"
+	       "  write = function(o, s, v, vm) log[#log + 1] = 'w' .. o .. ':' .. s .. ':' .. v .. ':' .. "
+	       "vm.cpu[1].ds.sel end }\n"
+	       "local vm = vmscope.vm{ image = code, devices = { d } }\n"
+	       "vm:on_exit('gpa 0xa0000-0xa0fff', function() n = n + 1 end)\n"
+	       "print(vm:run(), table.concat(log, ' '), vm.cpu[1].bx, n)",
+	    "end\tr4:2 w6:2:4660:40960\t22136\t2\n");
+}
+
 /* A way back leads through the same exits: a handler that answers alike gives the same run. */
 static void the_past_is_the_same(void **state)
 {
@@ -224,6 +242,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(handlers_are_asked_in_order),
 	    cmocka_unit_test(verdicts_do_what_they_say),
 	    cmocka_unit_test(a_device_that_fails_stops_the_vm),
+	    cmocka_unit_test(device_memory_and_ranges_of_addresses),
 	    cmocka_unit_test(the_past_is_the_same),
 	    cmocka_unit_test(vms_are_independent_and_go_away),
 	};
