@@ -63,9 +63,11 @@ virtualize_SRC := $(wildcard modes/virtualize/*.c)
 tracer_SRC     := $(wildcard tracer/*.c)
 session_SRC    := $(wildcard session/*.c)
 tui_SRC        := $(wildcard tui/*.c)
+script_SRC     := $(wildcard script/*.c)
+labs_SRC       := $(wildcard labs/*.c)
 cli_SRC        := $(filter-out cli/main.c,$(wildcard cli/*.c))
 testlib_SRC    := $(wildcard tests/*.c)
-LIBS := cli tui modes session metal simulate emulate virtualize tracer core posix testlib
+LIBS := cli tui labs modes session metal simulate emulate virtualize tracer script core posix testlib
 lib = $(O)/lib$(1).a
 ALL_LIBS  := $(foreach l,$(LIBS),$(call lib,$(l)))
 PROG_LIBS := $(filter-out $(call lib,testlib) $(call lib,metal),$(ALL_LIBS))
@@ -82,7 +84,7 @@ E2E   := $(filter-out tests/e2e/lib.sh,$(wildcard tests/e2e/*.sh))
 E2E_ASAN := $(filter-out tests/e2e/nested_%,$(E2E))
 LONG  := $(wildcard tests/long/*.sh)
 C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC) $(TOOL_SRC) $(ORACLE_SRC))
-HEADERS := $(sort $(wildcard core/*.h core/*/*.h modes/*.h modes/*/*.h metal/*.h tracer/*.h session/*.h tui/*.h cli/*.h tests/*.h tests/oracle/*.h))
+HEADERS := $(sort $(wildcard script/*.h labs/*.h core/*.h core/*/*.h modes/*.h modes/*/*.h metal/*.h tracer/*.h session/*.h tui/*.h cli/*.h tests/*.h tests/oracle/*.h))
 
 ALL_EXTRA :=
 all: program ## build the program (build/vmscope) and the bundled guests

@@ -321,19 +321,41 @@ static int check_machine(const struct run_options *o)
 	return 0;
 }
 
-static int compare_all(struct comparison *c)
+/* Fills a zeroed comparison. False: the guest did not run even in the reference, whose result says why. */
+bool compare_runs(const struct run_options *o, struct comparison *c)
 {
+	c->o = o;
+	c->backends = modes_all(&c->n);
+	for (size_t i = 0; i < c->n; i++)
+		if (c->backends[i]->mode == MODE_EMULATE && c->backends[i]->type == VMM_TYPE_II)
+			c->reference = i;
 	run_one(c, c->reference);
-	struct run_result *ref = &c->runs[c->reference];
-	/* Wrong input is wrong in every backend: one line, and no table. */
-	if (!ref->ran)
-		return cli_fail_err(ref->err, &ref->why);
+	/* Wrong input is wrong in every backend. */
+	if (!c->runs[c->reference].ran)
+		return false;
 	for (size_t i = 0; i < c->n; i++)
 		if (i != c->reference)
 			run_one(c, i);
 	set_equivalence(c);
+	return true;
+}
+
+void compare_free(struct comparison *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		run_result_free(&c->runs[i]);
+	sequence_free(&c->sequence);
+}
+
+static int compare_all(const struct run_options *o, struct comparison *c)
+{
+	if (!compare_runs(o, c)) {
+		const struct run_result *ref = &c->runs[c->reference];
+
+		return cli_fail_err(ref->err, &ref->why);
+	}
 	int bad = 0;
-	if (c->o->json)
+	if (o->json)
 		bad = json_print(comparison_json(c));
 	else
 		compare_print(c, stdout);
@@ -344,6 +366,7 @@ int cmd_compare(int argc, char **argv)
 {
 	struct run_options o;
 	struct comparison c = {.o = &o};
+	size_t n;
 	options_init(&o);
 	int status = cli_parse(&compare_argp, argc, argv, &o);
 	if (status)
@@ -351,15 +374,10 @@ int cmd_compare(int argc, char **argv)
 	status = check_machine(&o);
 	if (status)
 		return status;
-	c.backends = modes_all(&c.n);
-	if (c.n > COMPARE_MAX)
+	(void)modes_all(&n);
+	if (n > COMPARE_MAX)
 		return cli_fail(CLI_BUG, "compare: more backends than columns");
-	for (size_t i = 0; i < c.n; i++)
-		if (c.backends[i]->mode == MODE_EMULATE && c.backends[i]->type == VMM_TYPE_II)
-			c.reference = i;
-	status = compare_all(&c);
-	for (size_t i = 0; i < c.n; i++)
-		run_result_free(&c.runs[i]);
-	sequence_free(&c.sequence);
+	status = compare_all(&o, &c);
+	compare_free(&c);
 	return status;
 }

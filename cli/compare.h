@@ -30,6 +30,10 @@ struct comparison {
 	size_t n_rows;
 };
 
+/* Runs the guest of o in every backend and holds them against the reference; *c is zeroed. False: it did not run even
+ * there, and that result says why. Either way compare_free(). */
+bool compare_runs(const struct run_options *o, struct comparison *c);
+void compare_free(struct comparison *c);
 /* A verdict that holds becomes violated when the two consoles differ. */
 void compare_consoles(
     const struct run_result *reference, const struct run_result *subject, struct equivalence_row *row);

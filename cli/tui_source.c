@@ -143,18 +143,17 @@ static int split(char *text, char **argv, int max)
 	return n;
 }
 
-/* argp's complaints go to stderr, which is a screen of ours now: they are caught. */
-static enum err parse_words(char *words, struct run_options *o, struct errmsg *why)
+/* argp's complaints go to stderr, which may be a screen of ours, or a script's: they are caught. */
+enum err tui_source_parse(const char *what, int argc, char **argv, struct run_options *o, struct errmsg *why)
 {
 	static const struct argp argp = {.options = options_run, .parser = options_parse, .args_doc = "GUEST"};
-	char *argv[WORDS_MAX + 2] = {"open"}, *text = NULL;
+	char *text = NULL;
 	size_t len = 0;
-	int argc = 1 + split(words, argv + 1, WORDS_MAX);
 	FILE *old = stderr, *caught = open_memstream(&text, &len);
 
 	if (!caught)
-		return err_set(why, ERR_NOMEM, "open: no memory");
-	for (int i = 1; i < argc; i++)
+		return err_set(why, ERR_NOMEM, "%s: no memory", what);
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0 || strcmp(argv[i], "--usage") == 0)
 			argv[i] = "--no-help-here";
 	options_init(o);
@@ -164,10 +163,18 @@ static enum err parse_words(char *words, struct run_options *o, struct errmsg *w
 	fclose(caught);
 	if (status) {
 		const char *line = text && strncmp(text, "vmscope: ", 9) == 0 ? text + 9 : text ? text : "";
-		err_set(why, ERR_INVAL, "open: %.*s", (int)strcspn(line, "\n"), line);
+		err_set(why, ERR_INVAL, "%s: %.*s", what, (int)strcspn(line, "\n"), line);
 	}
 	free(text);
 	return status ? ERR_INVAL : ERR_OK;
+}
+
+static enum err parse_words(char *words, struct run_options *o, struct errmsg *why)
+{
+	char *argv[WORDS_MAX + 2] = {"open"};
+	int argc = 1 + split(words, argv + 1, WORDS_MAX);
+
+	return tui_source_parse("open", argc, argv, o, why);
 }
 
 static enum err choose(void *arg, const char *words, struct errmsg *why)

@@ -12,6 +12,10 @@
 struct symbols;
 struct tui_source;
 
+/* The words of "vmscope run", as another part of the program has them; the options point into argv. what begins the
+ * error. */
+enum err tui_source_parse(
+    const char *what, int argc, char **argv, struct run_options *o, struct errmsg *why) MUST_CHECK;
 /* o is copied; its texts stay the caller's. ERR_NODEV, ERR_UNSUPPORTED: why says why not. */
 enum err tui_source_new(const struct run_options *o, struct tui_source **out, struct errmsg *why) MUST_CHECK;
 void tui_source_free(struct tui_source *s);

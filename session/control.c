@@ -451,6 +451,17 @@ enum err control_step_exit(struct control *c, uint64_t n)
 	return control_go(c, &g);
 }
 
+enum err control_run_within(struct control *c, uint64_t exits, uint64_t insns)
+{
+	struct control_goal g = control_no_goal();
+
+	if (exits)
+		g.exits = c->exits + exits;
+	if (insns)
+		g.insns = c->vm->clock.insns + insns;
+	return control_go(c, &g);
+}
+
 enum err control_run_to_exit(struct control *c, uint32_t reason)
 {
 	struct control_goal g = control_no_goal();

@@ -94,6 +94,8 @@ const struct control_where *control_where(struct control *c);
 enum err control_run(struct control *c); /* until a breakpoint, the end, a limit, an interrupt */
 /* The same, but back after about ns of host time (CONTROL_INTERRUPTED): for a loop that also draws. */
 enum err control_run_for(struct control *c, uint64_t ns);
+/* The same, but at most so many exits and so many instructions (where the engine counts them); 0: no bound. */
+enum err control_run_within(struct control *c, uint64_t exits, uint64_t insns);
 enum err control_step_insn(struct control *c, uint64_t n, struct errmsg *why); /* ERR_UNSUPPORTED: not in this mode */
 enum err control_step_exit(struct control *c, uint64_t n);
 enum err control_step_over(struct control *c, struct errmsg *why); /* a CALL, REP or INT n as one step */

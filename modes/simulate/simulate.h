@@ -15,6 +15,7 @@
 
 #include "core/vm.h"
 #include "core/x86/insn.h"
+#include "script/sandbox.h"
 
 #define SIM_FRAMES_MAX 8	       /* the model's main function and nested interrupt handlers */
 #define SIM_LUA_BYTES_MAX (64u << 20)  /* memory of one model */
@@ -71,16 +72,14 @@ struct sim_vcpu {
 	int methods_ref, g_ref, irq_ref, main_ref;
 	struct x86_event event; /* injected, not delivered yet */
 	bool event_valid;
-	uint64_t budget; /* instructions that may still retire in this run */
-	size_t lua_bytes;
-	uint64_t lua_insns; /* since the last guest instruction */
-	uint64_t rng;
+	uint64_t budget;    /* instructions that may still retire in this run */
+	struct sandbox box; /* box.insns: since the last guest instruction */
 	volatile int kicked;
 };
 
 static inline struct sim_vcpu *sim_of(lua_State *L)
 {
-	return *(struct sim_vcpu **)lua_getextraspace(L);
+	return sandbox_of(L)->owner;
 }
 static inline struct sim_frame *sim_top(struct sim_vcpu *m)
 {

@@ -13,7 +13,7 @@ void sim_retire(struct sim_vcpu *m, uint64_t n)
 	m->v->vm->clock.insns += n;
 	m->v->cpu.insns += n;
 	m->budget -= n;
-	m->lua_insns = 0;
+	m->box.insns = 0;
 }
 
 static enum sim_step leave(struct sim_vcpu *m, uint32_t reason, uint64_t qual, unsigned insn_len)

@@ -1,0 +1,89 @@
+/*
+ * vmscope lab run FILE.lua: a script that makes, drives and is the VMM. docs/lua.md is its reference.
+ */
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/lab_source.h"
+
+struct lab_options {
+	const char *path;
+	int argc; /* of the script */
+	char **argv;
+	uint64_t seed;
+};
+
+enum { KEY_SEED = 256 };
+
+static const struct argp_option options[] = {
+    {.name = "seed", .key = KEY_SEED, .arg = "N", .doc = "of the script's math.random (0)"},
+    {0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct lab_options *o = state->input;
+	char *end;
+
+	switch (key) {
+	case KEY_SEED:
+		o->seed = strtoull(arg, &end, 0);
+		return *arg && *arg != '-' && !*end ? 0 : cli_usage("--seed %s: a whole number is needed", arg);
+	case ARGP_KEY_END:
+		return o->path ? 0 : cli_usage("lab run: no script: name a Lua file");
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+    .options = options,
+    .parser = parse,
+    .args_doc = "FILE.lua [ARGUMENT...]",
+    .doc =
+	"Run a Lua script that makes virtual machines, drives them, and answers their exits. docs/lua.md is the "
+	"reference.\vARGUMENTs are in the script's table arg. What it prints goes to stdout. The exit status is 0, or "
+	"1 when the script raises an error.",
+};
+
+static int run(int argc, char **argv)
+{
+	struct lab_options o = {0};
+	struct errmsg why = {""};
+	int own = 1;
+
+	/* What follows the script is the script's. */
+	while (own < argc && argv[own][0] == '-')
+		own += strcmp(argv[own], "--seed") == 0 ? 2 : 1;
+	if (own < argc) {
+		o.path = argv[own];
+		o.argc = argc - own - 1;
+		o.argv = argv + own + 1;
+		argc = own;
+	}
+	int status = cli_parse(&argp, argc, argv, &o);
+
+	if (status)
+		return status;
+	struct lab_config cfg = {
+	    .maker = &lab_source_maker, .path = o.path, .argc = o.argc, .argv = o.argv, .seed = o.seed, .out = stdout};
+	enum err e = lab_run(&cfg, &why);
+	if (e == ERR_FORMAT)
+		return cli_fail(CLI_FAILED, "%s", why.text);
+	return e ? cli_fail_err(e, &why) : CLI_OK;
+}
+
+int cmd_lab(int argc, char **argv)
+{
+	static char name[] = "vmscope lab run";
+
+	if (argc < 2)
+		return cli_usage("lab: say what: \"vmscope lab run FILE.lua\"");
+	if (strcmp(argv[1], "run") != 0)
+		return cli_usage("lab %s: this version has \"vmscope lab run FILE.lua\"", argv[1]);
+	argv[1] = name;
+	return run(argc - 1, argv + 1);
+}

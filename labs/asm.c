@@ -1,0 +1,186 @@
+/*
+ * vmscope.asm: a few lines of assembly through the system's assembler and linker, in child processes and a folder of
+ * their own that goes away.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/lib.h"
+#include "labs/lab_impl.h"
+
+#define CODE_MAX (1u << 20)
+#define ORG_16 0x7c00
+
+extern char **environ;
+
+struct job {
+	char dir[64], source[80], object[80], image[80], errors[80];
+	char org[48];
+	int bits;
+};
+
+static void clean_up(const struct job *j)
+{
+	unlink(j->source);
+	unlink(j->object);
+	unlink(j->image);
+	unlink(j->errors);
+	rmdir(j->dir);
+}
+
+static enum err make_folder(struct job *j, struct errmsg *why)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	if (!tmp || strlen(tmp) > 30)
+		tmp = "/tmp";
+	snprintf(j->dir, sizeof j->dir, "%s/vmscope-asm.XXXXXX", tmp);
+	if (!mkdtemp(j->dir))
+		return err_set(why, ERR_IO, "no temporary folder: %s", strerror(errno));
+	snprintf(j->source, sizeof j->source, "%s/asm.s", j->dir);
+	snprintf(j->object, sizeof j->object, "%s/asm.o", j->dir);
+	snprintf(j->image, sizeof j->image, "%s/asm.bin", j->dir);
+	snprintf(j->errors, sizeof j->errors, "%s/errors", j->dir);
+	return ERR_OK;
+}
+
+static enum err write_source(const struct job *j, const char *text, size_t n, struct errmsg *why)
+{
+	FILE *f = fopen(j->source, "we");
+	bool good = f && fprintf(f, ".code%d; ", j->bits) > 0 && fwrite(text, 1, n, f) == n && fputc('\n', f) != EOF;
+
+	if (f && fclose(f) != 0)
+		good = false;
+	return good ? ERR_OK : err_set(why, ERR_IO, "the source cannot be written: %s", strerror(errno));
+}
+
+/* The first line of what a tool complained about that has a line number, without the folder. */
+static void complaint(const struct job *j, const char *tool, struct errmsg *why)
+{
+	char line[300], best[300] = "";
+	FILE *f = fopen(j->errors, "re");
+
+	while (f && fgets(line, sizeof line, f)) {
+		const char *at = strstr(line, "asm.s:");
+		if (at && strstr(at, "Error")) {
+			snprintf(best, sizeof best, "line %s", at + strlen("asm.s:"));
+			break;
+		}
+		if (!best[0])
+			snprintf(best, sizeof best, "%s", line);
+	}
+	if (f)
+		fclose(f);
+	best[strcspn(best, "\n")] = 0;
+	err_set(why, ERR_FORMAT, "%s: %s", tool, best[0] ? best : "it failed, and did not say why");
+}
+
+static enum err run_tool(const struct job *j, char *const argv[], struct errmsg *why)
+{
+	posix_spawn_file_actions_t fa;
+	int status = 0;
+	pid_t pid;
+
+	if (posix_spawn_file_actions_init(&fa) != 0)
+		return err_set(why, ERR_NOMEM, "no memory for a child process");
+	posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&fa, 1, j->errors, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	posix_spawn_file_actions_adddup2(&fa, 1, 2);
+	int bad = posix_spawnp(&pid, argv[0], &fa, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&fa);
+	if (bad)
+		return err_set(why, ERR_NODEV,
+		    "this machine has no %s (%s): install binutils, or write the bytes as a string", argv[0],
+		    strerror(bad));
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (status == 0)
+		return ERR_OK;
+	complaint(j, argv[0], why);
+	return ERR_FORMAT;
+}
+
+static enum err assemble(struct job *j, struct errmsg *why)
+{
+	/* posix_spawn takes texts that it does not change. */
+	static char as[] = "as", ld[] = "ld", o[] = "-o", m[] = "-m", b32[] = "--32", b64[] = "--64",
+		    elf32[] = "elf_i386", elf64[] = "elf_x86_64", format[] = "--oformat", binary[] = "binary",
+		    entry[] = "-e", zero[] = "0", omagic[] = "-N";
+	char *const as_argv[] = {as, j->bits == 64 ? b64 : b32, o, j->object, j->source, NULL};
+	char *const ld_argv[] = {ld, m, j->bits == 64 ? elf64 : elf32, omagic, entry, zero, j->org, format, binary, o,
+	    j->image, j->object, NULL};
+	enum err e = run_tool(j, as_argv, why);
+
+	return e ? e : run_tool(j, ld_argv, why);
+}
+
+static enum err read_image(const struct job *j, char **out, size_t *n, struct errmsg *why)
+{
+	FILE *f = fopen(j->image, "re");
+	struct stat st;
+
+	*out = NULL;
+	if (!f || fstat(fileno(f), &st) != 0 || st.st_size > CODE_MAX) {
+		if (f)
+			fclose(f);
+		return err_set(why, ERR_RANGE, "the code is missing, or longer than %u bytes", CODE_MAX);
+	}
+	*out = malloc((size_t)st.st_size + 1);
+	*n = *out ? fread(*out, 1, (size_t)st.st_size, f) : 0;
+	fclose(f);
+	return *out && *n == (size_t)st.st_size ? ERR_OK : err_set(why, ERR_IO, "the code cannot be read");
+}
+
+static enum err whole_job(struct job *j, const char *text, size_t n, char **out, size_t *len, struct errmsg *why)
+{
+	enum err e = make_folder(j, why);
+
+	*out = NULL;
+	if (e)
+		return e;
+	e = write_source(j, text, n, why);
+	if (!e)
+		e = assemble(j, why);
+	if (!e)
+		e = read_image(j, out, len, why);
+	clean_up(j);
+	return e;
+}
+
+/* vmscope.asm[[text]] or vmscope.asm{text, bits=16|32|64, org=address}: the bytes. */
+int lab_asm(lua_State *L)
+{
+	struct job j = {.bits = 16};
+	struct errmsg why = {""};
+	uint64_t org = ORG_16;
+	size_t n, len = 0;
+	char *code;
+
+	lua_settop(L, 1);
+	if (lua_istable(L, 1)) {
+		j.bits = (int)lab_field_u64(L, 1, "bits", 16);
+		org = lab_field_u64(L, 1, "org", ORG_16);
+		lua_rawgeti(L, 1, 1);
+	}
+	const char *text = luaL_checklstring(L, -1, &n);
+	if (j.bits != 16 && j.bits != 32 && j.bits != 64)
+		return luaL_error(L, "vmscope.asm: bits: it is 16, 32 or 64");
+	snprintf(j.org, sizeof j.org, "-Ttext=%#llx", (unsigned long long)org);
+	/* The room first: what comes after it raises nothing that would lose memory. */
+	luaL_Buffer b;
+	char *to = luaL_buffinitsize(L, &b, CODE_MAX);
+	enum err e = whole_job(&j, text, n, &code, &len, &why);
+	if (!e)
+		memcpy(to, code, len);
+	free(code);
+	if (e)
+		return lab_raise(L, "vmscope.asm", e, &why);
+	luaL_pushresultsize(&b, len);
+	return 1;
+}

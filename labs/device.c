@@ -1,0 +1,283 @@
+/*
+ * Devices of the script, on the same bus as those of the core. Each call into Lua is protected: below it stands the
+ * VM's loop. Where a device of the core sits on one of the ports, it leaves them.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/irq.h"
+#include "core/lib.h"
+#include "labs/lab_impl.h"
+
+#define DEVICE_CLASS "vmscope.device"
+
+struct lab_device {
+	struct device dev; /* dev.state is this struct */
+	struct device_ops ops;
+	struct lab_vm *lv;
+	int read, write; /* in the registry; LUA_NOREF: none */
+	bool is_mmio;
+	uint64_t base, len;
+};
+
+struct access {
+	struct lab_device *d;
+	uint32_t off;
+	unsigned len;
+	bool is_write;
+	uint64_t value;
+};
+
+/* Protected; argument 1 is the access. */
+static int call_device(lua_State *L)
+{
+	struct access *a = lua_touserdata(L, 1);
+	int fn = a->is_write ? a->d->write : a->d->read;
+
+	luaL_checkstack(L, 8, NULL);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fn);
+	lua_pushinteger(L, a->off);
+	lua_pushinteger(L, a->len);
+	if (a->is_write)
+		lua_pushinteger(L, (lua_Integer)a->value);
+	lua_rawgetp(L, LUA_REGISTRYINDEX, a->d->lv);
+	lua_call(L, a->is_write ? 4 : 3, 1);
+	if (a->is_write)
+		return 0;
+	int is_number;
+	a->value = (uint64_t)lua_tointegerx(L, -1, &is_number);
+	if (!is_number)
+		return lab_blame(L, fn, "the read function of a device gives a whole number, and nothing else");
+	return 0;
+}
+
+static void do_access(struct access *a)
+{
+	struct lab_vm *lv = a->d->lv;
+	lua_State *L = lv->L;
+
+	if ((a->is_write ? a->d->write : a->d->read) == LUA_NOREF || lv->error || !L || !lua_checkstack(L, 3))
+		return;
+	struct vcpu *before = lv->at;
+	bool was = lv->in_device;
+	lv->at = &lv->vm->vcpus[lv->vm->turn];
+	lv->in_device = true;
+	lua_pushcfunction(L, call_device);
+	lua_pushlightuserdata(L, a);
+	int bad = lua_pcall(L, 1, 0, 0);
+	lv->at = before;
+	lv->in_device = was;
+	if (bad != LUA_OK)
+		lab_keep_error(lv, L);
+}
+
+static uint64_t device_read(struct device *d, unsigned region, uint32_t off, unsigned len)
+{
+	struct access a = {.d = d->state, .off = off, .len = len, .value = UINT64_MAX};
+
+	(void)region;
+	do_access(&a);
+	return a.value;
+}
+
+static void device_write(struct device *d, unsigned region, uint32_t off, unsigned len, uint64_t value)
+{
+	struct access a = {.d = d->state, .off = off, .len = len, .is_write = true, .value = value};
+
+	(void)region;
+	do_access(&a);
+}
+
+/* --- From the table of the script --------------------------------------------------------------------------------- */
+
+static int take_function(lua_State *L, int table, const char *name)
+{
+	int type = lua_getfield(L, table, name);
+
+	if (type == LUA_TNIL) {
+		lua_pop(L, 1);
+		return LUA_NOREF;
+	}
+	return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static void read_range(lua_State *L, int table, const char *name, uint64_t *base, uint64_t *len)
+{
+	uint64_t hi;
+
+	lua_getfield(L, table, name);
+	if (lua_isinteger(L, -1)) {
+		*base = hi = (uint64_t)lua_tointeger(L, -1);
+	} else {
+		lua_rawgeti(L, -1, 1);
+		lua_rawgeti(L, -2, 2);
+		*base = (uint64_t)lua_tointeger(L, -2);
+		hi = (uint64_t)lua_tointeger(L, -1);
+		lua_pop(L, 2);
+	}
+	lua_pop(L, 1);
+	*len = hi - *base + 1;
+}
+
+static void check_range(lua_State *L, const char *name, uint64_t max)
+{
+	uint64_t base, len;
+
+	if (lua_getfield(L, 1, name) == LUA_TTABLE) {
+		lua_rawgeti(L, -1, 1);
+		lua_rawgeti(L, -2, 2);
+		if (!lua_isinteger(L, -1) || !lua_isinteger(L, -2) || lua_tointeger(L, -1) < lua_tointeger(L, -2))
+			luaL_error(L, "vmscope.device: %s: {FIRST, LAST}, two whole numbers", name);
+		lua_pop(L, 2);
+	} else if (!lua_isinteger(L, -1)) {
+		luaL_error(L, "vmscope.device: %s: a number, or {FIRST, LAST}", name);
+	}
+	lua_pop(L, 1);
+	read_range(L, 1, name, &base, &len);
+	if (base > max || len > max - base + 1)
+		luaL_error(L, "vmscope.device: %s: no address is above %I", name, (LUAI_UACINT)max);
+}
+
+static void check_function(lua_State *L, const char *name)
+{
+	int type = lua_getfield(L, 1, name);
+
+	if (type != LUA_TNIL && type != LUA_TFUNCTION)
+		luaL_error(L, "vmscope.device: %s: a function is needed, not a %s", name, lua_typename(L, type));
+	lua_pop(L, 1);
+}
+
+/* vmscope.device{}: checks the table, and gives it back as a device. */
+static int l_device(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	bool ports = lua_getfield(L, 1, "ports") != LUA_TNIL, mmio = lua_getfield(L, 1, "mmio") != LUA_TNIL;
+	lua_settop(L, 1);
+	if (ports == mmio)
+		return luaL_error(L, "vmscope.device: give either ports or mmio, a number or {FIRST, LAST}");
+	check_range(L, ports ? "ports" : "mmio", ports ? 0xffff : INT64_MAX);
+	check_function(L, "read");
+	check_function(L, "write");
+	luaL_setmetatable(L, DEVICE_CLASS);
+	return 1;
+}
+
+static bool is_device(lua_State *L)
+{
+	if (!lua_istable(L, -1) || !lua_getmetatable(L, -1))
+		return false;
+	luaL_getmetatable(L, DEVICE_CLASS);
+	bool same = lua_rawequal(L, -1, -2);
+	lua_pop(L, 2);
+	return same;
+}
+
+/* --- On the bus --------------------------------------------------------------------------------------------------- */
+
+static void make_room(struct bus *b, const struct lab_device *d)
+{
+	for (unsigned i = 0; i < b->n_pio; i++) {
+		const struct bus_region *r = &b->pio[i];
+		if (r->base < d->base + d->len && d->base < r->base + r->len && r->dev->ops->read != device_read)
+			(void)bus_move_pio(b, r->dev, r->region, BUS_NOWHERE);
+	}
+}
+
+static enum err put_on_bus(struct lab_vm *lv, struct lab_device *d, struct errmsg *why)
+{
+	struct bus *b = &lv->vm->bus;
+
+	if (d->is_mmio) {
+		if (mem_find(&lv->vm->mem, d->base) >= 0)
+			return err_set(
+			    why, ERR_BUSY, "%#llx is memory: a device sits above it", (unsigned long long)d->base);
+		return bus_add_mmio(b, d->base, d->len, &d->dev, 0, why);
+	}
+	make_room(b, d);
+	return bus_add_pio(b, (uint16_t)d->base, (uint32_t)d->len, &d->dev, 0, why);
+}
+
+static void add_device(lua_State *L, struct lab_vm *lv, int table)
+{
+	struct errmsg why = {""};
+
+	if (lv->n_devices == LAB_DEVICES_MAX)
+		luaL_error(L, "vmscope.vm: devices: at most %d", LAB_DEVICES_MAX);
+	struct lab_device *d = calloc(1, sizeof *d);
+	if (!d)
+		luaL_error(L, "vmscope.vm: devices: no memory");
+	lv->devices[lv->n_devices++] = d;
+	d->lv = lv;
+	d->read = d->write = LUA_NOREF;
+	d->ops = (struct device_ops){
+	    .name = "a device of the script", .read = device_read, .write = device_write, .max_access = 8};
+	d->dev = (struct device){.ops = &d->ops, .vm = lv->vm, .state = d};
+	d->is_mmio = lua_getfield(L, table, "mmio") != LUA_TNIL;
+	lua_pop(L, 1);
+	read_range(L, table, d->is_mmio ? "mmio" : "ports", &d->base, &d->len);
+	d->read = take_function(L, table, "read");
+	d->write = take_function(L, table, "write");
+	enum err e = put_on_bus(lv, d, &why);
+	if (e)
+		lab_raise(L, "vmscope.vm: devices", e, &why);
+}
+
+void lab_add_devices(lua_State *L, struct lab_vm *lv, int table)
+{
+	if (lv->remote)
+		luaL_error(L, "vmscope.vm: devices: the bus of a type I VMM is on another machine: answer its exits "
+			      "with vm:on_exit(\"port N\", ...)");
+	luaL_argexpected(L, lua_istable(L, table), 1, "a table of devices");
+	for (lua_Integer i = 1; lua_rawgeti(L, table, i) != LUA_TNIL; i++) {
+		if (!is_device(L))
+			luaL_error(L, "vmscope.vm: devices[%d]: make it with vmscope.device{}", (int)i);
+		add_device(L, lv, lua_gettop(L));
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+}
+
+void lab_free_devices(lua_State *L, struct lab_vm *lv)
+{
+	for (unsigned i = 0; i < lv->n_devices; i++) {
+		luaL_unref(L, LUA_REGISTRYINDEX, lv->devices[i]->read);
+		luaL_unref(L, LUA_REGISTRYINDEX, lv->devices[i]->write);
+		free(lv->devices[i]);
+	}
+	lv->n_devices = 0;
+}
+
+/* vm:irq(line, level): for a device's functions and exit handlers. */
+int lab_irq(lua_State *L)
+{
+	struct lab_vm *lv = lab_check_vm(L, 1);
+	lua_Integer line = luaL_checkinteger(L, 2);
+
+	luaL_argcheck(L, line >= 0 && line < 16, 2, "interrupt lines are 0 to 15");
+	luaL_checkany(L, 3);
+	if (!lv->at || lv->remote)
+		return luaL_error(L, "vm:irq: for functions of a device and exit handlers, while the guest runs here");
+	irq_set_line(lv->vm, (unsigned)line, lua_toboolean(L, 3));
+	return 0;
+}
+
+/* vm:emit(text): as if a UART had sent it. */
+int lab_emit(lua_State *L)
+{
+	struct lab_vm *lv = lab_check_vm(L, 1);
+	size_t n;
+	const char *bytes = luaL_checklstring(L, 2, &n);
+
+	if (!lv->at)
+		return luaL_error(L, "vm:emit: for functions of a device and exit handlers, while the guest runs");
+	for (size_t i = 0; i < n; i++)
+		lv->vm->cfg.console(lv->vm->cfg.console_arg, "uart", (uint8_t)bytes[i]);
+	return 0;
+}
+
+void lab_open_device(lua_State *L)
+{
+	lab_class(L, DEVICE_CLASS, NULL, NULL);
+	lua_pushcfunction(L, l_device);
+	lua_setfield(L, -2, "device");
+}
