@@ -105,7 +105,7 @@ static enum err make(void *arg, int argc, char **argv, const void *image, size_t
 	}
 	*out = (struct lab_machine){.session = m->guest.session,
 	    .tracer = m->guest.tracer,
-	    .symbols = tui_source_symbols(m->source),
+	    .symbols = tui_source_symbols(m->source, 0),
 	    .priv = m};
 	return ERR_OK;
 }

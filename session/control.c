@@ -456,7 +456,7 @@ enum err control_run_within(struct control *c, uint64_t exits, uint64_t insns)
 	struct control_goal g = control_no_goal();
 
 	if (exits)
-		g.exits = c->exits + exits;
+		g.exits = c->vm->passed.exits + exits;
 	if (insns)
 		g.insns = c->vm->clock.insns + insns;
 	return control_go(c, &g);
