@@ -204,8 +204,10 @@ static void add_device(lua_State *L, struct lab_vm *lv, int table)
 	if (lv->n_devices == LAB_DEVICES_MAX)
 		luaL_error(L, "vmscope.vm: devices: at most %d", LAB_DEVICES_MAX);
 	struct lab_device *d = calloc(1, sizeof *d);
-	if (!d)
+	if (!d) {
 		luaL_error(L, "vmscope.vm: devices: no memory");
+		return; /* not reached, which the compiler cannot know */
+	}
 	lv->devices[lv->n_devices++] = d;
 	d->lv = lv;
 	d->read = d->write = LUA_NOREF;
