@@ -393,7 +393,7 @@ static enum err cmd_add(struct app *a, struct view *v, const char *args, struct 
 {
 	struct modes *t = v->state;
 	enum vmm_mode mode;
-	enum vmm_type type;
+	enum vmm_type type = VMM_TYPE_II;
 
 	if (!(args[0] ? parse_backend(args, &mode, &type) : next_backend(t, &mode, &type)))
 		return err_set(why, ERR_INVAL,
