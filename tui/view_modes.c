@@ -392,7 +392,7 @@ static bool next_backend(const struct modes *t, enum vmm_mode *mode, enum vmm_ty
 static enum err cmd_add(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	struct modes *t = v->state;
-	enum vmm_mode mode;
+	enum vmm_mode mode = MODE_EMULATE;
 	enum vmm_type type = VMM_TYPE_II;
 
 	if (!(args[0] ? parse_backend(args, &mode, &type) : next_backend(t, &mode, &type)))

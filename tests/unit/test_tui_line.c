@@ -104,7 +104,7 @@ static void a_full_line_takes_no_more(void **state)
 
 static void history_keeps_what_was_being_typed(void **state)
 {
-	char text[16];
+	char text[32];
 
 	(void)state;
 	start("");
