@@ -20,4 +20,11 @@ fuzz: ## random bytes as code, libFuzzer and sanitizers: make fuzz SECONDS=3600 
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=fuzz CC=clang O=build/fuzz build/fuzz/tests/fuzz/libfuzzer \
 		build/fuzz/tests/fuzz/fuzz guests
 	@tools/fuzz build/fuzz $(FUZZ_CORPUS) $(FUZZ_FOUND) $(SECONDS) $(SEED)
-.PHONY: fuzz
+
+tui-fuzz: ## random keys, lines and sizes for the terminal UI, under ASan: make tui-fuzz SECONDS=600 SEED=1
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=asan O=build/asan build/asan/vmscope build/asan/tests/programs/tui_fuzz guests
+	@export VMSCOPE_GUESTS=$(CURDIR)/build/asan/guests LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0; \
+	  build/asan/tests/programs/tui_fuzz $(SEED) $$(($(SECONDS) / 2)) && \
+	  build/asan/tests/programs/tui_fuzz $(SEED) $$(($(SECONDS) / 2)) --terminal $(CURDIR)/build/asan/vmscope
+.PHONY: fuzz tui-fuzz
