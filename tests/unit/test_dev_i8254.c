@@ -429,7 +429,8 @@ static uint64_t ticks_between_interrupts(unsigned control, unsigned count)
 		assert_int_equal(dev_take_irq(&f), 0x08);
 		assert_int_equal(dev_take_irq(&f), -1);
 		dev_out(&f, 0x43, 0x00); /* the counter itself counts as it was told */
-		assert_int_equal(dev_in(&f, 0x40) | dev_in(&f, 0x40) << 8, count);
+		uint64_t low = dev_in(&f, 0x40);
+		assert_int_equal(low | (uint64_t)dev_in(&f, 0x40) << 8, count);
 	}
 	return step;
 }
