@@ -347,8 +347,11 @@ const struct exit_stats *view_stats(struct view_model *m, enum stats_by by)
 {
 	unsigned i = by == STATS_BY_RIP ? 0 : 1;
 
-	if (by != STATS_BY_RIP && by != STATS_BY_VCPU)
+	if (by != STATS_BY_RIP && by != STATS_BY_VCPU) {
+		m->by_reason->lost = m->now.lost;
+		stats_sort(m->by_reason);
 		return m->by_reason;
+	}
 	if (m->derived[i] && m->derived_end[i] == m->end && m->derived_first[i] == m->first)
 		return m->derived[i];
 	stats_free(m->derived[i]);
