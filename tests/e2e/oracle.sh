@@ -5,8 +5,9 @@
 
 oracle=$(dirname "$VMSCOPE")/tests/oracle/oracle
 [ -x "$oracle" ] || { skip "the oracle" "$oracle is not built (make tests)"; finish; }
+# The processor runs the same program: where a random address hits the sanitizer's shadow, it finds memory.
+case $oracle in *asan*) skip "the oracle" "AddressSanitizer's shadow is mapped where the processor has to fault"; finish ;; esac
 n=3000000
-case $oracle in *asan*) n=100000 ;; esac
 
 "$oracle" --n $n --seed 1 --rows >"$work/run" 2>&1
 status=$?
