@@ -16,7 +16,7 @@ pid=
 serve() { # OPTIONS...: $line is the device
 	"$server" "$@" >"$work/line" 2>"$work/server.err" &
 	pid=$!
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		[ -s "$work/line" ] && break
 		sleep 0.1
 	done
