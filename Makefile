@@ -80,6 +80,9 @@ TOOLS := $(TOOL_SRC:%.c=$(O)/%)
 BENCH := $(BENCH_SRC:%.c=$(O)/%)
 ORACLE := $(O)/tests/oracle/oracle
 E2E   := $(filter-out tests/e2e/lib.sh,$(wildcard tests/e2e/*.sh))
+# The slowest first, so that none of them is left alone at the end.
+E2E   := $(filter %type1_hostile.sh %type1_line_abuse.sh %control.sh %type1.sh,$(E2E)) \
+         $(filter-out %type1_hostile.sh %type1_line_abuse.sh %control.sh %type1.sh,$(E2E))
 # The nested machine is an interpreter of its own: a sanitized program under it takes too long to mean anything.
 E2E_ASAN := $(filter-out tests/e2e/nested_%,$(E2E))
 LONG  := $(wildcard tests/long/*.sh)
