@@ -39,7 +39,9 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-protot
         -Wimplicit-fallthrough -Wcast-qual -Wswitch-enum -Wno-sign-conversion -Wno-gnu-variable-sized-type-not-at-end
 WARN += $(if $(filter 1,$(WERROR)),-Werror)
 OPT_debug   := -O1 -g
-OPT_release := -O2 -g
+# A structure of a hundred bytes is cleared in the loop of exits: "rep stos", which gcc would choose, takes longer.
+CLEAR := -mmemset-strategy=unrolled_loop:256:noalign,libcall:-1:noalign
+OPT_release := -O2 -g $(shell $(CC) $(CLEAR) -E -x c /dev/null >/dev/null 2>&1 && echo $(CLEAR))
 # Coverage for libFuzzer, and clang's sanitizers; -O2: speed is what finds things here.
 OPT_fuzz    := -O2 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

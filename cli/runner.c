@@ -17,7 +17,7 @@
 #include "modes/simulate/costs.h"
 
 /* Who takes every record does it beside a thread that draws: it may come a millisecond late. */
-#define SINK_RECORDS 32768u
+#define SINK_RECORDS 16384u
 
 /* The VMs that SIGINT, SIGTERM and the timeout stop. One run at a time in this process. */
 static struct vm *volatile running[BUNDLE_VMS_MAX];

@@ -101,7 +101,8 @@ void trace_fake_run(struct vm *vm, unsigned n)
 		if (vm->clock.kind == CLOCK_HOST)
 			e.cost_ns = 0; /* known at the next entry only */
 		for (unsigned p = 0; p < vm->n_probes; p++) {
-			vm->probes[p]->on_exit(vm->probe_args[p], v, &e);
+			if (vm->probes[p]->on_exit)
+				vm->probes[p]->on_exit(vm->probe_args[p], v, &e);
 			vm->probes[p]->on_verdict(vm->probe_args[p], v, &e, VERDICT_NEXT);
 			if (i % 16 == 5)
 				vm->probes[p]->on_inject(vm->probe_args[p], v, &irq);

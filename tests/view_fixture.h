@@ -192,24 +192,17 @@ static inline void fake_exit(struct fake_run *r, const struct fake_exit *x)
 	rec.ts = r->ts;
 	rec.exit.insns = r->insns;
 	rec.exit.index = r->seq;
-	rec.exit.seq = r->seq;
 	rec.exit.number = r->number;
-	view_model_feed(r->model, x->vcpu, &rec, 1);
-	rec.kind = TRACE_REC_VERDICT;
+	rec.exit.own = (uint32_t)(r->seq - r->number);
 	rec.verdict = (uint8_t)x->verdict;
 	rec.modelled = 1;
 	rec.insn_len = 1;
-	memset(&rec.done, 0, sizeof(rec.done));
-	memcpy(rec.done.raw, e.raw, sizeof(e.raw));
-	rec.done.cost_ns = x->cost;
-	rec.done.index = r->seq;
-	rec.done.insns = r->insns;
+	memcpy(rec.exit.raw, e.raw, sizeof(e.raw));
+	rec.exit.cost_ns = x->cost;
 	view_model_feed(r->model, x->vcpu, &rec, 1);
 	if (x->inject) {
 		rec.kind = TRACE_REC_INJECT;
-		memset(&rec.done, 0, sizeof(rec.done));
-		rec.inject.type = INTR_TYPE_HW_EXCEPTION;
-		rec.inject.vector = x->inject;
+		rec.inject = (struct trace_rec_inject){.type = INTR_TYPE_HW_EXCEPTION, .vector = x->inject};
 		view_model_feed(r->model, x->vcpu, &rec, 1);
 	}
 	r->seq++;

@@ -76,7 +76,7 @@ static void encode_entry(struct sink *s, const struct trace_rec *r)
 	EMIT(s, kvm_entry, e);
 }
 
-static void encode_exit(struct sink *s, enum encode_as as, const struct trace_rec *r)
+static void encode_event(struct sink *s, enum encode_as as, const struct trace_rec *r)
 {
 	if (as == ENCODE_USERSPACE) {
 		NEW(kvm_userspace_exit, e);
@@ -115,12 +115,12 @@ static void encode_mmio(struct sink *s, const struct trace_rec *r, const struct 
 
 	f.vcpu_id = s->vcpu;
 	f.guest_rip = r->rip;
-	f.fault_address = r->done.gpa;
+	f.fault_address = r->exit.gpa;
 	f.error_code = m->fetch ? 1u << 4 : m->write ? 1u << 1 : 1u << 2;
 	EMIT(s, kvm_page_fault, f);
 	e.type = m->write ? 2 : 1;
 	e.len = m->size;
-	e.gpa = r->done.gpa;
+	e.gpa = r->exit.gpa;
 	e.val = m->value;
 	EMIT(s, kvm_mmio, e);
 }
@@ -161,7 +161,7 @@ static void encode_detail(struct sink *s, enum encode_as as, const struct trace_
 {
 	struct vm_exit x;
 
-	memcpy(x.raw, r->done.raw, sizeof(x.raw));
+	memcpy(x.raw, r->exit.raw, sizeof(x.raw));
 	if (!exit_is_hw(r->reason)) {
 		NEW(vmm_exit, e);
 		e.vcpu_id = s->vcpu;
@@ -187,20 +187,21 @@ static void encode_detail(struct sink *s, enum encode_as as, const struct trace_
 		encode_cpuid(s, &x.cpuid);
 }
 
-static void encode_verdict(struct sink *s, const struct trace_rec *r)
+void encode_verdict(struct trace_dat *td, unsigned vcpu, const struct trace_rec *r)
 {
+	struct sink s = {.td = td, .vcpu = vcpu, .ts = r->ts};
 	NEW(verdict, e);
-	e.vcpu_id = s->vcpu;
+	e.vcpu_id = vcpu;
 	e.exit_reason = r->reason;
 	e.rip = r->rip;
-	e.index = r->done.index;
-	e.insns = r->done.insns;
-	e.cost_ns = r->done.cost_ns;
+	e.index = r->exit.index;
+	e.insns = r->exit.insns;
+	e.cost_ns = r->exit.cost_ns;
 	e.verdict = r->verdict;
 	e.observed = r->observed;
 	e.modelled = r->modelled;
 	e.insn_len = r->insn_len;
-	EMIT(s, verdict, e);
+	EMIT(&s, verdict, e);
 }
 
 static void encode_inject(struct sink *s, const struct trace_rec *r)
@@ -219,6 +220,16 @@ static void encode_inject(struct sink *s, const struct trace_rec *r)
 	}
 }
 
+void encode_exit(struct trace_dat *td, enum encode_as as, unsigned vcpu, const struct trace_rec *r)
+{
+	struct sink s = {.td = td, .vcpu = vcpu, .ts = r->ts, .lost = r->slot.lost_before};
+
+	encode_event(&s, as, r);
+	encode_detail(&s, as, r);
+	if (s.lost) /* nothing was written for this record */
+		encode_lost(td, vcpu, r->ts, s.lost);
+}
+
 void encode_rec(struct trace_dat *td, enum encode_as as, unsigned vcpu, const struct trace_rec *r)
 {
 	struct sink s = {.td = td, .vcpu = vcpu, .ts = r->ts, .lost = r->slot.lost_before};
@@ -229,12 +240,9 @@ void encode_rec(struct trace_dat *td, enum encode_as as, unsigned vcpu, const st
 			encode_entry(&s, r);
 		break;
 	case TRACE_REC_EXIT:
-		encode_exit(&s, as, r);
-		break;
-	case TRACE_REC_VERDICT:
-		encode_detail(&s, as, r);
-		encode_verdict(&s, r);
-		break;
+		encode_exit(td, as, vcpu, r);
+		encode_verdict(td, vcpu, r);
+		return;
 	case TRACE_REC_INJECT:
 		encode_inject(&s, r);
 		break;

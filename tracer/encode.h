@@ -16,8 +16,12 @@ enum encode_as {
 	ENCODE_VERDICTS	  /* that one too: our verdicts only */
 };
 
-/* Writes the events of one record to lane vcpu. */
+/* Writes the events of one record to lane vcpu; of an exit its two parts, one after the other. */
 void encode_rec(struct trace_dat *td, enum encode_as as, unsigned vcpu, const struct trace_rec *r);
+/* An exit: the event and its details. */
+void encode_exit(struct trace_dat *td, enum encode_as as, unsigned vcpu, const struct trace_rec *r);
+/* What became of it, and what it cost. */
+void encode_verdict(struct trace_dat *td, unsigned vcpu, const struct trace_rec *r);
 void encode_session(struct trace_dat *td, const struct vm *vm, uint64_t ts);
 void encode_lost(struct trace_dat *td, unsigned vcpu, uint64_t ts, uint64_t count);
 void encode_end(struct trace_dat *td, const struct vm *vm, uint64_t ts);

@@ -20,20 +20,20 @@
 
 enum ring_policy { RING_BLOCK, RING_DROP };
 
-enum trace_rec_kind { TRACE_REC_ENTRY, TRACE_REC_EXIT, TRACE_REC_VERDICT, TRACE_REC_INJECT };
+enum trace_rec_kind { TRACE_REC_ENTRY, TRACE_REC_EXIT, TRACE_REC_INJECT };
 
 struct trace_rec_entry {
 	uint32_t intr_info, intr_error;
 	uint64_t index, cost_ns; /* of the exit that ends here: on host time its cost is known only now */
 };
+/* An exit and what became of it. */
 struct trace_rec_exit {
-	uint64_t info1, info2, index, insns;
-	uint64_t seq, number; /* over all vCPUs: of this record's exit, and of hardware exits among them; from 0 */
-	uint32_t intr_info, intr_error;
-};
-struct trace_rec_verdict {
+	uint64_t info1, index, insns;
+	uint64_t number; /* of hardware exits over all vCPUs, from 0 */
+	uint64_t gpa, cost_ns;
 	uint64_t raw[4]; /* operands and results: the union of struct vm_exit */
-	uint64_t gpa, cost_ns, index, insns;
+	uint32_t info2, intr_info, intr_error;
+	uint32_t own; /* number + own: of all exits over all vCPUs, from 0, the VMM's own codes, too */
 };
 struct trace_rec_inject {
 	uint32_t error;
@@ -51,15 +51,17 @@ struct trace_rec {
 	uint64_t ts; /* guest ns */
 	uint64_t rip;
 	uint8_t kind; /* enum trace_rec_kind */
+	/* exits; verdict: VERDICT_COUNT: not known */
 	uint8_t verdict, observed, modelled, insn_len;
 	uint8_t pad[3];
 	union {
 		struct trace_rec_entry entry;
 		struct trace_rec_exit exit;
-		struct trace_rec_verdict done;
 		struct trace_rec_inject inject;
 	};
 };
+
+_Static_assert(sizeof(struct trace_rec) == 128, "an exit is written in two lines of a cache");
 
 struct ring {
 	/* written by the producer */

@@ -15,16 +15,14 @@
 #include "core/vm.h"
 #include "tracer/encode.h"
 
-#define RING_RECORDS 16384u
+#define RING_RECORDS 8192u
 #define IDLE_NS 2000000l /* the writer looks at the rings at least so often */
 
-/* One vCPU: the exit that is not over yet. Its cost comes with the verdict on virtual time, with the entry on host
- * time; there the verdict waits for it. */
+/* One vCPU. On host time the cost of an exit comes with the next entry: its verdict waits for it. */
 struct pending {
-	struct exit_row row;
-	uint64_t index, prev_insns;
-	bool open;
-	struct trace_rec verdict;
+	struct trace_rec exit;
+	uint64_t direct;     /* of it */
+	uint64_t prev_insns; /* of the last hardware exit */
 	bool held;
 };
 
@@ -112,7 +110,6 @@ static struct trace_rec *new_rec(struct ring *r, uint64_t ts, enum trace_rec_kin
 	p->rip = rip;
 	p->reason = reason;
 	p->kind = (uint8_t)kind;
-	p->verdict = p->observed = p->modelled = p->insn_len = 0;
 	return p;
 }
 
@@ -149,29 +146,7 @@ static uint64_t next_of(const struct tracer *t, _Atomic uint64_t *n, uint64_t ad
 	return now;
 }
 
-static void on_exit_probe(void *arg, struct vcpu *v, const struct vm_exit *e)
-{
-	struct tracer *t = arg;
-	struct ring *r = &t->rings[v->id];
-
-	if (UNLIKELY(t->silent || t->skip))
-		return;
-	struct trace_rec *p = new_rec(r, trace_time(v->vm, e->time_ns), TRACE_REC_EXIT, e->rip, e->reason);
-
-	if (!p)
-		return;
-	p->observed = e->observed;
-	p->exit = (struct trace_rec_exit){.info1 = e->qual,
-	    .info2 = e->idt_info,
-	    .index = e->index,
-	    .insns = e->insns,
-	    .seq = next_of(t, &t->seq, 1),
-	    .number = next_of(t, &t->number, exit_is_hw(e->reason)),
-	    .intr_info = e->intr_info,
-	    .intr_error = e->intr_error};
-	ring_commit(r);
-}
-
+/* The handler is done: an exit is one record, of all that is known. */
 static void on_verdict(void *arg, struct vcpu *v, const struct vm_exit *e, enum verdict verdict)
 {
 	struct tracer *t = arg;
@@ -181,7 +156,7 @@ static void on_verdict(void *arg, struct vcpu *v, const struct vm_exit *e, enum 
 		t->skip -= !t->silent && exit_is_hw(e->reason);
 		return;
 	}
-	struct trace_rec *p = new_rec(r, trace_time(v->vm, e->time_ns), TRACE_REC_VERDICT, e->rip, e->reason);
+	struct trace_rec *p = new_rec(r, trace_time(v->vm, e->time_ns), TRACE_REC_EXIT, e->rip, e->reason);
 
 	if (!p)
 		return;
@@ -189,11 +164,17 @@ static void on_verdict(void *arg, struct vcpu *v, const struct vm_exit *e, enum 
 	p->observed = e->observed;
 	p->modelled = e->cost_modelled;
 	p->insn_len = (uint8_t)e->insn_len;
-	p->done = (struct trace_rec_verdict){.raw = {e->raw[0], e->raw[1], e->raw[2], e->raw[3]},
+	p->exit = (struct trace_rec_exit){.info1 = e->qual,
+	    .index = e->index,
+	    .insns = e->insns,
+	    .number = next_of(t, &t->number, exit_is_hw(e->reason)),
 	    .gpa = e->gpa,
 	    .cost_ns = e->cost_ns,
-	    .index = e->index,
-	    .insns = e->insns};
+	    .raw = {e->raw[0], e->raw[1], e->raw[2], e->raw[3]},
+	    .info2 = e->idt_info,
+	    .intr_info = e->intr_info,
+	    .intr_error = e->intr_error};
+	p->exit.own = (uint32_t)(next_of(t, &t->seq, 1) - p->exit.number);
 	ring_commit(r);
 }
 
@@ -217,89 +198,88 @@ static void on_inject(void *arg, struct vcpu *v, const struct x86_event *ev)
 static const struct probe_ops tracer_probe = {
     .name = "tracer",
     .on_entry = on_entry,
-    .on_exit = on_exit_probe,
     .on_verdict = on_verdict,
     .on_inject = on_inject,
 };
-/* On virtual time an entry tells a file when it was, and nobody else anything: the cost came with the verdict. */
+/* On virtual time an entry tells a file when it was, and nobody else anything: the cost came with the exit. */
 static const struct probe_ops exits_probe = {
     .name = "tracer",
-    .on_exit = on_exit_probe,
     .on_verdict = on_verdict,
     .on_inject = on_inject,
 };
 
 /* --- the writer's side ----------------------------------------------------------------------------------------- */
 
-static void count_pending(struct tracer *t, struct pending *p)
+static void count_exit(struct tracer *t, unsigned vcpu, const struct trace_rec *r, uint64_t direct)
 {
-	if (p->open)
-		stats_add(t->stats, &p->row);
-	p->open = false;
+	const struct exit_row row = {.ts = r->ts,
+	    .rip = r->rip,
+	    .reason = r->reason,
+	    .vcpu = vcpu,
+	    .pid = (int32_t)vcpu + 1,
+	    .isa = ISA_VMX,
+	    .observed = r->observed,
+	    .has_rip = t->has_rip,
+	    .child = !exit_is_hw(r->reason) || t->as != ENCODE_EXITS,
+	    .has_direct = t->counts_insns && exit_is_hw(r->reason),
+	    .direct = direct,
+	    .cost_ns = r->exit.cost_ns,
+	    .has_cost = t->knows_cost && (r->modelled || r->exit.cost_ns),
+	    .modelled = r->modelled};
+
+	if (t->stats)
+		stats_add(t->stats, &row);
 }
 
-static void count_rec(struct tracer *t, unsigned vcpu, const struct trace_rec *r)
+/* Host time: what there is to know of the exit before is known. */
+static void settle_held(struct tracer *t, unsigned vcpu)
+{
+	struct pending *p = &t->pending[vcpu];
+
+	if (!p->held)
+		return;
+	if (t->td)
+		encode_verdict(t->td, vcpu, &p->exit);
+	count_exit(t, vcpu, &p->exit, p->direct);
+	p->held = false;
+}
+
+static void take_exit(struct tracer *t, unsigned vcpu, const struct trace_rec *r)
+{
+	struct pending *p = &t->pending[vcpu];
+	uint64_t direct = r->exit.insns - p->prev_insns;
+
+	if (exit_is_hw(r->reason))
+		p->prev_insns = r->exit.insns;
+	settle_held(t, vcpu);
+	if (t->td)
+		encode_exit(t->td, t->as, vcpu, r);
+	if (t->host_time) {
+		p->exit = *r;
+		p->direct = direct;
+		p->held = true;
+		return;
+	}
+	if (t->td)
+		encode_verdict(t->td, vcpu, r);
+	count_exit(t, vcpu, r, direct);
+}
+
+static void take_rec(struct tracer *t, unsigned vcpu, const struct trace_rec *r)
 {
 	struct pending *p = &t->pending[vcpu];
 
 	if (r->kind == TRACE_REC_EXIT) {
-		count_pending(t, p);
-		p->open = true;
-		p->index = r->exit.index;
-		p->row = (struct exit_row){.ts = r->ts,
-		    .rip = r->rip,
-		    .reason = r->reason,
-		    .vcpu = vcpu,
-		    .pid = (int32_t)vcpu + 1,
-		    .isa = ISA_VMX,
-		    .observed = r->observed,
-		    .has_rip = t->has_rip,
-		    .child = !exit_is_hw(r->reason) || t->as != ENCODE_EXITS,
-		    .has_direct = t->counts_insns && exit_is_hw(r->reason),
-		    .direct = r->exit.insns - p->prev_insns};
-		if (exit_is_hw(r->reason))
-			p->prev_insns = r->exit.insns;
-	} else if (r->kind == TRACE_REC_VERDICT && p->open && p->index == r->done.index) {
-		p->row.observed = r->observed;
-		p->row.cost_ns = r->done.cost_ns;
-		p->row.has_cost = t->knows_cost && (r->modelled || r->done.cost_ns);
-		p->row.modelled = r->modelled;
-		if (!t->host_time)
-			count_pending(t, p);
-	} else if (r->kind == TRACE_REC_ENTRY && t->host_time && p->open && p->index == r->entry.index) {
-		p->row.cost_ns = r->entry.cost_ns;
-		p->row.has_cost = p->row.cost_ns > 0;
-		count_pending(t, p);
-	}
-}
-
-static void write_held(struct tracer *t, unsigned vcpu)
-{
-	struct pending *p = &t->pending[vcpu];
-
-	if (p->held)
-		encode_rec(t->td, t->as, vcpu, &p->verdict);
-	p->held = false;
-}
-
-static void write_rec(struct tracer *t, unsigned vcpu, const struct trace_rec *r)
-{
-	struct pending *p = &t->pending[vcpu];
-
-	if (!t->host_time) {
-		encode_rec(t->td, t->as, vcpu, r);
+		take_exit(t, vcpu, r);
 		return;
 	}
-	if (r->kind == TRACE_REC_ENTRY && p->held && p->verdict.done.index == r->entry.index)
-		p->verdict.done.cost_ns = r->entry.cost_ns;
-	if (r->kind != TRACE_REC_INJECT) /* between verdict and entry */
-		write_held(t, vcpu);
-	if (r->kind == TRACE_REC_VERDICT) {
-		p->verdict = *r;
-		p->held = true;
-	} else {
-		encode_rec(t->td, t->as, vcpu, r);
+	if (r->kind == TRACE_REC_ENTRY) { /* an injection comes between verdict and entry */
+		if (p->held && p->exit.exit.index == r->entry.index)
+			p->exit.exit.cost_ns = r->entry.cost_ns;
+		settle_held(t, vcpu);
 	}
+	if (t->td)
+		encode_rec(t->td, t->as, vcpu, r);
 }
 
 /* At most so many records under the locks at once: who wants to look at the result waits no longer than they take. */
@@ -308,12 +288,8 @@ static void write_rec(struct tracer *t, unsigned vcpu, const struct trace_rec *r
 static void take_stretch(struct tracer *t, unsigned vcpu, const struct trace_rec *r, uint32_t n)
 {
 	pthread_mutex_lock(&t->out_lock);
-	for (uint32_t k = 0; k < n && (t->td || t->stats); k++) {
-		if (t->td)
-			write_rec(t, vcpu, &r[k]);
-		if (t->stats)
-			count_rec(t, vcpu, &r[k]);
-	}
+	for (uint32_t k = 0; k < n && (t->td || t->stats); k++)
+		take_rec(t, vcpu, &r[k]);
 	if (t->sink)
 		t->sink(t->sink_arg, vcpu, r, n);
 	pthread_mutex_unlock(&t->out_lock);
@@ -356,10 +332,7 @@ static void finish_output(struct tracer *t)
 	uint64_t ts = trace_time(vm, clock_now_ns(&vm->clock));
 
 	for (unsigned i = 0; i < t->n; i++) {
-		if (t->stats)
-			count_pending(t, &t->pending[i]);
-		if (t->td)
-			write_held(t, i);
+		settle_held(t, i);
 		if (t->td && t->rings[i].lost_pending)
 			encode_lost(t->td, i, ts, t->rings[i].lost_pending);
 	}

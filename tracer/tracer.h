@@ -53,8 +53,8 @@ enum err tracer_finish(struct tracer *t, struct errmsg *why);
 /*
  * A past that is replayed is not recorded again. silence(): nothing is, from now on. resume(): the guest stands behind
  * the hardware exit number exits - 1; what was recorded already is left out until there is something new.
- * tracer_forget(): the guest will do something else from here on, and all of it is recorded; seq and exits are the
- * next numbers of struct trace_rec_exit.
+ * tracer_forget(): the guest will do something else from here on, and all of it is recorded; seq is the
+ * next number among all exits, exits the next among hardware exits (struct trace_rec_exit).
  * Called on the thread that drives the vCPUs, while they stand still.
  */
 void tracer_silence(struct tracer *t);

@@ -33,8 +33,26 @@ struct view_open {
 
 struct view_filter;
 
+/* Where the run said that it is. */
+struct view_told {
+	bool fresh; /* nobody has looked since */
+	uint64_t insns, exits, guest_ns, host_ns;
+	uint64_t seen_insns, seen_exits; /* the farthest since then */
+	char screen[25][81];
+	bool has_screen;
+};
+
 struct view_model {
 	pthread_mutex_t lock;
+	unsigned depth; /* of it */
+	/* What the run tells as it goes: it must not wait for who draws, or for the writer. Taken after lock. */
+	pthread_mutex_t told_lock;
+	struct view_told told;
+	char *console;
+	size_t n_console, shown_console; /* kept; of them, written before now */
+	uint64_t lost_console;
+	/* -- */
+
 	struct view_config cfg;
 	struct session *session; /* live */
 	struct vm *vm;
@@ -61,10 +79,6 @@ struct view_model {
 	unsigned n_series;
 	uint64_t bucket_insns[VIEW_SPARKS], bucket_ts[VIEW_SPARKS]; /* of the newest exit in it, or before it */
 	uint64_t newest_ns;					    /* guest time up to which all is counted */
-
-	char *console;
-	size_t n_console, shown_console; /* kept; of them, written before now */
-	uint64_t lost_console;
 
 	/* rates of host time */
 	uint64_t tick_ns, tick_insns, tick_exits;

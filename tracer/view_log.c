@@ -181,10 +181,40 @@ void view_rates(struct view_model *m)
 
 /* --- records ----------------------------------------------------------------------------------------------------- */
 
-static void begin_exit(struct view_model *m, unsigned vcpu, const struct trace_rec *r)
+static void set_cost(struct view_model *m, struct view_exit *e, uint64_t cost, bool modelled)
+{
+	e->cost_ns = cost;
+	if (m->knows_cost && (modelled || cost))
+		e->has |= VIEW_HAS_COST | (modelled ? VIEW_COST_MODELLED : 0);
+}
+
+static void fill_exit(struct view_model *m, struct view_exit *e, const struct trace_rec *r)
+{
+	e->ts_ns = r->ts - m->start_ns;
+	e->insns = r->exit.insns;
+	e->rip = r->rip;
+	e->qual = r->exit.info1;
+	e->info2 = r->exit.info2;
+	e->gpa = r->exit.gpa;
+	memcpy(e->raw, r->exit.raw, sizeof(e->raw));
+	e->reason = r->reason;
+	e->intr_info = r->exit.intr_info;
+	e->intr_error = r->exit.intr_error;
+	e->isa = ISA_VMX;
+	e->observed = r->observed;
+	e->verdict = r->verdict;
+	e->insn_len = r->insn_len;
+	e->inject_type = e->inject_vector = 0;
+	e->inject_error = 0;
+	e->has = (uint8_t)((m->has_rip ? VIEW_HAS_RIP : 0) | (r->verdict != VERDICT_COUNT ? VIEW_HAS_VALUES : 0));
+	set_cost(m, e, r->exit.cost_ns, r->modelled);
+}
+
+/* Its place in the log; NULL: it is not kept any more. */
+static struct view_exit *take_exit(struct view_model *m, unsigned vcpu, const struct trace_rec *r)
 {
 	struct view_open *o = &m->open[vcpu];
-	uint64_t pos = r->exit.seq;
+	uint64_t pos = r->exit.number + (uint64_t)(int32_t)r->exit.own;
 	struct view_exit *e;
 
 	/* Several vCPUs: a later one may have come first; its place is kept. */
@@ -194,41 +224,24 @@ static void begin_exit(struct view_model *m, unsigned vcpu, const struct trace_r
 		m->first = m->end - m->cap;
 	o->pos = 0;
 	if (pos < m->first)
-		return;
+		return NULL;
 	e = view_slot(m, pos);
-	*e = (struct view_exit){.number = exit_is_hw(r->reason) ? r->exit.number : UINT64_MAX,
-	    .ts_ns = r->ts - m->start_ns,
-	    .insns = r->exit.insns,
-	    .direct = r->exit.insns - o->prev_insns,
-	    .rip = r->rip,
-	    .qual = r->exit.info1,
-	    .info2 = r->exit.info2,
-	    .reason = r->reason,
-	    .intr_info = r->exit.intr_info,
-	    .intr_error = r->exit.intr_error,
-	    .vcpu = (uint16_t)vcpu,
-	    .isa = ISA_VMX,
-	    .observed = r->observed,
-	    .verdict = VERDICT_COUNT,
-	    .has = m->has_rip ? VIEW_HAS_RIP : 0};
-	if (!exit_is_hw(r->reason)) {
-		e->has |= VIEW_CHILD;
-	} else {
+	fill_exit(m, e, r);
+	e->vcpu = (uint16_t)vcpu;
+	e->direct = r->exit.insns - o->prev_insns;
+	if (exit_is_hw(r->reason)) {
+		e->number = r->exit.number;
 		e->has |= m->info.counts_insns ? VIEW_HAS_DIRECT : 0;
 		o->prev_insns = r->exit.insns;
 		if (r->exit.number >= m->next_number)
 			m->next_number = r->exit.number + 1;
+	} else {
+		e->number = UINT64_MAX;
+		e->has |= VIEW_CHILD;
 	}
 	o->pos = pos + 1;
 	o->index = r->exit.index;
-	o->counted = false;
-}
-
-static void set_cost(struct view_model *m, struct view_exit *e, uint64_t cost, bool modelled)
-{
-	e->cost_ns = cost;
-	if (m->knows_cost && (modelled || cost))
-		e->has |= VIEW_HAS_COST | (modelled ? VIEW_COST_MODELLED : 0);
+	return e;
 }
 
 static void count_once(struct view_model *m, struct view_open *o, const struct view_exit *e)
@@ -255,20 +268,15 @@ static void feed_one(struct view_model *m, unsigned vcpu, const struct trace_rec
 	struct view_exit *e;
 
 	m->now.lost += r->slot.lost_before;
-	if (r->kind == TRACE_REC_EXIT)
-		begin_exit(m, vcpu, r);
+	if (r->kind == TRACE_REC_EXIT) {
+		e = take_exit(m, vcpu, r);
+		o->counted = !e || !m->host_time;
+		if (e && !m->host_time)
+			view_count(m, e);
+		return;
+	}
 	e = o->pos > m->first && o->pos <= m->end ? view_slot(m, o->pos - 1) : NULL;
-	if (e && r->kind == TRACE_REC_VERDICT && o->index == r->done.index) {
-		memcpy(e->raw, r->done.raw, sizeof(e->raw));
-		e->gpa = r->done.gpa;
-		e->verdict = r->verdict;
-		e->observed = r->observed;
-		e->insn_len = r->insn_len;
-		e->has |= VIEW_HAS_VALUES;
-		set_cost(m, e, r->done.cost_ns, r->modelled);
-		if (!m->host_time)
-			count_once(m, o, e);
-	} else if (e && r->kind == TRACE_REC_INJECT) {
+	if (e && r->kind == TRACE_REC_INJECT) {
 		e->has |= VIEW_INJECTED;
 		e->inject_type = r->inject.type;
 		e->inject_vector = r->inject.vector;

@@ -44,6 +44,7 @@ enum err view_model_new(const struct view_config *cfg, struct view_model **out, 
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
 	pthread_mutex_init(&m->lock, &attr);
 	pthread_mutexattr_destroy(&attr);
+	pthread_mutex_init(&m->told_lock, NULL);
 	if (!m->log || !m->open || !m->by_reason || !m->console) {
 		unsigned long long cap = m->cap;
 
@@ -65,6 +66,7 @@ void view_model_free(struct view_model *m)
 	free(m->console);
 	free(m->open);
 	free(m->log);
+	pthread_mutex_destroy(&m->told_lock);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }
@@ -88,8 +90,11 @@ static void forget_everything(struct view_model *m)
 {
 	m->end = m->first = m->next_number = 0;
 	forget_counts(m);
+	pthread_mutex_lock(&m->told_lock);
+	m->told = (struct view_told){0};
 	m->n_console = m->shown_console = 0;
 	m->lost_console = 0;
+	pthread_mutex_unlock(&m->told_lock);
 	m->now = (struct view_now){0};
 	m->verdicts = (struct view_verdicts){.direct_fraction = -1, .guest_time_fraction = -1};
 	m->has_before = m->has_state = m->has_screen = false;
@@ -112,13 +117,60 @@ void view_model_attach(struct view_model *m, struct session *s, const struct vie
 	view_model_unlock(m);
 }
 
+static void host_rates(struct view_model *m, uint64_t now)
+{
+	uint64_t dt = now - m->tick_ns;
+
+	if (m->tick_ns && dt < 250000000u)
+		return;
+	if (m->tick_ns && m->now.insns >= m->tick_insns && m->now.exits >= m->tick_exits) {
+		m->now.host_insns_per_s = (double)(m->now.insns - m->tick_insns) * 1e9 / (double)dt;
+		m->now.host_exits_per_s = (double)(m->now.exits - m->tick_exits) * 1e9 / (double)dt;
+	}
+	m->tick_ns = now;
+	m->tick_insns = m->now.insns;
+	m->tick_exits = m->now.exits;
+}
+
+/* What the run has told becomes what is seen. */
+static void hear(struct view_model *m)
+{
+	struct view_told *t = &m->told;
+
+	pthread_mutex_lock(&m->told_lock);
+	bool fresh = t->fresh;
+	t->fresh = false;
+	if (fresh) {
+		if (t->seen_insns > m->now.seen_insns)
+			m->now.seen_insns = t->seen_insns;
+		if (t->seen_exits > m->now.seen_exits)
+			m->now.seen_exits = t->seen_exits;
+		t->seen_insns = t->seen_exits = 0;
+		m->now.insns = t->insns;
+		m->now.exits = t->exits;
+		m->now.guest_ns = t->guest_ns;
+		m->has_screen = t->has_screen;
+		if (t->has_screen)
+			memcpy(m->screen, t->screen, sizeof(m->screen));
+	}
+	pthread_mutex_unlock(&m->told_lock);
+	if (!fresh)
+		return;
+	host_rates(m, t->host_ns);
+	view_rates(m);
+}
+
+/* Whoever looks sees one place for as long as the lock is held. */
 void view_model_lock(struct view_model *m)
 {
 	pthread_mutex_lock(&m->lock);
+	if (m->depth++ == 0)
+		hear(m);
 }
 
 void view_model_unlock(struct view_model *m)
 {
+	m->depth--;
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -151,34 +203,20 @@ static bool read_screen(const struct view_model *m, char lines[25][81])
 	return m->vm && !(m->vm->cfg.mode->caps & (MODE_CAP_MODEL | MODE_CAP_REMOTE)) && machine_screen(m->vm, lines);
 }
 
-static void host_rates(struct view_model *m)
-{
-	uint64_t now = m->cfg.now_ns(m->cfg.now_arg), dt = now - m->tick_ns;
-
-	if (m->tick_ns && dt < 250000000u)
-		return;
-	if (m->tick_ns && m->now.insns >= m->tick_insns && m->now.exits >= m->tick_exits) {
-		m->now.host_insns_per_s = (double)(m->now.insns - m->tick_insns) * 1e9 / (double)dt;
-		m->now.host_exits_per_s = (double)(m->now.exits - m->tick_exits) * 1e9 / (double)dt;
-	}
-	m->tick_ns = now;
-	m->tick_insns = m->now.insns;
-	m->tick_exits = m->now.exits;
-}
-
 void view_model_position(struct view_model *m, uint64_t insns, uint64_t exits)
 {
-	view_model_lock(m);
-	m->now.insns = insns;
-	m->now.exits = exits;
-	if (m->vm)
-		m->now.guest_ns = clock_now_ns(&m->vm->clock);
-	m->now.seen_insns = insns > m->now.seen_insns ? insns : m->now.seen_insns;
-	m->now.seen_exits = exits > m->now.seen_exits ? exits : m->now.seen_exits;
-	m->has_screen = read_screen(m, m->screen);
-	host_rates(m);
-	view_rates(m);
-	view_model_unlock(m);
+	struct view_told *t = &m->told;
+
+	pthread_mutex_lock(&m->told_lock);
+	t->insns = insns;
+	t->exits = exits;
+	t->seen_insns = insns > t->seen_insns ? insns : t->seen_insns;
+	t->seen_exits = exits > t->seen_exits ? exits : t->seen_exits;
+	t->guest_ns = m->vm ? clock_now_ns(&m->vm->clock) : 0;
+	t->host_ns = m->cfg.now_ns(m->cfg.now_arg);
+	t->has_screen = read_screen(m, t->screen);
+	t->fresh = true;
+	pthread_mutex_unlock(&m->told_lock);
 }
 
 uint64_t view_model_forget_future(struct view_model *m)
@@ -210,7 +248,9 @@ uint64_t view_model_forget_future(struct view_model *m)
 			m->open[view_slot(m, i)->vcpu % VIEW_VCPUS_MAX].prev_insns = view_slot(m, i)->insns;
 	pos = m->end;
 	m->next_number = m->now.exits;
+	pthread_mutex_lock(&m->told_lock);
 	m->n_console = m->shown_console;
+	pthread_mutex_unlock(&m->told_lock);
 	view_model_unlock(m);
 	return pos;
 }
@@ -239,7 +279,7 @@ void view_model_set_verdicts(struct view_model *m, const struct view_verdicts *v
 void view_model_console(struct view_model *m, const char *port, uint8_t byte)
 {
 	(void)port;
-	view_model_lock(m);
+	pthread_mutex_lock(&m->told_lock);
 	if (m->shown_console < m->n_console) { /* the past again: the byte is there */
 		m->shown_console++;
 	} else {
@@ -251,23 +291,25 @@ void view_model_console(struct view_model *m, const char *port, uint8_t byte)
 		m->console[m->n_console++] = (char)byte;
 		m->shown_console = m->n_console;
 	}
-	view_model_unlock(m);
+	pthread_mutex_unlock(&m->told_lock);
 }
 
 void view_model_console_at(struct view_model *m, uint64_t bytes)
 {
-	view_model_lock(m);
+	pthread_mutex_lock(&m->told_lock);
 	bytes = bytes > m->lost_console ? bytes - m->lost_console : 0;
 	m->shown_console = bytes < m->n_console ? (size_t)bytes : m->n_console;
-	view_model_unlock(m);
+	pthread_mutex_unlock(&m->told_lock);
 }
 
 size_t view_console(struct view_model *m, char *buf, size_t n, uint64_t *total)
 {
+	pthread_mutex_lock(&m->told_lock);
 	size_t have = m->shown_console < n ? m->shown_console : n;
 
 	memcpy(buf, m->console + m->shown_console - have, have);
 	*total = m->lost_console + m->shown_console;
+	pthread_mutex_unlock(&m->told_lock);
 	return have;
 }
 

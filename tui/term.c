@@ -27,6 +27,7 @@
 #include <curses.h>
 
 #include "tui/crash.h"
+#include "tui/term_out.h"
 
 #define FRAME_NS 16666667ull /* 60 a second */
 #define KEYS_NS 1000000ull   /* at least so long between two frames keys are waited for */
@@ -36,6 +37,7 @@
 
 struct terminal {
 	SCREEN *curses;
+	struct term_out out;
 	struct termios saved;	     /* as the terminal was */
 	struct screen screen, shown; /* what is to be seen, and what curses has */
 	bool all;		     /* shown is not to be trusted */
@@ -112,7 +114,7 @@ bool term_utf8(void)
 
 /* The terminal as it calls itself; "xterm" of "xterm-new"; then what most are compatible with: a terminal too new to be
  * known here is like xterm, and its function keys would be rows of letters to a vt100. */
-static SCREEN *new_terminal(char note[160])
+static SCREEN *new_terminal(FILE *out, char note[160])
 {
 	const char *name = getenv("TERM");
 	char prefix[64];
@@ -121,7 +123,7 @@ static SCREEN *new_terminal(char note[160])
 	note[0] = '\0';
 	snprintf(prefix, sizeof(prefix), "%.*s", name ? (int)strcspn(name, "-") : 0, name ? name : "");
 	for (size_t i = 0; i < ARRAY_LEN(tries); i++) {
-		SCREEN *s = tries[i] && *tries[i] ? newterm(tries[i], stdout, stdin) : NULL;
+		SCREEN *s = tries[i] && *tries[i] ? newterm(tries[i], out, stdin) : NULL;
 
 		if (!s)
 			continue;
@@ -179,8 +181,13 @@ enum err term_open(struct terminal **out, char note[160], struct errmsg *why)
 	t->signals = -1;
 	term_block_signals();
 	tcgetattr(STDIN_FILENO, &t->saved);
-	t->curses = new_terminal(note);
+	if (!term_out_open(&t->out, STDOUT_FILENO)) {
+		free(t);
+		return err_set(why, ERR_IO, "no descriptor for the terminal: %s", strerror(errno));
+	}
+	t->curses = new_terminal(t->out.file, note);
 	if (!t->curses) {
+		term_out_close(&t->out);
 		free(t);
 		return err_set(why, ERR_UNSUPPORTED,
 		    "no terminal description for TERM=%.60s, nor for xterm, vt100 and ansi: set TERM, or use --batch",
@@ -201,6 +208,7 @@ void term_close(struct terminal *t)
 		return;
 	endwin(); /* also when its other side has gone: then nobody hears it */
 	delscreen(t->curses);
+	term_out_close(&t->out);
 	tcsetattr(STDIN_FILENO, TCSADRAIN, &t->saved);
 	crash_disarm();
 	if (t->signals >= 0)
@@ -361,6 +369,7 @@ static void frame(struct terminal *t, struct app *a)
 
 	t->screen.ascii = app_ascii(a);
 	app_draw(a, &t->screen);
+	term_out_begin(&t->out);
 	set_mouse(t, app_wants_mouse(a));
 	if (!t->theme || strcmp(t->theme, app_theme(a)) != 0)
 		set_theme(t, a);
@@ -373,6 +382,7 @@ static void frame(struct terminal *t, struct app *a)
 	t->all = false;
 	set_cursor(t);
 	refresh();
+	term_out_end(&t->out);
 	next_due(t, begun);
 }
 

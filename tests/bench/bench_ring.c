@@ -26,9 +26,9 @@ static void fill(struct trace_rec *p, uint64_t i)
 	p->ts = i;
 	p->rip = i;
 	p->reason = EXIT_IO_INSTRUCTION;
-	p->kind = TRACE_REC_VERDICT;
+	p->kind = TRACE_REC_EXIT;
 	p->verdict = p->observed = p->modelled = p->insn_len = 0;
-	p->done = (struct trace_rec_verdict){.raw = {i, i, i, i}, .gpa = i, .cost_ns = i, .index = i, .insns = i};
+	p->exit = (struct trace_rec_exit){.raw = {i, i, i, i}, .gpa = i, .cost_ns = i, .index = i, .insns = i};
 }
 
 static uint32_t drain(struct ring *r)

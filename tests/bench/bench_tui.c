@@ -1,7 +1,8 @@
 /*
  * What the terminal UI costs a guest, and whether it draws 60 frames a second beside it: one guest that does nothing
  * but exit, run as "vmscope run" does, and run in the UI on a pseudo-terminal of 200x50 with the scope view shown. Both
- * are taken in turns, each in a process of its own, and the best of each counts: others have the processors, too.
+ * are taken in turns, each in a process of its own, and the best of each counts: others have the processors, too, and
+ * many short runs find a time when they do not.
  *
  *   bench_tui [EXITS [PAIRS]]
  */
@@ -29,6 +30,7 @@
 #define QUIET 1.1	/* so much more time than processor time at most */
 #define PAUSE_MAX_NS 50000000u
 #define PAUSE_AFTER_MS 700
+#define PAUSE_TIMES 16 /* longer than the others, so that the guest still runs then */
 
 /* What a child tells: times of the guest from its first instruction to its last. */
 struct sample {
@@ -268,7 +270,7 @@ static double seconds(uint64_t ns)
 
 static void print(const char *what, const struct sample *s)
 {
-	printf("%-8s %6.2f s, %6.2f M exits/s; processor: %.2f s the guest's thread (%llu waits), %.2f s all", what,
+	printf("%-8s %6.3f s, %6.2f M exits/s; processor: %.3f s the guest's thread (%llu waits), %.2f s all", what,
 	    seconds(s->wall_ns), (double)s->exits / seconds(s->wall_ns) / 1e6, seconds(s->guest_cpu_ns),
 	    (unsigned long long)s->waits, seconds(s->all_cpu_ns));
 	if (s->frames)
@@ -318,8 +320,8 @@ static bool decide(double pause_ns)
 
 int main(int argc, char **argv)
 {
-	unsigned long exits = argc > 1 ? strtoul(argv[1], NULL, 0) : 4000000;
-	unsigned pairs = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : 8;
+	unsigned long exits = argc > 1 ? strtoul(argv[1], NULL, 0) : 2000000;
+	unsigned pairs = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : 32;
 	uint64_t pressed;
 
 	snprintf(append, sizeof(append), "only=1 out=%lu", exits);
@@ -335,6 +337,7 @@ int main(int argc, char **argv)
 		print(what == TUI ? "TUI" : "without", &s);
 		keep_best(what, &s);
 	}
+	snprintf(append, sizeof(append), "only=1 out=%lu", exits * PAUSE_TIMES);
 	struct sample s = measure(TUI_PAUSED, &pressed);
 	return !decide(pressed ? (double)s.stopped_at - (double)pressed : -1);
 }

@@ -169,7 +169,6 @@ static void fields_of_an_exit_reach_the_events(void **state)
 	size_t found = 0, at = 0;
 
 	(void)state;
-	vm->probes[0]->on_exit(vm->probe_args[0], &vm->vcpus[0], &every_field);
 	vm->probes[0]->on_verdict(vm->probe_args[0], &vm->vcpus[0], &every_field, VERDICT_AGAIN);
 	vm->clock.insns = 200; /* the end comes later */
 	assert_int_equal(tracer_close(t, NULL), ERR_OK);

@@ -42,13 +42,14 @@ static void feed(struct view_model *m, struct fed *f, unsigned vcpu, uint32_t re
 
 	f->insns += 10;
 	r.ts = f->insns * 10;
-	r.exit =
-	    (struct trace_rec_exit){.info1 = 7, .index = f->seq, .insns = f->insns, .seq = f->seq, .number = f->number};
-	view_model_feed(m, vcpu, &r, 1);
-	r.kind = TRACE_REC_VERDICT;
 	r.verdict = VERDICT_NEXT;
 	r.insn_len = 2;
-	r.done = (struct trace_rec_verdict){.raw = {1, 2, 3, 4}, .index = f->seq, .insns = f->insns};
+	r.exit = (struct trace_rec_exit){.info1 = 7,
+	    .raw = {1, 2, 3, 4},
+	    .index = f->seq,
+	    .insns = f->insns,
+	    .number = f->number,
+	    .own = (uint32_t)(f->seq - f->number)};
 	view_model_feed(m, vcpu, &r, 1);
 	f->number += exit_is_hw(reason);
 	f->seq++;
@@ -85,20 +86,19 @@ static void an_exit_and_its_verdict_are_one_entry(void **state)
 static void a_stretch_of_records_is_fed_at_once(void **state)
 {
 	struct view_model *m = new_model(6); /* no power of two */
-	struct trace_rec r[20] = {0};
+	struct trace_rec r[10] = {0};
 
 	(void)state;
 	for (unsigned i = 0; i < 10; i++) {
-		r[2 * i] = (struct trace_rec){.kind = TRACE_REC_EXIT, .reason = EXIT_CPUID, .ts = 100 * i, .rip = i};
-		r[2 * i].exit = (struct trace_rec_exit){.index = i, .insns = 10 * i, .seq = i, .number = i};
-		r[2 * i + 1] = (struct trace_rec){.kind = TRACE_REC_VERDICT, .verdict = VERDICT_NEXT, .ts = 100 * i};
-		r[2 * i + 1].done = (struct trace_rec_verdict){.index = i, .raw = {i}};
+		r[i] = (struct trace_rec){
+		    .kind = TRACE_REC_EXIT, .reason = EXIT_CPUID, .ts = 100 * i, .rip = i, .verdict = VERDICT_NEXT};
+		r[i].exit = (struct trace_rec_exit){.index = i, .insns = 10 * i, .number = i, .raw = {i}};
 	}
-	view_model_feed(m, 0, r, 19); /* the last verdict comes later */
+	view_model_feed(m, 0, r, 9);
 	view_model_lock(m);
 	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, 9);
-	assert_int_equal(view_log_at(m, 9)->verdict, VERDICT_COUNT);
-	view_model_feed(m, 0, r + 19, 1);
+	assert_null(view_log_at(m, 9));
+	view_model_feed(m, 0, r + 9, 1);
 	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, 10);
 	assert_int_equal(view_log_first(m), 4);
 	assert_int_equal(view_log_n(m), 6);

@@ -381,7 +381,7 @@ static void a_trace_says_what_it_cannot_know(void **state)
 	info.profile = NULL;
 	info.cost = NULL;
 	view_model_attach(model, NULL, &info);
-	struct trace_rec r = {.kind = TRACE_REC_EXIT, .reason = EXIT_HLT, .rip = 0x1000};
+	struct trace_rec r = {.kind = TRACE_REC_EXIT, .reason = EXIT_HLT, .rip = 0x1000, .verdict = VERDICT_COUNT};
 	view_model_feed(model, 0, &r, 1);
 	view_model_position(model, 10, 1);
 	open_app(80, 24, false);

@@ -62,14 +62,12 @@ static void play(struct engine *e)
 	    .intr_error = x->intr_error,
 	    .index = e->at,
 	    .insns = e->at * 10,
-	    .seq = e->at,
-	    .number = e->number++};
-	view_model_feed(e->model, 0, &r, 1);
-	r.kind = TRACE_REC_VERDICT;
+	    .gpa = x->gpa,
+	    .number = e->number};
+	r.exit.own = (uint32_t)(e->at - e->number++);
 	r.verdict = VERDICT_NEXT;
 	r.insn_len = (uint8_t)x->insn_len;
-	r.done = (struct trace_rec_verdict){.index = e->at, .insns = e->at * 10, .gpa = x->gpa};
-	memcpy(r.done.raw, x->raw, sizeof r.done.raw);
+	memcpy(r.exit.raw, x->raw, sizeof r.exit.raw);
 	view_model_feed(e->model, 0, &r, 1);
 	e->at++;
 	view_model_position(e->model, e->at * 10, e->number);
