@@ -331,6 +331,7 @@ static uint64_t really_ran(struct vcpu *v, uint64_t guest_ns)
 static void after_exit(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 {
 	struct clock *c = &vm->clock;
+	const unsigned caps = vm->cfg.mode->caps;
 	uint64_t guest_ns, stretch;
 
 	if (c->kind == CLOCK_VIRTUAL) {
@@ -350,10 +351,10 @@ static void after_exit(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 		v->counts.longest_guest_ns = stretch;
 	e->vcpu = v->id;
 	e->index = v->counts.exits++;
-	e->insns = vm_mode_has(vm, MODE_CAP_COUNTS_INSNS) ? c->insns : 0;
-	if (vm_mode_has(vm, MODE_CAP_MODEL) && e->observed == OBSERVED_VMM)
+	e->insns = caps & MODE_CAP_COUNTS_INSNS ? c->insns : 0;
+	if (e->observed == OBSERVED_VMM && caps & MODE_CAP_MODEL)
 		e->observed = OBSERVED_MODEL;
-	else if (vm->cfg.mode->type == VMM_TYPE_I && e->observed == OBSERVED_VMM)
+	else if (e->observed == OBSERVED_VMM && vm->cfg.mode->type == VMM_TYPE_I)
 		e->observed = OBSERVED_METAL;
 	vcpu_leave_state(v);
 }
