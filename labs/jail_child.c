@@ -238,10 +238,9 @@ static bool keep(pid_t child, int *status, struct rusage *used)
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
 	for (;;) {
-		pid_t got;
-		while ((got = wait4(-1, status, WNOHANG, used)) > 0)
-			if (got == child)
-				return true;
+		/* Orphans stay unwaited for (jail_reap.c). */
+		if (wait4(child, status, WNOHANG, used) == child)
+			return true;
 		if (sigwaitinfo(&set, NULL) == SIGTERM)
 			return false;
 	}
