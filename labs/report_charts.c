@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "labs/clean.h"
 #include "labs/report_impl.h"
 
 static const struct result_prediction *prediction_of(const struct lab_result *r, const char *id)
@@ -66,6 +67,25 @@ static void print_key(FILE *out, const char *const names[SHARE_COUNT])
 	fputs("</div>\n", out);
 }
 
+/* A title that fits beside its bar; whole when the mouse is on it. */
+static void print_label(FILE *out, const char *title)
+{
+	char *clean = export_clean(title, EXPORT_TITLE_MAX);
+	size_t fit = clean_fit(clean, 38);
+
+	if (clean[fit]) {
+		fputs("<title>", out);
+		report_put(out, clean, EXPORT_TITLE_MAX);
+		fputs("</title>", out);
+		clean[fit] = 0;
+		report_put(out, clean, EXPORT_TITLE_MAX);
+		fputs("…", out);
+	} else {
+		report_put(out, clean, EXPORT_TITLE_MAX);
+	}
+	free(clean);
+}
+
 /* One row of a chart of shares. */
 static void print_share(FILE *out, unsigned y, const char *title, const unsigned count[SHARE_COUNT], double mean)
 {
@@ -74,7 +94,7 @@ static void print_share(FILE *out, unsigned y, const char *title, const unsigned
 	double x = 300;
 
 	fprintf(out, "<text x=0 y=%u>", y + 17);
-	report_put(out, title, 60);
+	print_label(out, title);
 	fputs("</text>", out);
 	for (unsigned i = 0; i < SHARE_COUNT; i++) {
 		double w = all ? 380.0 * count[i] / all : 0;
@@ -82,7 +102,8 @@ static void print_share(FILE *out, unsigned y, const char *title, const unsigned
 			continue;
 		fprintf(out, "<rect class=%s x=%.1f y=%u width=%.1f height=22 />", classes[i], x, y, w);
 		if (w > 24)
-			fprintf(out, "<text class=\"in m\" x=%.1f y=%u>%u</text>", x + w / 2, y + 16, count[i]);
+			fprintf(out, "<text class=\"in m%s\" x=%.1f y=%u>%u</text>", i == SHARE_PART ? " dark" : "",
+			    x + w / 2, y + 16, count[i]);
 		x += w;
 	}
 	fprintf(out, "<text class=e x=758 y=%u>%.0f %%</text>\n", y + 17, mean);
@@ -243,67 +264,60 @@ static void gather(const struct graded *g, struct commons *cs)
 		}
 }
 
-/* The numbers that were seen, in this line; the caller frees them. */
-static double *seen_of(const struct graded *g, const struct common *c, size_t *n, double *most)
-{
-	double *v = calloc(g->n + 1, sizeof *v);
+#define BUDGET_BINS 24 /* up to four times the limit; one more for what is beyond */
+#define BUDGET_STEPS 6 /* of them up to the limit */
 
-	*n = 0;
-	*most = c->limit;
-	for (size_t i = 0; v && i < g->n; i++) {
+/* Counts what was seen in this line, by steps of a sixth of the limit. */
+static void count_budget(const struct graded *g, const struct common *c, unsigned count[BUDGET_BINS + 1])
+{
+	double step = c->limit > 0 ? c->limit / BUDGET_STEPS : 1.0 / BUDGET_STEPS;
+
+	for (size_t i = 0; i < g->n; i++) {
 		const struct result_task *t = report_task(g->all[i], c->task->id);
 		for (size_t k = 0; t && k < t->n_lines; k++) {
 			char *end;
 			const char *seen = t->lines[k].seen;
 			if (!seen || !t->lines[k].what || strcmp(t->lines[k].what, c->what) != 0)
 				continue;
-			double x = strtod(seen, &end);
-			if (end == seen || *end || !isfinite(x))
-				continue;
-			v[(*n)++] = x;
-			*most = fmax(*most, x);
+			double v = strtod(seen, &end), bin = ceil(v / step - 1e-9) - 1;
+			if (end != seen && !*end && isfinite(v))
+				count[bin < 0 ? 0 : bin > BUDGET_BINS ? BUDGET_BINS : (unsigned)bin]++;
 			break;
 		}
 	}
-	return v;
 }
 
-/* A budget: a dot for each submission along the axis, and the limit. */
 static void print_budget(const struct graded *g, const struct common *c, FILE *out)
 {
-	size_t n;
-	double most, *v = seen_of(g, c, &n, &most);
-	/* Few that are far away must not press the others together. */
-	if (v && n)
-		qsort(v, n, sizeof *v, report_by_value);
-	double end = v && n ? fmax(c->limit, v[(n - 1) * 95 / 100]) * 1.1 : most;
-	unsigned beyond = 0, within = 0;
+	unsigned count[BUDGET_BINS + 1] = {0}, most = 1, all = 0, within = 0;
 
-	if (end <= 0)
-		end = 1;
+	count_budget(g, c, count);
+	for (unsigned i = 0; i <= BUDGET_BINS; i++) {
+		most = count[i] > most ? count[i] : most;
+		all += count[i];
+		within += i < BUDGET_STEPS ? count[i] : 0;
+	}
 	fputs("<p>", out);
 	report_put(out, c->task->title, EXPORT_TITLE_MAX);
 	fputs(": ", out);
 	report_put(out, c->what, EXPORT_TITLE_MAX);
-	fputs("</p>\n<svg viewBox=\"0 0 760 70\" width=760 height=70 role=img aria-label=\"A budget\">\n"
-	      "<path class=axis d=\"M20 40.5H740\"/>",
-	    out);
-	for (size_t i = 0; v && i < n; i++) {
-		within += v[i] <= c->limit;
-		if (v[i] > end)
-			beyond++;
-		else
-			fprintf(out, "<circle class=dot cx=%.1f cy=%zu r=4 />", 20 + 660 * fmax(v[i], 0) / end,
-			    22 + i % 5 * 6);
-	}
-	double x = 20 + 660 * c->limit / end;
 	fprintf(out,
-	    "<path class=ref d=\"M%.1f 8V48\"/><text class=\"s m\" x=%.1f y=63>at most %.15g: %u of %zu</text>", x,
-	    fmin(fmax(x, 90), 660), c->limit, within, n);
-	if (beyond)
-		fprintf(out, "<text class=e x=758 y=34>+%u beyond</text>", beyond);
-	fputs("\n</svg>\n", out);
-	free(v);
+	    "; %u of %u within %.15g</p>\n<svg viewBox=\"0 0 760 130\" width=760 height=130 role=img "
+	    "aria-label=\"A budget\">\n<path class=axis d=\"M10 100.5H755\"/>",
+	    within, all, c->limit);
+	for (unsigned i = 0; i <= BUDGET_BINS; i++) {
+		double h = 80.0 * count[i] / most;
+		unsigned x = 20 + i * 28 + (i == BUDGET_BINS ? 30 : 0);
+		if (count[i])
+			fprintf(out,
+			    "<rect class=%s x=%u y=%.1f width=26 height=%.1f /><text class=\"s m\" x=%u "
+			    "y=%.1f>%u</text>\n",
+			    i < BUDGET_STEPS ? "full" : "bar", x + 1, 100 - h, h, x + 14, 96 - h, count[i]);
+	}
+	for (unsigned i = 0; i <= 4; i++)
+		fprintf(out, "<text class=\"s m\" x=%u y=120>%.15g</text>", 20 + i * BUDGET_STEPS * 28, i * c->limit);
+	fprintf(out, "<text class=\"s m\" x=736 y=120>more</text><path class=ref d=\"M%u 4V104\"/>\n</svg>\n",
+	    20 + BUDGET_STEPS * 28);
 }
 
 static int by_bad(const void *a, const void *b)
