@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/lib.h"
+#include "labs/asm_text.h"
 #include "labs/lab_impl.h"
 
 #define CODE_MAX (1u << 20)
@@ -153,10 +154,18 @@ static enum err whole_job(struct job *j, const char *text, size_t n, char **out,
 	return e;
 }
 
+enum err asm_text(const char *text, size_t n, int bits, uint64_t org, char **out, size_t *len, struct errmsg *why)
+{
+	struct job j = {.bits = bits};
+
+	snprintf(j.org, sizeof j.org, "-Ttext=%#llx", (unsigned long long)org);
+	return whole_job(&j, text, n, out, len, why);
+}
+
 /* vmscope.asm[[text]] or vmscope.asm{text, bits=16|32|64, org=address}: the bytes. */
 int lab_asm(lua_State *L)
 {
-	struct job j = {.bits = 16};
+	int bits = 16;
 	struct errmsg why = {""};
 	uint64_t org = ORG_16;
 	size_t n, len = 0;
@@ -164,18 +173,17 @@ int lab_asm(lua_State *L)
 
 	lua_settop(L, 1);
 	if (lua_istable(L, 1)) {
-		j.bits = (int)lab_field_u64(L, 1, "bits", 16);
+		bits = (int)lab_field_u64(L, 1, "bits", 16);
 		org = lab_field_u64(L, 1, "org", ORG_16);
 		lua_rawgeti(L, 1, 1);
 	}
 	const char *text = luaL_checklstring(L, -1, &n);
-	if (j.bits != 16 && j.bits != 32 && j.bits != 64)
+	if (bits != 16 && bits != 32 && bits != 64)
 		return luaL_error(L, "vmscope.asm: bits: it is 16, 32 or 64");
-	snprintf(j.org, sizeof j.org, "-Ttext=%#llx", (unsigned long long)org);
 	/* The room first: what comes after it raises nothing that would lose memory. */
 	luaL_Buffer b;
 	char *to = luaL_buffinitsize(L, &b, CODE_MAX);
-	enum err e = whole_job(&j, text, n, &code, &len, &why);
+	enum err e = asm_text(text, n, bits, org, &code, &len, &why);
 	if (!e)
 		memcpy(to, code, len);
 	free(code);

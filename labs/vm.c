@@ -191,6 +191,16 @@ static int make_words(lua_State *L, char *argv[WORDS_MAX])
 	return argc;
 }
 
+/* A grader bounds what says no bound, or a greater one. */
+static void bound_insns(struct lab_vm *lv)
+{
+	uint64_t max = lv->lab->cfg.guest_insns_max;
+	struct vm_config *cfg = &lv->vm->cfg;
+
+	if (max && (cfg->mode->caps & MODE_CAP_COUNTS_INSNS) && (!cfg->max_insns || cfg->max_insns > max))
+		cfg->max_insns = max;
+}
+
 /* The text of a behaviour model, for those who open files: one that leaves nothing behind, or -1. Leaves the table of
  * its word. */
 static int add_model_text(lua_State *L, char **argv, int *argc)
@@ -234,6 +244,7 @@ static enum err open_machine(struct lab_vm *lv, int argc, char **argv, const cha
 	lv->vm->cfg.console_arg = lv;
 	lv->vm->cfg.user = lab_user;
 	lv->vm->cfg.user_arg = lv;
+	bound_insns(lv);
 	e = vm_add_probe(lv->vm, &probe, lv);
 	if (e)
 		return err_set(why, e, "this VM has too many observers");
