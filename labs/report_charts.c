@@ -337,7 +337,8 @@ void report_budgets(const struct graded *g, FILE *out)
 		if (isnan(cs.list[i].limit))
 			continue;
 		if (!head)
-			fputs("<h2>Budgets</h2>\n<p class=soft>Each dot is a submission; the dashed line is what all "
+			fputs("<h2>Budgets</h2>\n<p class=soft>How many submissions needed how much; left of the "
+			      "dashed line is what all "
 			      "points "
 			      "need.</p>\n",
 			    out);
