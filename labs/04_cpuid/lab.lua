@@ -4,7 +4,10 @@ local HYPERVISOR_BIT = 1 << 31
 
 -- The answers that a leaf gives on this machine, and so those that a leaf answered like another has to give.
 local function plain(t, asks)
-  return t:run("facts", { asks = asks })
+  local r = t:run("facts", { asks = asks })
+  local answers = {}
+  for i, a in ipairs(r.answers) do answers[i] = { a[1], a[2], a[3], a[4] } end
+  return { answers = answers }
 end
 
 -- n questions: leaf, subleaf, prefix; every kind of leaf, in an order that nobody knows before.
@@ -140,9 +143,12 @@ end
 
 local function by_hand(t, asks)
   local r = t:run("ask", { what = "by_hand", asks = asks })
-  local before = plain(t, asks).answers
+  local before, expected = plain(t, asks).answers, plain(t, asks).answers
+  for i, ask in ipairs(asks) do
+    if ask[1] == 1 then expected[i] = { before[i][1], before[i][2], before[i][3] & ~HYPERVISOR_BIT, before[i][4] } end
+  end
   t:equal("by_hand: verdicts of the CPUID exits", verdicts(r), "again")
-  compare(t, "by_hand", r, asks, before, before, verdicts(r) == "again")
+  compare(t, "by_hand", r, asks, expected, before, verdicts(r) == "again")
 end
 
 local visible = { { 0, 0, false }, { 1, 0, false }, { 2, 0, false }, { 7, 0, false }, { 0xd, 1, false },

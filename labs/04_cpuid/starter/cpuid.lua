@@ -28,7 +28,7 @@ end
 function M.limit(vm, max)
 end
 
--- Answers as the VMM would, but moves RIP itself: verdict "again".
+-- Each verdict is "again": RIP is moved here. Bit 31 of ECX in leaf 1 is 0, all else is what the VMM answers.
 function M.by_hand(vm)
 end
 

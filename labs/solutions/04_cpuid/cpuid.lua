@@ -60,7 +60,7 @@ end
 function M.by_hand(vm)
   vm:on_exit("CPUID", function(exit, cpu)
     exit:default()
-    cpu.eax, cpu.ebx, cpu.ecx, cpu.edx = exit.eax, exit.ebx, exit.ecx, exit.edx
+    if exit.leaf == 1 then cpu.ecx = exit.ecx & ~(1 << 31) end
     cpu.rip = exit.rip + exit.insn_len
     return "again"
   end)
