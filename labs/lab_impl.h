@@ -42,6 +42,7 @@ struct lab_handler {
 struct lab_vm {
 	struct lab *lab;
 	struct lab_machine machine;
+	int model_text; /* a file without a name; -1: none */
 	struct control *control; /* NULL: closed */
 	struct view_model *model;
 	struct vm *vm; /* the VM, or the mirror of one on another machine */

@@ -23,6 +23,8 @@ struct sandbox {
 	const char *over_words; /* what the script is told then; %d: millions of instructions */
 	uint64_t seed;
 	bool catches; /* the script has pcall, and coroutines */
+	const char *label;  /* what errors call the script; NULL: its path */
+	const char *beside; /* include() looks beside this path, too; may be NULL */
 	/* A line that the script prints; n bytes, no end of line. */
 	void (*print)(void *owner, const char *line, size_t n);
 	/* NULL, or: true makes a coroutine yield at once, and go on later. */
