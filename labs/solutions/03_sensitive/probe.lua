@@ -14,7 +14,7 @@ function M.traps(vm)
   local names = {}
   vm:run{ until_ = function(exit)
     local try = (vm:symbol(exit.rip) or ""):match("^try_([%w_]+)")
-    if try and not vm.console:match("[^\n]*$"):find("kernel", 1, true) then names[FAR[try] or try] = true end
+    if try and not vm.console:match("[^\n]*$"):find("kernel") then names[FAR[try] or try] = true end
   end }
   return names
 end
