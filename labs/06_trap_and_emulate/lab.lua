@@ -7,7 +7,7 @@ local function same(t, what, r)
 end
 
 local function held(t, what, r)
-  t:ok(what .. ": the guest ran, in user mode and inside its memory", r.direct > 0 and r.supervisor == 0
+  t:ok(what .. ": the guest ran, in user mode and inside its memory", r.runs > 0 and r.supervisor == 0
     and r.outside == "none", ("started in supervisor mode %d times; changed outside: %s"):format(r.supervisor, r.outside))
 end
 
@@ -49,6 +49,7 @@ return {
     { id = "emulate", title = "Privileged instructions in virtual supervisor mode", points = 20,
       check = function(t)
         same(t, "census", t:run("census", { depth = 1 }))
+        random_programs(t, "pairs", 1)
         random_programs(t, "supervisor", 5)
       end },
     { id = "reflect", title = "Traps that are the guest's own", points = 15, after = { "emulate" },
@@ -57,11 +58,17 @@ return {
       end },
     { id = "control", title = "Resource control: nothing leads out", points = 15, after = { "direct" },
       check = function(t)
-        for _, way in ipairs{ "wide", "next_word", "shifted", "beyond", "far_beyond", "last_psw" } do
+        for _, way in ipairs{ "wide", "next_word", "shifted", "beyond", "far_beyond", "last_psw", "user_handler", "odd_mode",
+          "nothing" } do
           local r = t:run("escape", { way = way, x = t:random(300, 999) })
           same(t, way, r)
           held(t, way, r)
         end
+        local w = { base = t:random(20, 90), size = t:random(80, 120) }
+        local r = t:run("words", w)
+        t:equal("its last word is the machine's", r.last, 5000 + w.base + w.size - 1)
+        t:equal("its first word is the machine's", r.first, 77)
+        t:ok("word -1 and word " .. w.size .. " are errors", r.below and r.above and r.intact)
         for _, op in ipairs{ "OUT", "GETR", "SETR", "ADD" } do
           local budget = op == "SETR" and 3 or t:random(200, 900)
           local r = t:run("endless", { op = op, budget = budget })

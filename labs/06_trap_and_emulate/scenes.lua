@@ -237,6 +237,17 @@ function programs.user(random)
   return words
 end
 
+-- SETR and GETR with each pair of registers.
+function programs.pairs(random)
+  local text = {}
+  for a = 0, 7 do
+    local b, c = (a + 1) % 8, (a + 2) % 8
+    text[#text + 1] = ("LDI r%d, 0\nLDI r%d, %d\nSETR r%d\nGETR r%d\nOUT r%d\nOUT r%d\nOUT r%d"):format(a, b,
+      random(200, 256), a, b, a, b, c)
+  end
+  return assemble(HANDLER:gsub("%.at 100", ".at 120") .. ".at 16\n" .. table.concat(text, "\n") .. "\nHALT")
+end
+
 -- Much work, two words out.
 function programs.compute(random)
   return assemble(([[
@@ -303,6 +314,28 @@ local ESCAPES = {
         LPSW r7
         .at 40
         .word 0, 0, 5000, 8
+  ]],
+  nothing = ".at 16\nHALT",
+  user_handler = [[
+        .at 6
+        .word 3, 121, 1, 199     # new state at a trap: user mode (the lowest bit), P = 121
+        .at 16
+        SVC 1
+        HALT
+        .at 122
+        LDI r3, %d
+        SVC 2
+        LPSW r4
+        HALT
+  ]],
+  odd_mode = [[
+        .at 6
+        .word 2, 121, 0, 199     # supervisor: the lowest bit is 0
+        .at 16
+        SVC 1
+        .at 121
+        OUT r7
+        HALT
   ]],
   last_psw = [[
         .at 16
@@ -391,6 +424,19 @@ end
 function scenes.endless(s, args)
   local words = assemble(".at 16\nagain: " .. args.op .. " r1\nJMP again")
   return both(s, words, { budget = args.budget })
+end
+
+-- Which words of a virtual machine of args.size words can be read and written through it.
+function scenes.words(s, args)
+  local real = new(args.size + 200)
+  for i = 0, real.size - 1 do real:write(i, 5000 + i) end
+  local vm = s:call(s:load("vmm.lua"), real, args.base, args.size)
+  local result = { last = s:call(vm.read, vm, args.size - 1) }
+  s:call(vm.write, vm, 0, 77)
+  result.first = real:read(args.base)
+  result.below, result.above = not pcall(vm.read, vm, -1), not pcall(vm.write, vm, args.size, 1)
+  result.intact = real:read(args.base + args.size) == 5000 + args.base + args.size
+  return result
 end
 
 -- Two guests on one machine, in turn, a few instructions each. args: seed, slice

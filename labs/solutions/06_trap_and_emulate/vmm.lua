@@ -2,7 +2,7 @@ local VM = {}
 VM.__index = VM
 
 local function place(vm, i)
-  if i < 0 or i >= vm.size then error("the virtual machine has no word " .. i, 3) end
+  assert(i >= 0 and i < vm.size, "the virtual machine does not have this word")
   return vm.base + i
 end
 
@@ -44,7 +44,7 @@ end
 
 function VM:run(n)
   local used = 0
-  while used < n do
+  while true do
     enter(self, self.machine)
     local what, k, cause, info = self.machine:run(n - used)
     leave(self, self.machine)
@@ -57,7 +57,6 @@ function VM:run(n)
     if how == "halt" then return "halt", used end
     if how ~= "jump" then self.p = self.p + 1 end
   end
-  return "limit", used
 end
 
 local number = { memory = 1, privileged = 2, illegal = 3, svc = 4 }
