@@ -68,12 +68,15 @@ return {
   tasks = {
     { id = "paging", title = "The exits of guest paging, from its parameters", points = 15,
       check = function(t)
-        for _ = 1, 3 do
-          both_profiles(t, "paging", { pages = t:random(2, 100), switches = t:random(1, 60) }, "paging")
+        for n = 1, 3 do
+          both_profiles(t, "paging", { pages = 2 * t:random(1, 50) + n % 2, switches = t:random(1, 60) }, "paging")
         end
       end },
     { id = "pattern", title = "The exits of a pattern", points = 15,
       check = function(t)
+        both_profiles(t, "protected pages", { steps = { { op = "touch", first = 2, n = t:random(4, 9) },
+          { op = "protect", first = 3, n = 9 }, { op = "read", first = 2, n = 6 }, { op = "touch", first = 0, n = 20 },
+          { op = "unmap", first = 1, n = t:random(2, 9) }, { op = "read", first = 0, n = 9 } } }, "pattern")
         for n = 1, 6 do both_profiles(t, n .. " steps", { steps = draw_steps(t, n) }, "pattern") end
       end },
     { id = "watch", title = "Exit handlers that tell faults apart", points = 15,

@@ -216,17 +216,18 @@ local function life(random, level)
     for i = 1, 3 do
       local index = random(0, 1023)
       local table_at = 0x12000 + 0x1000 * random(0, 4)
-      memory[DIRS[d] + 4 * index] = table_at | P | (random(1, 4) > 1 and W or 0) | (random(1, 4) > 1 and U or 0)
+      memory[DIRS[d] + 4 * index] = table_at | P | (random(1, 5) > 1 and W or 0) | (random(1, 5) > 1 and U or 0)
       if random(1, 8) == 1 then memory[DIRS[d] + 4 * index] = table_at end
       tables[#tables + 1] = { dir = d, index = index, at = table_at }
     end
   end
   local function draw_pte()
-    local frame = random(1, 12) == 1 and random(FRAMES, 0xfffff) or random(0x100, FRAMES - 1)
-    return frame << 12 | (random(1, 5) > 1 and P or 0) | (random(1, 3) > 1 and W or 0) | (random(1, 3) > 1 and U or 0)
+    local frame = random(0x100, FRAMES - 1)
+    if random(1, 4) == 1 then frame = ({ FRAMES - 1, FRAMES, random(FRAMES, 0xfffff) })[random(1, 3)] end
+    return frame << 12 | (random(1, 7) > 1 and P or 0) | (random(1, 4) > 1 and W or 0) | (random(1, 4) > 1 and U or 0)
   end
   for _, t in ipairs(tables) do
-    for _ = 1, 4 do
+    for _ = 1, level == "static" and t.dir == 2 and 0 or 4 do
       local i = random(0, 1023)
       pages[#pages + 1] = { at = t.at + 4 * i, address = t.index << 22 | i << 12 }
       memory[t.at + 4 * i] = memory[t.at + 4 * i] or draw_pte()

@@ -13,16 +13,19 @@ end
 local function pattern(profile, steps)
   local state, faults, drops, loads = {}, 0, 0, 1
   for _, step in ipairs(steps) do
-    if step.op == "switch" then loads = loads + step.n + 1 end -- it reads CR3 first
-    for i = step.first or 0, step.first and step.first + step.n - 1 or -1 do
-      if step.op == "unmap" or step.op == "protect" then drops = drops + 1 end
-      if step.op == "unmap" then state[i] = nil end
-      if step.op == "protect" and state[i] then state[i] = "protected" end
-      if (step.op == "touch" or step.op == "read") and not state[i] then
-        faults, state[i] = faults + 1, "mapped"
-      end
-      if step.op == "touch" and state[i] == "protected" then
-        faults, drops, state[i] = faults + 1, drops + 1, "mapped"
+    if step.op == "switch" then
+      loads = loads + step.n + 1 -- it reads CR3 first
+    else
+      for i = step.first, step.first + step.n - 1 do
+        if step.op == "unmap" or step.op == "protect" then drops = drops + 1 end
+        if step.op == "unmap" then state[i] = nil end
+        if step.op == "protect" and state[i] then state[i] = "protected" end
+        if (step.op == "touch" or step.op == "read") and not state[i] then
+          faults, state[i] = faults + 1, "mapped"
+        end
+        if step.op == "touch" and state[i] == "protected" then
+          faults, drops, state[i] = faults + 1, drops + 1, "mapped"
+        end
       end
     end
   end

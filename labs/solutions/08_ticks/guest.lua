@@ -1,0 +1,49 @@
+-- One shot of the timer a tick, as long as its counter allows (54.9 ms), none longer than needed; the PIC ends each interrupt itself.
+return function(ms, marks)
+  local shots = (ms + 49) // 50
+  local text = [[
+        cli
+        movw $isr, 4 * 32
+        movw $0, 4 * 32 + 2
+        movb $0x11, %al
+        outb %al, $0x20
+        movb $32, %al
+        outb %al, $0x21
+        movb $4, %al
+        outb %al, $0x21
+        movb $3, %al            # automatic end of interrupt
+        outb %al, $0x21
+        movb $0xfe, %al
+        outb %al, $0x21
+        movb $0x34, %al         # mode 2: no shot has to be armed
+        outb %al, $0x43
+  ]]
+  local count = 1193182 * ms // (1000 * shots)
+  text = text .. ([[
+        movb $%d, %%al
+        outb %%al, $0x40
+        movb $%d, %%al
+        outb %%al, $0x40
+        sti                     # the tick that comes with the control word
+        nop
+        nop
+        cli
+        movw $%d, %%bp
+mark:   xorw %%cx, %%cx
+1:      sti
+        hlt
+        cli
+        cmpw $%d, %%cx
+        jb 1b
+        movw $0x3f8, %%dx
+        movb $'.', %%al
+        outb %%al, %%dx
+        decw %%bp
+        jnz mark
+        movb $0, %%al
+        outb %%al, $0xf4
+isr:    incw %%cx
+        iret
+  ]]):format(count & 0xff, count >> 8, marks, shots)
+  return text
+end
