@@ -247,6 +247,15 @@ local function life(random, level)
       ops[#ops + 1] = { op = "mask", at = page.at, mask = 0xffffffff ~ (random(1, 2) == 1 and A | D or W), address = page.address }
     elseif kind == 3 then -- more is allowed: no INVLPG is needed
       ops[#ops + 1] = { op = "allow", at = page.at }
+    elseif kind == 5 and i % 5 == 0 then -- a page that is written, and then may not be written any more
+      ops[#ops + 1] = { op = "store", at = page.at, value = random(0x100, FRAMES - 1) << 12 | P | W, address = page.address }
+      for _, write in ipairs{ false, true } do
+        ops[#ops + 1] = { op = "access", address = page.address, write = write, user = false }
+      end
+      ops[#ops + 1] = { op = "mask", at = page.at, mask = 0xffffffff ~ W, address = page.address }
+      for _, write in ipairs{ false, true } do
+        ops[#ops + 1] = { op = "access", address = page.address, write = write, user = false }
+      end
     elseif kind == 4 and i % 3 == 0 then
       ops[#ops + 1] = { op = "cr3", value = DIRS[random(1, 2)] }
     else
