@@ -1,6 +1,7 @@
--- One shot of the timer a tick, as long as its counter allows (54.9 ms), none longer than needed; the PIC ends each interrupt itself.
+-- As few ticks as the 16 bits of the counter allow; the timer need not be armed, and the PIC ends each interrupt itself.
 return function(ms, marks)
-  local shots = (ms + 49) // 50
+  local counts = 1193182 * ms // 1000
+  local shots = counts // 65536 + 1
   local text = [[
         cli
         movw $isr, 4 * 32
@@ -18,7 +19,7 @@ return function(ms, marks)
         movb $0x34, %al         # mode 2: no shot has to be armed
         outb %al, $0x43
   ]]
-  local count = 1193182 * ms // (1000 * shots)
+  local count = counts // shots
   text = text .. ([[
         movb $%d, %%al
         outb %%al, $0x40
