@@ -95,6 +95,7 @@ return {
         for _ = 1, 2 do
           device(t, "asleep", { period = t:random(200, 20000), asleep = t:random(3, 20), awake = 0 })
         end
+        device(t, "a microsecond", { period = 1, asleep = 5, awake = 0 })
         device(t, "switched off, then HLT", { period = t:random(200, 20000), asleep = 2, awake = 0, sleep_off = true })
       end },
     { id = "coalesce", title = "Ticks that nobody could inject", points = 15, after = { "device" },

@@ -2,7 +2,7 @@ local REASONS = { "CPUID", "HLT", "IO_INSTRUCTION", "MSR_READ", "MSR_WRITE", "EP
 
 local function near(t, what, seen, expected)
   local e = math.abs(expected)
-  t:band(what, seen, { { expected - e / 1e6, expected + e / 1e6, 1 }, { expected - e / 50, expected + e / 50, 0.3 } })
+  t:band(what, seen, { { expected - e / 1e9, expected + e / 1e9, 1 }, { expected - e / 50, expected + e / 50, 0.3 } })
 end
 
 local function paths(t, model, type)
@@ -41,23 +41,26 @@ local function rates(t)
   end
 end
 
+-- n models at least, and as many more as it takes for each to be the cheaper one once.
 local function breakevens(t, n)
-  local never = false
-  for _ = 1, n do
+  local never, sometimes = false, false
+  for i = 1, 60 do
+    if i > n and never and sometimes then break end
     local args = { model = t:random(1, 100000), reason = REASONS[t:random(1, 8)], fixed_ns = t:random(1000, 9000000) }
-    local r, ref = t:run("breakeven", args), t:reference("breakeven", args)
-    local what = ("model %d, %s, %d ns: exits a second"):format(args.model, args.reason, args.fixed_ns)
-    if ref.never then
-      t:ok(what .. ": never", r.never)
-      never = true
-    else
-      near(t, what, r.said, ref.said)
+    local ref = t:reference("breakeven", args)
+    if i <= n or ref.never and not never or ref.said and not sometimes then
+      local r = t:run("breakeven", args)
+      local what = ("model %d, %s, %d ns: exits a second"):format(args.model, args.reason, args.fixed_ns)
+      if ref.never then
+        t:ok(what .. ": never", r.never)
+        never = true
+      else
+        near(t, what, r.said, ref.said)
+        sometimes = true
+      end
     end
   end
-  if not never then
-    local same = { model = "nehalem-2011", reason = "CPUID", fixed_ns = 5000 }
-    t:ok("nehalem-2011, CPUID: never", t:run("breakeven", same).never)
-  end
+  t:ok("nehalem-2011, CPUID: never", t:run("breakeven", { model = "nehalem-2011", reason = "CPUID", fixed_ns = 5000 }).never)
   for type = 1, 2 do
     for _ = 1, 2 do
       local args = { model = t:random(1, 100000), type = type, counts = draw_rates(t) }

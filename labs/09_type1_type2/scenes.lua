@@ -104,7 +104,8 @@ end
 -- args: model, reason, fixed_ns
 function scenes.breakeven(s, args)
   local said = s:call(s:load("rates.lua").breakeven, model_of(args), args.reason, args.fixed_ns)
-  return { said = said, never = said == math.huge or nil }
+  if said == math.huge then return { never = true } end
+  return { said = said }
 end
 
 -- args: model, type, counts

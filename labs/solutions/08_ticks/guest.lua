@@ -21,9 +21,9 @@ return function(ms, marks)
   ]]
   local count = counts // shots
   text = text .. ([[
-        movb $%d, %%al
+        movw $%d, %%ax
         outb %%al, $0x40
-        movb $%d, %%al
+        movb %%ah, %%al
         outb %%al, $0x40
         sti                     # the tick that comes with the control word
         nop
@@ -45,6 +45,6 @@ mark:   xorw %%cx, %%cx
         outb %%al, $0xf4
 isr:    incw %%cx
         iret
-  ]]):format(count & 0xff, count >> 8, marks, shots)
+  ]]):format(count, marks, shots)
   return text
 end

@@ -1,12 +1,12 @@
 return function()
   local LINE = 5
-  local period = 0 -- in ns; 0: off
-  local due = 0 -- when the next tick is
+  local period -- in ns; nil: off
+  local due -- when the next tick is
   local slept = 0 -- guest time that passed in HLT, which vm.time_ns does not know
   local pending = 0
 
   local function look(vm)
-    while period > 0 and vm.time_ns + slept >= due do
+    while period and vm.time_ns + slept >= due do
       pending, due = pending + 1, due + period
     end
     vm:irq(LINE, pending > 0)
@@ -25,15 +25,15 @@ return function()
     write = function(offset, size, value, vm)
       if offset == 0 then
         look(vm)
-        period = value * 1000
-        due = vm.time_ns + slept + period
+        period = value > 0 and value * 1000 or nil
+        due = period and vm.time_ns + slept + period
       end
     end,
   }
 
   local function attach(vm)
     vm:on_exit("HLT", function()
-      if period > 0 then slept = math.max(slept, due - vm.time_ns) end
+      if period then slept = math.max(slept, due - vm.time_ns) end
       look(vm)
     end)
     vm:on_exit("PREEMPTION_TIMER", function() look(vm) end)

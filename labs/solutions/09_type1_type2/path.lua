@@ -1,5 +1,5 @@
 local function path(model, type, reason)
-  local paths = type == 1 and model.type1 or model.type2
+  local paths = model["type" .. type]
   local result = { total_ns = 0, steps = {} }
   for i, name in ipairs(paths[reason] or paths.default) do
     local step = model.steps[name]

@@ -1,5 +1,5 @@
 local function steps_of(model, type, reason)
-  local paths = type == 1 and model.type1 or model.type2
+  local paths = model["type" .. type]
   return paths[reason] or paths.default
 end
 
@@ -23,7 +23,7 @@ end
 
 local function breakeven(model, reason, fixed_ns)
   local more = cost(model, 2, reason) - cost(model, 1, reason)
-  return more > 0 and fixed_ns / more or math.huge
+  return fixed_ns / math.max(more, 0) -- never is 1 / 0
 end
 
 local function bottleneck(model, type, counts)
