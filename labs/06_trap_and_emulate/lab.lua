@@ -7,8 +7,9 @@ local function same(t, what, r)
 end
 
 local function held(t, what, r)
-  t:ok(what .. ": the guest ran, in user mode and inside its memory", r.runs > 0 and r.supervisor == 0
-    and r.outside == "none", ("started in supervisor mode %d times; changed outside: %s"):format(r.supervisor, r.outside))
+  local seen = r.runs == 0 and "it did not run" or r.supervisor > 0 and "it ran in supervisor mode"
+    or r.outside == "none" and "held" or r.outside .. " has changed"
+  t:equal(what .. ": the guest is held, in user mode and inside its memory", seen, "held")
 end
 
 local function random_programs(t, kind, n, depth)
@@ -44,7 +45,7 @@ return {
         t:band("share of the instructions that ran directly, in percent", 100 * r.direct // r.bare.used,
           { { 99, 100, 1 }, { 90, 100, 0.5 } })
         t:weight(2)
-        t:budget("starts of the machine", r.runs, t:reference("equivalence", args).runs, { { 1, 1 }, { 3, 0.5 } })
+        t:budget("starts of the machine", r.runs > 0 and r.runs or nil, t:reference("equivalence", args).runs, { { 1, 1 }, { 3, 0.5 } })
       end },
     { id = "emulate", title = "Privileged instructions in virtual supervisor mode", points = 20,
       check = function(t)
@@ -109,7 +110,7 @@ return {
         local args = { kind = "compute", seed = t:random(1, 1000000), depth = 3 }
         local r = t:run("equivalence", args)
         same(t, "compute, three deep", r)
-        t:budget("starts of the real machine", r.runs, t:reference("equivalence", args).runs, { { 1, 1 }, { 3, 0.5 } })
+        t:budget("starts of the real machine", r.runs > 0 and r.runs or nil, t:reference("equivalence", args).runs, { { 1, 1 }, { 3, 0.5 } })
       end },
   },
 }

@@ -2,34 +2,50 @@ local REASONS = { "HLT", "PREEMPTION_TIMER", "INTERRUPT_WINDOW", "IO_INSTRUCTION
 
 local function name(p) return ("%d Hz, %d ticks, %s, %s, %s"):format(p.hz, p.ticks, p.wait, p.shot, p.eoi) end
 
-local function price(t, p)
-  local said = t:run("price", { p = p }).exits or {}
-  local seen = t:reference("tick", { p = p }).vm.exits_by
-  for _, reason in ipairs(REASONS) do
-    local near = reason == "IO_INSTRUCTION" and 0 or 1 -- a tick may come where interrupts happen to be on
-    t:band(name(p) .. ": " .. reason, said[reason], { { seen[reason], seen[reason], 1 },
-      { seen[reason] - near, seen[reason] + near, p.wait == "masked" and 1 or 0.5 } })
+-- Guests that wait in all three ways, twice.
+local function draw(t)
+  local list = {}
+  for i = 1, 2 do
+    for _, wait in ipairs{ "hlt", "loop", "masked" } do
+      list[#list + 1] = { hz = t:random(50, 2000), ticks = t:random(5, 60), wait = wait,
+        shot = i == 2 and "one" or "periodic", eoi = t:random(1, 2) == 1 and "out" or "auto" }
+    end
+  end
+  return list
+end
+
+local function prices(t)
+  local list = draw(t)
+  local said, seen = t:run("price", { list = list }), t:reference("tick", { list = list })
+  for i, p in ipairs(list) do
+    local exits = said[i].exits or {}
+    for _, reason in ipairs(REASONS) do
+      local n = seen[i].exits_by[reason]
+      local off = reason == "IO_INSTRUCTION" and 0 or 1 -- masked: a tick may come where interrupts happen to be on
+      t:band(name(p) .. ": " .. reason, exits[reason], { { n, n, 1 }, { n - off, n + off, p.wait == "masked" and 1 or 0.5 } })
+    end
   end
 end
 
--- Exits in a second when n more ticks are waited for.
-local function steady(t, p)
+-- Exits in a second when more ticks are waited for.
+local function steady(t, list)
   local function run(ticks)
-    return t:reference("tick", { p = { hz = p.hz, ticks = ticks, wait = p.wait, shot = p.shot, eoi = p.eoi } }).vm
+    local copy = {}
+    for i, p in ipairs(list) do copy[i] = { hz = p.hz, ticks = ticks, wait = p.wait, shot = p.shot, eoi = p.eoi } end
+    return t:reference("tick", { list = copy })
   end
-  local a, b = run(20), run(60)
-  return (b.exits - a.exits) * 1000000000 // (b.time_ns - a.time_ns)
+  local a, b, rates = run(20), run(60), {}
+  for i = 1, #list do rates[i] = (b[i].exits - a[i].exits) * 1000000000 // (b[i].time_ns - a[i].time_ns) end
+  return rates
 end
 
-local function rate(t, p)
-  local seen = steady(t, p)
-  t:band(name(p) .. ": exits a second", t:run("price", { p = p }).per_second,
-    { { seen * 0.98, seen * 1.02, 1 }, { seen * 0.9, seen * 1.1, 0.5 } })
-end
-
-local function draw(t, wait, i)
-  return { hz = t:random(50, 2000), ticks = t:random(5, 60), wait = wait, shot = i % 2 == 0 and "one" or "periodic",
-    eoi = t:random(1, 2) == 1 and "out" or "auto" }
+local function rates(t)
+  local list = draw(t)
+  local said, seen = t:run("price", { list = list }), steady(t, list)
+  for i, p in ipairs(list) do
+    t:band(name(p) .. ": exits a second", said[i].per_second,
+      { { seen[i] * 0.98, seen[i] * 1.02, 1 }, { seen[i] * 0.9, seen[i] * 1.1, 0.5 } })
+  end
 end
 
 local function device(t, what, args)
@@ -45,9 +61,11 @@ local function tickless(t, ms, marks)
   local args = { ms = ms, marks = marks }
   local r, ref = t:run("tickless", args), t:reference("tickless", args)
   local what = ("%d marks, one each %d ms"):format(marks, ms)
-  t:equal(what .. ": console", r.vm.console, ("."):rep(marks))
-  t:band(what .. ": the worst mark is off by us", r.worst_us, { { 0, 1000, 1 }, { 0, 5000, 0.5 } })
-  local right = r.vm.console == ("."):rep(marks) and r.worst_us <= 5000
+  local rewritten = r.vm.exits <= 10 * ref.vm.exits
+  local right = rewritten and r.vm.console == ("."):rep(marks) and (r.worst_us or 1e9) <= 5000
+  local function of(v) if rewritten then return v end end -- what exits as often as before was not rewritten
+  t:equal(what .. ": console", of(r.vm.console), ("."):rep(marks))
+  t:band(what .. ": the worst mark is off by us", of(r.worst_us), { { 0, 1000, 1 }, { 0, 5000, 0.5 } })
   t:weight(3)
   t:budget(what .. ": exits", right and r.vm.exits or nil, ref.vm.exits, { { 1.05, 1 }, { 2.2, 0.7 }, { 6, 0.3 } })
   t:weight(1)
@@ -66,11 +84,11 @@ return {
       answer = function(t) return t:reference("timer", {}).vm.exits_by.PREEMPTION_TIMER end },
     { id = "thousand", ask = "Exits a second at 1000 Hz, asleep, with EOI?", points = 4, within = 20,
       answer = function(t)
-        return steady(t, { hz = 1000, wait = "hlt", shot = "periodic", eoi = "out" })
+        return steady(t, { { hz = 1000, wait = "hlt", shot = "periodic", eoi = "out" } })[1]
       end },
     { id = "auto", ask = "The same with automatic EOI?", points = 4, within = 20,
       answer = function(t)
-        return steady(t, { hz = 1000, wait = "hlt", shot = "periodic", eoi = "auto" })
+        return steady(t, { { hz = 1000, wait = "hlt", shot = "periodic", eoi = "auto" } })[1]
       end },
     { id = "coalesced", ask = "Ticks in one interrupt, 2 ms each, control every 50 ms?", points = 4,
       answer = function(t)
@@ -79,17 +97,9 @@ return {
   },
   tasks = {
     { id = "price", title = "The price of a tick", points = 20,
-      check = function(t)
-        for i = 1, 2 do
-          for _, wait in ipairs{ "hlt", "loop", "masked" } do price(t, draw(t, wait, i)) end
-        end
-      end },
+      check = prices },
     { id = "rate", title = "Exits a second", points = 10,
-      check = function(t)
-        for i = 1, 2 do
-          for _, wait in ipairs{ "hlt", "loop", "masked" } do rate(t, draw(t, wait, i)) end
-        end
-      end },
+      check = rates },
     { id = "device", title = "A timer that injects: the guest asleep", points = 20,
       check = function(t)
         for _ = 1, 2 do
@@ -112,9 +122,7 @@ return {
       end },
     { id = "unseen", title = "Other frequencies, other periods", points = 10, after = { "price", "device" }, hidden = true,
       check = function(t)
-        for i = 1, 2 do
-          for _, wait in ipairs{ "hlt", "loop", "masked" } do price(t, draw(t, wait, i)) end
-        end
+        prices(t)
         device(t, "both", { period = t:random(300, 9000), asleep = t:random(2, 9), awake = t:random(2, 5) })
       end },
   },

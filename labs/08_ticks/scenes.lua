@@ -42,17 +42,25 @@ end
 
 local scenes = {}
 
--- args: p
+-- args: list, of p
 function scenes.tick(s, args)
-  local vm = vmscope.vm{ image = vmscope.asm(tick_guest(args.p)) }
-  vm:run()
-  return { vm = s:observe(vm) }
+  local result = {}
+  for i, p in ipairs(args.list) do
+    local vm = vmscope.vm{ image = vmscope.asm(tick_guest(p)) }
+    vm:run()
+    result[i] = s:observe(vm)
+    vm:close()
+  end
+  return result
 end
 
--- What the submission says about it.
+-- What the submission says about them.
 function scenes.price(s, args)
-  local f = s:load("price.lua")
-  return { exits = s:call(f.exits, args.p), per_second = s:call(f.per_second, args.p) }
+  local f, result = s:load("price.lua"), {}
+  for i, p in ipairs(args.list) do
+    result[i] = { exits = s:call(f.exits, p), per_second = s:call(f.per_second, p) }
+  end
+  return result
 end
 
 -- The bundled guest.

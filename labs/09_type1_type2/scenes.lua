@@ -74,12 +74,14 @@ end
 
 local scenes = {}
 
--- args: model, type, reason
+-- args: model, type, reason (without it: several)
 function scenes.path(s, args)
-  local f = s:load("path.lua")
-  local r = s:call(f.path, model_of(args), args.type, args.reason)
-  if type(r) ~= "table" or type(r.steps) ~= "table" then return {} end
-  return show_path(r.total_ns, r.steps)
+  local f, model, result = s:load("path.lua"), model_of(args), {}
+  for _, reason in ipairs(args.reason and { args.reason } or REASONS) do
+    local r = s:call(f.path, model, args.type, reason)
+    if type(r) == "table" and type(r.steps) == "table" then result[reason] = show_path(r.total_ns, r.steps) end
+  end
+  return result
 end
 
 -- args: guest, append, type. What vmscope itself says, and what the submission makes of the counts.
