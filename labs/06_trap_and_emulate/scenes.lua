@@ -1,4 +1,4 @@
--- The machine of starter/machine.lua, word for word (tests/e2e/labs_06_10.sh compares them), and what is run on it.
+-- The machine of starter/machine.lua, word for word (tests/e2e/labs_copies.sh compares them), and what is run on it.
 local NAMES = { [0] = "HALT", "LDI", "MOV", "ADD", "SUB", "LD", "ST", "JMP", "JZ", "SVC", "GETR", "SETR", "GETM", "LPSW",
   "OUT", "IN" }
 local OPS, PRIVILEGED = {}, {}
