@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/exit.h"
+#include "tui/table.h"
 
 const struct command *const app_command_tables[] = {
     app_commands_run,
@@ -329,8 +330,15 @@ static enum err cmd_move(struct app *a, struct view *v, const char *args, struct
 static enum err cmd_sort(struct app *a, struct view *v, const char *args, struct errmsg *why)
 {
 	(void)a;
-	(void)args;
-	return err_set(why, ERR_UNSUPPORTED, "the view %s has nothing to sort", v ? v->ops->name : "");
+	if (!v || !v->ops->table)
+		return err_set(why, ERR_UNSUPPORTED, "the view %s has nothing to sort", v ? v->ops->name : "");
+	return table_sort(v->ops->table(v), args, why);
+}
+
+static const char *sort_word(struct app *a, struct view *v, unsigned i)
+{
+	(void)a;
+	return v && v->ops->table ? table_sort_name(v->ops->table(v), i) : NULL;
 }
 
 /* --- the program ------------------------------------------------------------------------------------------------ */
@@ -474,7 +482,8 @@ const struct command app_commands_general[] = {
     {"leave", "", "Ends a search, or goes back one view.", cmd_leave, NULL},
     {"close", "", "Goes back one view; from the first one, quits.", cmd_close, NULL},
     {"move", "up|down|pgup|pgdn|home|end", "Moves the cursor, or scrolls.", cmd_move, NULL},
-    {"sort", "next|prev|COLUMN", "Sorts by another column, where a view has columns.", cmd_sort, NULL},
+    {"sort", "[next|prev|invert|COLUMN]", "Sorts by another column, or the other way, where a view has columns.",
+	cmd_sort, sort_word},
     {"freeze", "[on|off]", "Keeps the picture as it is while the guest goes on.", cmd_freeze, NULL},
     {"theme", "[NAME]", "Changes the colour scheme: dark, light, safe, mono.", cmd_theme, theme_word},
     {"mouse", "[on|off]", "Off: the terminal has the mouse, for copying text.", cmd_mouse, NULL},

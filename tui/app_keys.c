@@ -44,6 +44,7 @@ const struct app_binding app_bindings[] = {
     {{"\\", "line filter", "Filter"}, WHEN_ALWAYS, "Search and filter", "Shows only exits that pass a filter."},
     {{"<", "sort prev", NULL}, WHEN_ALWAYS, "Search and filter", "Sorts by the column before."},
     {{">", "sort next", NULL}, WHEN_ALWAYS, "Search and filter", "Sorts by the next column."},
+    {{"I", "sort invert", NULL}, WHEN_ALWAYS, "Search and filter", "Sorts the other way."},
     {{"Z", "freeze", NULL}, WHEN_ALWAYS, "The program", NULL},
     {{"Tab", "view next", "View"}, WHEN_ALWAYS, "Views", "The next view."},
     {{"S-Tab", "view prev", NULL}, WHEN_ALWAYS, "Views", "The view before."},

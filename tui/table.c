@@ -92,21 +92,22 @@ void table_sort_step(struct table *t, int dir)
 
 const char *table_sort_name(const struct table *t, unsigned i)
 {
+	static const char *const words[] = {"next", "prev", "invert"};
+
+	if (i < ARRAY_LEN(words))
+		return words[i];
+	i -= (unsigned)ARRAY_LEN(words);
 	for (unsigned c = 0; c < t->ops->n_columns; c++)
 		if (!t->ops->columns[c].fixed && i-- == 0)
 			return t->ops->columns[c].name;
 	return NULL;
 }
 
-enum err table_sort_by(struct table *t, const char *name, struct errmsg *why)
+static enum err sort_by(struct table *t, const char *name, struct errmsg *why)
 {
 	char names[240] = "";
 	size_t used = 0;
 
-	if (!*name) {
-		table_sort_step(t, 1);
-		return ERR_OK;
-	}
 	for (unsigned c = 0; c < t->ops->n_columns; c++) {
 		if (t->ops->columns[c].fixed)
 			continue;
@@ -119,6 +120,19 @@ enum err table_sort_by(struct table *t, const char *name, struct errmsg *why)
 			    names + used, sizeof(names) - used, "%s%s", used ? ", " : "", t->ops->columns[c].name);
 	}
 	return err_set(why, ERR_NOENT, "sort: no column \"%.40s\": one of %s", name, names);
+}
+
+enum err table_sort(struct table *t, const char *word, struct errmsg *why)
+{
+	if (!*word || !strcmp(word, "next"))
+		table_sort_step(t, 1);
+	else if (!strcmp(word, "prev"))
+		table_sort_step(t, -1);
+	else if (!strcmp(word, "invert"))
+		t->invert = !t->invert;
+	else
+		return sort_by(t, word, why);
+	return ERR_OK;
 }
 
 const char *table_sort_text(const struct table *t, char *buf, size_t n)

@@ -71,10 +71,11 @@ void table_move(struct table *t, const void *rows, int lines);
 bool table_search(struct table *t, const void *rows, const char *text, int dir);
 /* A click at screen coordinates: on the head sorts, on a row moves the cursor. True: it was on a row. */
 bool table_click(struct table *t, const void *rows, int x, int y);
-/* "sort" with a column's name; "" is the next one. */
-enum err table_sort_by(struct table *t, const char *name, struct errmsg *why) MUST_CHECK;
+/* "sort": "next" or "", "prev", "invert", or a column's name. */
+enum err table_sort(struct table *t, const char *word, struct errmsg *why) MUST_CHECK;
+/* By the next column that can be sorted by, or the one before. */
 void table_sort_step(struct table *t, int dir);
-/* Names for completion; NULL: no more. */
+/* Words for completion; NULL: no more. */
 const char *table_sort_name(const struct table *t, unsigned i);
 /* The row of the cursor; NULL: there is none. */
 const void *table_row(const struct table *t, const void *rows);

@@ -25,6 +25,7 @@
 #include "tracer/view_model.h"
 
 struct app;
+struct table;
 struct view;
 
 /* A command of a view or of the application. args is what follows the name, without leading blanks ("" when nothing).
@@ -71,6 +72,8 @@ struct view_ops {
 	enum err (*enter)(struct app *a, struct view *v, struct errmsg *why);
 	/* A click at a place inside the view (0, 0 is its upper left): moves the cursor there. May be NULL. */
 	void (*click)(struct app *a, struct view *v, int x, int y);
+	/* What "sort" sorts. May be NULL: nothing. */
+	struct table *(*table)(struct view *v);
 	/* Has the view something under way by itself, so that it wants to be drawn again soon? May be NULL: no. */
 	bool (*works)(struct app *a, struct view *v);
 };

@@ -296,47 +296,6 @@ static void draw(struct app *a, struct view *v, struct screen *s, const struct r
 /* --- commands ------------------------------------------------------------------------------------------------------
  */
 
-static enum err cmd_sort(struct app *a, struct view *v, const char *args, struct errmsg *why)
-{
-	(void)a;
-	return table_sort_by(&((struct scope_state *)v->state)->rows.table, args, why);
-}
-
-static const char *complete_sort(struct app *a, struct view *v, unsigned i)
-{
-	(void)a;
-	return table_sort_name(&((struct scope_state *)v->state)->rows.table, i);
-}
-
-static enum err cmd_sort_next(struct app *a, struct view *v, const char *args, struct errmsg *why)
-{
-	(void)a;
-	(void)args;
-	(void)why;
-	table_sort_step(&((struct scope_state *)v->state)->rows.table, 1);
-	return ERR_OK;
-}
-
-static enum err cmd_sort_previous(struct app *a, struct view *v, const char *args, struct errmsg *why)
-{
-	(void)a;
-	(void)args;
-	(void)why;
-	table_sort_step(&((struct scope_state *)v->state)->rows.table, -1);
-	return ERR_OK;
-}
-
-static enum err cmd_sort_invert(struct app *a, struct view *v, const char *args, struct errmsg *why)
-{
-	struct scope_state *st = v->state;
-
-	(void)a;
-	(void)args;
-	(void)why;
-	st->rows.table.invert = !st->rows.table.invert;
-	return ERR_OK;
-}
-
 /* One of some words, or the next one when there is none. */
 static enum err choose(
     const char *args, const char *const *words, unsigned n, unsigned *at, const char *what, struct errmsg *why)
@@ -424,10 +383,6 @@ static enum err cmd_evidence(struct app *a, struct view *v, const char *args, st
 }
 
 static const struct command commands[] = {
-    {"sort", "[COLUMN]", "Sorts the exit table by a column, or by the next one.", cmd_sort, complete_sort},
-    {"sort next", "", "Sorts by the next column.", cmd_sort_next, NULL},
-    {"sort prev", "", "Sorts by the previous column.", cmd_sort_previous, NULL},
-    {"sort invert", "", "Inverts the order.", cmd_sort_invert, NULL},
     {"count", "[total|rate]", "Counts exits in total, or per second.", cmd_rate, complete_rate},
     {"pane", "[table|events]", "Moves the cursor to the exit table, or to the newest exits.", cmd_pane, complete_pane},
     {"console", "[auto|uart|vga]", "Shows what the guest prints, or its screen.", cmd_console, complete_console},
@@ -438,8 +393,6 @@ static const struct command commands[] = {
 static const struct binding bindings[] = {
     {"w", "pane", "Pane"},
     {">", "sort next", "Sort"},
-    {"<", "sort prev", NULL},
-    {"I", "sort invert", NULL},
     {"r", "count", "Rate"},
     {"E", "evidence", "Evid."},
     {"V", "console", "Consol"},
@@ -541,11 +494,17 @@ static json_t *json(struct app *a, struct view *v)
 	return scope_json(v->state);
 }
 
+static struct table *sorted_table(struct view *v)
+{
+	return &((struct scope_state *)v->state)->rows.table;
+}
+
 const struct view_ops view_scope_ops = {
     .name = "scope",
     .title = "Scope",
     .about =
 	"The whole run on one screen: how fast it exits and why, the three verdicts, the console, the newest exits.",
+    .table = sorted_table,
     .commands = commands,
     .bindings = bindings,
     .state_size = sizeof(struct scope_state),

@@ -364,57 +364,12 @@ static enum err cmd_right(struct app *a, struct view *v, const char *args, struc
 	return pan(v, 1);
 }
 
-static enum err cmd_sort(struct app *a, struct view *v, const char *args, struct errmsg *why)
-{
-	(void)a;
-	return table_sort_by(table_of(v->state), args, why);
-}
-
-static const char *complete_sort(struct app *a, struct view *v, unsigned i)
-{
-	(void)a;
-	return table_sort_name(table_of(v->state), i);
-}
-
-static enum err cmd_sort_next(struct app *a, struct view *v, const char *args, struct errmsg *why)
-{
-	(void)a;
-	(void)args;
-	(void)why;
-	table_sort_step(table_of(v->state), 1);
-	return ERR_OK;
-}
-
-static enum err cmd_sort_previous(struct app *a, struct view *v, const char *args, struct errmsg *why)
-{
-	(void)a;
-	(void)args;
-	(void)why;
-	table_sort_step(table_of(v->state), -1);
-	return ERR_OK;
-}
-
-static enum err cmd_sort_invert(struct app *a, struct view *v, const char *args, struct errmsg *why)
-{
-	struct table *t = table_of(v->state);
-
-	(void)a;
-	(void)args;
-	(void)why;
-	t->invert = !t->invert;
-	return ERR_OK;
-}
-
 static const struct command commands[] = {
     {"by", "[reason|rip|vcpu|port]", "Counts by exit reason, instruction, vCPU or port.", cmd_by, complete_by},
     {"pane", "[table|cost|time|places]", "Moves the keys to the table or to a chart.", cmd_pane, complete_pane},
     {"zoom", "in|out|all", "Shows less of the time (or of the places), or more.", cmd_zoom, complete_zoom},
     {"pan left", "", "Earlier exits; in the places: the node to the left.", cmd_left, NULL},
     {"pan right", "", "Later exits; in the places: the node to the right.", cmd_right, NULL},
-    {"sort", "[COLUMN]", "Sorts by a column, or by the next one.", cmd_sort, complete_sort},
-    {"sort next", "", "Sorts by the next column.", cmd_sort_next, NULL},
-    {"sort prev", "", "Sorts by the previous column.", cmd_sort_previous, NULL},
-    {"sort invert", "", "Inverts the order.", cmd_sort_invert, NULL},
     {0},
 };
 
@@ -429,8 +384,6 @@ static const struct binding bindings[] = {
     {"Left", "pan left", NULL},
     {"Right", "pan right", NULL},
     {">", "sort next", "Sort"},
-    {"<", "sort prev", NULL},
-    {"I", "sort invert", NULL},
     {0},
 };
 
@@ -487,10 +440,16 @@ static json_t *json(struct app *a, struct view *v)
 	return stats_view_json(v->state, app_model(a), app_symbols(a));
 }
 
+static struct table *sorted_table(struct view *v)
+{
+	return table_of(v->state);
+}
+
 const struct view_ops view_stats_ops = {
     .name = "stats",
     .title = "Statistics",
     .about = "Exits by reason, instruction, vCPU or port: what they cost, when they happened, where they come from.",
+    .table = sorted_table,
     .commands = commands,
     .bindings = bindings,
     .state_size = sizeof(struct stats_state),

@@ -386,56 +386,11 @@ static const char *complete_vm(struct app *a, struct view *v, unsigned i)
 	return app_engine(a) && i < engine_n_vms(app_engine(a)) ? numbers[i] : NULL;
 }
 
-static enum err cmd_sort(struct app *a, struct view *v, const char *args, struct errmsg *why)
-{
-	(void)a;
-	return table_sort_by(&((struct vms_state *)v->state)->table, args, why);
-}
-
-static const char *complete_sort(struct app *a, struct view *v, unsigned i)
-{
-	(void)a;
-	return table_sort_name(&((struct vms_state *)v->state)->table, i);
-}
-
-static enum err cmd_sort_next(struct app *a, struct view *v, const char *args, struct errmsg *why)
-{
-	(void)a;
-	(void)args;
-	(void)why;
-	table_sort_step(&((struct vms_state *)v->state)->table, 1);
-	return ERR_OK;
-}
-
-static enum err cmd_sort_previous(struct app *a, struct view *v, const char *args, struct errmsg *why)
-{
-	(void)a;
-	(void)args;
-	(void)why;
-	table_sort_step(&((struct vms_state *)v->state)->table, -1);
-	return ERR_OK;
-}
-
-static enum err cmd_sort_invert(struct app *a, struct view *v, const char *args, struct errmsg *why)
-{
-	struct table *t = &((struct vms_state *)v->state)->table;
-
-	(void)a;
-	(void)args;
-	(void)why;
-	t->invert = !t->invert;
-	return ERR_OK;
-}
-
 static const struct command commands[] = {
     {"vm start", "[N]", "Lets a VM run (again) with the others.", cmd_start, complete_vm},
     {"vm pause", "[N]", "Keeps a VM from running while the others do.", cmd_pause, complete_vm},
     {"vm stop", "[N]", "Switches a VM off, for good.", cmd_stop, complete_vm},
     {"vm select", "[N]", "Makes a VM the one that views and run control are about.", cmd_select, complete_vm},
-    {"sort", "[COLUMN]", "Sorts by a column, or by the next one.", cmd_sort, complete_sort},
-    {"sort next", "", "Sorts by the next column.", cmd_sort_next, NULL},
-    {"sort prev", "", "Sorts by the previous column.", cmd_sort_previous, NULL},
-    {"sort invert", "", "Inverts the order.", cmd_sort_invert, NULL},
     {0},
 };
 
@@ -444,8 +399,6 @@ static const struct binding bindings[] = {
     {"W", "vm pause", "Pause"},
     {"K", "vm stop", "Stop"},
     {">", "sort next", "Sort"},
-    {"<", "sort prev", NULL},
-    {"I", "sort invert", NULL},
     {0},
 };
 
@@ -535,10 +488,16 @@ static json_t *json(struct app *a, struct view *v)
 	return o;
 }
 
+static struct table *sorted_table(struct view *v)
+{
+	return &((struct vms_state *)v->state)->table;
+}
+
 const struct view_ops view_vms_ops = {
     .name = "vms",
     .title = "VMs",
     .about = "The VMs of this session: state, share of CPU time, RAM, exits; start, pause, stop.",
+    .table = sorted_table,
     .commands = commands,
     .bindings = bindings,
     .state_size = sizeof(struct vms_state),
