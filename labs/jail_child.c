@@ -121,7 +121,7 @@ static bool limits(const struct jail_job *j)
 		    limit(RLIMIT_MEMLOCK, 0, 0) && limit(RLIMIT_NPROC, j->nproc, j->nproc);
 
 #ifndef __SANITIZE_ADDRESS__ /* which reserves terabytes of addresses */
-	good = good && limit(RLIMIT_AS, c->mem_max, c->mem_max);
+	good = good && (!c->mem_max || limit(RLIMIT_AS, c->mem_max, c->mem_max));
 #endif
 	return good;
 }
