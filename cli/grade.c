@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/grade_batch.h"
 #include "cli/grading.h"
 #include "labs/export.h"
 
@@ -93,7 +94,8 @@ static const struct argp argp = {
     .args_doc = "LAB SUBMISSION",
     .help_filter = list_formats,
     .doc = "Grade the folder SUBMISSION by all tasks of LAB: an id (04, 04_cpuid) or the folder of a lab. "
-	   "docs/labs.md says how.\v-",
+	   "docs/labs.md says how. A whole class: \"vmscope grade LAB --batch DIR\", see \"vmscope grade --batch "
+	   "DIR --help\".\v-",
 };
 
 /* A file is there whole, or not at all. */
@@ -161,8 +163,19 @@ static int grade(const struct grade_options *o, const struct export_format *form
 	return status;
 }
 
+/* "vmscope grade LAB --batch DIR" has options of its own. */
+static bool is_batch(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strncmp(argv[i], "--batch", 7) == 0 && (!argv[i][7] || argv[i][7] == '='))
+			return true;
+	return false;
+}
+
 int cmd_grade(int argc, char **argv)
 {
+	if (is_batch(argc, argv))
+		return cmd_grade_batch(argc, argv);
 	struct grade_options o = {.seed = 1, .format = "text"};
 	int bad = cli_parse(&argp, argc, argv, &o);
 

@@ -41,7 +41,15 @@ void export_csv_header(const struct lab_result *r, FILE *out)
 	fputs(",lab,version,seed,submission_hash,trace_hash,why\r\n", out);
 }
 
-void export_csv_row(const struct lab_result *r, FILE *out)
+static const struct result_task *find_task(const struct lab_result *r, const char *id)
+{
+	for (size_t i = 0; i < r->n_tasks; i++)
+		if (strcmp(r->tasks[i].id ? r->tasks[i].id : "", id ? id : "") == 0)
+			return &r->tasks[i];
+	return NULL;
+}
+
+void export_csv_row(const struct lab_result *r, const struct lab_result *like, FILE *out)
 {
 	print_text(out, r->submission, EXPORT_TITLE_MAX);
 	fprintf(out, ",%s", r->gradable ? "yes" : "no");
@@ -49,9 +57,10 @@ void export_csv_row(const struct lab_result *r, FILE *out)
 	print_points(out, true, r->max);
 	print_points(out, r->gradable, r->prediction_points);
 	print_points(out, true, r->prediction_max);
-	for (size_t i = 0; i < r->n_tasks; i++)
-		print_points(
-		    out, r->tasks[i].state == TASK_GRADED || r->tasks[i].state == TASK_GATED, r->tasks[i].points);
+	for (size_t i = 0; i < like->n_tasks; i++) {
+		const struct result_task *t = r == like ? &r->tasks[i] : find_task(r, like->tasks[i].id);
+		print_points(out, t && (t->state == TASK_GRADED || t->state == TASK_GATED), t ? t->points : 0);
+	}
 	fputc(',', out);
 	print_text(out, r->lab, EXPORT_TITLE_MAX);
 	fputc(',', out);
@@ -69,6 +78,6 @@ enum err export_csv(const struct lab_result *r, const struct export_extra *x, FI
 {
 	(void)x;
 	export_csv_header(r, out);
-	export_csv_row(r, out);
+	export_csv_row(r, r, out);
 	return export_finish(out, why);
 }

@@ -55,8 +55,8 @@ json_t *export_real(int64_t hundredths);
 enum err export_dump(json_t *j, FILE *out, struct errmsg *why);
 enum err export_finish(FILE *out, struct errmsg *why);
 
-/* The first line, and that of a result; both end with one. All results of a class have the tasks of the first. */
+/* The first line, and that of a result. The columns are the tasks of the first argument, and of like. */
 void export_csv_header(const struct lab_result *r, FILE *out);
-void export_csv_row(const struct lab_result *r, FILE *out);
+void export_csv_row(const struct lab_result *r, const struct lab_result *like, FILE *out);
 
 #endif

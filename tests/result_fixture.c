@@ -232,8 +232,13 @@ void result_of_class(struct lab_result *r, unsigned i)
 		int64_t share = (m + skill) / 2 > 45 ? 4 : (m + skill) / 2 > 30 ? 2 : 0;
 		struct result_task *t = task(r, tasks[k].id, tasks[k].title, tasks[k].max * share / 4, tasks[k].max);
 		t->hidden = k == 3;
-		line(t, share == 4 ? LINE_GOOD : LINE_BAD, (double)share / 4, "exits", "12", share == 4 ? "12" : "19",
-		    NULL);
+		char seen[16];
+		snprintf(seen, sizeof seen, "%u",
+		    share == 4	 ? 12 - mix(i, 5) % 4
+		    : share == 2 ? 13 + mix(i, 6) % 12
+				 : 25 + mix(i, 6) % 400);
+		line(t, share == 4 ? LINE_GOOD : LINE_BAD, (double)share / 4, k == 2 ? "exits of the run" : "exits",
+		    k == 2 ? "at most 12; 24 for 50 %" : "12", seen, NULL);
 	}
 	prediction(r, "exits", "How many CPUID exits does guest probe cause?", mix(i, 7) % 5 ? "12" : NULL, "12",
 	    mix(i, 7) % 5 > 2	? 500

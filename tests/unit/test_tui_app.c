@@ -9,6 +9,7 @@
 
 #include "tests/tui_fake.h"
 #include "tui/app_impl.h"
+#include "tui/table.h"
 
 /* --- two views ---------------------------------------------------------------------------------------------------- */
 struct list {
@@ -119,6 +120,16 @@ static const struct view_ops one = {.name = "one",
     .search = list_search,
     .enter = list_enter,
     .click = list_click};
+static const struct table_column columns[] = {{.name = "size"}, {.name = "name", .ascending = true}};
+static const struct table_ops table_ops = {.columns = columns, .n_columns = 2};
+static struct table table;
+
+static struct table *two_table(struct view *v)
+{
+	(void)v;
+	return &table;
+}
+
 static const struct view_ops two = {.name = "two",
     .title = "Two",
     .about = "The second.",
@@ -126,6 +137,7 @@ static const struct view_ops two = {.name = "two",
     .close = list_close,
     .collect = list_collect,
     .from_log = true,
+    .table = two_table,
     .draw = list_draw};
 const struct view_ops *const views[] = {&one, &two, NULL};
 
@@ -546,11 +558,37 @@ static void a_view_s_keys_and_commands_come_first(void **state)
 	OK("view two");
 	key("f");
 	assert_int_equal(engine.verb, ENGINE_FINISH);
+	OK("help");
 	key(">");
 	app_draw(app, &screen);
-	assert_true(shows("the view two has nothing to sort"));
+	assert_true(shows("has nothing to sort"));
+	OK("leave");
 	key("Insert");
 	assert_true(shows("Insert does nothing here"));
+	stop();
+}
+
+static void a_view_with_a_table_is_sorted(void **state)
+{
+	(void)state;
+	start(true);
+	table_init(&table, &table_ops, NULL, 0);
+	OK("view two");
+	key(">");
+	assert_int_equal(table.sort, 1);
+	OK("sort size");
+	assert_int_equal(table.sort, 0);
+	key("<");
+	assert_int_equal(table.sort, 1);
+	key("I");
+	assert_true(table.invert);
+	wrong("sort colour", "one of size, name");
+	key(":");
+	type("sort na");
+	key("Tab");
+	key("Enter");
+	assert_int_equal(table.sort, 1);
+	assert_false(table.invert);
 	stop();
 }
 
@@ -753,6 +791,7 @@ int main(void)
 	    cmocka_unit_test(a_filter_stays_open_where_it_is_wrong),
 	    cmocka_unit_test(search_goes_on_and_ends),
 	    cmocka_unit_test(a_view_s_keys_and_commands_come_first),
+	    cmocka_unit_test(a_view_with_a_table_is_sorted),
 	    cmocka_unit_test(the_mouse_does_what_keys_do),
 	    cmocka_unit_test(a_long_message_is_seen_to_its_end),
 	    cmocka_unit_test(console_input_has_escapes),
