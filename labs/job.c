@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "labs/asm_text.h"
+#include "labs/asm.h"
 #include "labs/jail.h"
 #include "labs/plain.h"
 
@@ -63,7 +63,9 @@ static enum err read_guest(struct job_lab *lab, const char *dir, const char *fil
 		return err_set(why, ERR_FORMAT, "%s: it cannot be read, or is larger than 1 MiB", path);
 	enum err e = ERR_OK;
 	if (strcmp(dot, ".S") == 0) {
-		e = asm_text(text, n, 16, 0x7c00, &bytes, &len, why);
+		const struct asm_job a = {.text = text, .n = n, .bits = 16, .org = 0x7c00};
+
+		e = asm_assemble(&a, &bytes, &len, why);
 		free(text);
 	} else {
 		bytes = text;

@@ -14,6 +14,7 @@
 
 #define VM_CLASS "vmscope.vm"
 #define WORDS_MAX 64
+#define HISTORY_BYTES (128u << 20) /* a script may have many VMs */
 
 struct lab_vm *lab_check_vm(lua_State *L, int arg)
 {
@@ -227,7 +228,7 @@ static int add_model_text(lua_State *L, char **argv, int *argc)
 static enum err open_machine(struct lab_vm *lv, int argc, char **argv, const char *image, size_t n, struct errmsg *why)
 {
 	const struct lab_maker *maker = lv->lab->cfg.maker;
-	const struct control_config cfg = {.replaying = on_replay, .arg = lv};
+	const struct control_config cfg = {.history_bytes = HISTORY_BYTES, .replaying = on_replay, .arg = lv};
 	enum err e = view_model_new(NULL, &lv->model, why);
 
 	if (!e)
