@@ -144,6 +144,11 @@ return {
           append = "only=1 cpuid=3" } })
         equivalent(t, "another value of an IN", { a = { guest = "exits", append = "only=1 in=3" }, b = { guest = "exits",
           append = "only=1 in=3" }, fault = { port = 0x3ff, at = 2, flip = 1 } })
+        equivalent(t, "another answer of CPUID", { a = { guest = "exits", append = "only=1 cpuid=3" }, b = { guest = "exits",
+          append = "only=1 cpuid=3", mode = "simulate" }, fault = { reason = "CPUID", at = 2, register = "eax", flip = 4 } })
+        equivalent(t, "another value of RDMSR", { a = { guest = "hello" }, b = { guest = "hello" },
+          fault = { reason = "MSR_READ", at = 1, flip = 1 } })
+        equivalent(t, "two guests", { a = { guest = "hello" }, b = { guest = "boot16" } })
         equivalent(t, "a letter that nobody wrote", { a = { guest = "hello" }, b = { guest = "hello", mode = "simulate" },
           fault = { port = 0x3fd, at = 7, letter = "!" } })
       end },
@@ -173,9 +178,10 @@ return {
       check = function(t)
         measure(t, { guest = "exits", append = kinds(t), mode = ({ "emulate", "simulate" })[t:random(1, 2)] })
         for i = 1, 3 do
-          local args = kinds(t) .. " in=4"
+          local args = kinds(t) .. " in=4 cpuid=3"
           local fault = ({ { port = 0x3ff, at = t:random(1, 3), flip = 1 << t:random(0, 7) },
-            { port = 0x3f8, at = t:random(5, 12), letter = "x" }, nil })[i]
+            { port = 0x3f8, at = t:random(5, 12), letter = "x" },
+            { reason = "CPUID", at = t:random(1, 3), register = ({ "eax", "ebx", "ecx", "edx" })[t:random(1, 4)], flip = 2 } })[i]
           equivalent(t, "exits " .. args, { a = { guest = "exits", append = args }, b = { guest = "exits", append = args,
             mode = "simulate" }, fault = fault })
         end
