@@ -5,21 +5,26 @@ local function by(t, guest, mode, controls)
   return t:run("run", { guest = guest, mode = mode, controls = controls }).vm
 end
 
+-- What a function gave; nil when that was nothing.
+local function given(text)
+  return text ~= "nil" and text or nil
+end
+
 local function measure(t, args)
   local r, is = t:run("measure", args), t:run("measured", args)
   local what = ("measure: %s%s, %s"):format(args.guest, args.append and " " .. args.append or "", args.mode)
-  t:equal(what, r.said, is.said)
+  t:equal(what, given(r.said), is.said)
   t:equal(what .. ": console", r.console, is.console)
 end
 
 local function equivalent(t, what, args)
   local r = t:run("equivalent", args)
-  t:equal("equivalent: " .. what, r.said, r.is)
+  t:equal("equivalent: " .. what, given(r.said), r.is)
 end
 
 local function process(t, guest, append)
   local r = t:run("process", { guest = guest, append = append })
-  t:equal(("process_sees: %s %s"):format(guest, append or ""), r.said, r.is)
+  t:equal(("process_sees: %s %s"):format(guest, append or ""), r.said ~= "" and r.said or nil, r.is)
 end
 
 -- What summary has to say, from the definition in the README.
@@ -35,7 +40,7 @@ local function summary(t, what, rows)
     end
   end
   local state = seen.violated and "violated" or seen.unknown and "unknown" or seen.holds and "holds" or "n/a"
-  t:equal("summary: " .. what, t:run("summary", { rows = rows }).said,
+  t:equal("summary: " .. what, given(t:run("summary", { rows = rows }).said),
     ("ran: %s; missing: %s; equivalence: %s"):format(table.concat(ran, " "), table.concat(missing, " "), state))
 end
 
@@ -126,7 +131,9 @@ return {
           is[#is + 1] = tostring(v)
         end
         local said = t:run("observations", { names = names }).said
-        for i, name in ipairs(names) do t:equal(name, said[i], is[i]) end
+        for i, name in ipairs(names) do -- the answer is not given away
+          t:equal(name, given(said[i]) and (said[i] == is[i] and "as observed" or said[i]), "as observed")
+        end
       end },
     { id = "measure", title = "Measure", points = 10,
       check = function(t)
