@@ -90,6 +90,7 @@ static const struct lab_command {
     {"check", cmd_lab_check, "[DIR] [TASK...]", "how far a submission is: the visible tasks"},
     {"new", cmd_lab_new, "NAME [DIR]", "a small lab that works, to be made into one of yours"},
     {"bundle", cmd_lab_bundle, "LAB", "an autograder to be uploaded"},
+    {"verify", cmd_lab_verify, "LAB", "does a lab tell right from wrong? Its solution, and mutants of it"},
     {"worker", cmd_lab_worker, NULL, NULL},
 };
 
