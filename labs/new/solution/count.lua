@@ -1,5 +1,5 @@
 return function(vm)
-  local n, divisor = 0, false
+  local n, divisor = 0
   vm:on_exit("port 0x3f8", function(exit)
     if exit.write and not divisor then n = n + 1 end
   end)
