@@ -34,6 +34,7 @@ is "its name is filled in" "# 11_mine: count what a guest prints" "$(head -1 "$w
 one_line "a bundle for nobody" 2 "$VMSCOPE" lab bundle 4
 one_line "for another service" 2 "$VMSCOPE" lab bundle 4 --for moodle
 root=$work/root
+without=$(dirname "$(realpath "$VMSCOPE")")/tests/programs/without_layers
 run_status "lab bundle" 0 "$VMSCOPE" lab bundle 4 --for gradescope -o "$root/autograder/source" || finish
 is "its scripts" "run_autograder setup.sh" "$(cd "$root/autograder/source" && find . -maxdepth 1 -type f -perm -1 -printf '%P\n' | sort | paste -sd' ')"
 if have zip && have unzip; then
@@ -65,6 +66,11 @@ else
 	# shellcheck disable=SC2016 # the inner shell expands
 	run_status "the bundle grades in a bare root" 0 unshare -rmpf sh -c 'mount --rbind /dev "$1/dev" &&
 		mount -t proc proc "$1/proc" && exec chroot "$1" /bin/sh /autograder/source/run_autograder' sh "$root"
+	mv "$root/autograder/results/results.json" "$work/results.json"
+	# shellcheck disable=SC2016
+	run_status "and in a container that lets nobody make namespaces" 0 unshare -rmpf sh -c 'mount --rbind /dev "$1/dev" &&
+		mount -t proc proc "$1/proc" && exec "$2" namespaces chroot "$1" /bin/sh /autograder/source/run_autograder' sh "$root" "$without"
+	is "with the same result" "$(md5sum <"$work/results.json")" "$(md5sum <"$root/autograder/results/results.json")"
 	is "as here" "$("$VMSCOPE" grade 4 labs/solutions/04_cpuid --format gradescope | sed 's/submission *[^ ]*//' | grep -E '"score"' | md5sum)" \
 		"$(grep -E '"score"' "$root/autograder/results/results.json" 2>&1 | md5sum)"
 fi
