@@ -34,7 +34,7 @@ static _Noreturn void broken(const char *step)
 {
 	struct jail_message m = {.what = JAIL_IS_BROKEN, .number = errno};
 
-	for (size_t i = 0; step[i] && i < sizeof m.step - 1; i++)
+	for (size_t i = 0; i < sizeof m.step - 1 && step[i]; i++)
 		m.step[i] = step[i];
 	tell(&m);
 	_exit(127);
