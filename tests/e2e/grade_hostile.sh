@@ -1,6 +1,6 @@
 #!/bin/bash
 # Submissions that attack the grader, one by one: each is graded in bounded time, gets what it deserves, leaves nothing
-# behind, and its report is clean.
+# behind, and its report is clean. With arguments: those alone, by name.
 . "$(dirname "$0")/lib.sh"
 for tool in as jq; do
 	have "$tool" || { skip "hostile submissions" "there is no $tool"; finish; }
@@ -13,19 +13,18 @@ echo "-- $secret" | tee -a "$lab/lab.lua" "$solution/count.lua" >"$work/secret"
 mkdir "$work/s" "$work/tmp" "$work/out.d"
 export TMPDIR=$work/tmp
 
+only=${*:+ $* }
 declare -A want words
 names=()
 # submission NAME POINTS WORDS: what task "hello" comes to, and what stands in the result; count.lua from stdin
 submission() {
-	names+=("$1")
+	[ -z "$only" ] || [[ $only == *" $1 "* ]] && names+=("$1")
 	want[$1]=$2 words[$1]=$3
 	cp -r "$solution" "$work/s/$1"
 	[ "${4-}" ] || cat >"$work/s/$1/count.lua"
 }
 
 # --- Time
-submission loop_load 0 'endless loop?' <<<'while true do end'
-submission loop_function 0 'endless loop?' <<<'return function() while true do end end'
 submission loop_coroutine 0 'endless loop?' <<'LUA'
 while true do coroutine.wrap(function() while true do coroutine.wrap(function() while true do end end)() end end)() end
 LUA
@@ -91,7 +90,7 @@ submission escapes 10 '' <<LUA
 print("\\27]0;owned\\7\\27[2J\\0\\r::error::x")
 $(cat "$solution/count.lua")
 LUA
-submission escape_error 0 '\\x1b' <<<'error("\27[31mred\7\n::error::x")'
+submission escape_error 0 '\x1b' <<<'error("\27[31mred\7\n::error::x")'
 submission escape_result 0 '' <<<'return function() return function() return "\27[31m48\n" end end'
 submission escape_console 0 '' <<'LUA'
 return function(vm)
@@ -113,8 +112,9 @@ LUA
 submission guest_files 0 'refused 30' <<LUA
 local refused = 0
 for _, file in ipairs{ "$work/secret", "$lab/lab.lua", "$solution/count.lua", "/etc/passwd", "/proc/self/mem", "/dev/zero" } do
-  for _, field in ipairs{ "guest", "kernel", "initrd", "firmware", "model" } do
-    if not pcall(vmscope.vm, { [field] = file, guest = field ~= "guest" and "hello" or file }) then refused = refused + 1 end
+  for _, vm in ipairs{ { guest = file }, { kernel = file }, { firmware = file }, { guest = "hello", initrd = file },
+    { guest = "hello", mode = "simulate", model = file } } do
+    if not pcall(vmscope.vm, vm) then refused = refused + 1 end
   end
 end
 error("refused " .. refused)
@@ -203,7 +203,7 @@ for name in "${names[@]}"; do
 	is "$name: it is graded" 0 "$(cat "$work/out.d/$name.status")" || continue
 	is "$name: what it deserves" "${want[$name]}" "$(jq -r '.tasks[0].points' "$json" 2>&1)"
 	[ -z "${words[$name]}" ] || {
-		if jq -r '..|strings' "$json" | grep -qF -- "${words[$name]}"; then ok "$name: it is told why"; else
+		if jq -r '..|strings' "$json" | grep -aqF -- "${words[$name]}"; then ok "$name: it is told why"; else
 			fail "$name: it is told why" "not in it: ${words[$name]}" "$(jq -c '.tasks[0].lines' "$json" | head -c 600)"
 		fi
 	}
@@ -214,8 +214,9 @@ for name in "${names[@]}"; do
 		ok "$name: the result is clean"
 	fi
 done
-is "predictions that loop have no points" 0 "$(jq -r .prediction_points "$work/out.d/predictions.json")"
-is "predictions that are a link have none" 0 "$(jq -r .prediction_points "$work/out.d/predictions_link.json")"
+for name in predictions predictions_link; do
+	[[ " ${names[*]} " != *" $name "* ]] || is "$name: no points for it" 0 "$(jq -r .prediction_points "$work/out.d/$name.json")"
+done
 is "the lab and its solution are unharmed" "$before" "$(sum)"
 is "nothing is left in the temporary folder" "" "$(ls -A "$work/tmp")"
 
@@ -225,6 +226,6 @@ cp -r "$solution" "$evil"
 run_status "a name of escape codes" 0 "$VMSCOPE" grade "$lab" "$evil"
 if unclean "$work/out" "$work/err"; then fail "is shown as text" "$(cat -v "$work/out")"; else ok "is shown as text"; fi
 cp "$work/s/escapes/count.lua" "$evil/count.lua"
-run_status "and in check" 1 "$VMSCOPE" lab check --lab "$lab" "$evil"
+run_status "and in check" 0 "$VMSCOPE" lab check --lab "$lab" "$evil"
 if unclean "$work/out" "$work/err"; then fail "is text, too" "$(cat -v "$work/out")"; else ok "is text, too"; fi
 finish
