@@ -85,6 +85,7 @@ static const struct lab_command {
 } commands[] = {
     {"run", cmd_lab_run, "FILE.lua", "a script that makes, drives and is the VMM"},
     {"check", cmd_lab_check, "[DIR] [TASK...]", "how far a submission is: the visible tasks"},
+    {"verify", cmd_lab_verify, "LAB", "does a lab tell right from wrong? Its solution, and mutants of it"},
     {"worker", cmd_lab_worker, NULL, NULL},
 };
 

@@ -7,6 +7,7 @@
 
 int cmd_lab_run(int argc, char **argv);
 int cmd_lab_check(int argc, char **argv);
+int cmd_lab_verify(int argc, char **argv);
 int cmd_lab_worker(int argc, char **argv);
 
 #endif

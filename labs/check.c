@@ -33,7 +33,7 @@ char *check_show(lua_State *L, int index, bool quoted)
 
 	if (plain_from_lua(L, index, "it", &j, &why) != ERR_OK)
 		return strdup(luaL_typename(L, index));
-	plain_show(j, quoted, buf, sizeof buf);
+	plain_show(j, quoted || (json_is_string(j) && !json_string_length(j)), buf, sizeof buf);
 	json_decref(j);
 	return strdup(buf);
 }

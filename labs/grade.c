@@ -271,6 +271,11 @@ static bool gate(struct grading *gr, const struct lab_task *task, struct result_
 	return true;
 }
 
+static bool enough(const struct grading *gr)
+{
+	return gr->g->cfg.until_loss && (gr->out->points < gr->out->max || !gr->out->gradable);
+}
+
 static enum err do_tasks(struct grading *gr, struct errmsg *why)
 {
 	const struct lab_info *info = &gr->file.info;
@@ -284,7 +289,7 @@ static enum err do_tasks(struct grading *gr, struct errmsg *why)
 		struct result_task *t = &out->tasks[i];
 		*t = (struct result_task){.id = strdup(task->id),
 		    .title = strdup(task->title),
-		    .state = chosen(gr->g, task) ? TASK_GRADED : TASK_FILTERED,
+		    .state = chosen(gr->g, task) && !enough(gr) ? TASK_GRADED : TASK_FILTERED,
 		    .hidden = task->hidden,
 		    .max = task->max};
 		if (!t->id || !t->title)
@@ -401,7 +406,7 @@ static enum err do_predictions(struct grading *gr, struct errmsg *why)
 	struct lab_result *out = gr->out;
 	const char *problem = NULL;
 
-	if (!info->n_predictions || (gr->g->cfg.tasks && gr->g->cfg.tasks[0]))
+	if (!info->n_predictions || enough(gr) || (gr->g->cfg.tasks && gr->g->cfg.tasks[0]))
 		return ERR_OK;
 	out->predictions = calloc(info->n_predictions, sizeof *out->predictions);
 	if (!out->predictions)

@@ -19,6 +19,8 @@ struct grader_config {
 	bool hidden;		  /* run hidden tasks, too */
 	const char *const *tasks; /* run only those with such names (*, ? and [] stand for others); NULL-terminated;
 				   * NULL: all */
+	bool until_loss;	  /* tasks behind the first that lost points are not run; predictions when none did */
+	bool brief;		  /* tighter limits on what scenes compute */
 	const char *version;	  /* of vmscope */
 };
 

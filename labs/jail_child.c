@@ -121,7 +121,7 @@ static bool limits(const struct jail_job *j)
 		    limit(RLIMIT_MEMLOCK, 0, 0) && limit(RLIMIT_NPROC, j->nproc, j->nproc);
 
 #ifndef __SANITIZE_ADDRESS__ /* which reserves terabytes of addresses */
-	good = good && limit(RLIMIT_AS, c->mem_max, c->mem_max);
+	good = good && (!c->mem_max || limit(RLIMIT_AS, c->mem_max, c->mem_max));
 #endif
 	return good;
 }
@@ -238,10 +238,9 @@ static bool keep(pid_t child, int *status, struct rusage *used)
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
 	for (;;) {
-		pid_t got;
-		while ((got = wait4(-1, status, WNOHANG, used)) > 0)
-			if (got == child)
-				return true;
+		/* Orphans stay unwaited for (jail_reap.c). */
+		if (wait4(child, status, WNOHANG, used) == child)
+			return true;
 		if (sigwaitinfo(&set, NULL) == SIGTERM)
 			return false;
 	}

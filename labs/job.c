@@ -63,9 +63,8 @@ static enum err read_guest(struct job_lab *lab, const char *dir, const char *fil
 		return err_set(why, ERR_FORMAT, "%s: it cannot be read, or is larger than 1 MiB", path);
 	enum err e = ERR_OK;
 	if (strcmp(dot, ".S") == 0) {
-		const struct asm_job a = {.text = text, .n = n, .bits = 16, .org = 0x7c00};
-
-		e = asm_assemble(&a, &bytes, &len, why);
+		const struct asm_job job = {.text = text, .n = n, .bits = 16, .org = 0x7c00};
+		e = asm_assemble(&job, &bytes, &len, why);
 		free(text);
 	} else {
 		bytes = text;
@@ -108,7 +107,7 @@ void job_lab_free(struct job_lab *lab)
 /* --- Out ---------------------------------------------------------------------------------------------------------- */
 
 static char *make_job(const struct job_host *host, const struct job_lab *lab, const struct submission *s,
-    const char *scene, const json_t *args, uint64_t seed)
+    const char *scene, const json_t *args, uint64_t seed, bool brief)
 {
 	json_t *problems, *files = submission_json(s, &problems), *job = json_object();
 	union {
@@ -123,6 +122,8 @@ static char *make_job(const struct job_host *host, const struct job_lab *lab, co
 	json_object_set_new(job, "seed", json_integer((json_int_t)seed));
 	json_object_set_new(
 	    job, "folders", json_pack("{s:s*, s:s*}", "VMSCOPE_GUESTS", host->guests, "VMSCOPE_COSTS", host->costs));
+	if (brief)
+		json_object_set_new(job, "brief", json_true());
 	if (scene)
 		json_object_set_new(job, "scene", json_string(scene));
 	if (args)
@@ -221,14 +222,14 @@ static void read_answer(struct job_answer *a, const json_t *j)
 }
 
 void job_run(const struct job_host *host, const struct job_lab *lab, const struct submission *s, const char *scene,
-    const json_t *args, uint64_t seed, struct job_answer *out)
+    const json_t *args, uint64_t seed, bool brief, struct job_answer *out)
 {
 	const char *const argv[] = {host->program, "lab", "worker", NULL};
 	struct errmsg why = {""};
 	struct jail_result r = {0};
 
 	*out = (struct job_answer){0};
-	char *job = make_job(host, lab, s, scene, args, seed);
+	char *job = make_job(host, lab, s, scene, args, seed, brief);
 	if (!job) {
 		fail(out, JOB_HOST, "no memory for a job");
 		return;

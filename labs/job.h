@@ -5,6 +5,7 @@
 #define VMSCOPE_LABS_JOB_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "labs/submission.h"
 
@@ -41,9 +42,9 @@ struct job_lab {
 enum err job_lab_read(struct job_lab *lab, const char *dir, struct errmsg *why) MUST_CHECK;
 void job_lab_free(struct job_lab *lab);
 
-/* scene NULL: the submission's predictions. args: NULL: nil. */
+/* scene NULL: the submission's predictions. args: NULL: nil. brief: with tighter limits. */
 void job_run(const struct job_host *host, const struct job_lab *lab, const struct submission *s, const char *scene,
-    const json_t *args, uint64_t seed, struct job_answer *out);
+    const json_t *args, uint64_t seed, bool brief, struct job_answer *out);
 void job_answer_free(struct job_answer *a);
 
 #endif

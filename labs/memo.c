@@ -104,7 +104,7 @@ const struct job_answer *grading_run(struct grading *gr, bool reference, const c
 	}
 	struct job_answer a;
 	job_run(&gr->g->cfg.host, &gr->g->job_lab, reference ? &gr->g->reference : gr->sub, scene, args,
-	    gr->g->cfg.seed, &a);
+	    gr->g->cfg.seed, gr->g->cfg.brief, &a);
 	size_t at = (size_t)(r - m->runs);
 	if (!reference) {
 		settle(gr, scene, args, &a);

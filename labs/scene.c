@@ -17,6 +17,8 @@
 #define SCENES "scenes.lua"
 #define PREDICTIONS "predictions.lua"
 #define GUEST_INSNS_MAX 200000000ull
+#define GUEST_EXITS_MAX 4000000ull
+#define BRIEF 20 /* so many times less */
 
 struct scene {
 	struct lab lab;
@@ -360,12 +362,17 @@ json_t *scene_run(const struct lab_maker *maker, const json_t *job)
 		free(s);
 		return NULL;
 	}
+	unsigned less = json_is_true(json_object_get(job, "brief")) ? BRIEF : 1;
 	*s = (struct scene){.job = job, .runs = json_array(), .hashes = json_array()};
-	s->lab = (struct lab){
-	    .cfg = {.maker = maker, .path = SCENES, .out = out, .guest_insns_max = GUEST_INSNS_MAX}, .scene = s};
+	s->lab = (struct lab){.cfg = {.maker = maker,
+				  .path = SCENES,
+				  .out = out,
+				  .guest_insns_max = GUEST_INSNS_MAX / less,
+				  .guest_exits_max = GUEST_EXITS_MAX / less},
+	    .scene = s};
 	s->lab.box = (struct sandbox){.owner = &s->lab,
 	    .bytes_max = LAB_BYTES_MAX,
-	    .insns_max = LAB_INSNS_MAX,
+	    .insns_max = LAB_INSNS_MAX / less,
 	    .over_words = "the scene has used its %d million Lua instructions, an endless loop?",
 	    .seed = (uint64_t)json_integer_value(json_object_get(job, "seed")),
 	    .catches = true,

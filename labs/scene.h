@@ -3,8 +3,9 @@
  * in a process that is not trusted; job.h is the grader's.
  *
  *   job     {"scenes": text, "files": {name: text or null}, "problems": {name: why null}, "guests": {name: bytes},
- * "scene": name, "args": data, "seed": n}; without "scene": the predictions of "predictions.lua" answer  {"ok": true,
- * "result": data, "printed": text, "runs": [text...], "hashes": [text...]}
+ * "scene": name, "args": data, "seed": n, "folders": {variable: folder}, "brief": true for tighter limits}; without
+ * "scene": the predictions of "predictions.lua" answer  {"ok": true, "result": data, "printed": text, "runs":
+ * [text...], "hashes": [text...]}
  *           {"ok": false, "whose": "submission" or "lab", "error": text, ...}
  */
 #ifndef VMSCOPE_LABS_SCENE_H

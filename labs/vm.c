@@ -192,14 +192,21 @@ static int make_words(lua_State *L, char *argv[WORDS_MAX])
 	return argc;
 }
 
-/* A grader bounds what says no bound, or a greater one. */
-static void bound_insns(struct lab_vm *lv)
+static void bound(uint64_t *n, uint64_t max)
 {
-	uint64_t max = lv->lab->cfg.guest_insns_max;
+	if (max && (!*n || *n > max))
+		*n = max;
+}
+
+/* A grader bounds what says no bound, or a greater one. */
+static void bound_run(struct lab_vm *lv)
+{
+	const struct lab_config *lab = &lv->lab->cfg;
 	struct vm_config *cfg = &lv->vm->cfg;
 
-	if (max && (cfg->mode->caps & MODE_CAP_COUNTS_INSNS) && (!cfg->max_insns || cfg->max_insns > max))
-		cfg->max_insns = max;
+	bound(&cfg->max_exits, lab->guest_exits_max);
+	if (cfg->mode->caps & MODE_CAP_COUNTS_INSNS)
+		bound(&cfg->max_insns, lab->guest_insns_max);
 }
 
 /* The text of a behaviour model, for those who open files: one that leaves nothing behind, or -1. Leaves the table of
@@ -245,7 +252,7 @@ static enum err open_machine(struct lab_vm *lv, int argc, char **argv, const cha
 	lv->vm->cfg.console_arg = lv;
 	lv->vm->cfg.user = lab_user;
 	lv->vm->cfg.user_arg = lv;
-	bound_insns(lv);
+	bound_run(lv);
 	e = vm_add_probe(lv->vm, &probe, lv);
 	if (e)
 		return err_set(why, e, "this VM has too many observers");
