@@ -78,7 +78,7 @@ is "they are made from the journal" "" "$(same)"
 
 # --- interrupted ---
 mkdir "$work/c"
-"$VMSCOPE" grade "$lab" --batch "$class" -j 1 --out "$work/c" >"$work/out" 2>"$work/err" &
+"$VMSCOPE" grade "$lab" --batch "$class" -j 1 --out "$work/c" >"$work/c.out" 2>"$work/c.err" &
 pid=$!
 for _ in $(seq 600); do
 	[ "$(lines "$work/c")" -ge 2 ] 2>/dev/null && break
@@ -88,7 +88,7 @@ one_line "another one in the same place" 3 batch "$work/c"
 kill -INT $pid
 wait $pid
 is "Ctrl-C is status 4" 4 $?
-is "and says what to do" 1 "$(grep -c 'interrupted: the same command goes on' "$work/err")"
+is "and says what to do" 1 "$(grep -c 'interrupted: the same command goes on' "$work/c.err")"
 [ -s "$work/c/class.html" ] && ok "what is finished is shown" || fail "what is finished is shown"
 
 # --- what changed ---
