@@ -14,6 +14,7 @@
 
 #define VM_CLASS "vmscope.vm"
 #define WORDS_MAX 64
+#define HISTORY_BYTES (128u << 20) /* a script may have many VMs */
 
 struct lab_vm *lab_check_vm(lua_State *L, int arg)
 {
@@ -191,6 +192,23 @@ static int make_words(lua_State *L, char *argv[WORDS_MAX])
 	return argc;
 }
 
+static void bound(uint64_t *n, uint64_t max)
+{
+	if (max && (!*n || *n > max))
+		*n = max;
+}
+
+/* A grader bounds what says no bound, or a greater one. */
+static void bound_run(struct lab_vm *lv)
+{
+	const struct lab_config *lab = &lv->lab->cfg;
+	struct vm_config *cfg = &lv->vm->cfg;
+
+	bound(&cfg->max_exits, lab->guest_exits_max);
+	if (cfg->mode->caps & MODE_CAP_COUNTS_INSNS)
+		bound(&cfg->max_insns, lab->guest_insns_max);
+}
+
 /* The text of a behaviour model, for those who open files: one that leaves nothing behind, or -1. Leaves the table of
  * its word. */
 static int add_model_text(lua_State *L, char **argv, int *argc)
@@ -217,7 +235,7 @@ static int add_model_text(lua_State *L, char **argv, int *argc)
 static enum err open_machine(struct lab_vm *lv, int argc, char **argv, const char *image, size_t n, struct errmsg *why)
 {
 	const struct lab_maker *maker = lv->lab->cfg.maker;
-	const struct control_config cfg = {.replaying = on_replay, .arg = lv};
+	const struct control_config cfg = {.history_bytes = HISTORY_BYTES, .replaying = on_replay, .arg = lv};
 	enum err e = view_model_new(NULL, &lv->model, why);
 
 	if (!e)
@@ -234,6 +252,7 @@ static enum err open_machine(struct lab_vm *lv, int argc, char **argv, const cha
 	lv->vm->cfg.console_arg = lv;
 	lv->vm->cfg.user = lab_user;
 	lv->vm->cfg.user_arg = lv;
+	bound_run(lv);
 	e = vm_add_probe(lv->vm, &probe, lv);
 	if (e)
 		return err_set(why, e, "this VM has too many observers");

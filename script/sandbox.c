@@ -277,15 +277,30 @@ void sandbox_libraries(lua_State *L)
 	lua_call(L, 0, 0);
 }
 
-void sandbox_load(lua_State *L, const char *path, const char *hint)
+static void begin_limits(lua_State *L)
 {
 	static const char *const hidden[] = {"next", "_G", "require", "package", NULL};
 
 	forget(L, NULL, hidden);
+	lua_sethook(L, count_hook, LUA_MASKCOUNT, HOOK_INSNS);
+}
+
+void sandbox_load_text(lua_State *L, const char *text, size_t n, const char *name)
+{
+	begin_limits(L);
+	lua_pushfstring(L, "@%s", name);
+	int bad = luaL_loadbufferx(L, text, n, lua_tostring(L, -1), "t");
+	lua_remove(L, -2);
+	if (bad != LUA_OK)
+		lua_error(L);
+}
+
+void sandbox_load(lua_State *L, const char *path, const char *hint)
+{
 	lua_pushstring(L, path);
 	lua_pushcclosure(L, l_include, 1);
 	lua_setglobal(L, "include");
-	lua_sethook(L, count_hook, LUA_MASKCOUNT, HOOK_INSNS);
+	begin_limits(L);
 	const char *label = sandbox_of(L)->label;
 	int bad = label ? load_as(L, path, label) : luaL_loadfilex(L, path, "t");
 	if (bad == LUA_ERRFILE)

@@ -53,6 +53,8 @@ void sandbox_libraries(lua_State *L);
 void sandbox_forget(lua_State *L, const char *const *names);
 /* In prepare, last: limits begin; pushes the script's chunk; kind ("model") and option are for the error. */
 void sandbox_load(lua_State *L, const char *path, const char *hint);
+/* The same of a text that is in memory; name is what errors call it ("scenes.lua"). There is no include(). */
+void sandbox_load_text(lua_State *L, const char *text, size_t n, const char *name);
 /* The error on top of the stack as one line. */
 void sandbox_error_line(lua_State *L, char *buf, size_t n);
 

@@ -55,16 +55,16 @@ static void take_exit(struct tracer *t, unsigned vcpu, const struct trace_rec *r
 	if (exit_is_hw(r->reason))
 		p->prev_insns = r->exit.insns;
 	settle_held(t, vcpu);
-	if (t->td)
-		encode_exit(t->td, t->as, vcpu, r);
 	if (t->host_time) {
+		if (t->td)
+			encode_exit(t->td, t->as, vcpu, r);
 		p->exit = *r;
 		p->direct = direct;
 		p->held = true;
 		return;
 	}
 	if (t->td)
-		encode_verdict(t->td, vcpu, r);
+		encode_rec(t->td, t->as, vcpu, r);
 	count_exit(t, vcpu, r, direct);
 }
 

@@ -1,0 +1,117 @@
+local function same(t, what, r)
+  t:equal(what .. ": output", r.vm.output, r.bare.output)
+  t:equal(what .. ": how it ends, after so many instructions", r.vm.how .. " " .. r.vm.used,
+    r.bare.how .. " " .. r.bare.used)
+  t:equal(what .. ": registers", r.vm.state, r.bare.state)
+  t:equal(what .. ": memory, first difference", r.memory, "none")
+end
+
+local function held(t, what, r)
+  local seen = r.runs == 0 and "it did not run" or r.supervisor > 0 and "it ran in supervisor mode"
+    or r.outside == "none" and "held" or r.outside .. " has changed"
+  t:equal(what .. ": the guest is held, in user mode and inside its memory", seen, "held")
+end
+
+local function random_programs(t, kind, n, depth)
+  for _ = 1, n do
+    local r = t:run("equivalence", { kind = kind, seed = t:random(1, 1000000), depth = depth })
+    same(t, kind, r)
+    held(t, kind, r)
+  end
+end
+
+return {
+  id = "06_trap_and_emulate",
+  title = "Trap-and-emulate: a VMM for a small machine in 100 lines of Lua",
+  minutes = { 90, 180 },
+  files = { "vmm.lua", "theorem.lua" },
+  predictions = {
+    { id = "traps", ask = "Traps of the real machine while your VMM runs census?", points = 5, within = 1,
+      answer = function(t) return t:reference("census", { depth = 1 }).traps end },
+    { id = "reflected", ask = "How many of them are handed on to the guest?", points = 5,
+      answer = function(t) return t:reference("census", { depth = 1 }).bare.traps end },
+    { id = "nested", ask = "Traps of the real machine with a VMM in a VMM?", points = 5, within = 1,
+      answer = function(t) return t:reference("census", { depth = 2 }).traps end },
+    { id = "getm", ask = "What is GETM: control, behaviour or innocuous?", points = 3, answer = "behaviour" },
+    { id = "ld", ask = "What is LD: control, behaviour or innocuous?", points = 3, answer = "innocuous" },
+  },
+  tasks = {
+    { id = "direct", title = "Innocuous instructions run directly", points = 15,
+      check = function(t)
+        local args = { kind = "compute", seed = t:random(1, 1000000) }
+        local r = t:run("equivalence", args)
+        same(t, "compute", r)
+        t:weight(2)
+        t:band("share of the instructions that ran directly, in percent", 100 * r.direct // r.bare.used,
+          { { 99, 100, 1 }, { 90, 100, 0.5 } })
+        t:weight(2)
+        t:budget("starts of the machine", r.runs > 0 and r.runs or nil, t:reference("equivalence", args).runs, { { 1, 1 }, { 3, 0.5 } })
+      end },
+    { id = "emulate", title = "Privileged instructions in virtual supervisor mode", points = 20,
+      check = function(t)
+        same(t, "census", t:run("census", { depth = 1 }))
+        random_programs(t, "pairs", 1)
+        random_programs(t, "supervisor", 5)
+      end },
+    { id = "reflect", title = "Traps that are the guest's own", points = 15, after = { "emulate" },
+      check = function(t)
+        random_programs(t, "user", 6)
+      end },
+    { id = "control", title = "Resource control: nothing leads out", points = 15, after = { "direct" },
+      check = function(t)
+        for _, way in ipairs{ "wide", "next_word", "shifted", "beyond", "far_beyond", "last_psw", "user_handler", "odd_mode",
+          "nothing" } do
+          local r = t:run("escape", { way = way, x = t:random(300, 999) })
+          same(t, way, r)
+          held(t, way, r)
+        end
+        local w = { base = t:random(20, 90), size = t:random(80, 120) }
+        local r = t:run("words", w)
+        t:equal("a new virtual machine", r.fresh, ("M=0 P=16 R=(0, %d) r0..r7 = 0 0 0 0 0 0 0 0"):format(w.size))
+        t:equal("its last word is the machine's", r.last, tostring(5000 + w.base + w.size - 1))
+        t:equal("its first word is the machine's", r.first, 77)
+        t:ok("word -1 and word " .. w.size .. " are errors", r.below and r.above and r.intact)
+        for _, op in ipairs{ "OUT", "GETR", "SETR", "ADD" } do
+          local budget = op == "SETR" and 3 or t:random(200, 900)
+          local r = t:run("endless", { op = op, budget = budget })
+          t:equal("endless " .. op .. ": gives the processor back", r.vm.how .. " " .. r.vm.used,
+            r.bare.how .. " " .. r.bare.used)
+        end
+      end },
+    { id = "two", title = "Two guests take turns on one machine", points = 5, after = { "emulate" },
+      check = function(t)
+        local r = t:run("two", { seed = t:random(1, 1000000), slice = t:random(3, 9) })
+        for i = 1, 2 do
+          t:equal("guest " .. i .. ": registers", r[i].vm, r[i].bare)
+          t:equal("guest " .. i .. ": memory, first difference", r[i].memory, "none")
+        end
+      end },
+    { id = "counterexample", title = "A machine for which the theorem fails", points = 15, after = { "emulate" },
+      check = function(t)
+        local leaks = { GETR = "behaviour", GETM = "behaviour", SETR = "control", LPSW = "control" }
+        for leak, kind in pairs(leaks) do
+          local r = t:run("counterexample", { leak = leak })
+          t:equal("the instruction", r.op, leak)
+          t:equal("its kind", r.kind, kind)
+          t:equal("the program ends on the machine", r.ends, "halt")
+          t:equal("the program ends differently in the VMM", r.differs, true)
+          t:equal("and not where every sensitive instruction traps", r.differs_sound, false)
+        end
+      end },
+    { id = "unseen", title = "More random programs", points = 5, after = { "reflect" }, hidden = true,
+      check = function(t)
+        random_programs(t, "supervisor", 4)
+        random_programs(t, "user", 4)
+      end },
+    { id = "recursion", title = "A VMM in a VMM in a VMM", points = 10, after = { "reflect" },
+      check = function(t)
+        same(t, "census, twice", t:run("census", { depth = 2 }))
+        random_programs(t, "user", 2, 2)
+        random_programs(t, "supervisor", 2, 3)
+        local args = { kind = "compute", seed = t:random(1, 1000000), depth = 3 }
+        local r = t:run("equivalence", args)
+        same(t, "compute, three deep", r)
+        t:budget("starts of the real machine", r.runs > 0 and r.runs or nil, t:reference("equivalence", args).runs, { { 1, 1 }, { 3, 0.5 } })
+      end },
+  },
+}

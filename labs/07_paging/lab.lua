@@ -1,0 +1,127 @@
+local REASONS = { "EXCEPTION_NMI", "INVLPG", "CR_ACCESS" }
+
+local function hold(t, what, args, scene)
+  local said = t:run("predict", args).said
+  local seen = t:reference(scene, args).vm.exits_by
+  for _, reason in ipairs(REASONS) do
+    t:equal(("%s, %s: %s"):format(what, args.profile, reason), said[reason], seen[reason])
+  end
+end
+
+local function draw_steps(t, n)
+  local ops = { "touch", "read", "unmap", "protect", "switch" }
+  local steps = { { op = "touch", first = 0, n = t:random(3, 20) } }
+  for i = 2, n do
+    local op = ops[t:random(1, 5)]
+    steps[i] = { op = op, n = t:random(1, 12) }
+    if op ~= "switch" then steps[i].first = t:random(0, 40) end
+  end
+  return steps
+end
+
+local function both_profiles(t, what, args, scene)
+  for _, profile in ipairs{ "vtx-shadow", "vtx-ept" } do
+    local copy = { profile = profile }
+    for k, v in pairs(args) do copy[k] = v end
+    hold(t, what, copy, scene)
+  end
+end
+
+local function shadows(t, n)
+  for _ = 1, n do
+    local args = { seed = t:random(1, 1000000), level = "dynamic" }
+    local r = t:run("shadow", args)
+    t:weight(2)
+    t:equal("first access that goes wrong", r.first, "none")
+    t:equal("accesses that are right", r.right, r.accesses)
+    t:equal("entries that point outside of the guest's memory", r.foreign, 0)
+  end
+end
+
+return {
+  id = "07_paging",
+  title = "Paging: shadow tables against EPT, counted",
+  minutes = { 90, 180 },
+  files = { "predict.lua", "watch.lua", "shadow.lua" },
+  predictions = {
+    { id = "ept_faults", ask = "EXCEPTION_NMI exits of guest paging under vtx-ept?", points = 4,
+      answer = function(t)
+        return t:reference("paging", { profile = "vtx-ept", pages = 16, switches = 10 }).vm.exits_by.EXCEPTION_NMI
+      end },
+    { id = "shadow_faults", ask = "EXCEPTION_NMI exits of guest paging under vtx-shadow?", points = 4, within = 2,
+      answer = function(t)
+        return t:reference("paging", { profile = "vtx-shadow", pages = 16, switches = 10 }).vm.exits_by.EXCEPTION_NMI
+      end },
+    { id = "shadow_invlpg", ask = "INVLPG exits of guest paging under vtx-shadow?", points = 4, within = 2,
+      answer = function(t)
+        return t:reference("paging", { profile = "vtx-shadow", pages = 16, switches = 10 }).vm.exits_by.INVLPG
+      end },
+    { id = "more", ask = "Exits of all kinds under vtx-shadow less those under vtx-ept?", points = 4, within = 5,
+      answer = function(t)
+        local args = { profile = "vtx-shadow", pages = 16, switches = 10 }
+        local shadow = t:reference("paging", args).vm.exits
+        return shadow - t:reference("paging", { profile = "vtx-ept", pages = 16, switches = 10 }).vm.exits
+      end },
+    { id = "writable", ask = "May a shadow entry be writable before the guest's D bit is set? yes or no", points = 4,
+      answer = "no" },
+  },
+  tasks = {
+    { id = "paging", title = "The exits of guest paging, from its parameters", points = 15,
+      check = function(t)
+        for n = 1, 3 do
+          both_profiles(t, "paging", { pages = 2 * t:random(1, 50) + n % 2, switches = t:random(1, 60) }, "paging")
+        end
+      end },
+    { id = "pattern", title = "The exits of a pattern", points = 15,
+      check = function(t)
+        both_profiles(t, "protected pages", { steps = { { op = "touch", first = 2, n = t:random(4, 9) },
+          { op = "protect", first = 3, n = 9 }, { op = "read", first = 2, n = 2 }, { op = "touch", first = 0, n = 20 },
+          { op = "unmap", first = 1, n = t:random(2, 9) }, { op = "read", first = 0, n = 9 } } }, "pattern")
+        for n = 1, 6 do both_profiles(t, n .. " steps", { steps = draw_steps(t, n) }, "pattern") end
+      end },
+    { id = "watch", title = "Exit handlers that tell faults apart", points = 15,
+      check = function(t)
+        for _ = 1, 3 do
+          local steps = draw_steps(t, 6)
+          steps[7] = { op = "protect", first = 0, n = 3 }
+          steps[8] = { op = "touch", first = 0, n = 3 }
+          local r, ref = t:run("watch", { steps = steps }), t:reference("watch", { steps = steps })
+          for _, what in ipairs{ "absent", "protection", "invlpg", "cr3" } do
+            t:equal(what, r.counts[what], ref.counts[what])
+          end
+          t:ok("the guest does what it does without them",
+            r.counts.cr3 ~= nil and r.vm.hash == ref.vm.hash and r.vm.ended ~= nil and r.vm.ended.kind == "debug_exit")
+        end
+      end },
+    { id = "decide", title = "Whose fault is it?", points = 20,
+      check = function(t)
+        for _ = 1, 2 do
+          for _, row in ipairs(t:run("decide", { seed = t:random(1, 1000000) })) do
+            t:equal(row.what, row.got, row.want)
+          end
+        end
+      end },
+    { id = "shadow", title = "Shadow tables that follow the guest's", points = 15, after = { "decide" },
+      check = function(t) shadows(t, 4) end },
+    { id = "bits", title = "Accessed and dirty, as a processor sets them", points = 10, after = { "decide" },
+      check = function(t)
+        for _ = 1, 3 do
+          local r = t:run("shadow", { seed = t:random(1, 1000000), level = "dynamic" })
+          t:equal("first entry of the guest that is wrong", r.tables, "none")
+        end
+      end },
+    { id = "budget", title = "No more fills than needed", points = 5, after = { "shadow" },
+      check = function(t)
+        for _ = 1, 3 do
+          local args = { seed = t:random(1, 1000000), level = "dynamic" }
+          local ref = t:reference("shadow", args)
+          t:budget("fills", t:run("shadow", args).fills, ref.fills, { { 1, 1 }, { 1.3, 0.5 } })
+        end
+      end },
+    { id = "unseen", title = "Other tables, other patterns", points = 5, after = { "shadow", "pattern" }, hidden = true,
+      check = function(t)
+        shadows(t, 3)
+        both_profiles(t, "10 steps", { steps = draw_steps(t, 10) }, "pattern")
+      end },
+  },
+}
