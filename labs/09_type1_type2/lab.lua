@@ -76,6 +76,12 @@ return {
   title = "Type I and Type II: the path of an exit",
   minutes = { 60, 120 },
   files = { "path.lua", "rates.lua", "measure.lua" },
+  equivalent = {
+    "rates.lua:33: 0 -> 1", -- a nanosecond in a sum of which the largest is wanted
+    "rates.lua:37: > -> >=", -- of two equal ones, the other
+    "measure.lua:2: 100 -> 101", -- any number does that is small,
+    "measure.lua:2: 20000 -> 20001", -- and any that is large
+  },
   predictions = {
     { id = "io_type1", ask = "An OUT under type I, in ns?", points = 4, within = 1,
       answer = function(t) return t:reference("path", { model = "nehalem-2011", type = 1, reason = "IO_INSTRUCTION" }).IO_INSTRUCTION.total end },
