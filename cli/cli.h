@@ -27,6 +27,7 @@ int cmd_stat(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_tui(int argc, char **argv);
 int cmd_lab(int argc, char **argv);
+int cmd_grade(int argc, char **argv);
 
 /* One line on stderr, "vmscope: " before it; returns status. */
 int cli_fail(enum cli_status status, const char *fmt, ...) PRINTF_LIKE(2, 3);

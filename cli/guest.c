@@ -214,6 +214,23 @@ static void find_image(struct guest *g, const char *name)
 		(void)find_bundled(name, lua, ARRAY_LEN(lua), g->model);
 }
 
+/* The model that was asked for. A text that is no file (modes/simulate/sandbox.c) stands where the guest's own model
+ * does, or where the bundled ones do. */
+static enum err take_model(struct guest *g, const char *model, struct errmsg *why)
+{
+	static const char *const lua[] = {".lua"};
+	char beside[GUEST_PATH_MAX];
+
+	snprintf(beside, sizeof beside, "%s", g->model);
+	if (strncmp(model, "fd:", 3) != 0)
+		beside[0] = 0;
+	else if (!beside[0] && !find_bundled("rt", lua, ARRAY_LEN(lua), beside))
+		beside[0] = 0;
+	if (snprintf(g->model, sizeof g->model, "%s%s%s", model, beside[0] ? ":" : "", beside) >= (int)sizeof g->model)
+		return err_set(why, ERR_RANGE, "--model: the path has more than %d bytes", GUEST_PATH_MAX - 1);
+	return ERR_OK;
+}
+
 enum err guest_open(struct guest *g, const struct run_options *o, bool need_image, struct errmsg *why)
 {
 	*g = (struct guest){0};
@@ -227,7 +244,7 @@ enum err guest_open(struct guest *g, const struct run_options *o, bool need_imag
 	if (name && o->firmware)
 		return err_set(why, ERR_INVAL,
 		    "%s: firmware starts by itself, a guest beside it comes with disks, in a later version", name);
-	set_name(g, name ? name : o->firmware ? o->firmware : o->model);
+	set_name(g, name ? name : o->firmware ? o->firmware : strncmp(o->model, "fd:", 3) ? o->model : "model");
 	if (name)
 		find_image(g, name);
 	if (name && need_image)
@@ -237,7 +254,7 @@ enum err guest_open(struct guest *g, const struct run_options *o, bool need_imag
 	if (!e && o->initrd && need_image)
 		e = open_modules(g, o->initrd, why);
 	if (!e && o->model)
-		snprintf(g->model, sizeof g->model, "%s", o->model);
+		e = take_model(g, o->model, why);
 	if (e)
 		guest_close(g);
 	return e;

@@ -1,5 +1,6 @@
 /*
- * vmscope lab run FILE.lua: a script that makes, drives and is the VMM. docs/lua.md is its reference.
+ * vmscope lab COMMAND: the table of its commands, and "run FILE.lua": a script that makes, drives and is the VMM.
+ * docs/lua.md is its reference; docs/labs.md that of the others.
  */
 #include <argp.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/lab_cmds.h"
 #include "cli/lab_source.h"
 
 struct lab_options {
@@ -49,7 +51,7 @@ static const struct argp argp = {
 	"1 when the script raises an error.",
 };
 
-static int run(int argc, char **argv)
+int cmd_lab_run(int argc, char **argv)
 {
 	struct lab_options o = {0};
 	struct errmsg why = {""};
@@ -76,14 +78,41 @@ static int run(int argc, char **argv)
 	return e ? cli_fail_err(e, &why) : CLI_OK;
 }
 
+static const struct lab_command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *args, *doc; /* NULL: not for people */
+} commands[] = {
+    {"run", cmd_lab_run, "FILE.lua", "a script that makes, drives and is the VMM"},
+    {"check", cmd_lab_check, "[DIR] [TASK...]", "how far a submission is: the visible tasks"},
+    {"verify", cmd_lab_verify, "LAB", "does a lab tell right from wrong? Its solution, and mutants of it"},
+    {"worker", cmd_lab_worker, NULL, NULL},
+};
+
+static void print_help(void)
+{
+	puts("usage: vmscope lab COMMAND ...\n");
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (commands[i].doc)
+			printf("  %-8s %-17s %s\n", commands[i].name, commands[i].args, commands[i].doc);
+	puts("\n\"vmscope lab COMMAND --help\" lists the options; \"vmscope grade\" grades a submission.");
+}
+
 int cmd_lab(int argc, char **argv)
 {
-	static char name[] = "vmscope lab run";
+	static char name[40];
 
 	if (argc < 2)
-		return cli_usage("lab: say what: \"vmscope lab run FILE.lua\"");
-	if (strcmp(argv[1], "run") != 0)
-		return cli_usage("lab %s: this version has \"vmscope lab run FILE.lua\"", argv[1]);
-	argv[1] = name;
-	return run(argc - 1, argv + 1);
+		return cli_usage("lab: say what: see \"vmscope lab --help\"");
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0) {
+		print_help();
+		return CLI_OK;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (strcmp(argv[1], commands[i].name) == 0) {
+			snprintf(name, sizeof name, "vmscope lab %s", commands[i].name);
+			argv[1] = name;
+			return commands[i].run(argc - 1, argv + 1);
+		}
+	return cli_usage("lab %s: no such command: see \"vmscope lab --help\"", argv[1]);
 }

@@ -25,12 +25,11 @@ static const struct command commands[] = {
     {"audit", cmd_audit, "GUEST", "innocuous, privileged and sensitive instructions executed"},
     {"iso", cmd_iso, "GUEST -o FILE", "a bootable CD: the bare-metal VMM with this guest"},
     {"doctor", cmd_doctor, "", "what this machine offers, and why not the rest"},
-    {"lab", cmd_lab, "run FILE.lua", "a Lua script that makes, drives and is the VMM"},
+    {"lab", cmd_lab, "COMMAND", "exercises, and Lua scripts that make, drive and are the VMM"},
+    {"grade", cmd_grade, "LAB SUBMISSION", "what a submission comes to"},
     {"export", NULL, "TRACE", "traces for other tools"},
     {"model", NULL, "learn|check|show", "behaviour models"},
     {"pool", NULL, "SCENARIO", "many virtual machines on many hosts"},
-    {"lab", NULL, "list|show|start", "exercises"},
-    {"grade", NULL, "LAB SUBMISSION", "automatic grading"},
     {"image", NULL, "create|info", "disk images"},
 };
 

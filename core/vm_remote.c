@@ -113,7 +113,7 @@ static void remote_end(struct vm *vm, struct vcpu *v, const struct msg_end *m)
 
 bool vm_remote_turn(struct vm *vm, struct vcpu *v)
 {
-	static struct remote_event ev; /* large; one thread drives all VMs of a session */
+	struct remote_event ev;
 	bool exited = false;
 
 	for (;;) {

@@ -12,15 +12,16 @@
 #include <unistd.h>
 
 #include "core/lib.h"
+#include "labs/asm.h"
 #include "labs/lab_impl.h"
 
-#define CODE_MAX (1u << 20)
+#define CODE_MAX ASM_CODE_MAX
 #define ORG_16 0x7c00
 
 extern char **environ;
 
 struct job {
-	char dir[64], source[80], object[80], image[80], errors[80];
+	char dir[160], source[176], object[176], image[176], errors[176];
 	char org[48];
 	int bits;
 };
@@ -38,7 +39,7 @@ static enum err make_folder(struct job *j, struct errmsg *why)
 {
 	const char *tmp = getenv("TMPDIR");
 
-	if (!tmp || strlen(tmp) > 30)
+	if (!tmp || strlen(tmp) > 120)
 		tmp = "/tmp";
 	snprintf(j->dir, sizeof j->dir, "%s/vmscope-asm.XXXXXX", tmp);
 	if (!mkdtemp(j->dir))
@@ -137,45 +138,45 @@ static enum err read_image(const struct job *j, char **out, size_t *n, struct er
 	return *out && *n == (size_t)st.st_size ? ERR_OK : err_set(why, ERR_IO, "the code cannot be read");
 }
 
-static enum err whole_job(struct job *j, const char *text, size_t n, char **out, size_t *len, struct errmsg *why)
+enum err asm_assemble(const struct asm_job *a, char **out, size_t *len, struct errmsg *why)
 {
-	enum err e = make_folder(j, why);
+	struct job j = {.bits = a->bits};
 
 	*out = NULL;
+	snprintf(j.org, sizeof j.org, "-Ttext=%#llx", (unsigned long long)a->org);
+	enum err e = make_folder(&j, why);
 	if (e)
 		return e;
-	e = write_source(j, text, n, why);
+	e = write_source(&j, a->text, a->n, why);
 	if (!e)
-		e = assemble(j, why);
+		e = assemble(&j, why);
 	if (!e)
-		e = read_image(j, out, len, why);
-	clean_up(j);
+		e = read_image(&j, out, len, why);
+	clean_up(&j);
 	return e;
 }
 
 /* vmscope.asm[[text]] or vmscope.asm{text, bits=16|32|64, org=address}: the bytes. */
 int lab_asm(lua_State *L)
 {
-	struct job j = {.bits = 16};
+	struct asm_job j = {.bits = 16, .org = ORG_16};
 	struct errmsg why = {""};
-	uint64_t org = ORG_16;
-	size_t n, len = 0;
+	size_t len = 0;
 	char *code;
 
 	lua_settop(L, 1);
 	if (lua_istable(L, 1)) {
 		j.bits = (int)lab_field_u64(L, 1, "bits", 16);
-		org = lab_field_u64(L, 1, "org", ORG_16);
+		j.org = lab_field_u64(L, 1, "org", ORG_16);
 		lua_rawgeti(L, 1, 1);
 	}
-	const char *text = luaL_checklstring(L, -1, &n);
+	j.text = luaL_checklstring(L, -1, &j.n);
 	if (j.bits != 16 && j.bits != 32 && j.bits != 64)
 		return luaL_error(L, "vmscope.asm: bits: it is 16, 32 or 64");
-	snprintf(j.org, sizeof j.org, "-Ttext=%#llx", (unsigned long long)org);
 	/* The room first: what comes after it raises nothing that would lose memory. */
 	luaL_Buffer b;
 	char *to = luaL_buffinitsize(L, &b, CODE_MAX);
-	enum err e = whole_job(&j, text, n, &code, &len, &why);
+	enum err e = asm_ask(&j, &code, &len, &why);
 	if (!e)
 		memcpy(to, code, len);
 	free(code);

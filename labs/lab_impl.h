@@ -14,11 +14,17 @@
 #define LAB_VMS_MAX 32
 #define LAB_HANDLERS_MAX 64
 #define LAB_DEVICES_MAX 16
+#define LAB_BYTES_MAX (256ull << 20)
+#define LAB_INSNS_MAX 2000000000ull
+#define LAB_OVER_WORDS "the script has used its %d million Lua instructions, an endless loop?"
+
+struct scene;
 
 struct lab {
 	struct lab_config cfg;
 	struct sandbox box;
-	unsigned n_vms; /* that are open */
+	unsigned n_vms;	     /* that are open */
+	struct scene *scene; /* NULL: a script that nobody judges */
 };
 
 static inline struct lab *lab_of(lua_State *L)
@@ -42,6 +48,7 @@ struct lab_handler {
 struct lab_vm {
 	struct lab *lab;
 	struct lab_machine machine;
+	int model_text;		 /* a file without a name; -1: none */
 	struct control *control; /* NULL: closed */
 	struct view_model *model;
 	struct vm *vm; /* the VM, or the mirror of one on another machine */
@@ -69,6 +76,10 @@ struct lab_vm {
 };
 
 /* --- script.c --- */
+/* The global "vmscope". */
+void lab_open_api(lua_State *L);
+/* For sandbox.print; owner is the struct lab. */
+void lab_print_line(void *owner, const char *line, size_t n);
 /* Raises what a function of the project reported, "what: why". */
 int lab_raise(lua_State *L, const char *what, enum err e, const struct errmsg *why);
 /* Raises text with the place where the function fn of the registry is. */
@@ -127,6 +138,10 @@ void lab_push_trace(lua_State *L, int vm);
 int lab_push_symbols(lua_State *L, struct lab_vm *lv);
 int lab_symbol(lua_State *L);
 void lab_open_observe(lua_State *L);
+
+/* --- judge.c: what a grader looks at --- */
+/* Pushes a table of plain data about the VM at the stack index; hash gets that of its exits, as hexadecimal digits. */
+void lab_push_observed(lua_State *L, int vm, char hash[65], char run[64]);
 
 /* --- device.c --- */
 void lab_open_device(lua_State *L); /* with the table vmscope on top */

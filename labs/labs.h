@@ -64,6 +64,8 @@ struct lab_config {
 	size_t bytes_max;   /* memory of the script; 0: 256 MiB */
 	uint64_t insns_max; /* Lua instructions of the script; 0: 2000 million */
 	FILE *out;	    /* what it prints */
+	uint64_t guest_insns_max,
+	    guest_exits_max; /* of each VM (instructions: where they are counted); 0: as it says */
 };
 
 /* Runs the script. ERR_OK; ERR_FORMAT: the script is wrong, or raised an error: why is file, line and what. */

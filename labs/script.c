@@ -7,9 +7,6 @@
 #include "core/lib.h"
 #include "labs/lab_impl.h"
 
-#define BYTES_MAX (256ull << 20)
-#define INSNS_MAX 2000000000ull
-
 /* --- Helpers for everybody ---------------------------------------------------------------------------------------- */
 
 int lab_raise(lua_State *L, const char *what, enum err e, const struct errmsg *why)
@@ -78,7 +75,7 @@ static size_t character(const unsigned char *p, size_t n)
 }
 
 /* What comes from a guest may hold escape codes: shown, never obeyed. */
-static void print_line(void *owner, const char *line, size_t n)
+void lab_print_line(void *owner, const char *line, size_t n)
 {
 	struct lab *lab = owner;
 	const unsigned char *p = (const unsigned char *)line;
@@ -105,13 +102,8 @@ static void push_arguments(lua_State *L, const struct lab_config *cfg)
 	lua_setglobal(L, "arg");
 }
 
-/* Protected; argument 1 is the path. Leaves the chunk in the registry, under the lab's address. */
-static int prepare(lua_State *L)
+void lab_open_api(lua_State *L)
 {
-	struct lab *lab = lab_of(L);
-	const char *path = lua_touserdata(L, 1);
-
-	sandbox_libraries(L);
 	lua_newtable(L);
 	lab_open_vm(L);
 	lab_open_state(L);
@@ -121,6 +113,16 @@ static int prepare(lua_State *L)
 	lua_pushcfunction(L, lab_asm);
 	lua_setfield(L, -2, "asm");
 	lua_setglobal(L, "vmscope");
+}
+
+/* Protected; argument 1 is the path. Leaves the chunk in the registry, under the lab's address. */
+static int prepare(lua_State *L)
+{
+	struct lab *lab = lab_of(L);
+	const char *path = lua_touserdata(L, 1);
+
+	sandbox_libraries(L);
+	lab_open_api(L);
 	push_arguments(L, &lab->cfg);
 	sandbox_load(L, path, "give the path of a Lua file that can be read");
 	lua_rawsetp(L, LUA_REGISTRYINDEX, lab);
@@ -139,12 +141,12 @@ enum err lab_run(const struct lab_config *cfg, struct errmsg *why)
 	struct lab lab = {.cfg = *cfg};
 
 	lab.box = (struct sandbox){.owner = &lab,
-	    .bytes_max = cfg->bytes_max ? cfg->bytes_max : BYTES_MAX,
-	    .insns_max = cfg->insns_max ? cfg->insns_max : INSNS_MAX,
-	    .over_words = "the script has used its %d million Lua instructions, an endless loop?",
+	    .bytes_max = cfg->bytes_max ? cfg->bytes_max : LAB_BYTES_MAX,
+	    .insns_max = cfg->insns_max ? cfg->insns_max : LAB_INSNS_MAX,
+	    .over_words = LAB_OVER_WORDS,
 	    .seed = cfg->seed,
 	    .catches = true,
-	    .print = print_line};
+	    .print = lab_print_line};
 	enum err e = sandbox_open(&lab.box, prepare, cfg->path, why);
 	if (!e) {
 		lua_pushcfunction(lab.box.L, run_chunk);

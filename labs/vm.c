@@ -2,8 +2,11 @@
  * A virtual machine as a Lua object: vmscope.vm{...} makes it, its fields say what it is and where it stands. The
  * methods that drive it are in run.c.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/lib.h"
 #include "labs/lab_impl.h"
@@ -11,6 +14,7 @@
 
 #define VM_CLASS "vmscope.vm"
 #define WORDS_MAX 64
+#define HISTORY_BYTES (128u << 20) /* a script may have many VMs */
 
 struct lab_vm *lab_check_vm(lua_State *L, int arg)
 {
@@ -117,7 +121,8 @@ static bool known_field(const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)
 		if (strcmp(name, options[i].field) == 0)
 			return true;
-	return strcmp(name, "guest") == 0 || strcmp(name, "image") == 0 || strcmp(name, "devices") == 0;
+	return strcmp(name, "guest") == 0 || strcmp(name, "image") == 0 || strcmp(name, "devices") == 0 ||
+	       strcmp(name, "model_text") == 0;
 }
 
 static void check_fields(lua_State *L)
@@ -130,7 +135,7 @@ static void check_fields(lua_State *L)
 			continue;
 		luaL_Buffer known;
 		luaL_buffinit(L, &known);
-		luaL_addstring(&known, "guest, image, devices");
+		luaL_addstring(&known, "guest, image, devices, model_text");
 		for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 			luaL_addstring(&known, ", ");
 			luaL_addstring(&known, options[i].field);
@@ -187,10 +192,50 @@ static int make_words(lua_State *L, char *argv[WORDS_MAX])
 	return argc;
 }
 
+static void bound(uint64_t *n, uint64_t max)
+{
+	if (max && (!*n || *n > max))
+		*n = max;
+}
+
+/* A grader bounds what says no bound, or a greater one. */
+static void bound_run(struct lab_vm *lv)
+{
+	const struct lab_config *lab = &lv->lab->cfg;
+	struct vm_config *cfg = &lv->vm->cfg;
+
+	bound(&cfg->max_exits, lab->guest_exits_max);
+	if (cfg->mode->caps & MODE_CAP_COUNTS_INSNS)
+		bound(&cfg->max_insns, lab->guest_insns_max);
+}
+
+/* The text of a behaviour model, for those who open files: one that leaves nothing behind, or -1. Leaves the table of
+ * its word. */
+static int add_model_text(lua_State *L, char **argv, int *argc)
+{
+	int fd = -1;
+	size_t n;
+
+	lua_newtable(L);
+	int words = lua_gettop(L);
+
+	if (lua_getfield(L, 1, "model_text") != LUA_TNIL) {
+		luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, 1, "model_text is the text of a behaviour model");
+		const char *text = lua_tolstring(L, -1, &n);
+		fd = memfd_create("model", MFD_CLOEXEC);
+		if (fd < 0 || write(fd, text, n) != (ssize_t)n)
+			luaL_error(L, "model_text cannot be kept: %s", strerror(errno));
+		lua_pushfstring(L, "--model=fd:%d", fd);
+		argv[(*argc)++] = keep_word(L, words);
+	}
+	lua_settop(L, words);
+	return fd;
+}
+
 static enum err open_machine(struct lab_vm *lv, int argc, char **argv, const char *image, size_t n, struct errmsg *why)
 {
 	const struct lab_maker *maker = lv->lab->cfg.maker;
-	const struct control_config cfg = {.replaying = on_replay, .arg = lv};
+	const struct control_config cfg = {.history_bytes = HISTORY_BYTES, .replaying = on_replay, .arg = lv};
 	enum err e = view_model_new(NULL, &lv->model, why);
 
 	if (!e)
@@ -207,6 +252,7 @@ static enum err open_machine(struct lab_vm *lv, int argc, char **argv, const cha
 	lv->vm->cfg.console_arg = lv;
 	lv->vm->cfg.user = lab_user;
 	lv->vm->cfg.user_arg = lv;
+	bound_run(lv);
 	e = vm_add_probe(lv->vm, &probe, lv);
 	if (e)
 		return err_set(why, e, "this VM has too many observers");
@@ -230,6 +276,9 @@ static void close_vm(lua_State *L, struct lab_vm *lv)
 	if (lv->model)
 		view_model_free(lv->model);
 	lv->model = NULL;
+	if (lv->model_text >= 0)
+		close(lv->model_text);
+	lv->model_text = -1;
 	free(lv->console);
 	lv->console = NULL;
 	lab_free_devices(L, lv);
@@ -256,6 +305,7 @@ static int l_vm(lua_State *L)
 	struct lab_vm *lv = lua_newuserdatauv(L, sizeof *lv, 1); /* 2 */
 	memset(lv, 0, sizeof *lv);
 	lv->lab = lab_of(L);
+	lv->model_text = -1;
 	lv->next_handler = 1;
 	luaL_setmetatable(L, VM_CLASS);
 	/* Places that can be written to later without an allocation. */
@@ -267,7 +317,9 @@ static int l_vm(lua_State *L)
 	if (!lua_isnil(L, 3) && lua_type(L, 3) != LUA_TSTRING)
 		return luaL_error(L, "vmscope.vm: image: a string of bytes is needed, such as vmscope.asm gives");
 	const char *image = lua_tolstring(L, 3, &n);
-	int argc = 1 + make_words(L, argv + 1); /* 4 */
+	int argc = 1;
+	lv->model_text = add_model_text(L, argv, &argc); /* 4 */
+	argc += make_words(L, argv + argc);		 /* 5 */
 	argv[argc] = NULL;
 	enum err e = open_machine(lv, argc, argv, image, n, &why);
 	if (e) {
@@ -300,9 +352,12 @@ static int l_compare(lua_State *L)
 			    L, "vmscope.compare: it takes no %s: it runs a guest in every backend", chosen[i]);
 		lua_pop(L, 1);
 	}
-	int argc = 1 + make_words(L, argv + 1);
+	int argc = 1, model_text = add_model_text(L, argv, &argc);
+	argc += make_words(L, argv + argc);
 	argv[argc] = NULL;
 	enum err e = maker->compare(maker->arg, argc, argv, rows, &n, &why);
+	if (model_text >= 0)
+		close(model_text);
 	if (e)
 		return lab_raise(L, "vmscope.compare", e, &why);
 	lab_push_compared(L, rows, n);

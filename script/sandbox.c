@@ -162,6 +162,43 @@ static int l_print(lua_State *L)
 	return 0;
 }
 
+/* Pushes the chunk of NAME.lua in the directory of path, or an error. */
+static int load_beside(lua_State *L, const char *path, const char *name)
+{
+	const char *slash = strrchr(path, '/');
+
+	lua_pushlstring(L, path, slash ? (size_t)(slash - path) + 1 : 0);
+	lua_pushfstring(L, "%s%s.lua", lua_tostring(L, -1), name);
+	int bad = luaL_loadfilex(L, lua_tostring(L, -1), "t");
+	lua_replace(L, -3);
+	lua_pop(L, 1);
+	return bad;
+}
+
+/* Pushes the chunk of a file, called by another name than its path, or an error. */
+static int load_as(lua_State *L, const char *path, const char *label)
+{
+	FILE *f = fopen(path, "r");
+	char part[4096];
+	luaL_Buffer text;
+	size_t n;
+
+	if (!f) {
+		lua_pushfstring(L, "cannot open %s: %s", label, strerror(errno));
+		return LUA_ERRFILE;
+	}
+	luaL_buffinit(L, &text);
+	while ((n = fread(part, 1, sizeof part, f)) > 0)
+		luaL_addlstring(&text, part, n);
+	fclose(f);
+	luaL_pushresult(&text);
+	lua_pushfstring(L, "=%s", label);
+	int bad = luaL_loadbufferx(L, lua_tostring(L, -2), lua_rawlen(L, -2), lua_tostring(L, -1), "t");
+	lua_replace(L, -3);
+	lua_pop(L, 1);
+	return bad;
+}
+
 /* include(name): the value of NAME.lua beside the script. Only a plain name: a script reads nothing else of the host.
  */
 static int l_include(lua_State *L)
@@ -170,11 +207,14 @@ static int l_include(lua_State *L)
 	const char *name = luaL_checkstring(L, 1);
 	luaL_argcheck(L, *name && !name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")], 1,
 	    "a plain name of small letters, digits and _");
-	const char *slash = strrchr(script, '/');
+	const char *beside = sandbox_of(L)->beside;
 	lua_settop(L, 1);
-	lua_pushlstring(L, script, slash ? (size_t)(slash - script) + 1 : 0);
-	lua_pushfstring(L, "%s%s.lua", lua_tostring(L, 2), name);
-	if (luaL_loadfilex(L, lua_tostring(L, 3), "t") != LUA_OK)
+	int bad = load_beside(L, script, name);
+	if (bad == LUA_ERRFILE && beside) {
+		lua_pop(L, 1);
+		bad = load_beside(L, beside, name);
+	}
+	if (bad != LUA_OK)
 		return lua_error(L);
 	lua_call(L, 0, 1);
 	return 1;
@@ -237,16 +277,32 @@ void sandbox_libraries(lua_State *L)
 	lua_call(L, 0, 0);
 }
 
-void sandbox_load(lua_State *L, const char *path, const char *hint)
+static void begin_limits(lua_State *L)
 {
 	static const char *const hidden[] = {"next", "_G", "require", "package", NULL};
 
 	forget(L, NULL, hidden);
+	lua_sethook(L, count_hook, LUA_MASKCOUNT, HOOK_INSNS);
+}
+
+void sandbox_load_text(lua_State *L, const char *text, size_t n, const char *name)
+{
+	begin_limits(L);
+	lua_pushfstring(L, "@%s", name);
+	int bad = luaL_loadbufferx(L, text, n, lua_tostring(L, -1), "t");
+	lua_remove(L, -2);
+	if (bad != LUA_OK)
+		lua_error(L);
+}
+
+void sandbox_load(lua_State *L, const char *path, const char *hint)
+{
 	lua_pushstring(L, path);
 	lua_pushcclosure(L, l_include, 1);
 	lua_setglobal(L, "include");
-	lua_sethook(L, count_hook, LUA_MASKCOUNT, HOOK_INSNS);
-	int bad = luaL_loadfilex(L, path, "t");
+	begin_limits(L);
+	const char *label = sandbox_of(L)->label;
+	int bad = label ? load_as(L, path, label) : luaL_loadfilex(L, path, "t");
 	if (bad == LUA_ERRFILE)
 		luaL_error(L, "%s: %s", lua_tostring(L, -1), hint);
 	if (bad != LUA_OK)

@@ -23,6 +23,8 @@ struct sandbox {
 	const char *over_words; /* what the script is told then; %d: millions of instructions */
 	uint64_t seed;
 	bool catches; /* the script has pcall, and coroutines */
+	const char *label;  /* what errors call the script; NULL: its path */
+	const char *beside; /* include() looks beside this path, too; may be NULL */
 	/* A line that the script prints; n bytes, no end of line. */
 	void (*print)(void *owner, const char *line, size_t n);
 	/* NULL, or: true makes a coroutine yield at once, and go on later. */
@@ -51,6 +53,8 @@ void sandbox_libraries(lua_State *L);
 void sandbox_forget(lua_State *L, const char *const *names);
 /* In prepare, last: limits begin; pushes the script's chunk; kind ("model") and option are for the error. */
 void sandbox_load(lua_State *L, const char *path, const char *hint);
+/* The same of a text that is in memory; name is what errors call it ("scenes.lua"). There is no include(). */
+void sandbox_load_text(lua_State *L, const char *text, size_t n, const char *name);
 /* The error on top of the stack as one line. */
 void sandbox_error_line(lua_State *L, char *buf, size_t n);
 

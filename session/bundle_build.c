@@ -76,7 +76,7 @@ static void build(struct builder *b, const struct remote_request *q, struct bund
 enum err bundle_build(const struct remote_request *q, const struct machine_facts *f, uint32_t flags, uint64_t bulk_size,
     uint8_t **out, size_t *len, struct errmsg *why)
 {
-	static struct bundle head;
+	struct bundle head = {0};
 	struct builder b = {0};
 	*out = NULL;
 	if (q->n == 0 || q->n > BUNDLE_VMS_MAX)

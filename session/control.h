@@ -57,7 +57,8 @@ struct breakpoint {
 };
 
 struct control_config {
-	/* Going back: memory that checkpoints may use; 0: 256 MiB. Where the backend cannot go back it is not used. */
+	/* Going back: memory that checkpoints may use; 0: an eighth of this machine's, 256 MiB to 1 GiB. Where the
+	 * backend cannot go back it is not used. */
 	uint64_t history_bytes;
 	uint64_t spacing_ns; /* processor time from one checkpoint to the next; 0: so that they cost about 1.5 % */
 	/* Called on this thread around a way back, or forward through what is known already: with true before it, with

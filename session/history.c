@@ -2,13 +2,15 @@
  * Checkpoints and events. Read first: history.h, then history_pages.c.
  *
  * How many checkpoints: each costs time, so that the next one comes when the guest has run SPACING_FACTOR times as
- * long; each costs memory, and when that is used up the one is given up whose absence lengthens the way back least, for
- * its age: what is far is passed over in larger steps.
+ * long; each costs memory, and when that is used up the one is given up whose absence lengthens the ways back least, for
+ * its age and for the memory that it frees. Way back: from a place to the checkpoint before it, GAP_FELT_NS at most as
+ * long as there is another choice.
  */
 #include "session/history.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/env.h"
 #include "core/lib.h"
@@ -16,7 +18,10 @@
 #include "core/snapshot.h"
 #include "session/history_pages.h"
 
-#define DEFAULT_BYTES (256ull << 20)
+#define BYTES_MIN (256ull << 20)
+#define BYTES_MAX (1ull << 30)
+#define RAM_PART 8 /* of this machine's memory, between these two */
+#define GAP_FELT_NS 1000000000ull
 #define SPACING_MIN_NS 100000000ull /* so long a way back is not felt */
 #define SPACING_MAX_NS 700000000ull
 #define SPACING_FACTOR 50u /* checkpoints cost at most 2 % of the run */
@@ -42,6 +47,7 @@ struct checkpoint {
 	struct history_mark mark;
 	uint64_t ran_ns; /* processor time that the guest had run */
 	size_t event;	 /* number of its flush */
+	uint64_t bytes;	 /* that it keeps alone, nearly */
 	struct ram_version ram;
 	uint8_t *machine; /* owned */
 	size_t machine_len;
@@ -229,25 +235,42 @@ static void remove_checkpoint(struct history *h, unsigned i)
 	memmove(&h->checkpoints[i], &h->checkpoints[i + 1], (h->n_checkpoints - i) * sizeof(*h->checkpoints));
 }
 
-/* Gives up the one that is missed least: its gap would be the smallest part of its age. Never the first, never the
- * last. */
-static bool thin_out(struct history *h)
+/* All ways back together are as long as the sum of the squares of the gaps: how much longer without i, by what that
+ * frees. */
+static double missed(const struct history *h, unsigned i)
 {
 	const struct checkpoint *k = h->checkpoints;
+	double before = (double)(k[i].ran_ns - k[i - 1].ran_ns), after = (double)(k[i + 1].ran_ns - k[i].ran_ns);
+	double age = (double)(h->ran_ns - k[i].ran_ns) + 1e9;
+
+	return before * after / age / (double)k[i].bytes;
+}
+
+static bool gap_felt(const struct history *h, unsigned i)
+{
+	return h->checkpoints[i + 1].ran_ns - h->checkpoints[i - 1].ran_ns > GAP_FELT_NS;
+}
+
+/* Gives up the one that is missed least. Never the first, never the last. */
+static bool thin_out(struct history *h)
+{
 	unsigned best = 0;
-	double least = 0;
 
 	for (unsigned i = 1; i + 1 < h->n_checkpoints; i++) {
-		double gap = (double)(k[i + 1].ran_ns - k[i - 1].ran_ns), age = (double)(h->ran_ns - k[i].ran_ns) + 1e9;
+		bool felt = gap_felt(h, i), best_felt = best && gap_felt(h, best);
 
-		if (!best || gap / age < least) {
+		if (!best || felt < best_felt || (felt == best_felt && missed(h, i) < missed(h, best)))
 			best = i;
-			least = gap / age;
-		}
 	}
-	if (best)
-		remove_checkpoint(h, best);
-	return best != 0;
+	if (!best)
+		return false;
+	uint64_t had = h->pages.bytes, bytes = h->checkpoints[best].bytes;
+
+	remove_checkpoint(h, best);
+	/* What it did not free the one behind it keeps alone now. */
+	if (bytes > had - h->pages.bytes)
+		h->checkpoints[best].bytes += bytes - (had - h->pages.bytes);
+	return true;
 }
 
 static void side_save(const struct vm *vm, struct vcpu_side *side)
@@ -316,11 +339,13 @@ static enum err fill_checkpoint(struct history *h, struct checkpoint *k, struct 
 static enum err take(struct history *h, const struct history_mark *mark, struct errmsg *why)
 {
 	struct checkpoint k = {.at = here(h), .mark = *mark, .ran_ns = h->ran_ns, .event = h->n_events};
+	uint64_t had = h->bytes + h->pages.bytes;
 	enum err e;
 
 	if (!room_for_one(h))
 		return err_set(why, ERR_NOMEM, "no memory for a checkpoint");
 	e = fill_checkpoint(h, &k, why);
+	k.bytes = h->bytes + h->pages.bytes - had;
 	if (e == ERR_OK)
 		e = add_event(h, HISTORY_FLUSH, 0, NULL, 0, why);
 	if (e != ERR_OK) {
@@ -381,6 +406,13 @@ enum err history_checkpoint(struct history *h, const struct history_mark *mark, 
 
 /* --- Open, forget, go back ---------------------------------------------------------------------------------------- */
 
+static uint64_t default_bytes(void)
+{
+	uint64_t part = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / RAM_PART;
+
+	return part < BYTES_MIN ? BYTES_MIN : part > BYTES_MAX ? BYTES_MAX : part;
+}
+
 enum err history_open(struct vm *vm, uint64_t bytes, uint64_t spacing_ns, struct history **out, struct errmsg *why)
 {
 	const struct history_mark start = {0};
@@ -393,7 +425,7 @@ enum err history_open(struct vm *vm, uint64_t bytes, uint64_t spacing_ns, struct
 		return err_set(why, e, "no memory for going back");
 	}
 	h->vm = vm;
-	h->limit = bytes ? bytes : DEFAULT_BYTES;
+	h->limit = bytes ? bytes : default_bytes();
 	h->spacing_ns = spacing_ns;
 	h->last = here(h);
 	e = history_checkpoint(h, &start, why);

@@ -42,7 +42,7 @@ static const char *model_for(const struct machine_want *w)
 static const char *share_dir(void)
 {
 	static const char *const dirs[] = {"/usr/share/bochs", "/usr/local/share/bochs"};
-	static char path[256];
+	char path[256];
 	const char *env = getenv("BXSHARE");
 	for (size_t i = 0; i < ARRAY_LEN(dirs) + 1; i++) {
 		const char *dir = i ? dirs[i - 1] : env;

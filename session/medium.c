@@ -191,7 +191,7 @@ static enum err put_files(const char *dir, const void *bundle, size_t len, struc
 
 static enum err copy_out(const char *from, const char *to, struct errmsg *why)
 {
-	static uint8_t buf[1 << 16];
+	uint8_t buf[1 << 16];
 	int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	ssize_t n = -1;
 	while (in >= 0 && out >= 0 && (n = read(in, buf, sizeof buf)) > 0)

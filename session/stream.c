@@ -196,7 +196,7 @@ static void take_end(struct mirror *m, const struct item *it)
 
 static void take_question(struct mirror *m, const struct item *it)
 {
-	static struct msg_user q;
+	struct msg_user q;
 	if (it->len != sizeof q)
 		return;
 	memcpy(&q, it->data, sizeof q);

@@ -33,7 +33,7 @@ struct trace_rec_exit {
 	uint64_t gpa, cost_ns;
 	uint64_t raw[4]; /* operands and results: the union of struct vm_exit */
 	uint32_t info2, intr_info, intr_error;
-	uint32_t own; /* number + own: of all exits over all vCPUs, from 0, the VMM's own codes, too */
+	uint32_t own; /* number + own, modulo 2^32: of all exits over all vCPUs, from 0, the VMM's own codes, too */
 };
 struct trace_rec_inject {
 	uint32_t error;

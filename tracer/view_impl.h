@@ -57,6 +57,7 @@ struct view_model {
 	struct session *session; /* live */
 	struct vm *vm;
 	struct view_info info;
+	struct vm_controls trace_profile; /* where info.profile points, for a trace */
 	struct view_now now;
 	struct view_verdicts verdicts;
 

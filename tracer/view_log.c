@@ -214,7 +214,8 @@ static void fill_exit(struct view_model *m, struct view_exit *e, const struct tr
 static struct view_exit *take_exit(struct view_model *m, unsigned vcpu, const struct trace_rec *r)
 {
 	struct view_open *o = &m->open[vcpu];
-	uint64_t pos = r->exit.number + (uint64_t)(int32_t)r->exit.own;
+	/* number + own modulo 2^32: the nearest position to the end that it can be. */
+	uint64_t pos = m->end + (uint64_t)(int32_t)((uint32_t)r->exit.number + r->exit.own - (uint32_t)m->end);
 	struct view_exit *e;
 
 	/* Several vCPUs: a later one may have come first; its place is kept. */

@@ -139,6 +139,7 @@ static void hear(struct view_model *m)
 
 	pthread_mutex_lock(&m->told_lock);
 	bool fresh = t->fresh;
+	uint64_t host_ns = t->host_ns;
 	t->fresh = false;
 	if (fresh) {
 		if (t->seen_insns > m->now.seen_insns)
@@ -156,11 +157,11 @@ static void hear(struct view_model *m)
 	pthread_mutex_unlock(&m->told_lock);
 	if (!fresh)
 		return;
-	host_rates(m, t->host_ns);
+	host_rates(m, host_ns);
 	view_rates(m);
 }
 
-/* Whoever looks sees one place for as long as the lock is held. */
+/* Whoever looks sees the run at one place for as long as the lock is held (the console goes on). */
 void view_model_lock(struct view_model *m)
 {
 	pthread_mutex_lock(&m->lock);

@@ -113,9 +113,10 @@ void view_model_console(struct view_model *m, const char *port, uint8_t byte);
 enum err view_model_open_trace(struct view_model *m, const char *path, struct errmsg *why) MUST_CHECK;
 /* The guest has written so many bytes up to where it stands; what it wrote later is kept, and not shown. */
 void view_model_console_at(struct view_model *m, uint64_t bytes);
-/* After going back: the run stands at this position. After an input there: what was known beyond it is forgotten. */
+/* The run stands at this position; does not wait for who has the lock, and is seen by who takes it next. */
 void view_model_position(struct view_model *m, uint64_t insns, uint64_t exits);
-/* Returns the position at which the log goes on: for tracer_forget(). */
+/* After an input in the past: what was known beyond the position is forgotten. Not with the lock held. Returns the
+ * position at which the log goes on: for tracer_forget(). */
 uint64_t view_model_forget_future(struct view_model *m);
 /* What the owner knows better: run state, reasons, verdicts. */
 void view_model_set_run(struct view_model *m, enum view_run run, const struct vm_end *end, const char *stop);
@@ -150,9 +151,10 @@ enum err view_filter_set(struct view_model *m, const char *text, size_t *at, str
 const char *view_filter_text(struct view_model *m); /* NULL: none */
 bool view_log_shown(struct view_model *m, const struct view_exit *e);
 
-/* Guest console: the newest bytes, oldest first; returns how many were copied; *total of all. */
+/* Guest console: the newest bytes, oldest first; returns how many were copied; *total of all. A guest that runs goes on
+ * writing meanwhile. */
 size_t view_console(struct view_model *m, char *buf, size_t n, uint64_t *total);
-/* VGA text; false: none. While the guest runs: as it was at the last view_model_position(). */
+/* VGA text; false: none. While the guest runs: as it was at the last view_model_position() that was seen. */
 bool view_screen(struct view_model *m, char lines[25][81]);
 
 /* --- of the guest itself: only while it stands still. NULL or ERR_UNSUPPORTED: why says what is missing ------------

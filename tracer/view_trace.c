@@ -228,7 +228,6 @@ static void take_details(struct fill *f, struct trace_reader *r)
 static void take_session(struct view_model *m, const struct trace_reader *r)
 {
 	const struct event_session *s = reader_session(r);
-	static struct vm_controls profile; /* one trace a process: a terminal shows one */
 	struct errmsg ignore;
 
 	snprintf(m->info.guest, sizeof(m->info.guest), "%.*s", (int)sizeof(s->guest), s->guest);
@@ -240,8 +239,8 @@ static void take_session(struct view_model *m, const struct trace_reader *r)
 	m->info.mem_size = s->mem;
 	m->info.clock = virtual_clock(r) ? CLOCK_VIRTUAL : CLOCK_HOST;
 	m->info.counts_insns = s->flags & SESSION_COUNTS_INSNS;
-	if (controls_set(&profile, m->info.controls, &ignore) == ERR_OK)
-		m->info.profile = &profile;
+	if (controls_set(&m->trace_profile, m->info.controls, &ignore) == ERR_OK)
+		m->info.profile = &m->trace_profile;
 }
 
 enum err view_model_open_trace(struct view_model *m, const char *path, struct errmsg *why)

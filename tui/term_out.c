@@ -1,13 +1,27 @@
 /*
- * A frame in one write. See term_out.h.
+ * A frame in one write. See term_out.h. The memory file is given up for good when it does not take a frame (a file size
+ * limit holds for it, too): then curses writes to the terminal itself.
  */
 #include "tui/term_out.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <unistd.h>
+
+#define FRAME_MAX (1u << 20) /* no frame is as large */
+
+/* A limit of the size of files is one of memory files, too, and its signal ends the process. */
+static bool may_be_large(void)
+{
+	struct rlimit l;
+
+	return getrlimit(RLIMIT_FSIZE, &l) == 0 && (l.rlim_cur == RLIM_INFINITY || l.rlim_cur > FRAME_MAX);
+}
 
 bool term_out_open(struct term_out *o, int tty)
 {
@@ -20,7 +34,7 @@ bool term_out_open(struct term_out *o, int tty)
 			close(fd);
 		return false;
 	}
-	o->memory = memfd_create("frame", MFD_CLOEXEC);
+	o->memory = may_be_large() ? memfd_create("frame", MFD_CLOEXEC) : -1;
 	return true;
 }
 
@@ -34,12 +48,16 @@ void term_out_close(struct term_out *o)
 	o->memory = -1;
 }
 
+/* All of it, however slowly the terminal takes it: what is lost is not drawn again. */
 static bool write_all(int fd, const char *data, size_t n)
 {
 	while (n) {
+		struct pollfd room = {.fd = fd, .events = POLLOUT};
 		ssize_t done = write(fd, data, n);
 
-		if (done < 0 && errno != EINTR)
+		if (done < 0 && errno == EAGAIN)
+			(void)!poll(&room, 1, -1);
+		else if (done < 0 && errno != EINTR)
 			return false;
 		if (done > 0) {
 			data += done;

@@ -5,6 +5,8 @@
 #include "modes/simulate/simulate.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "core/lib.h"
 #include "modes/simulate/prelude.lua.h"
@@ -41,15 +43,32 @@ static int open_model(lua_State *L)
 	sandbox_load(L, path, "give --model the path of a Lua file that can be read");
 	lua_call(L, 0, 1);
 	if (!lua_isfunction(L, -1))
-		return luaL_error(
-		    L, "%s:1: the model gives no function: end it with \"return function(g) ... end\"", path);
+		return luaL_error(L, "%s:1: the model gives no function: end it with \"return function(g) ... end\"",
+		    sandbox_of(L)->label ? sandbox_of(L)->label : path);
 	m->main_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	return 0;
+}
+
+/* "fd:N" or "fd:N:PATH": a text that is no file, and stands beside PATH. */
+static const char *open_text(struct sim_vcpu *m, const char *path, char buf[40])
+{
+	unsigned fd = 0;
+	const char *p = path + 3;
+
+	if (strncmp(path, "fd:", 3) != 0)
+		return path;
+	while (*p >= '0' && *p <= '9')
+		fd = fd * 10 + (unsigned)(*p++ - '0');
+	m->box.label = "model_text";
+	m->box.beside = *p == ':' ? p + 1 : NULL;
+	snprintf(buf, 40, "/proc/self/fd/%u", fd);
+	return buf;
 }
 
 enum err sim_sandbox_open(struct sim_vcpu *m, const char *path, struct errmsg *why)
 {
 	struct errmsg inner = {""};
+	char text[40];
 
 	m->box = (struct sandbox){.owner = m,
 	    .bytes_max = SIM_LUA_BYTES_MAX,
@@ -59,6 +78,7 @@ enum err sim_sandbox_open(struct sim_vcpu *m, const char *path, struct errmsg *w
 	    .seed = m->v->vm->cfg.seed,
 	    .print = print_line,
 	    .pause = kicked};
+	path = open_text(m, path, text);
 	enum err e = sandbox_open(&m->box, open_model, path, &inner);
 	m->L = m->box.L;
 	if (e)

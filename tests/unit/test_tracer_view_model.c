@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "core/vm.h"
 #include "tracer/view_model.h"
@@ -204,6 +205,105 @@ static void a_new_future_takes_the_place_of_the_old(void **state)
 	view_model_free(m);
 }
 
+/* What the run has told, and nobody has looked at yet, is no future. */
+static void a_place_that_nobody_saw_is_forgotten_too(void **state)
+{
+	struct view_model *m = new_model(16);
+	struct fed f = {0};
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		feed(m, &f, 0, EXIT_CPUID, 0);
+	view_model_position(m, 50, 5);
+	view_model_position(m, 20, 2);
+	assert_int_equal(view_model_forget_future(m), 2);
+	view_model_lock(m);
+	assert_int_equal(view_now(m)->exits, 2);
+	assert_int_equal(view_now(m)->seen_exits, 2);
+	view_model_unlock(m);
+	view_model_position(m, 30, 3);
+	const struct view_info info = {.source = VIEW_LIVE, .clock = CLOCK_VIRTUAL};
+	view_model_attach(m, NULL, &info);
+	view_model_lock(m);
+	assert_int_equal(view_now(m)->exits, 0);
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
+/* The cost comes with the entry: then it is counted, once; without one, with nothing. */
+static void on_host_time_an_exit_is_counted_at_the_entry(void **state)
+{
+	const struct view_info info = {.source = VIEW_LIVE, .clock = CLOCK_HOST};
+	struct trace_rec entry = {.kind = TRACE_REC_ENTRY, .entry = {.index = 0, .cost_ns = 700}};
+	struct view_model *m = new_model(16);
+	struct fed f = {0};
+
+	(void)state;
+	view_model_attach(m, NULL, &info);
+	feed(m, &f, 0, EXIT_CPUID, 0);
+	view_model_lock(m);
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, 0);
+	view_model_unlock(m);
+	for (int i = 0; i < 2; i++)
+		view_model_feed(m, 0, &entry, 1);
+	feed(m, &f, 0, EXIT_CPUID, 0); /* its entry was dropped */
+	feed(m, &f, 0, EXIT_CPUID, 0);
+	view_model_lock(m);
+	assert_int_equal(view_stats(m, STATS_BY_REASON)->total, 1);
+	assert_int_equal(view_log_at(m, 0)->cost_ns, 700);
+	assert_int_equal(view_log_n(m), 3);
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
+/* Two vCPUs may take their two numbers in different orders; and the difference of the two wraps. */
+static void places_are_found_across_the_wrap(void **state)
+{
+	struct view_model *m = new_model(16);
+	struct trace_rec r = {.kind = TRACE_REC_EXIT, .reason = EXIT_CPUID, .verdict = VERDICT_NEXT};
+
+	(void)state;
+	r.exit.number = 1;
+	r.exit.own = UINT32_MAX; /* place 0 */
+	view_model_feed(m, 0, &r, 1);
+	r.exit.number = 0;
+	r.exit.own = 1; /* place 1 */
+	view_model_feed(m, 1, &r, 1);
+	view_model_lock(m);
+	assert_int_equal(view_log_n(m), 2);
+	assert_int_equal(view_log_at(m, 0)->number, 1);
+	assert_int_equal(view_log_at(m, 1)->number, 0);
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
+static void *tells(void *arg)
+{
+	for (uint64_t i = 1; i <= 20000; i++)
+		view_model_position(arg, i * 10, i);
+	return NULL;
+}
+
+/* Instructions and exits of one place, whoever looks when. */
+static void a_place_is_seen_whole(void **state)
+{
+	struct view_model *m = new_model(16);
+	pthread_t run;
+	uint64_t exits = 0;
+
+	(void)state;
+	assert_int_equal(pthread_create(&run, NULL, tells, m), 0);
+	while (exits < 20000) {
+		view_model_lock(m);
+		assert_true(view_now(m)->exits >= exits);
+		exits = view_now(m)->exits;
+		assert_int_equal(view_now(m)->insns, exits * 10);
+		view_model_unlock(m);
+	}
+	pthread_join(run, NULL);
+	view_model_free(m);
+}
+
 static bool is_hlt(void *arg, const struct view_exit *e)
 {
 	(void)arg;
@@ -343,6 +443,10 @@ int main(void)
 	    cmocka_unit_test(records_of_two_vcpus_find_their_places),
 	    cmocka_unit_test(a_full_log_keeps_the_newest),
 	    cmocka_unit_test(a_new_future_takes_the_place_of_the_old),
+	    cmocka_unit_test(a_place_that_nobody_saw_is_forgotten_too),
+	    cmocka_unit_test(on_host_time_an_exit_is_counted_at_the_entry),
+	    cmocka_unit_test(places_are_found_across_the_wrap),
+	    cmocka_unit_test(a_place_is_seen_whole),
 	    cmocka_unit_test(a_search_goes_both_ways),
 	    cmocka_unit_test(a_filter_is_libtraceevents),
 	    cmocka_unit_test(rates_are_exact_from_the_beginning),

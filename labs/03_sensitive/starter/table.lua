@@ -1,0 +1,28 @@
+-- The kernel's try under each profile: "traps", "leaks" or "same"; and what a program gets on the machine itself (profile
+-- vtx-ept, column user): "faults" or "runs".
+return {
+  SGDT = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  SIDT = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  SLDT = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  SMSW = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  STR = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  PUSHF = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  POPF = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  LAR = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  VERR = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  PUSH_SREG = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  MOV_SREG = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  JMP_FAR = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  CALL_FAR = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  INT_N = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  LOAD_POINTER = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  CPUID = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  CLI = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  LGDT = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  MOV_TO_CR0 = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  MOV_FROM_CR0 = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  RDMSR = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  IN = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  HLT = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+  INVLPG = { deprivileged = nil, umip = nil, vtx = nil, user = nil },
+}

@@ -1,0 +1,6 @@
+local M = {}
+
+function M.upper(vm)
+end
+
+return M

@@ -1,0 +1,4 @@
+return {
+  exits = nil, -- a number
+  reason = nil, -- "CPUID"
+}
