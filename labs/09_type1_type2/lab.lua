@@ -84,9 +84,9 @@ return {
   },
   predictions = {
     { id = "io_type1", ask = "An OUT under type I, in ns?", points = 4, within = 1,
-      answer = function(t) return t:reference("path", { model = "nehalem-2011", type = 1, reason = "IO_INSTRUCTION" }).IO_INSTRUCTION.total end },
+      answer = function(t) return t:reference("path", { model = "nehalem-2011", type = 1 }).IO_INSTRUCTION.total end },
     { id = "io_type2", ask = "An OUT under type II, in ns?", points = 4, within = 1,
-      answer = function(t) return t:reference("path", { model = "nehalem-2011", type = 2, reason = "IO_INSTRUCTION" }).IO_INSTRUCTION.total end },
+      answer = function(t) return t:reference("path", { model = "nehalem-2011", type = 2 }).IO_INSTRUCTION.total end },
     { id = "share", ask = "Percent of the processor's time for 50,000 OUTs a second under type II?", points = 4, within = 0.2,
       answer = function(t)
         return 100 * t:reference("overhead", { model = "nehalem-2011", type = 2, rates = { IO_INSTRUCTION = 50000 } }).said
