@@ -191,5 +191,5 @@ enum err lua_tokens(const char *text, size_t n, struct lua_token **out, size_t *
 	}
 	free(list);
 	*count = 0;
-	return x.at < n ? ERR_FORMAT : ERR_NOMEM;
+	return e;
 }
