@@ -83,8 +83,9 @@ function scenes.table(s, args)
   local rows = {}
   for i, name in ipairs(args.names) do
     local row = type(t) == "table" and t[name]
-    rows[i] = type(row) == "table" and ("deprivileged=%s umip=%s vtx=%s user=%s"):format(field(row.deprivileged), field(row.umip),
-      field(row.vtx), field(row.user)) or "no row"
+    if type(row) ~= "table" then row = {} end
+    rows[i] = ("deprivileged=%s umip=%s vtx=%s user=%s privileged=%s"):format(field(row.deprivileged), field(row.umip),
+      field(row.vtx), field(row.user), field(row.privileged))
   end
   return { rows = rows }
 end
