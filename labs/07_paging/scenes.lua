@@ -1,8 +1,8 @@
--- What lab 07 runs: the guest "paging", guests that go through their pages in patterns, and the submission's shadow paging
--- beside an MMU that sees nothing but the shadow.
+-- What lab 07 runs: the guest "paging", guests that go through their pages in patterns, and the submission's shadow
+-- paging beside an MMU that sees nothing but the shadow.
 
--- A guest in protected mode with 32-bit paging. Its directory is at 0x20000; 0x400000 on are 64 pages that it maps when it
--- touches them (page fault), to frames from 0x100000 on.
+-- A guest in protected mode with 32-bit paging. Its directory is at 0x20000; 0x400000 on are 64 pages that it maps
+-- when it touches them (page fault), to frames from 0x100000 on.
 local START = [[
         cli
         lgdtl gdtr
@@ -195,8 +195,8 @@ end
 local FRAMES, HOST = 1024, 0x5000 -- the guest has 4 MiB, which begin at this frame of the host
 local P, W, U, A, D = 1, 2, 4, 0x20, 0x40
 
--- The processor as the guest believes it to be: walks the guest's tables (memory: words by address). Gives "at", address;
--- "fault", error code; or "device", address. Sets A and D.
+-- The processor as the guest believes it to be: walks the guest's tables (memory: words by address). Gives "at",
+-- address; "fault", error code; or "device", address. Sets A and D.
 local function walk(memory, cr3, access)
   local function entry(at) return memory[at] or 0 end
   local code = (access.write and W or 0) | (access.user and U or 0)

@@ -80,8 +80,8 @@ return {
   equivalent = {
     "timer.lua:5: 0 -> 1", -- a nanosecond
     "timer.lua:16: 0x503 -> 0x504", -- a port that nobody uses
-    "guest.lua:3: 1193182 -> 1193183", -- one Hz
-    "guest.lua:4: 65536 -> 65537", -- intervals that are so long are none of the lab
+    "guest.lua:4: 1193182 -> 1193183", -- one Hz
+    "guest.lua:5: 65536 -> 65537", -- intervals that are so long are none of the lab
   },
   predictions = {
     { id = "timer_hlt", ask = "HLT exits of the bundled guest timer?", points = 4,
