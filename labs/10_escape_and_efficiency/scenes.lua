@@ -139,7 +139,7 @@ function scenes.attack(s, args)
   local image = s:call(vmscope.asm, way.text)
   local vm = s:call(vmscope.vm, { image = image, max_exits = 3000, max_insns = 40000000 })
   vm:run()
-  local r = { vm = s:observe(vm), held_by = tostring(way.held_by), out = 0, inp = 0, wrmsr = 0, store = 0, patched = 0, dr7 = 0,
+  local r = { vm = s:observe(vm), held_by = type(way.held_by) == "string" and way.held_by or nil, out = 0, inp = 0, wrmsr = 0, store = 0, patched = 0, dr7 = 0,
     db = 0, gp_wrmsr = false }
   for i = 1, #vm.trace do
     local e = vm.trace[i]
