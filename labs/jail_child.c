@@ -34,8 +34,7 @@ static _Noreturn void broken(const char *step)
 {
 	struct jail_message m = {.what = JAIL_IS_BROKEN, .number = errno};
 
-	for (size_t i = 0; step[i] && i < sizeof m.step - 1; i++)
-		m.step[i] = step[i];
+	strncat(m.step, step, sizeof m.step - 1);
 	tell(&m);
 	_exit(127);
 }

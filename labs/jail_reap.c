@@ -43,7 +43,7 @@ static struct process look(int proc, const char *name)
 	char path[32], text[512];
 	size_t i = 0, n;
 
-	for (; name[i] && i < 16; i++)
+	for (; i < 16 && name[i]; i++)
 		path[i] = name[i];
 	for (const char *s = "/stat"; *s; s++)
 		path[i++] = *s;
