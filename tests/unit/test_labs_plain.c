@@ -80,7 +80,7 @@ static void data_comes_back_as_it_went(void **state)
 static void strings_are_any_bytes(void **state)
 {
 	(void)state;
-	goes_and_comes("'\\u{20ac}\\n\\0\\27'", "\"\xe2\x82\xac\\n\\u0000\\u001b\"");
+	goes_and_comes("'\\u{20ac}\\n\\0\\27'", "\"\xe2\x82\xac\\n\\u0000\\u001B\"");
 	goes_and_comes("'a\\xff\\x80'", "\"a\xf4\x8f\xbf\xbf\xf4\x8f\xbe\x80\"");
 	goes_and_comes("'\\u{10ffff}'", "\"\xf4\x8f\xbf\xb4\xf4\x8f\xbe\x8f\xf4\x8f\xbe\xbf\xf4\x8f\xbe\xbf\"");
 	goes_and_comes("'\\xc0\\x80'", "\"\xf4\x8f\xbf\x80\xf4\x8f\xbe\x80\"");
@@ -126,7 +126,7 @@ static void people_see_no_control_characters(void **state)
 	assert_int_equal(take("{ '\\27[31m', 5000, { x = 'y' }, [9] = '\\u{9b}' }", &j), ERR_OK);
 	plain_show(j, true, buf, sizeof buf);
 	json_decref(j);
-	assert_string_equal(buf, "{ [1] = \"\\x1b[31m\", [2] = 5000 (0x1388), [3] = { x =...");
+	assert_string_equal(buf, "{ [1] = \"\\x1b[31m\", [2] = 5000 (0x1388), [3] = { x = \"y\"...");
 	char *clean = plain_clean("a\r\n\x1b\xff", 5);
 	assert_string_equal(clean, "a\\x0d\n\\x1b\\xff");
 	free(clean);
