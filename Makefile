@@ -117,8 +117,10 @@ $(O)/lib%.a:
 	$(call say,AR,$@)ar rcsD $@ $^
 
 link = $(CC) $(LDFLAGS) -o $@ $(1) -Wl,--start-group $(2) -Wl,--end-group $(PKG_LIBS) $(3) -lpthread -lm
+# Its own libraries, where "vmscope lab bundle" has put them.
+OWN_LIBS := -Wl,--disable-new-dtags '-Wl,-rpath,$$ORIGIN/../lib/vmscope/lib'
 $(O)/vmscope: $(O)/cli/main.o $(PROG_LIBS)
-	$(call say,LD,$@)$(call link,$<,$(PROG_LIBS))
+	$(call say,LD,$@)$(call link,$<,$(PROG_LIBS),$(OWN_LIBS))
 # Only the tests of the command line, and those of views on real guests, need the command line.
 UNIT_CLI  := $(filter $(O)/tests/unit/test_cli_% $(O)/tests/unit/test_tui_view_%,$(UNIT))
 UNIT_LIBS := $(filter-out $(call lib,cli),$(ALL_LIBS))

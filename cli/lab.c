@@ -83,8 +83,13 @@ static const struct lab_command {
 	int (*run)(int argc, char **argv);
 	const char *args, *doc; /* NULL: not for people */
 } commands[] = {
+    {"list", cmd_lab_list, "", "the labs: time, points, what they need"},
+    {"show", cmd_lab_show, "LAB", "what a lab asks, and how it is graded"},
+    {"start", cmd_lab_start, "LAB DIR", "begin a lab in a new folder"},
     {"run", cmd_lab_run, "FILE.lua", "a script that makes, drives and is the VMM"},
     {"check", cmd_lab_check, "[DIR] [TASK...]", "how far a submission is: the visible tasks"},
+    {"new", cmd_lab_new, "NAME [DIR]", "a small lab that works, to be made into one of yours"},
+    {"bundle", cmd_lab_bundle, "LAB", "an autograder to be uploaded"},
     {"verify", cmd_lab_verify, "LAB", "does a lab tell right from wrong? Its solution, and mutants of it"},
     {"worker", cmd_lab_worker, NULL, NULL},
 };

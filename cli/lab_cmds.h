@@ -7,6 +7,11 @@
 
 int cmd_lab_run(int argc, char **argv);
 int cmd_lab_check(int argc, char **argv);
+int cmd_lab_list(int argc, char **argv);
+int cmd_lab_show(int argc, char **argv);
+int cmd_lab_start(int argc, char **argv);
+int cmd_lab_new(int argc, char **argv);
+int cmd_lab_bundle(int argc, char **argv);
 int cmd_lab_verify(int argc, char **argv);
 int cmd_lab_worker(int argc, char **argv);
 

@@ -74,7 +74,7 @@ static void print_line(const struct result_line *l, unsigned indent, unsigned wi
 	fprintf(out, "%*s%s ", (int)indent, "", kind_words[l->kind]);
 	wrap(out, words ? words : "", hang, hang, width);
 	free(words);
-	if (l->context && l->context[0]) {
+	if (l->context && l->context[0] && l->kind != LINE_GOOD) {
 		char *context = export_clean(l->context, EXPORT_VALUE_MAX);
 		fprintf(out, "%*sat ", (int)hang, "");
 		wrap(out, context, hang + 3, hang + 3, width);

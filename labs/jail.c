@@ -17,6 +17,7 @@
 
 #include "core/types.h"
 #include "labs/jail_impl.h"
+#include "labs/tree.h"
 
 struct pump {
 	int fd;
@@ -360,7 +361,7 @@ enum err jail_run(const struct jail_config *cfg, struct jail_result *out, struct
 		out->out = out->err = NULL;
 	}
 	if (j.dir[0])
-		jail_remove_tree(j.dir);
+		tree_remove(j.dir);
 	jail_free_paths(&j.paths);
 	free(j.program);
 	return e;

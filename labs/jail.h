@@ -16,7 +16,7 @@ struct jail_config {
 	const char *const *read_only; /* further paths that may be read, ended by NULL; may be NULL */
 	size_t out_max, err_max;      /* bytes kept of stdout and stderr; the program is killed when it writes more */
 	unsigned cpu_s, wall_s;
-	size_t mem_max;	 /* address space, bytes */
+	size_t mem_max;	 /* address space, bytes; 0: no limit */
 	size_t file_max; /* of a file that it writes, bytes */
 };
 
@@ -40,7 +40,8 @@ struct jail_result {
 /* ERR_OK: it ran, and out says how that ended. Anything else is the host's fault (no process, no pipe): why. Safe to be
  * called from several threads and processes at once. */
 enum err jail_run(const struct jail_config *cfg, struct jail_result *out, struct errmsg *why) MUST_CHECK;
-/* In the child, before anything that is not trusted: called by the worker itself once all that it needs is open. */
+/* In the child, before anything that is not trusted: called by the worker itself once all that it needs is open. It has
+ * one thread then. ERR_NODEV: this host cannot hold what comes now: it must not run. */
 enum err jail_lock_down(struct errmsg *why) MUST_CHECK;
 
 #endif

@@ -34,8 +34,7 @@ static _Noreturn void broken(const char *step)
 {
 	struct jail_message m = {.what = JAIL_IS_BROKEN, .number = errno};
 
-	for (size_t i = 0; step[i] && i < sizeof m.step - 1; i++)
-		m.step[i] = step[i];
+	strncat(m.step, step, sizeof m.step - 1);
 	tell(&m);
 	_exit(127);
 }
@@ -121,7 +120,7 @@ static bool limits(const struct jail_job *j)
 		    limit(RLIMIT_MEMLOCK, 0, 0) && limit(RLIMIT_NPROC, j->nproc, j->nproc);
 
 #ifndef __SANITIZE_ADDRESS__ /* which reserves terabytes of addresses */
-	good = good && limit(RLIMIT_AS, c->mem_max, c->mem_max);
+	good = good && (!c->mem_max || limit(RLIMIT_AS, c->mem_max, c->mem_max));
 #endif
 	return good;
 }
@@ -238,10 +237,9 @@ static bool keep(pid_t child, int *status, struct rusage *used)
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
 	for (;;) {
-		pid_t got;
-		while ((got = wait4(-1, status, WNOHANG, used)) > 0)
-			if (got == child)
-				return true;
+		/* Orphans stay unwaited for (jail_reap.c). */
+		if (wait4(child, status, WNOHANG, used) == child)
+			return true;
 		if (sigwaitinfo(&set, NULL) == SIGTERM)
 			return false;
 	}

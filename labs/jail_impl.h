@@ -65,8 +65,6 @@ struct jail_message {
 /* --- jail_paths.c: the caller's side --- */
 enum err jail_list_paths(struct jail_job *j, struct errmsg *why);
 void jail_free_paths(struct jail_paths *p);
-/* Removes a folder with all that is in it, and follows no link. */
-void jail_remove_tree(const char *dir);
 
 /* --- jail_child.c --- */
 _Noreturn void jail_keeper(const struct jail_job *j);

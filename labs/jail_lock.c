@@ -20,11 +20,16 @@ enum err jail_lock_down(struct errmsg *why)
 		if (e)
 			return e;
 	} else {
-		asm_refuse("this machine has neither Landlock nor namespaces: nothing would hold the assembler");
+		asm_refuse("nothing would hold the assembler on this machine");
 	}
 	(void)jail_landlock_final();
 	if (!jail_filter_final(files))
 		return err_set(
 		    why, ERR_NODEV, "no seccomp filter: %s: nothing may run that is not trusted", strerror(errno));
+	if (!files)
+		return err_set(why, ERR_NODEV,
+		    "this machine has neither Landlock (Linux 5.13) nor namespaces for us: nothing would tell the "
+		    "files of a "
+		    "submission from others; allow one of the two");
 	return ERR_OK;
 }

@@ -18,12 +18,9 @@
 /* dir and path, one behind the other; false: too long. */
 static bool join(char out[PATH_MAX], const char *dir, const char *path)
 {
-	size_t a = strlen(dir), b = strlen(path);
-
-	if (a + b >= PATH_MAX)
+	if (strlen(dir) + strlen(path) >= PATH_MAX)
 		return false;
-	memcpy(out, dir, a);
-	memcpy(out + a, path, b + 1);
+	strcpy(stpcpy(out, dir), path); // NOLINT: it fits
 	return true;
 }
 

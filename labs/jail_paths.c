@@ -3,7 +3,6 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <link.h>
 #include <stdio.h>
@@ -134,46 +133,4 @@ void jail_free_paths(struct jail_paths *p)
 		free(p->all[i].path);
 	free(p->all);
 	*p = (struct jail_paths){0};
-}
-
-/* Removes what lies in d, which is open; stops at a folder that is not empty, and gives it opened, or -1. */
-static int empty_until_folder(DIR *d)
-{
-	int at = dirfd(d);
-
-	for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		if (unlinkat(at, e->d_name, 0) == 0 || unlinkat(at, e->d_name, AT_REMOVEDIR) == 0)
-			continue;
-		/* It may have been made so that nobody can read it. */
-		(void)fchmodat(at, e->d_name, 0700, 0);
-		int in = openat(at, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (in >= 0)
-			return in;
-	}
-	return -1;
-}
-
-/* However deep it is, one folder is open at a time. */
-void jail_remove_tree(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	unsigned long depth = 0;
-
-	while (fd >= 0) {
-		DIR *d = fdopendir(fd);
-		if (!d) {
-			close(fd);
-			break;
-		}
-		int next = empty_until_folder(d);
-		if (next >= 0)
-			depth++;
-		else if (depth-- > 0)
-			next = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		closedir(d);
-		fd = next;
-	}
-	(void)rmdir(dir);
 }

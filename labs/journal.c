@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -180,15 +179,14 @@ static enum err begin(struct journal *j, const char *path, size_t torn, struct e
 
 static enum err read_all(struct journal *j, const char *path, struct errmsg *why)
 {
-	char *text, *head = make_line(HEAD);
+	char *text = NULL, *head = make_line(HEAD);
 	size_t n = 0, at = 0;
 	enum err e = head ? read_file(j->fd, &text, &n, why) : ERR_NOMEM;
 
-	if (e) {
-		if (head)
-			free(text);
+	if (e || !text) {
+		free(text);
 		free(head);
-		return e;
+		return e ? e : ERR_NOMEM;
 	}
 	if (n < strlen(head) && memcmp(text, head, n) == 0) {
 		e = begin(j, path, n, why);
@@ -216,6 +214,7 @@ static enum err read_all(struct journal *j, const char *path, struct errmsg *why
 
 enum err journal_open(const char *path, struct journal **out, struct errmsg *why)
 {
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	struct journal *j = calloc(1, sizeof *j);
 	enum err e;
 
@@ -226,7 +225,7 @@ enum err journal_open(const char *path, struct journal **out, struct errmsg *why
 	if (j->fd < 0)
 		e = err_set(
 		    why, errno == EACCES || errno == EROFS ? ERR_PERM : ERR_IO, "%s: %s", path, strerror(errno));
-	else if (flock(j->fd, LOCK_EX | LOCK_NB) != 0)
+	else if (fcntl(j->fd, F_SETLK, &lock) != 0) /* not that of a child: it ends with this process */
 		e = err_set(why, ERR_BUSY, "%s: another \"vmscope grade --batch\" is at work here", path);
 	else
 		e = read_all(j, path, why);

@@ -317,7 +317,7 @@ static void print_budget(const struct graded *g, const struct common *c, FILE *o
 	for (unsigned i = 0; i <= 4; i++)
 		fprintf(out, "<text class=\"s m\" x=%u y=120>%.15g</text>", 20 + i * BUDGET_STEPS * 28, i * c->limit);
 	fprintf(out, "<text class=\"s m\" x=736 y=120>more</text><path class=ref d=\"M%u 4V104\"/>\n</svg>\n",
-	    20 + BUDGET_STEPS * 28);
+	    20u + BUDGET_STEPS * 28u);
 }
 
 static int by_bad(const void *a, const void *b)

@@ -17,10 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -198,7 +198,7 @@ static void keep(const struct keeper *k, const struct keeper_spec *spec)
 	pid_t parent = getpid(), pid = fork();
 	if (pid == 0)
 		run_machine(k, spec, parent);
-	int pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+	int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 	if (pidfd < 0) {
 		failed("the machine cannot be started", errno);
 		return;

@@ -5,21 +5,26 @@ local function by(t, guest, mode, controls)
   return t:run("run", { guest = guest, mode = mode, controls = controls }).vm
 end
 
+-- What a function gave; nil when that was nothing.
+local function given(text)
+  return text ~= "nil" and text or nil
+end
+
 local function measure(t, args)
   local r, is = t:run("measure", args), t:run("measured", args)
   local what = ("measure: %s%s, %s"):format(args.guest, args.append and " " .. args.append or "", args.mode)
-  t:equal(what, r.said, is.said)
+  t:equal(what, given(r.said), is.said)
   t:equal(what .. ": console", r.console, is.console)
 end
 
 local function equivalent(t, what, args)
   local r = t:run("equivalent", args)
-  t:equal("equivalent: " .. what, r.said, r.is)
+  t:equal("equivalent: " .. what, given(r.said), r.is)
 end
 
 local function process(t, guest, append)
   local r = t:run("process", { guest = guest, append = append })
-  t:equal(("process_sees: %s %s"):format(guest, append or ""), r.said, r.is)
+  t:equal(("process_sees: %s %s"):format(guest, append or ""), r.said ~= "" and r.said or nil, r.is)
 end
 
 -- What summary has to say, from the definition in the README.
@@ -35,7 +40,7 @@ local function summary(t, what, rows)
     end
   end
   local state = seen.violated and "violated" or seen.unknown and "unknown" or seen.holds and "holds" or "n/a"
-  t:equal("summary: " .. what, t:run("summary", { rows = rows }).said,
+  t:equal("summary: " .. what, given(t:run("summary", { rows = rows }).said),
     ("ran: %s; missing: %s; equivalence: %s"):format(table.concat(ran, " "), table.concat(missing, " "), state))
 end
 
@@ -126,7 +131,9 @@ return {
           is[#is + 1] = tostring(v)
         end
         local said = t:run("observations", { names = names }).said
-        for i, name in ipairs(names) do t:equal(name, said[i], is[i]) end
+        for i, name in ipairs(names) do -- the answer is not given away
+          t:equal(name, given(said[i]) and (said[i] == is[i] and "as observed" or said[i]), "as observed")
+        end
       end },
     { id = "measure", title = "Measure", points = 10,
       check = function(t)
@@ -144,6 +151,11 @@ return {
           append = "only=1 cpuid=3" } })
         equivalent(t, "another value of an IN", { a = { guest = "exits", append = "only=1 in=3" }, b = { guest = "exits",
           append = "only=1 in=3" }, fault = { port = 0x3ff, at = 2, flip = 1 } })
+        equivalent(t, "another answer of CPUID", { a = { guest = "exits", append = "only=1 cpuid=3" }, b = { guest = "exits",
+          append = "only=1 cpuid=3", mode = "simulate" }, fault = { reason = "CPUID", at = 2, register = "eax", flip = 4 } })
+        equivalent(t, "another value of RDMSR", { a = { guest = "hello" }, b = { guest = "hello" },
+          fault = { reason = "MSR_READ", at = 1, flip = 1 } })
+        equivalent(t, "two guests", { a = { guest = "hello" }, b = { guest = "boot16" } })
         equivalent(t, "a letter that nobody wrote", { a = { guest = "hello" }, b = { guest = "hello", mode = "simulate" },
           fault = { port = 0x3fd, at = 7, letter = "!" } })
       end },
@@ -173,9 +185,10 @@ return {
       check = function(t)
         measure(t, { guest = "exits", append = kinds(t), mode = ({ "emulate", "simulate" })[t:random(1, 2)] })
         for i = 1, 3 do
-          local args = kinds(t) .. " in=4"
+          local args = kinds(t) .. " in=4 cpuid=3"
           local fault = ({ { port = 0x3ff, at = t:random(1, 3), flip = 1 << t:random(0, 7) },
-            { port = 0x3f8, at = t:random(5, 12), letter = "x" }, nil })[i]
+            { port = 0x3f8, at = t:random(5, 12), letter = "x" },
+            { reason = "CPUID", at = t:random(1, 3), register = ({ "eax", "ebx", "ecx", "edx" })[t:random(1, 4)], flip = 2 } })[i]
           equivalent(t, "exits " .. args, { a = { guest = "exits", append = args }, b = { guest = "exits", append = args,
             mode = "simulate" }, fault = fault })
         end

@@ -17,18 +17,22 @@ local function machine(spec)
     max_insns = 20000000 }
 end
 
--- A VMM with a fault: at the n-th access to a port, another value, or a letter that nobody wrote.
+-- A VMM with a fault: at the n-th access to a port, or exit of a reason, another value, or a letter that nobody wrote.
 local function tamper(vm, fault)
   local n = 0
   if not fault then return end
-  vm:on_exit(("port %d"):format(fault.port), function(exit)
+  vm:on_exit(fault.reason or ("port %d"):format(fault.port), function(exit)
     n = n + 1
     if n ~= fault.at then return end
     if fault.letter then
       vm:emit(fault.letter)
       return
     end
-    if exit.write then
+    if exit.reason == "CPUID" then
+      exit:default()
+      exit[fault.register] = exit[fault.register] ~ fault.flip
+      return "next"
+    elseif exit.write then
       exit.value = exit.value ~ fault.flip
       return
     end
@@ -45,7 +49,7 @@ local function entry(exit)
     return ("%s %x %s %d %x"):format(r, exit.port, exit.write, exit.size, exit.value or 0)
   elseif r == "CPUID" then
     return ("%s %x %x %x %x %x %x"):format(r, exit.leaf, exit.subleaf, exit.eax, exit.ebx, exit.ecx, exit.edx)
-  elseif r == "MSR_READ" or r == "MSR_WRITE" then
+  elseif r == "MSR_READ" then
     return ("%s %x %x"):format(r, exit.msr, exit.value)
   end
   return r

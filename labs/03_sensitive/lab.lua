@@ -3,6 +3,21 @@
 local NAMES = { "SGDT", "SIDT", "SLDT", "SMSW", "STR", "PUSHF", "POPF", "LAR", "VERR", "PUSH_SREG", "MOV_SREG", "JMP_FAR",
   "CALL_FAR", "INT_N", "LOAD_POINTER", "CPUID", "CLI", "LGDT", "MOV_TO_CR0", "MOV_FROM_CR0", "RDMSR", "IN", "HLT", "INVLPG" }
 
+-- What a function gave; nil when that was nothing.
+local function given(text)
+  return text ~= "nil" and text or nil
+end
+
+-- The columns of a row that are wrong, by name: the answer is not given away.
+local function wrong(said, is)
+  local right, out = {}, {}
+  for key, value in is:gmatch("(%w+)=(%w+)") do right[key] = value end
+  for key, value in said:gmatch("(%w+)=([^ ]+)") do
+    if right[key] ~= value then out[#out + 1] = key .. " " .. value end
+  end
+  return "not as measured: " .. table.concat(out, ", ")
+end
+
 local function list_equal(t, what, said, is)
   t:equal(what, table.concat(said, " "), table.concat(is, " "))
 end
@@ -27,7 +42,7 @@ end
 local function outcome(t, list)
   local r = t:run("outcome", { questions = list })
   for i, q in ipairs(list) do
-    t:equal(('outcome("%s", "%s", %s)'):format(q[1], q[2], q[3]), r.said[i], q[4])
+    t:equal(('outcome("%s", "%s", %s)'):format(q[1], q[2], q[3]), given(r.said[i]), q[4])
   end
 end
 
@@ -161,7 +176,10 @@ return {
     { id = "table", title = "The table", points = 25,
       check = function(t)
         local said, is = t:run("table", { names = NAMES }).rows, t:run("truth", { names = NAMES }).rows
-        for i, name in ipairs(NAMES) do t:equal(name, said[i], is[i]) end
+        for i, name in ipairs(NAMES) do
+          local row = said[i] ~= "no row" and not said[i]:find("=nil.*=nil.*=nil.*=nil") and said[i] or nil
+          t:equal(name, row and (row == is[i] and "as measured" or wrong(row, is[i])), "as measured")
+        end
       end },
     { id = "classify", title = "One instruction, two states", points = 15,
       check = function(t)
@@ -174,7 +192,7 @@ return {
             plain = plain + (r.said[i] == v[3] and 1 or 0)
           else
             sensitive = sensitive + (r.said[i] == v[3] and 1 or 0)
-            t:equal(v[1], r.said[i], v[3])
+            t:equal(v[1], given(r.said[i]), v[3])
           end
         end
         t:equal("innocuous ones (nop, mov, ud2), once another is right", sensitive > 0 and plain or 0, 3)

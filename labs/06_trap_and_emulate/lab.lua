@@ -1,6 +1,6 @@
 local function same(t, what, r)
   t:equal(what .. ": output", r.vm.output, r.bare.output)
-  t:equal(what .. ": how it ends, after so many instructions", r.vm.how .. " " .. tostring(r.vm.used),
+  t:equal(what .. ": how it ends, after so many instructions", r.vm.how .. " " .. r.vm.used,
     r.bare.how .. " " .. r.bare.used)
   t:equal(what .. ": registers", r.vm.state, r.bare.state)
   t:equal(what .. ": memory, first difference", r.memory, "none")
@@ -67,13 +67,14 @@ return {
         end
         local w = { base = t:random(20, 90), size = t:random(80, 120) }
         local r = t:run("words", w)
-        t:equal("its last word is the machine's", r.last, 5000 + w.base + w.size - 1)
+        t:equal("a new virtual machine", r.fresh, ("M=0 P=16 R=(0, %d) r0..r7 = 0 0 0 0 0 0 0 0"):format(w.size))
+        t:equal("its last word is the machine's", r.last, tostring(5000 + w.base + w.size - 1))
         t:equal("its first word is the machine's", r.first, 77)
         t:ok("word -1 and word " .. w.size .. " are errors", r.below and r.above and r.intact)
         for _, op in ipairs{ "OUT", "GETR", "SETR", "ADD" } do
           local budget = op == "SETR" and 3 or t:random(200, 900)
           local r = t:run("endless", { op = op, budget = budget })
-          t:equal("endless " .. op .. ": gives the processor back", tostring(r.vm.how) .. " " .. tostring(r.vm.used),
+          t:equal("endless " .. op .. ": gives the processor back", r.vm.how .. " " .. r.vm.used,
             r.bare.how .. " " .. r.bare.used)
         end
       end },

@@ -149,6 +149,31 @@ local function boot(machine, words, budget)
   return "limit", budget
 end
 
+-- What a file of the submission returns, or the member of it with this name: a function. Anything else is its error.
+local function given(s, file, name)
+  local value = s:load(file)
+  s:call(function()
+    if name and type(value) ~= "table" then error(file .. " has to return a table", 0) end
+    if name then value = value[name] end
+    if type(value) ~= "function" then
+      error(name and ("%s: %s has to be a function"):format(file, name) or file .. " has to return a function", 0)
+    end
+  end)
+  return value
+end
+
+-- A virtual machine that the submission makes.
+local function virtual(s, make, ...)
+  local vm = s:call(make, ...)
+  s:call(function()
+    if type(vm) ~= "table" then error("vmm.lua: the function has to return a virtual machine", 0) end
+    for _, name in ipairs{ "read", "write", "run", "deliver" } do
+      if type(vm[name]) ~= "function" then error("vmm.lua: the virtual machine has no method " .. name, 0) end
+    end
+  end)
+  return vm
+end
+
 -- Random numbers from the arguments: the same for every submission.
 local function random_from(seed)
   local x = seed * 2654435761 + 12345
@@ -368,7 +393,7 @@ end
 
 local function first_difference(a, b)
   for i, w in ipairs(a) do
-    if w ~= b[i] then return ("word %d: %d on the machine, %d in the VMM"):format(i - 1, w, b[i]) end
+    if w ~= b[i] then return ("word %d: %d on the machine, %s in the VMM"):format(i - 1, w, tostring(b[i])) end
   end
   return "none"
 end
@@ -382,11 +407,11 @@ local function both(s, words, o)
   local how, used = boot(bare, words, o.budget or 4000)
   local real, stat = new(size + 64 * depth + 100, o.leak, { table.unpack(INPUT) })
   for i = 0, real.size - 1 do real:write(i, 0xdead0000 + i) end
-  local make = s:load("vmm.lua")
+  local make = given(s, "vmm.lua")
   local vm, first = real, 0
   for d = depth, 1, -1 do
     local base = 10 + 7 * d
-    vm, first = s:call(make, vm, base, size + 64 * (d - 1)), first + base
+    vm, first = virtual(s, make, vm, base, size + 64 * (d - 1)), first + base
   end
   for i = 0, size - 1 do s:call(vm.write, vm, i, 0) end
   local vhow, vused = s:call(boot, vm, words, o.budget or 4000)
@@ -400,7 +425,7 @@ local function both(s, words, o)
   return {
     bare = { how = how, used = used, state = state_of(bare), output = bare:outputs(),
       traps = bare_stat.traps },
-    vm = { how = vhow, used = vused, state = s:call(state_of, vm), output = real:outputs() },
+    vm = { how = tostring(vhow), used = tostring(vused), state = s:call(state_of, vm), output = real:outputs() },
     memory = first_difference(memory_of(bare, size), s:call(memory_of, vm, size)),
     outside = outside,
     direct = stat.direct, runs = stat.runs, traps = stat.traps, supervisor = stat.supervisor,
@@ -430,8 +455,8 @@ end
 function scenes.words(s, args)
   local real = new(args.size + 200)
   for i = 0, real.size - 1 do real:write(i, 5000 + i) end
-  local vm = s:call(s:load("vmm.lua"), real, args.base, args.size)
-  local result = { last = s:call(vm.read, vm, args.size - 1) }
+  local vm = virtual(s, given(s, "vmm.lua"), real, args.base, args.size)
+  local result = { fresh = s:call(state_of, vm), last = tostring(s:call(vm.read, vm, args.size - 1)) }
   s:call(vm.write, vm, 0, 77)
   result.first = real:read(args.base)
   result.below, result.above = not pcall(vm.read, vm, -1), not pcall(vm.write, vm, args.size, 1)
@@ -444,13 +469,13 @@ function scenes.two(s, args)
   local random = random_from(args.seed)
   local words = { programs.supervisor(random), programs.compute(random) }
   local real = new(700)
-  local make = s:load("vmm.lua")
+  local make = given(s, "vmm.lua")
   local result = {}
   local guests = {}
   for i = 1, 2 do
     local bare = new(256)
     boot(bare, words[i], 3000)
-    guests[i] = { bare = bare, vm = s:call(make, real, 300 * (i - 1) + 50, 256) }
+    guests[i] = { bare = bare, vm = virtual(s, make, real, 300 * (i - 1) + 50, 256) }
     for j, w in pairs(words[i]) do s:call(guests[i].vm.write, guests[i].vm, j, w) end
   end
   for _ = 1, 3000 // args.slice + 3000 do
@@ -472,7 +497,7 @@ end
 
 -- args: leak. What the submission found, and what its program does with and without the leak.
 function scenes.counterexample(s, args)
-  local f = s:load("theorem.lua")
+  local f = given(s, "theorem.lua")
   local answer = s:call(f, function() return (new(64, args.leak)) end, assemble)
   if type(answer) ~= "table" then return {} end
   local words = {}
@@ -485,7 +510,7 @@ function scenes.counterexample(s, args)
     return r.vm.state ~= r.bare.state or r.vm.output ~= r.bare.output or r.vm.how ~= r.bare.how or r.memory ~= "none"
   end
   local leaky, sound = both(s, words, { leak = args.leak }), both(s, words, {})
-  return { op = answer.op, kind = answer.kind, ends = leaky.bare.how, differs = differs(leaky),
+  return { op = tostring(answer.op), kind = tostring(answer.kind), ends = leaky.bare.how, differs = differs(leaky),
     differs_sound = differs(sound) }
 end
 

@@ -124,6 +124,24 @@ local function pattern_guest(steps)
   return vmscope.asm(table.concat(text))
 end
 
+-- What a file of the submission returns, or the member of it with this name: a function. Anything else is its error.
+local function given(s, file, name)
+  local value = s:load(file)
+  s:call(function()
+    if name and type(value) ~= "table" then error(file .. " has to return a table", 0) end
+    if name then value = value[name] end
+    if type(value) ~= "function" then
+      error(name and ("%s: %s has to be a function"):format(file, name) or file .. " has to return a function", 0)
+    end
+  end)
+  return value
+end
+
+-- Plain data of what the submission gave: a number, or nil.
+local function number(v)
+  if type(v) == "number" and v == v and math.abs(v) ~= math.huge then return v end
+end
+
 local scenes = {}
 
 -- args: profile, pages, switches
@@ -143,17 +161,25 @@ end
 
 -- What the submission says about them.
 function scenes.predict(s, args)
-  local f = s:load("predict.lua")
-  if args.steps then return { said = s:call(f.pattern, args.profile, args.steps) } end
-  return { said = s:call(f.paging, args.profile, args.pages, args.switches) }
+  local said
+  if args.steps then
+    said = s:call(given(s, "predict.lua", "pattern"), args.profile, args.steps)
+  else
+    said = s:call(given(s, "predict.lua", "paging"), args.profile, args.pages, args.switches)
+  end
+  if type(said) ~= "table" then return { said = {} } end
+  return { said = { EXCEPTION_NMI = number(said.EXCEPTION_NMI), INVLPG = number(said.INVLPG),
+    CR_ACCESS = number(said.CR_ACCESS) } }
 end
 
 -- The submission's exit handlers beside a guest. args: steps
 function scenes.watch(s, args)
   local vm = vmscope.vm{ image = pattern_guest(args.steps), controls = "vtx-shadow" }
-  local counts = s:call(s:load("watch.lua"), vm)
+  local counts = s:call(given(s, "watch.lua"), vm)
   s:call(vm.run, vm)
-  return { vm = s:observe(vm), counts = counts }
+  if type(counts) ~= "table" then counts = {} end
+  return { vm = s:observe(vm), counts = { absent = number(counts.absent), protection = number(counts.protection),
+    invlpg = number(counts.invlpg), cr3 = number(counts.cr3) } }
 end
 
 -- --- shadow paging ---
@@ -191,11 +217,17 @@ local function mmu()
   local map, stat = {}, { sets = 0, foreign = 0, drops = 0 }
   local hw = { base = HOST, frames = FRAMES }
   function hw:set(page, frame, writable, user)
+    if math.type(page) ~= "integer" or math.type(frame) ~= "integer" then
+      error("hw:set(page, frame, writable, user): page and frame are whole numbers", 2)
+    end
     stat.sets = stat.sets + 1
     if frame < HOST or frame >= HOST + FRAMES then stat.foreign = stat.foreign + 1 end
     map[page] = { frame = frame, writable = writable, user = user }
   end
-  function hw:drop(page) map[page], stat.drops = nil, stat.drops + 1 end
+  function hw:drop(page)
+    if math.type(page) ~= "integer" then error("hw:drop(page): page is a whole number", 2) end
+    map[page], stat.drops = nil, stat.drops + 1
+  end
   function hw:drop_all() map, stat.drops = {}, stat.drops + 1 end
   local function reach(access)
     local e = map[access.address >> 12]
@@ -284,12 +316,25 @@ local function show(access)
   return ("%s of %#x by %s"):format(access.write and "write" or "read", access.address, access.user and "user" or "supervisor")
 end
 
+-- The submission's shadow.
+local function shadow_of(s, make, vm, hw)
+  local shadow = s:call(make, vm, hw)
+  s:call(function()
+    for _, name in ipairs{ "fault", "invlpg", "cr3" } do
+      if type(shadow) ~= "table" or type(shadow[name]) ~= "function" then
+        error("shadow.lua: what the function returns has no method " .. name, 0)
+      end
+    end
+  end)
+  return shadow
+end
+
 -- The guest's life under the submission's shadow paging, beside its life on a processor. args: seed, level
 function scenes.shadow(s, args)
   local memory, ops = life(random_from(args.seed), args.level)
   local vm, cpu = paged_vm(memory)
   local hw, stat, reach = mmu()
-  local shadow = s:call(s:load("shadow.lua"), vm, hw)
+  local shadow = shadow_of(s, given(s, "shadow.lua"), vm, hw)
   local r = { accesses = 0, right = 0, faults = 0, first = "none", tables = "none", fills = 0 }
 
   local function one(access)
@@ -353,12 +398,12 @@ end
 function scenes.decide(s, args)
   local memory, ops = life(random_from(args.seed), "static")
   local vm, cpu = paged_vm(memory)
-  local make = s:load("shadow.lua")
+  local make = given(s, "shadow.lua")
   local r = {}
   for i, op in ipairs(ops) do
     local hw, _, reach = mmu()
     local want, value = walk(memory, cpu.cr3, op)
-    local shadow = s:call(make, vm, hw)
+    local shadow = shadow_of(s, make, vm, hw)
     local got, seen = s:call(shadow.fault, shadow, { address = op.address, write = op.write, user = op.user })
     if got == "fill" then seen = reach(op) end
     local names = { at = "fill", fault = "reflect", device = "emulate" }

@@ -18,7 +18,7 @@ local function prices(t)
   local list = draw(t)
   local said, seen = t:run("price", { list = list }), t:reference("tick", { list = list })
   for i, p in ipairs(list) do
-    local exits = said[i].exits or {}
+    local exits = said[i].exits
     for _, reason in ipairs(REASONS) do
       local n = seen[i].exits_by[reason]
       local off = reason == "IO_INSTRUCTION" and 0 or 1 -- masked: a tick may come where interrupts happen to be on
@@ -110,6 +110,7 @@ return {
       end },
     { id = "coalesce", title = "Ticks that nobody could inject", points = 15, after = { "device" },
       check = function(t)
+        device(t, "thousands of ticks", { period = t:random(15, 25), asleep = 0, awake = 3 })
         device(t, "awake", { period = t:random(300, 9000), asleep = 0, awake = t:random(3, 6) })
         device(t, "both", { period = t:random(300, 9000), asleep = t:random(2, 9), awake = t:random(2, 5) })
         device(t, "interrupts off", { period = t:random(300, 9000), asleep = 2, awake = 1, work = t:random(3000000, 9000000) })

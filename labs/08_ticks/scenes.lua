@@ -40,6 +40,24 @@ isr:    incw %cx
   ]]
 end
 
+-- What a file of the submission returns, or the member of it with this name: a function. Anything else is its error.
+local function given(s, file, name)
+  local value = s:load(file)
+  s:call(function()
+    if name and type(value) ~= "table" then error(file .. " has to return a table", 0) end
+    if name then value = value[name] end
+    if type(value) ~= "function" then
+      error(name and ("%s: %s has to be a function"):format(file, name) or file .. " has to return a function", 0)
+    end
+  end)
+  return value
+end
+
+-- Plain data of what the submission gave: a number, or nil.
+local function number(v)
+  if type(v) == "number" and v == v and math.abs(v) ~= math.huge then return v end
+end
+
 local scenes = {}
 
 -- args: list, of p
@@ -56,9 +74,13 @@ end
 
 -- What the submission says about them.
 function scenes.price(s, args)
-  local f, result = s:load("price.lua"), {}
+  local exits, per_second, result = given(s, "price.lua", "exits"), given(s, "price.lua", "per_second"), {}
   for i, p in ipairs(args.list) do
-    result[i] = { exits = s:call(f.exits, p), per_second = s:call(f.per_second, p) }
+    local said = s:call(exits, p)
+    result[i] = { exits = {}, per_second = number(s:call(per_second, p)) }
+    for _, reason in ipairs{ "HLT", "PREEMPTION_TIMER", "INTERRUPT_WINDOW", "IO_INSTRUCTION" } do
+      if type(said) == "table" then result[i].exits[reason] = number(said[reason]) end
+    end
   end
   return result
 end
@@ -143,9 +165,14 @@ end
 
 -- args: period, asleep, awake, work, sleep_off
 function scenes.device(s, args)
-  local timer = s:call(s:load("timer.lua"))
-  local vm = vmscope.vm{ image = vmscope.asm(device_guest(args)), devices = { timer.device }, max_exits = 20000,
-    max_insns = 100000000 }
+  local timer = s:call(given(s, "timer.lua"))
+  s:call(function()
+    if type(timer) ~= "table" or type(timer.attach) ~= "function" or not timer.device then
+      error("timer.lua: the function has to return { device = ..., attach = ... }", 0)
+    end
+  end)
+  local vm = s:call(vmscope.vm, { image = vmscope.asm(device_guest(args)), devices = { timer.device }, max_exits = 20000,
+    max_insns = 100000000 })
   s:call(timer.attach, vm)
   s:call(vm.run, vm)
   local r = { vm = s:observe(vm), counts = {} }
@@ -165,8 +192,8 @@ end
 
 -- The submission's guest: a mark on the UART each args.ms milliseconds, args.marks times.
 function scenes.tickless(s, args)
-  local text = s:call(s:load("guest.lua"), args.ms, args.marks)
-  local vm = vmscope.vm{ image = s:call(vmscope.asm, text), max_exits = 200000, max_insns = 50000000 }
+  local text = s:call(given(s, "guest.lua"), args.ms, args.marks)
+  local vm = s:call(vmscope.vm, { image = s:call(vmscope.asm, text), max_exits = 200000, max_insns = 50000000 })
   vm:run()
   local r = { vm = s:observe(vm), worst_us = nil, marks = 0 }
   for _, e in ipairs(vm.trace:filter('exit_reason == "IO_INSTRUCTION"')) do

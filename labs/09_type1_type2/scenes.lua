@@ -64,21 +64,40 @@ local function model_of(args)
   return draw_model(args.model)
 end
 
+-- What a file of the submission returns, or the member of it with this name: a function. Anything else is its error.
+local function given(s, file, name)
+  local value = s:load(file)
+  s:call(function()
+    if name and type(value) ~= "table" then error(file .. " has to return a table", 0) end
+    if name then value = value[name] end
+    if type(value) ~= "function" then
+      error(name and ("%s: %s has to be a function"):format(file, name) or file .. " has to return a function", 0)
+    end
+  end)
+  return value
+end
+
+-- Plain data of what the submission gave: a number, or nil.
+local function number(v)
+  if type(v) == "number" and v == v and math.abs(v) ~= math.huge then return v end
+end
+
 local function show_path(total, steps)
   local list = {}
-  for i, s in ipairs(steps) do
-    list[i] = ("%s %s [%s]"):format(tostring(s.name), tostring(s.ns), tostring(s.source))
+  for i, step in ipairs(steps) do
+    if type(step) ~= "table" then break end
+    list[i] = ("%s %s [%s]"):format(tostring(step.name), tostring(step.ns), tostring(step.source))
   end
-  return { total = total, steps = table.concat(list, "; ") }
+  return { total = number(total), steps = table.concat(list, "; ") }
 end
 
 local scenes = {}
 
 -- args: model, type, reason (without it: several)
 function scenes.path(s, args)
-  local f, model, result = s:load("path.lua"), model_of(args), {}
+  local path, model, result = given(s, "path.lua", "path"), model_of(args), {}
   for _, reason in ipairs(args.reason and { args.reason } or REASONS) do
-    local r = s:call(f.path, model, args.type, reason)
+    local r = s:call(path, model, args.type, reason)
     if type(r) == "table" and type(r.steps) == "table" then result[reason] = show_path(r.total_ns, r.steps) end
   end
   return result
@@ -88,31 +107,31 @@ end
 function scenes.run(s, args)
   local vm = vmscope.vm{ guest = args.guest, append = args.append, mode = "simulate", type = args.type }
   vm:run()
-  local f = s:load("path.lua")
   local o = s:observe(vm)
-  return { vm = o, total_ns = vm.stats.total_ns, said = s:call(f.run, NEHALEM, args.type, o.exits_by) }
+  local said = s:call(given(s, "path.lua", "run"), NEHALEM, args.type, o.exits_by)
+  return { vm = o, total_ns = vm.stats.total_ns, said = number(said) }
 end
 
 -- args: model, type, rates
 function scenes.overhead(s, args)
-  return { said = s:call(s:load("rates.lua").overhead, model_of(args), args.type, args.rates) }
+  return { said = number(s:call(given(s, "rates.lua", "overhead"), model_of(args), args.type, args.rates)) }
 end
 
 -- args: model, type, reason, share
 function scenes.rate_for(s, args)
-  return { said = s:call(s:load("rates.lua").rate_for, model_of(args), args.type, args.reason, args.share) }
+  return { said = number(s:call(given(s, "rates.lua", "rate_for"), model_of(args), args.type, args.reason, args.share)) }
 end
 
 -- args: model, reason, fixed_ns
 function scenes.breakeven(s, args)
-  local said = s:call(s:load("rates.lua").breakeven, model_of(args), args.reason, args.fixed_ns)
+  local said = s:call(given(s, "rates.lua", "breakeven"), model_of(args), args.reason, args.fixed_ns)
   if said == math.huge then return { never = true } end
-  return { said = said }
+  return { said = number(said) }
 end
 
 -- args: model, type, counts
 function scenes.bottleneck(s, args)
-  return { said = s:call(s:load("rates.lua").bottleneck, model_of(args), args.type, args.counts) }
+  return { said = tostring(s:call(given(s, "rates.lua", "bottleneck"), model_of(args), args.type, args.counts)) }
 end
 
 -- A stopwatch around whole runs of guest "exits": with what comes before and after, and a little different each time.
@@ -130,8 +149,8 @@ function scenes.measure(s, args)
     vm:close()
     return around + total + random(-20000, 20000)
   end
-  local said = s:call(s:load("measure.lua"), clock)
-  return { said = said, used = used }
+  local said = s:call(given(s, "measure.lua"), clock)
+  return { said = number(said), used = used }
 end
 
 return scenes

@@ -117,17 +117,29 @@ local function random_from(seed)
   end
 end
 
+-- What a file of the submission returns, or the member of it with this name: a function. Anything else is its error.
+local function given(s, file, name)
+  local value = s:load(file)
+  s:call(function()
+    if name and type(value) ~= "table" then error(file .. " has to return a table", 0) end
+    if name then value = value[name] end
+    if type(value) ~= "function" then
+      error(name and ("%s: %s has to be a function"):format(file, name) or file .. " has to return a function", 0)
+    end
+  end)
+  return value
+end
+
 local scenes = {}
 
 -- args: way, x. What the guest tried, as the VMM saw it.
 function scenes.attack(s, args)
-  local ways = s:load("escape.lua")
-  local way = s:call(ways[args.way], args.x)
-  if type(way) ~= "table" or type(way.text) ~= "string" then return { held_by = type(way) == "table" and way.held_by or nil } end
+  local way = s:call(given(s, "escape.lua", args.way), args.x)
+  if type(way) ~= "table" or type(way.text) ~= "string" then return {} end
   local image = s:call(vmscope.asm, way.text)
-  local vm = vmscope.vm{ image = image, max_exits = 3000, max_insns = 40000000 }
+  local vm = s:call(vmscope.vm, { image = image, max_exits = 3000, max_insns = 40000000 })
   vm:run()
-  local r = { vm = s:observe(vm), held_by = way.held_by, out = 0, inp = 0, wrmsr = 0, store = 0, patched = 0, dr7 = 0,
+  local r = { vm = s:observe(vm), held_by = tostring(way.held_by), out = 0, inp = 0, wrmsr = 0, store = 0, patched = 0, dr7 = 0,
     db = 0, gp_wrmsr = false }
   for i = 1, #vm.trace do
     local e = vm.trace[i]
@@ -162,7 +174,8 @@ local function talk(s, text, seed)
     return random(0, 255)
   end }
   local lines, leaf = random(2, 12), random(0, 1) == 1 and random(0, 7) or 0x80000000 + random(0, 4)
-  local vm = vmscope.vm{ image = s:call(vmscope.asm, text), devices = { sensor }, max_exits = 50000, max_insns = 20000000 }
+  local vm = s:call(vmscope.vm, { image = s:call(vmscope.asm, text), devices = { sensor }, max_exits = 50000,
+    max_insns = 20000000 })
   vm.mem:write(0x9000, table.concat(bytes) .. "\0")
   vm.mem:u16(0x9100, lines)
   vm.mem:u32(0x9104, leaf)
@@ -185,6 +198,12 @@ end
 
 -- args: seed
 function scenes.before(s, args) return talk(s, CHATTY, args.seed) end
-function scenes.after(s, args) return talk(s, s:load("chatty.lua"), args.seed) end
+function scenes.after(s, args)
+  local text = s:load("chatty.lua")
+  s:call(function()
+    if type(text) ~= "string" then error("chatty.lua has to return a text", 0) end
+  end)
+  return talk(s, text, args.seed)
+end
 
 return scenes

@@ -15,6 +15,9 @@ done
 cd "$work" || exit 1
 unset VMSCOPE_GUESTS
 run_status "the installed program finds its guests" 0 "$installed" run hello
+run_status "and the labs" 0 "$installed" lab start 4 "$work/lab04"
+run_status "and grades by them" 1 "$installed" lab check "$work/lab04"
+run_status "and makes new ones" 0 "$installed" lab new mine "$work"
 run_status "and their models" 0 "$installed" run hello --mode simulate
 
 if [ "$(id -u)" -eq 0 ] && have setpriv; then
@@ -22,6 +25,7 @@ if [ "$(id -u)" -eq 0 ] && have setpriv; then
 	# shellcheck disable=SC2317 # called through run_status
 	user() { setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/ "$@"; }
 	run_status "an ordinary user can run a guest" 0 user "$installed" run hello
+	run_status "an ordinary user can grade" 0 user "$installed" grade 4 "$work/root/usr/lib/vmscope/labs/solutions/04_cpuid"
 	run_status "an ordinary user can compare" 0 user "$installed" compare hello
 	grep -q 'virtualize/II' "$work/out" && ok "and is told about virtualize" || fail "and is told about virtualize"
 	run_status "an ordinary user can ask the doctor" 0 user "$installed" doctor

@@ -46,7 +46,7 @@ echo 'while true do pcall(function() while true do end end) end' >"$work/loop.lu
 one_line "no pcall holds the limit up" 1 "$VMSCOPE" lab run "$work/loop.lua"
 one_line "no script" 2 "$VMSCOPE" lab run
 one_line "a script that is not there" 1 "$VMSCOPE" lab run "$work/nothing.lua"
-one_line "what a later version has" 2 "$VMSCOPE" lab list
+one_line "a command that there is none" 2 "$VMSCOPE" lab fly
 echo 'print(arg[1], arg[2], math.random(1000))' >"$work/arg.lua"
 run_status "arguments" 0 "$VMSCOPE" lab run --seed 5 "$work/arg.lua" --seed x
 first=$(cat "$work/out")

@@ -199,26 +199,43 @@ static void another_file_stays_as_it_is(void **state)
 	assert_int_equal(journal_open(path, &j, &why), ERR_IO);
 }
 
+/* What another process gets. */
+static enum err open_elsewhere(void)
+{
+	struct journal *j;
+	struct errmsg why;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(journal_open(path, &j, &why));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return (enum err)WEXITSTATUS(status);
+}
+
 static void two_at_once_are_one_too_many(void **state)
 {
 	(void)state;
-	struct journal *other;
-	struct errmsg why = {""};
-
 	unlink(path);
 	struct journal *j = open_journal();
-	assert_int_equal(journal_open(path, &other, &why), ERR_BUSY);
-	/* A child that lets go of it does not unlock it. */
+	assert_int_equal(open_elsewhere(), ERR_BUSY);
+	/* A child that lets go of it does not unlock it, and one that stays does not hold it. */
 	pid_t pid = fork();
 	if (pid == 0) {
 		journal_forget(j);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	assert_int_equal(journal_open(path, &other, &why), ERR_BUSY);
+	assert_int_equal(open_elsewhere(), ERR_BUSY);
+	pid = fork();
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
 	journal_close(j);
-	j = open_journal();
-	journal_close(j);
+	assert_int_equal(open_elsewhere(), ERR_OK);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 /* The limit of a file's size stands for a full disk. */

@@ -18,7 +18,6 @@ local FIELDS = {
   IO_INSTRUCTION = { "port", "write", "size", "value" },
   CPUID = { "leaf", "subleaf", "eax", "ebx", "ecx", "edx" },
   MSR_READ = { "msr", "value" },
-  MSR_WRITE = { "msr", "value" },
 }
 
 local function sequence(vm)
@@ -40,10 +39,9 @@ function M.equivalent(a, b)
   a:run()
   b:run()
   local one, other = sequence(a), sequence(b)
-  local at
-  for i = math.max(#one, #other), 1, -1 do
-    if one[i] ~= other[i] then at = i end
-  end
+  local at = 1
+  while one[at] and one[at] == other[at] do at = at + 1 end
+  if one[at] == other[at] then at = nil end -- both are at their end
   local console = a.console == b.console
   return { verdict = console and not at and "holds" or "violated", at = at, console = console }
 end

@@ -1,6 +1,6 @@
 return [[
 return function(g)
-  local n = g:arg("n", 1)
+  local n = g:arg("n")
   g:start("boot")
   g:compute(4)
   for leaf = n, 1, -1 do

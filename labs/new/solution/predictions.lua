@@ -1,0 +1,1 @@
+return { exits = 108 }
