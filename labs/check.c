@@ -70,20 +70,20 @@ bool check_equal(lua_State *L, int a, int b)
 
 /* --- Lines -------------------------------------------------------------------------------------------------------- */
 
-bool check_add_line(struct grading *gr, struct result_line line)
+bool check_add_line(struct grading *gr, const struct result_line *line)
 {
 	struct result_task *t = gr->task;
 	void *p = realloc(t->lines, (t->n_lines + 1) * sizeof *t->lines);
 
 	if (!p) {
-		free(line.what);
-		free(line.expected);
-		free(line.seen);
-		free(line.context);
+		free(line->what);
+		free(line->expected);
+		free(line->seen);
+		free(line->context);
 		return false;
 	}
 	t->lines = p;
-	t->lines[t->n_lines++] = line;
+	t->lines[t->n_lines++] = *line;
 	return true;
 }
 
@@ -107,7 +107,8 @@ static int line(lua_State *L, double share, int seen, bool quoted, char *expecte
 	} else if (!lua_isnoneornil(L, context)) {
 		l.context = check_show(L, context, false);
 	}
-	return check_add_line(gr, l) ? 0 : luaL_error(L, "no memory");
+	/* cppcheck-suppress memleak ; the task has the texts now */
+	return check_add_line(gr, &l) ? 0 : luaL_error(L, "no memory");
 }
 
 /* What a function is given: "what" as text. Nothing is allocated before. */
@@ -290,7 +291,7 @@ static int t_say(lua_State *L)
 
 	luaL_checktype(L, 2, LUA_TSTRING);
 	if (gr->task && gr->task->n_lines < LINES_MAX)
-		check_add_line(gr, (struct result_line){.kind = LINE_INFO, .what = check_show(L, 2, false)});
+		check_add_line(gr, &(struct result_line){.kind = LINE_INFO, .what = check_show(L, 2, false)});
 	return 0;
 }
 
