@@ -214,7 +214,8 @@ static int s_load(lua_State *L)
 {
 	const char *name = (luaL_checkudata(L, 1, SCENE_CLASS), luaL_checkstring(L, 2));
 
-	if (!lua_isnoneornil(L, 3))
+	lua_settop(L, 3);
+	if (!lua_isnil(L, 3))
 		luaL_checktype(L, 3, LUA_TTABLE);
 	if (!file_of(scene_of(L), name))
 		return luaL_error(L, "s:load: %s is not in the lab's files", name);
