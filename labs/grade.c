@@ -195,7 +195,7 @@ static void cut_short(struct grading *gr, size_t i, struct result_task *t)
 	double all, earned;
 
 	gr->task = t;
-	check_add_line(gr, (struct result_line){.kind = LINE_BAD,
+	check_add_line(gr, &(struct result_line){.kind = LINE_BAD,
 			       .weight = gr->weight,
 			       .what = strdup("the task could not be run to its end"),
 			       .seen = gr->why});

@@ -63,6 +63,6 @@ void check_push(lua_State *L); /* t */
 /* Text for a result, owned by the caller: one line, of at most 240 bytes. */
 char *check_show(lua_State *L, int index, bool quoted);
 bool check_equal(lua_State *L, int a, int b);
-bool check_add_line(struct grading *gr, struct result_line line); /* takes its texts; false: no memory */
+bool check_add_line(struct grading *gr, const struct result_line *line); /* takes its texts; false: no memory */
 
 #endif

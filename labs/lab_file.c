@@ -51,7 +51,7 @@ static char *text_field(lua_State *L, const struct reader *r, const char *field)
 		wrong(L, r, field, "a text is needed");
 	char *text = keep(L, lua_tostring(L, -1));
 	lua_pop(L, 1);
-	for (char *p = text; *p; p++)
+	for (char *p = text; p && *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = ' ';
 	return text;
@@ -117,7 +117,7 @@ static void only(lua_State *L, const struct reader *r, const char *const *names)
 
 static bool plain_name(const char *s)
 {
-	return *s && !s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_")];
+	return s && *s && !s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_")];
 }
 
 static char *id_field(lua_State *L, const struct reader *r)

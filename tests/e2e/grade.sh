@@ -125,7 +125,7 @@ is "a submission finds nothing of the scene, and changes nothing of it" \
 is "what it does to string is its own" '"Hello from a guest: long mode, CPL 0, one UART.\n"' \
 	"$(field "$work/reaches.json" '.tasks[1].lines[] | select(.what == "console").seen')"
 new prints
-echo 'print("\27[31mred\0") for i = 1, 100000 do print(i) end return dofile' >"$work/prints/more.lua"
+printf '%s\n' 'print("\27[31mred\0") for i = 1, 100000 do print(i) end return dofile' >"$work/prints/more.lua"
 run_status "what it prints is shown" 1 "$VMSCOPE" lab check --lab "$lab" "$work/prints"
 has "with its control characters as text" "$work/out" '\x1b[31mred\x00'
 is "and bounded" true "$([ "$(wc -c <"$work/out")" -lt 40000 ] && echo true)"

@@ -50,9 +50,11 @@ static void goes_and_comes(const char *expression, const char *json)
 	j = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	assert_non_null(j);
 	free(text);
-	assert_int_equal(LUA_OK, luaL_dostring(L, "function same(a, b) if type(a) ~= 'table' or type(b) ~= 'table' then return a == b and "
-			 "math.type(a) == math.type(b) end for k, v in pairs(a) do if not same(v, b[k]) then return "
-			 "false end end for k in pairs(b) do if a[k] == nil then return false end end return true end"));
+	assert_int_equal(
+	    LUA_OK, luaL_dostring(L,
+			"function same(a, b) if type(a) ~= 'table' or type(b) ~= 'table' then return a == b and "
+			"math.type(a) == math.type(b) end for k, v in pairs(a) do if not same(v, b[k]) then return "
+			"false end end for k in pairs(b) do if a[k] == nil then return false end end return true end"));
 	lua_getglobal(L, "same");
 	lua_pushvalue(L, 1);
 	plain_to_lua(L, j);
