@@ -13,14 +13,15 @@
 
 struct verify_options {
 	const char *lab;
-	unsigned jobs, seeds;
+	unsigned jobs, seeds, mutants;
 };
 
-enum { KEY_SEEDS = 256 };
+enum { KEY_SEEDS = 256, KEY_MUTANTS };
 
 static const struct argp_option options[] = {
     {.name = "jobs", .key = 'j', .arg = "N", .doc = "processes at a time (as many as processors)"},
     {.name = "seeds", .key = KEY_SEEDS, .arg = "N", .doc = "try seeds 1 to N (3)"},
+    {.name = "mutants", .key = KEY_MUTANTS, .arg = "N", .doc = "only N of them, spread over the solution"},
     {0},
 };
 
@@ -44,6 +45,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return set_number("-j", arg, 256, &o->jobs);
 	case KEY_SEEDS:
 		return set_number("--seeds", arg, VERIFY_SEEDS_MAX, &o->seeds);
+	case KEY_MUTANTS:
+		return set_number("--mutants", arg, 1000000, &o->mutants);
 	case ARGP_KEY_ARG:
 		if (o->lab)
 			return cli_usage("lab verify: %s: one LAB at a time", arg);
@@ -82,8 +85,8 @@ static int print(const struct lab_place *lab, const struct verify_report *r, uns
 	    grading_points(r->max, max), seeds);
 	puts(r->starter_points < 0 ? "missing" : grading_points(r->starter_points, got));
 	if (r->mutants)
-		printf("%zu mutants: %zu killed, %zu equivalent, %zu left: %.1f %%\n", r->mutants, r->killed,
-		    r->equivalent, r->mutants - r->killed - r->equivalent,
+		printf("%zu of %zu mutants: %zu killed, %zu equivalent, %zu left: %.1f %%\n", r->mutants, r->made,
+		    r->killed, r->equivalent, r->mutants - r->killed - r->equivalent,
 		    100.0 * (double)(r->killed + r->equivalent) / (double)r->mutants);
 	if (r->predictions)
 		printf("%zu predictions changed: %zu lose points\n", r->predictions, r->predictions_killed);
@@ -106,6 +109,7 @@ int cmd_lab_verify(int argc, char **argv)
 	    .version = VMSCOPE_VERSION,
 	    .jobs = o.jobs,
 	    .seeds = o.seeds,
+	    .mutants = o.mutants,
 	    .progress = isatty(2) ? progress : NULL};
 	enum err e = lab_find(o.lab, &lab, &why);
 	if (!e)

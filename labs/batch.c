@@ -108,7 +108,7 @@ static enum err add_member(struct class_data *c, const char *dir, const char *na
 
 static enum err list_class(struct batch *b, struct errmsg *why)
 {
-	struct stat out = {0};
+	struct stat out = {0}, in;
 	DIR *d = opendir(b->cfg->dir);
 	enum err e = ERR_OK;
 
@@ -116,6 +116,8 @@ static enum err list_class(struct batch *b, struct errmsg *why)
 		return err_set(why, errno == EACCES ? ERR_PERM : ERR_NOENT, "%s: %s", b->cfg->dir, strerror(errno));
 	if (stat(b->cfg->out, &out) != 0)
 		e = err_set(why, ERR_IO, "%s: %s", b->cfg->out, strerror(errno));
+	else if (fstat(dirfd(d), &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+		e = err_set(why, ERR_INVAL, "%s: the results need a folder of their own", b->cfg->out);
 	for (struct dirent *entry; !e && (entry = readdir(d));)
 		e = add_member(&b->class, b->cfg->dir, entry->d_name, &out);
 	closedir(d);

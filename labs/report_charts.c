@@ -101,7 +101,7 @@ static void print_share(FILE *out, unsigned y, const char *title, const unsigned
 		if (!count[i])
 			continue;
 		fprintf(out, "<rect class=%s x=%.1f y=%u width=%.1f height=22 />", classes[i], x, y, w);
-		if (w > 24)
+		if (w > (count[i] < 10 ? 11 : count[i] < 100 ? 20 : 28))
 			fprintf(out, "<text class=\"in m%s\" x=%.1f y=%u>%u</text>", i == SHARE_PART ? " dark" : "",
 			    x + w / 2, y + 16, count[i]);
 		x += w;

@@ -1,6 +1,6 @@
 /*
- * A class on one page: no script, nothing from elsewhere, light and dark, and fit to be printed. Charts are SVG; a
- * number stands beside whatever has a length or a colour.
+ * A class on one page: no script, nothing from elsewhere, light and dark, and fit to be printed. Charts are SVG,
+ * with their numbers in them.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -13,8 +13,9 @@ struct verify_config {
 	const struct lab_place *lab;
 	struct job_host host;
 	const char *version;
-	unsigned jobs;	/* processes at a time, 1 or more */
-	unsigned seeds; /* 1 .. seeds are tried */
+	unsigned jobs;	  /* processes at a time, 1 or more */
+	unsigned seeds;	  /* 1 .. seeds are tried */
+	unsigned mutants; /* only so many of them, spread over the solution; 0: all */
 	/* Called now and then; may be NULL. */
 	void (*progress)(void *arg, size_t done, size_t all);
 	void *arg;
@@ -23,6 +24,7 @@ struct verify_config {
 struct verify_report {
 	char **problems; /* one line each; none: the lab is good */
 	size_t n_problems;
+	size_t made;			    /* mutants in all; tried: */
 	size_t mutants, killed, equivalent; /* that are declared: not in killed */
 	size_t predictions, predictions_killed;
 	int64_t points, max;	/* of the solution */

@@ -145,8 +145,8 @@ return {
       check = function(t)
         equivalent(t, "hello, emulated and simulated", { a = { guest = "hello" }, b = { guest = "hello", mode = "simulate" } })
         equivalent(t, "exits, emulated and simulated", { a = { guest = "exits" }, b = { guest = "exits", mode = "simulate" } })
-        equivalent(t, "primes for long: the VMM's own timer comes in between", { a = { guest = "primes", append = "rounds=10" },
-          b = { guest = "primes", append = "rounds=10", mode = "simulate" } })
+        equivalent(t, "primes for long: the VMM's own timer comes in between", { a = { guest = "primes", append = "rounds=18" },
+          b = { guest = "primes", append = "rounds=18", mode = "simulate" } })
         equivalent(t, "one exit more", { a = { guest = "exits", append = "only=1 cpuid=2" }, b = { guest = "exits",
           append = "only=1 cpuid=3" } })
         equivalent(t, "another value of an IN", { a = { guest = "exits", append = "only=1 in=3" }, b = { guest = "exits",

@@ -45,7 +45,8 @@ return {
         t:band("share of the instructions that ran directly, in percent", 100 * r.direct // r.bare.used,
           { { 99, 100, 1 }, { 90, 100, 0.5 } })
         t:weight(2)
-        t:budget("starts of the machine", r.runs > 0 and r.runs or nil, t:reference("equivalence", args).runs, { { 1, 1 }, { 3, 0.5 } })
+        t:budget("starts of the machine", r.runs > 0 and r.runs or nil, t:reference("equivalence", args).runs,
+          { { 1, 1 }, { 3, 0.5 } })
       end },
     { id = "emulate", title = "Privileged instructions in virtual supervisor mode", points = 20,
       check = function(t)
@@ -111,7 +112,8 @@ return {
         local args = { kind = "compute", seed = t:random(1, 1000000), depth = 3 }
         local r = t:run("equivalence", args)
         same(t, "compute, three deep", r)
-        t:budget("starts of the real machine", r.runs > 0 and r.runs or nil, t:reference("equivalence", args).runs, { { 1, 1 }, { 3, 0.5 } })
+        t:budget("starts of the real machine", r.runs > 0 and r.runs or nil, t:reference("equivalence", args).runs,
+          { { 1, 1 }, { 3, 0.5 } })
       end },
   },
 }

@@ -467,7 +467,8 @@ end
 -- Two guests on one machine, in turn, a few instructions each. args: seed, slice
 function scenes.two(s, args)
   local random = random_from(args.seed)
-  local words = { programs.supervisor(random), programs.compute(random) }
+  local words = { nil, programs.compute(random) }
+  repeat words[1] = programs.supervisor(random) until boot(new(256), words[1], 3000) == "halt"
   local real = new(700)
   local make = given(s, "vmm.lua")
   local result = {}

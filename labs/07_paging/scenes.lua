@@ -195,8 +195,8 @@ end
 local FRAMES, HOST = 1024, 0x5000 -- the guest has 4 MiB, which begin at this frame of the host
 local P, W, U, A, D = 1, 2, 4, 0x20, 0x40
 
--- The processor as the guest believes it to be: walks the guest's tables (memory: words by address). Gives "at", address; "fault", error
--- code; or "device", address. Sets A and D.
+-- The processor as the guest believes it to be: walks the guest's tables (memory: words by address). Gives "at", address;
+-- "fault", error code; or "device", address. Sets A and D.
 local function walk(memory, cr3, access)
   local function entry(at) return memory[at] or 0 end
   local code = (access.write and W or 0) | (access.user and U or 0)
@@ -276,11 +276,13 @@ local function life(random, level)
     if kind == 1 then -- another mapping, or none
       ops[#ops + 1] = { op = "store", at = page.at, value = draw_pte(), address = page.address }
     elseif kind == 2 then -- the same mapping, as if never used
-      ops[#ops + 1] = { op = "mask", at = page.at, mask = 0xffffffff ~ (random(1, 2) == 1 and A | D or W), address = page.address }
+      local bits = random(1, 2) == 1 and A | D or W
+      ops[#ops + 1] = { op = "mask", at = page.at, mask = 0xffffffff ~ bits, address = page.address }
     elseif kind == 3 then -- more is allowed: no INVLPG is needed
       ops[#ops + 1] = { op = "allow", at = page.at }
     elseif kind == 5 and i % 5 == 0 then -- a page that is written, and then may not be written any more
-      ops[#ops + 1] = { op = "store", at = page.at, value = random(0x100, FRAMES - 1) << 12 | P | W, address = page.address }
+      local value = random(0x100, FRAMES - 1) << 12 | P | W
+      ops[#ops + 1] = { op = "store", at = page.at, value = value, address = page.address }
       for _, write in ipairs{ false, true } do
         ops[#ops + 1] = { op = "access", address = page.address, write = write, user = false }
       end
@@ -313,7 +315,8 @@ local function paged_vm(memory)
 end
 
 local function show(access)
-  return ("%s of %#x by %s"):format(access.write and "write" or "read", access.address, access.user and "user" or "supervisor")
+  local who = access.user and "user" or "supervisor"
+  return ("%s of %#x by %s"):format(access.write and "write" or "read", access.address, who)
 end
 
 -- The submission's shadow.

@@ -77,6 +77,12 @@ return {
   title = "Interrupts, timers, injection: the price of a tick",
   minutes = { 90, 180 },
   files = { "price.lua", "timer.lua", "guest.lua" },
+  equivalent = {
+    "timer.lua:5: 0 -> 1", -- a nanosecond
+    "timer.lua:16: 0x503 -> 0x504", -- a port that nobody uses
+    "guest.lua:3: 1193182 -> 1193183", -- one Hz
+    "guest.lua:4: 65536 -> 65537", -- intervals that are so long are none of the lab
+  },
   predictions = {
     { id = "timer_hlt", ask = "HLT exits of the bundled guest timer?", points = 4,
       answer = function(t) return t:reference("timer", {}).vm.exits_by.HLT end },
@@ -106,6 +112,8 @@ return {
           device(t, "asleep", { period = t:random(200, 20000), asleep = t:random(3, 20), awake = 0 })
         end
         device(t, "a microsecond", { period = 1, asleep = 5, awake = 0 })
+        device(t, "another period", { period = t:random(2000, 20000), asleep = t:random(3, 9), awake = 0,
+          second = t:random(500, 1500), more = t:random(3, 9) })
         device(t, "switched off, then HLT", { period = t:random(200, 20000), asleep = 2, awake = 0, sleep_off = true })
       end },
     { id = "coalesce", title = "Ticks that nobody could inject", points = 15, after = { "device" },

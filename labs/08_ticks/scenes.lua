@@ -93,7 +93,8 @@ function scenes.timer(s)
 end
 
 -- A guest for the submission's device: sets the period, collects ticks, asleep (args.asleep interrupts) and then awake
--- (args.awake), adds up what it reads, switches the timer off, and ends. Each interrupt writes its count of ticks to port 0x510.
+-- (args.awake), adds up what it reads, switches the timer off, and ends; or (args.second) takes another period and sleeps
+-- for args.more interrupts. Each interrupt writes its count of ticks to port 0x510.
 local function device_guest(a)
   return ([[
         cli
@@ -136,14 +137,22 @@ local function device_guest(a)
         nop
         nop
         cli
-        xorw %%ax, %%ax
+        movw $%d, %%ax          # off, or another period
         movw $0x500, %%dx
-        outw %%ax, %%dx         # off
+        outw %%ax, %%dx
         movw $0x502, %%dx
         inw %%dx, %%ax          # what is left
         movw $0x512, %%dx
         outw %%ax, %%dx
-        %s
+        movw $%d, %%bx
+        addw %%cx, %%bx
+6:      cmpw %%bx, %%cx
+        jae 7f
+        sti
+        hlt
+        cli
+        jmp 6b
+7:      %s
         movb $0, %%al
         outb %%al, $0xf4
 isr:    pushw %%ax
@@ -160,10 +169,10 @@ isr:    pushw %%ax
         popw %%dx
         popw %%ax
         iret
-  ]]):format(a.period, a.asleep, a.awake, a.work or 0, a.sleep_off and "sti\nhlt" or "")
+  ]]):format(a.period, a.asleep, a.awake, a.work or 0, a.second or 0, a.more or 0, a.sleep_off and "sti\nhlt" or "")
 end
 
--- args: period, asleep, awake, work, sleep_off
+-- args: period, asleep, awake, work, second, more, sleep_off
 function scenes.device(s, args)
   local timer = s:call(given(s, "timer.lua"))
   s:call(function()

@@ -76,11 +76,17 @@ return {
   title = "Type I and Type II: the path of an exit",
   minutes = { 60, 120 },
   files = { "path.lua", "rates.lua", "measure.lua" },
+  equivalent = {
+    "rates.lua:33: 0 -> 1", -- a nanosecond in a sum of which the largest is wanted
+    "rates.lua:37: > -> >=", -- of two equal ones, the other
+    "measure.lua:2: 100 -> 101", -- any number does that is small,
+    "measure.lua:2: 20000 -> 20001", -- and any that is large
+  },
   predictions = {
     { id = "io_type1", ask = "An OUT under type I, in ns?", points = 4, within = 1,
-      answer = function(t) return t:reference("path", { model = "nehalem-2011", type = 1, reason = "IO_INSTRUCTION" }).IO_INSTRUCTION.total end },
+      answer = function(t) return t:reference("path", { model = "nehalem-2011", type = 1 }).IO_INSTRUCTION.total end },
     { id = "io_type2", ask = "An OUT under type II, in ns?", points = 4, within = 1,
-      answer = function(t) return t:reference("path", { model = "nehalem-2011", type = 2, reason = "IO_INSTRUCTION" }).IO_INSTRUCTION.total end },
+      answer = function(t) return t:reference("path", { model = "nehalem-2011", type = 2 }).IO_INSTRUCTION.total end },
     { id = "share", ask = "Percent of the processor's time for 50,000 OUTs a second under type II?", points = 4, within = 0.2,
       answer = function(t)
         return 100 * t:reference("overhead", { model = "nehalem-2011", type = 2, rates = { IO_INSTRUCTION = 50000 } }).said

@@ -1,6 +1,7 @@
 local function target(t)
   local msr = t:random(0x20000000, 0x3fffffff)
-  return { port = t:random(0x600, 0x7ff), msr = msr, address = 0x10000000 + 4 * t:random(0, 0x2000000), byte = t:random(1, 255) }
+  local address = 0x10000000 + 4 * t:random(0, 0x2000000)
+  return { port = t:random(0x600, 0x7ff), msr = msr, address = address, byte = t:random(1, 255) }
 end
 
 -- Runs the attack; what happens, the verdict, and why.

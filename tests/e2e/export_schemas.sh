@@ -152,6 +152,31 @@ else
 	skip "CSV is read" "there is no python3"
 fi
 
+# --- A real result ---
+# shellcheck disable=SC2317 # called by run_status
+grade() { # the name of a submission, a format
+	CLASSROOM=os ASSIGNMENT=cpuid OWNER=alice SUBMISSION_TAG=submit/1 COMMIT_URL=https://example.org/c \
+		RELEASE_URL=https://example.org/r COMMIT_DATETIME=2026-11-26T20:40:22Z \
+		"$VMSCOPE" grade tests/labs/01_test "$1" --format "$2" -o "$dir/real.$2"
+}
+for submission in tests/labs/solutions/01_test tests/labs/01_test/starter; do
+	for format in text json gradescope classroom50 prairielearn junit tap csv; do
+		run_status "$submission as $format" 0 grade "$submission" $format || continue
+		case $format in
+		text) out=$(grep -c '^Total [0-9.]* of 50 points; predictions [0-9]* of 10$' "$dir/real.text" | grep -vx 1) ;;
+		junit) have xmllint || continue; out=$(xmllint --noout --schema tests/schema/grade/junit.xsd "$dir/real.junit" 2>&1 | grep -v validates$) ;;
+		tap) out=$(perl -MTAP::Parser -e 1 2>/dev/null && perl "$work/tap.pl" "$dir/real.tap" 2>&1 | grep -v '^3 tests, .* 3 diagnostics$') ;;
+		csv) out=$(have python3 && python3 "$work/rows.py" "$dir/real.csv" 2>&1 | grep -v ' 50 3$') ;;
+		json) out=$([ -z "$python" ] || check result "$dir/real.json" 2>&1) ;;
+		*) out=$([ -z "$python" ] || check $format "$dir/real.$format" 2>&1) ;;
+		esac
+		is "it is valid" "" "$out"
+	done
+done
+one_line "classroom50 without its runner" 2 env -u CLASSROOM "$VMSCOPE" grade tests/labs/01_test tests/labs/solutions/01_test \
+	--format classroom50
+rm "$dir"/real.*
+
 # --- Any of them ---
 bad=$(LC_ALL=C grep -lP '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa0-\xaf]' "$dir"/* 2>/dev/null)
 is "no control character, and nothing that turns text around" "" "$bad"

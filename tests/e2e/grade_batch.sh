@@ -32,6 +32,11 @@ run_status "again" 0 batch "$work/a"
 is "nothing is graded twice" "$n submissions: 0 graded now, $n before; 0 could not be graded" "$(head -1 "$work/out")"
 
 # --- kill -9 ---
+descendants() { # of a process: those that grade, and the submissions that they run
+	ps -e -o pid= -o ppid= | awk -v top="$1" '
+		{ parent[$1] = $2 }
+		END { for (p in parent) for (q = parent[p]; q > 1; q = parent[q]) if (q == top) { print p; break } }'
+}
 for want in 1 5 9; do
 	"$VMSCOPE" grade "$lab" --batch "$class" -j 2 --out "$work/b" >/dev/null 2>&1 &
 	pid=$!
@@ -39,16 +44,16 @@ for want in 1 5 9; do
 		[ "$(lines "$work/b")" -ge $want ] 2>/dev/null && break
 		sleep 0.05
 	done
-	children=$(ps -o pid= --ppid $pid)
+	children=$(descendants $pid)
 	kill -9 $pid
 	wait $pid 2>/dev/null
 	for _ in $(seq 100); do
 		alive=
-		for c in $children; do [ -e "/proc/$c" ] && alive+=" $c"; done
+		for c in $children; do grep -qs '^State:.[^Z]' "/proc/$c/status" && alive+=" $c"; done
 		[ -z "$alive" ] && break
 		sleep 0.1
 	done
-	is "killed with $want or more finished: the processes that grade are gone, too" "" "$alive"
+	is "killed with $want or more finished: so are the processes that grade, and the submissions" "" "$alive"
 done
 before=$(lines "$work/b")
 run_status "resumed" 0 batch "$work/b"
@@ -73,7 +78,7 @@ is "they are made from the journal" "" "$(same)"
 
 # --- interrupted ---
 mkdir "$work/c"
-"$VMSCOPE" grade "$lab" --batch "$class" -j 1 --out "$work/c" >"$work/out" 2>"$work/err" &
+"$VMSCOPE" grade "$lab" --batch "$class" -j 1 --out "$work/c" >"$work/c.out" 2>"$work/c.err" &
 pid=$!
 for _ in $(seq 600); do
 	[ "$(lines "$work/c")" -ge 2 ] 2>/dev/null && break
@@ -83,7 +88,7 @@ one_line "another one in the same place" 3 batch "$work/c"
 kill -INT $pid
 wait $pid
 is "Ctrl-C is status 4" 4 $?
-is "and says what to do" 1 "$(grep -c 'interrupted: the same command goes on' "$work/err")"
+is "and says what to do" 1 "$(grep -c 'interrupted: the same command goes on' "$work/c.err")"
 [ -s "$work/c/class.html" ] && ok "what is finished is shown" || fail "what is finished is shown"
 
 # --- what changed ---

@@ -409,6 +409,9 @@ static void an_empty_class_is_an_error(void **state)
 	mkdir(dir, 0777);
 	assert_int_equal(batch_run(&cfg, &sum, &why), ERR_NOENT);
 	assert_non_null(strstr(why.text, "no submission"));
+	cfg.out = dir;
+	assert_int_equal(batch_run(&cfg, &sum, &why), ERR_INVAL);
+	assert_non_null(strstr(why.text, "folder of their own"));
 }
 
 int main(void)

@@ -11,8 +11,10 @@ function M.measure(vm)
   return { mode = vm.mode, ended = vm.ended.kind, exits = vm.exits, insns = vm.insns, console = vm.console, reasons = count(vm) }
 end
 
-local LEFT_OUT = { EXTERNAL_INTERRUPT = true, INTERRUPT_WINDOW = true, NMI_WINDOW = true, TPR_BELOW_THRESHOLD = true,
-  PREEMPTION_TIMER = true }
+local LEFT_OUT = {}
+for _, name in ipairs{ "EXTERNAL_INTERRUPT", "INTERRUPT_WINDOW", "NMI_WINDOW", "TPR_BELOW_THRESHOLD", "PREEMPTION_TIMER" } do
+  LEFT_OUT[name] = true
+end
 
 local FIELDS = {
   IO_INSTRUCTION = { "port", "write", "size", "value" },

@@ -62,7 +62,7 @@ function M.latch(vm, port)
   local value = 0
   vm:on_exit("IO_INSTRUCTION", function(exit, cpu)
     local io = M.decode_io(exit.qual)
-    if io.port ~= port then return "default" end
+    if io.port ~= port then return end
     local mask = (1 << 8 * io.size) - 1
     if io.write then
       value = value & ~mask | cpu.rax & mask

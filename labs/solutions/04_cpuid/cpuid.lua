@@ -14,8 +14,7 @@ function M.hide(vm)
   vm:on_exit("CPUID", function(exit, cpu)
     if exit.leaf == 1 then
       exit:default()
-      exit.ecx = exit.ecx & ~(1 << 31)
-      return "next"
+      exit.ecx = exit.ecx & ~(1 << 31) -- the verdict stays the default's
     elseif exit.leaf >> 28 == 4 then
       cpu.eax = M.highest -- as a processor does with a number that it does not know
     end
@@ -40,7 +39,6 @@ function M.vendor(vm, text)
     if exit.leaf == 0 then
       exit:default()
       exit.ebx, exit.edx, exit.ecx = string.unpack("<I4I4I4", text)
-      return "next"
     end
   end)
 end
@@ -50,9 +48,8 @@ function M.limit(vm, max)
     if exit.leaf == 0 then
       exit:default()
       exit.eax = max
-      return "next"
-    elseif exit.leaf > max and exit.leaf < 0x40000000 then
-      cpu.eax = max
+    elseif exit.leaf < 0x40000000 then
+      cpu.eax = math.min(exit.leaf, max)
     end
   end)
 end

@@ -3,7 +3,7 @@ local IRQ, FIFO_SIZE = 4, 16
 local DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR = 0, 1, 2, 3, 4, 5, 6, 7
 
 return function()
-  local u = { ier = 0, lcr = 0, mcr = 0, msr = 0xb0, scr = 0, dll = 1, dlm = 0, fifo = false, overrun = false, sent = false }
+  local u = { ier = 0, lcr = 0, mcr = 0, msr = 0xb0, scr = 0, dll = 1, dlm = 0, fifo = false, overrun = false }
   local received, outside = {}, {}
 
   local function interrupt()

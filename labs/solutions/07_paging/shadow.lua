@@ -1,4 +1,4 @@
-local P, W, U, A, D = 1 << 0, 1 << 1, 1 << 2, 1 << 5, 1 << 6
+local P, W, U, A, D = 1, 1 << 1, 1 << 2, 1 << 5, 1 << 6
 local FRAME = 0xfffff000
 
 local Shadow = {}
