@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/lab_cmds.h"
@@ -22,6 +23,19 @@ static void set_folders(const json_t *job)
 	}
 }
 
+/* The job is nobody's guest: what is behind descriptor 0 from now on is empty. */
+static bool forget_job(void)
+{
+	int ends[2];
+
+	if (pipe(ends) < 0)
+		return false;
+	bool done = dup2(ends[0], STDIN_FILENO) >= 0;
+	close(ends[0]);
+	close(ends[1]);
+	return done;
+}
+
 int cmd_lab_worker(int argc, char **argv)
 {
 	struct errmsg why = {""};
@@ -33,6 +47,8 @@ int cmd_lab_worker(int argc, char **argv)
 	json_t *job = json_loadf(stdin, JSON_ALLOW_NUL, &bad);
 	if (!job)
 		return cli_usage("lab worker: the job is no JSON: line %d: %s", bad.line, bad.text);
+	if (!forget_job())
+		return cli_fail(CLI_UNAVAILABLE, "lab worker: no pipe");
 	set_folders(job);
 	enum err e = jail_lock_down(&why);
 	if (e)

@@ -225,6 +225,12 @@ static void say_share(struct words *w, double share)
 		add_words(w, " (%g %%)", 100 * share);
 }
 
+/* What a submission gives may be anything; what is no number lies in no band. */
+static double seen_number(lua_State *L)
+{
+	return lua_type(L, 3) == LUA_TNUMBER ? lua_tonumber(L, 3) : NAN;
+}
+
 static int t_band(lua_State *L)
 {
 	static const char words[] = "t:band: bands are { { LOW, HIGH, SHARE }, ... }";
@@ -232,9 +238,8 @@ static int t_band(lua_State *L)
 	double best = 0;
 
 	check_what(L, 5);
-	luaL_argexpected(L, lua_isnil(L, 3) || lua_type(L, 3) == LUA_TNUMBER, 3, "number");
 	luaL_checktype(L, 4, LUA_TTABLE);
-	double seen = lua_tonumber(L, 3);
+	double seen = seen_number(L);
 	for (int i = 1; push_band(L, 4, i, words); i++) {
 		double lo = item(L, words, 1), hi = item(L, words, 2), share = share_of(L, words, 3);
 		add_words(&w, i > 1 ? "; " : "");
@@ -254,10 +259,9 @@ static int t_budget(lua_State *L)
 	double best = 0;
 
 	check_what(L, 6);
-	luaL_argexpected(L, lua_isnil(L, 3) || lua_type(L, 3) == LUA_TNUMBER, 3, "number");
 	luaL_checktype(L, 4, LUA_TNUMBER);
 	luaL_checktype(L, 5, LUA_TTABLE);
-	double seen = lua_tonumber(L, 3), reference = lua_tonumber(L, 4);
+	double seen = seen_number(L), reference = lua_tonumber(L, 4);
 	for (int i = 1; push_band(L, 5, i, words); i++) {
 		double most = item(L, words, 1) * reference, share = share_of(L, words, 2);
 		add_words(&w, "%s %.15g", i > 1 ? "; " : "at most", floor(most));

@@ -64,9 +64,6 @@ static void make_texts(struct jail_job *j)
 	snprintf(j->env_tmp[1], sizeof j->env_tmp[1], "TMPDIR=/tmp");
 	for (size_t i = 0; i < ARRAY_LEN(said); i++)
 		snprintf(j->env_layers[i], sizeof j->env_layers[i], JAIL_VARIABLE "=%s", said[i]);
-#ifdef __SANITIZE_ADDRESS__ /* which would trace itself at its end */
-	snprintf(j->env_extra, sizeof j->env_extra, "ASAN_OPTIONS=detect_leaks=0");
-#endif
 	j->nproc = process_limit(j->uid);
 }
 

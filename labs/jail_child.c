@@ -183,8 +183,7 @@ static _Noreturn void program(const struct jail_job *j, unsigned layers)
 	layers |= JAIL_SECCOMP;
 
 	const char *said = j->env_layers[(layers & JAIL_LANDLOCK ? 1 : 0) + (mounts ? 2 : 0)];
-	const char *const env[] = {
-	    j->env_path, j->env_lang, j->env_tmp[mounts], said, j->env_extra[0] ? j->env_extra : NULL, NULL};
+	const char *const env[] = {j->env_path, j->env_lang, j->env_tmp[mounts], said, NULL};
 	const struct jail_message m = {.what = JAIL_IS_STARTED, .layers = layers};
 	sigset_t none;
 	tell(&m);

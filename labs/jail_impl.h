@@ -50,7 +50,7 @@ struct jail_job {
 	gid_t gid;
 	char uid_map[40], gid_map[40], tmp_options[2][96]; /* of /tmp; [1]: in a user namespace */
 	unsigned long nproc;
-	char env_tmp[2][160], env_layers[4][40], env_extra[40], env_path[80], env_lang[24];
+	char env_tmp[2][160], env_layers[4][40], env_path[80], env_lang[24];
 };
 
 /* What comes through the status pipe; each is one write. */

@@ -15,6 +15,9 @@
 #include "core/types.h"
 #include "labs/jail_impl.h"
 
+/* For what a call does not look at. */
+#define NONE "none"
+
 /* dir and path, one behind the other; false: too long. */
 static bool join(char out[PATH_MAX], const char *dir, const char *path)
 {
@@ -65,7 +68,7 @@ static bool seal(const char *target, bool writable)
 	for (size_t i = 0; i < ARRAY_LEN(keep); i++)
 		if ((unsigned long)fs.f_flags & keep[i].has)
 			flags |= keep[i].flag;
-	return mount(NULL, target, NULL, flags, NULL) == 0;
+	return mount(NONE, target, NONE, flags, NONE) == 0;
 }
 
 static bool bind_path(const struct jail_path *p, const char *dir)
@@ -79,7 +82,7 @@ static bool bind_path(const struct jail_path *p, const char *dir)
 		return true;
 	if (!make_target(target, strlen(dir), p->folder))
 		return false;
-	return mount(p->path, target, NULL, MS_BIND | MS_REC, NULL) == 0 && seal(target, p->access == JAIL_WRITE);
+	return mount(p->path, target, NONE, MS_BIND | MS_REC, NONE) == 0 && seal(target, p->access == JAIL_WRITE);
 }
 
 static bool enter(const char *dir)
@@ -116,7 +119,7 @@ static bool fill(const struct jail_job *j, const char *tmp_options)
 
 enum jail_root jail_new_root(const struct jail_job *j, const char *tmp_options)
 {
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	if (mount(NONE, "/", NONE, MS_REC | MS_PRIVATE, NONE) != 0 ||
 	    mount("tmpfs", j->dir, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755") != 0)
 		return JAIL_ROOT_OLD;
 	if (!fill(j, tmp_options)) {
@@ -124,7 +127,7 @@ enum jail_root jail_new_root(const struct jail_job *j, const char *tmp_options)
 		return JAIL_ROOT_OLD;
 	}
 	if (!enter(j->dir) ||
-	    mount(NULL, "/", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) != 0)
+	    mount(NONE, "/", NONE, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NONE) != 0)
 		return JAIL_ROOT_BROKEN;
 	return JAIL_ROOT_NEW;
 }

@@ -170,6 +170,7 @@ static void ended_badly(struct job_answer *a, const struct jail_result *r)
 		break;
 	}
 	fail(a, JOB_SUBMISSION, text);
+	a->stopped = r->end == JAIL_CPU || r->end == JAIL_WALL || r->end == JAIL_OUTPUT;
 }
 
 static bool is_hash(const json_t *j)
@@ -219,6 +220,15 @@ static void read_answer(struct job_answer *a, const json_t *j)
 		    text && *text ? text : "its process gave an answer that is none");
 		free(text);
 	}
+}
+
+void job_give_up(const struct job_answer *before, struct job_answer *out)
+{
+	char text[400];
+
+	*out = (struct job_answer){0};
+	snprintf(text, sizeof text, "not run, after a limit was passed: %.300s", before->error ? before->error : "");
+	fail(out, JOB_SUBMISSION, text);
 }
 
 void job_run(const struct job_host *host, const struct job_lab *lab, const struct submission *s, const char *scene,

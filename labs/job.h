@@ -27,6 +27,7 @@ struct job_answer {
 	enum job_end end;
 	json_t *result;	       /* JOB_OK */
 	char *error;	       /* else; one line */
+	bool stopped;	       /* by a limit of its process */
 	char *printed;	       /* what the submission printed, cleaned; "" when nothing */
 	json_t *runs, *hashes; /* lists of texts; hashes: 64 hexadecimal digits each */
 };
@@ -46,5 +47,8 @@ void job_lab_free(struct job_lab *lab);
 void job_run(const struct job_host *host, const struct job_lab *lab, const struct submission *s, const char *scene,
     const json_t *args, uint64_t seed, bool brief, struct job_answer *out);
 void job_answer_free(struct job_answer *a);
+
+/* The answer of a submission that a limit has stopped before: it waits no second time. */
+void job_give_up(const struct job_answer *before, struct job_answer *out);
 
 #endif

@@ -87,6 +87,15 @@ static void settle(struct grading *gr, const char *scene, const json_t *args, st
 		a->end = JOB_SUBMISSION;
 }
 
+/* The first run that passed a limit of its process; its time is the grader's, too. */
+static const struct job_answer *stopped_before(const struct memo *m)
+{
+	for (size_t i = 0; i + 1 < m->n; i++)
+		if (m->runs[i].answer.stopped)
+			return &m->runs[i].answer;
+	return NULL;
+}
+
 const struct job_answer *grading_run(struct grading *gr, bool reference, const char *scene, const json_t *args)
 {
 	struct memo *m = reference ? &gr->g->memo : &gr->memo;
@@ -102,9 +111,13 @@ const struct job_answer *grading_run(struct grading *gr, bool reference, const c
 		free(key);
 		return NULL;
 	}
+	const struct job_answer *stopped = reference ? NULL : stopped_before(m);
 	struct job_answer a;
-	job_run(&gr->g->cfg.host, &gr->g->job_lab, reference ? &gr->g->reference : gr->sub, scene, args,
-	    gr->g->cfg.seed, gr->g->cfg.brief, &a);
+	if (stopped)
+		job_give_up(stopped, &a);
+	else
+		job_run(&gr->g->cfg.host, &gr->g->job_lab, reference ? &gr->g->reference : gr->sub, scene, args,
+		    gr->g->cfg.seed, gr->g->cfg.brief, &a);
 	size_t at = (size_t)(r - m->runs);
 	if (!reference) {
 		settle(gr, scene, args, &a);

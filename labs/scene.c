@@ -191,13 +191,37 @@ static int include(lua_State *L)
 
 /* --- The object s ------------------------------------------------------------------------------------------------- */
 
+/* Of vmscope, the environment on top gets what the list at index names. */
+static void keep_only(lua_State *L, int list)
+{
+	int env = lua_gettop(L);
+
+	lua_getfield(L, env, "vmscope");
+	lua_newtable(L);
+	for (lua_Integer i = 1; lua_rawgeti(L, list, i) == LUA_TSTRING; i++) {
+		lua_pushvalue(L, -1);
+		if (lua_rawget(L, env + 1) == LUA_TNIL)
+			luaL_error(L, "s:load: vmscope has no %s", lua_tostring(L, -2));
+		lua_rawset(L, env + 2);
+	}
+	lua_settop(L, env + 2);
+	lua_setfield(L, env, "vmscope");
+	lua_settop(L, env);
+}
+
+/* s:load(name[, list]): with a list, the file has those functions of vmscope only. */
 static int s_load(lua_State *L)
 {
 	const char *name = (luaL_checkudata(L, 1, SCENE_CLASS), luaL_checkstring(L, 2));
 
+	lua_settop(L, 3);
+	if (!lua_isnil(L, 3))
+		luaL_checktype(L, 3, LUA_TTABLE);
 	if (!file_of(scene_of(L), name))
 		return luaL_error(L, "s:load: %s is not in the lab's files", name);
 	push_environment(L);
+	if (lua_istable(L, 3))
+		keep_only(L, 3);
 	run_file(L, name);
 	return 1;
 }

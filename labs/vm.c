@@ -175,6 +175,8 @@ static int make_words(lua_State *L, char *argv[WORDS_MAX])
 		if (lua_getfield(L, 1, options[i].field) != LUA_TNIL) {
 			check_word(L, options[i].field);
 			const char *text = lua_tostring(L, -1);
+			if (strncmp(text, "fd:", 3) == 0)
+				luaL_error(L, "vmscope.vm: %s: %s is no file", options[i].field, text);
 			if (strcmp(options[i].field, "type") == 0)
 				text = strcmp(text, "I") == 0 ? "1" : strcmp(text, "II") == 0 ? "2" : text;
 			lua_pushfstring(L, "%s=%s", options[i].option, text);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -181,10 +182,14 @@ static int load_as(lua_State *L, const char *path, const char *label)
 	FILE *f = fopen(path, "r");
 	char part[4096];
 	luaL_Buffer text;
+	struct stat st;
 	size_t n;
 
-	if (!f) {
-		lua_pushfstring(L, "cannot open %s: %s", label, strerror(errno));
+	/* A pipe may never end. */
+	if (!f || fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode)) {
+		lua_pushfstring(L, "cannot open %s: %s", label, f ? "it is no file" : strerror(errno));
+		if (f)
+			fclose(f);
 		return LUA_ERRFILE;
 	}
 	luaL_buffinit(L, &text);

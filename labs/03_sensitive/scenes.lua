@@ -3,6 +3,11 @@ local SLOT, SCRATCH = 0x9000, 0xa000
 local FAR = { call_gate = "CALL_FAR", jump_far = "JMP_FAR", return_far = "RET_FAR", iret = "IRET", sysret = "SYSRET",
   user_HLT = "HLT" }
 
+local function file(s, name)
+  local m = s:load(name)
+  return type(m) == "table" and m or {}
+end
+
 local function machine(profile)
   return vmscope.vm{ guest = "sensitive", controls = profile, max_insns = 1000000 }
 end
@@ -83,15 +88,16 @@ function scenes.table(s, args)
   local rows = {}
   for i, name in ipairs(args.names) do
     local row = type(t) == "table" and t[name]
-    rows[i] = type(row) == "table" and ("deprivileged=%s umip=%s vtx=%s user=%s"):format(field(row.deprivileged), field(row.umip),
-      field(row.vtx), field(row.user)) or "no row"
+    if type(row) ~= "table" then row = {} end
+    rows[i] = ("deprivileged=%s umip=%s vtx=%s user=%s privileged=%s"):format(field(row.deprivileged), field(row.umip),
+      field(row.vtx), field(row.user), field(row.privileged))
   end
   return { rows = rows }
 end
 
 -- probe.lua's parse() on the console of a run, by name; and what was really printed.
 function scenes.parse(s, args)
-  local m = s:load("probe.lua")
+  local m = file(s, "probe.lua")
   local vm = machine(args.profile)
   vm:run()
   local said = s:call(m.parse, vm.console)
@@ -111,7 +117,7 @@ end
 
 -- probe.lua's traps(vm), and what the machine's own records say: two lists of names.
 function scenes.traps(s, args)
-  local m = s:load("probe.lua")
+  local m = file(s, "probe.lua")
   local said, is = {}, {}
   local r = s:call(m.traps, machine(args.profile))
   for name, yes in pairs(type(r) == "table" and r or {}) do
@@ -125,7 +131,7 @@ end
 
 -- probe.lua's outcome(bare, seen, trapped).
 function scenes.outcome(s, args)
-  local m = s:load("probe.lua")
+  local m = file(s, "probe.lua")
   local out = {}
   for i, q in ipairs(args.questions) do out[i] = field(s:call(m.outcome, q[1], q[2], q[3])) end
   return { said = out }
@@ -138,7 +144,7 @@ end
 
 -- classify.lua's classify(at0, at3) for instructions that really ran.
 function scenes.classify(s, args)
-  local m = s:load("classify.lua")
+  local m = file(s, "classify.lua")
   local out = {}
   for i, insn in ipairs(args.insns) do
     local code, scratch = insn.code, args.scratch
@@ -151,7 +157,7 @@ end
 
 -- The same for observations that args.pairs makes up.
 function scenes.pairs(s, args)
-  local m = s:load("classify.lua")
+  local m = file(s, "classify.lua")
   local out = {}
   for i, p in ipairs(args.pairs) do out[i] = class(s:call(m.classify, p[1], p[2])) end
   return { said = out }
@@ -159,7 +165,7 @@ end
 
 -- classify.lua's virtualizable(instructions): yes or no, and the names that stand in the way.
 function scenes.theorem(s, args)
-  local m = s:load("classify.lua")
+  local m = file(s, "classify.lua")
   local out = {}
   for i, set in ipairs(args.sets) do
     local yes, names = s:call(m.virtualizable, set)

@@ -7,8 +7,8 @@ for _, name in ipairs{ "HALT", "GETR", "SETR", "GETM", "LPSW", "OUT", "IN" } do 
 local CAUSES = { memory = 1, privileged = 2, illegal = 3, svc = 4 }
 local M32 = 0xffffffff
 
--- Words of a program: lines "label: OP rA, rB, number", ".word n, n ...", ".at address"; "#" begins a comment. A number may
--- be a label. Gives a table of words by address.
+-- Words of a program: lines "label: OP rA, rB, number", ".word n, n ...", ".at address"; "#" begins a comment. A
+-- number may be a label. Gives a table of words by address.
 local function assemble(text)
   local words, labels, lines, at = {}, {}, {}, 0
   for line in (text .. "\n"):gmatch("(.-)\n") do

@@ -1,8 +1,8 @@
--- What lab 07 runs: the guest "paging", guests that go through their pages in patterns, and the submission's shadow paging
--- beside an MMU that sees nothing but the shadow.
+-- What lab 07 runs: the guest "paging", guests that go through their pages in patterns, and the submission's shadow
+-- paging beside an MMU that sees nothing but the shadow.
 
--- A guest in protected mode with 32-bit paging. Its directory is at 0x20000; 0x400000 on are 64 pages that it maps when it
--- touches them (page fault), to frames from 0x100000 on.
+-- A guest in protected mode with 32-bit paging. Its directory is at 0x20000; 0x400000 on are 64 pages that it maps
+-- when it touches them (page fault), to frames from 0x100000 on.
 local START = [[
         cli
         lgdtl gdtr
@@ -195,8 +195,8 @@ end
 local FRAMES, HOST = 1024, 0x5000 -- the guest has 4 MiB, which begin at this frame of the host
 local P, W, U, A, D = 1, 2, 4, 0x20, 0x40
 
--- The processor as the guest believes it to be: walks the guest's tables (memory: words by address). Gives "at", address;
--- "fault", error code; or "device", address. Sets A and D.
+-- The processor as the guest believes it to be: walks the guest's tables (memory: words by address). Gives "at",
+-- address; "fault", error code; or "device", address. Sets A and D.
 local function walk(memory, cr3, access)
   local function entry(at) return memory[at] or 0 end
   local code = (access.write and W or 0) | (access.user and U or 0)
@@ -332,6 +332,13 @@ local function shadow_of(s, make, vm, hw)
   return shadow
 end
 
+-- The same, with the guest's entries for the address.
+local function show_with_entries(memory, cr3, access)
+  local pde = memory[cr3 + 4 * (access.address >> 22)] or 0
+  local pte = pde & P ~= 0 and memory[(pde & 0xfffff000) + 4 * (access.address >> 12 & 0x3ff)] or 0
+  return ("%s (directory: %#x, table: %#x)"):format(show(access), pde, pte)
+end
+
 -- The guest's life under the submission's shadow paging, beside its life on a processor. args: seed, level
 function scenes.shadow(s, args)
   local memory, ops = life(random_from(args.seed), args.level)
@@ -341,6 +348,7 @@ function scenes.shadow(s, args)
   local r = { accesses = 0, right = 0, faults = 0, first = "none", tables = "none", fills = 0 }
 
   local function one(access)
+    local what = show_with_entries(memory, cpu.cr3, access)
     local want, value = walk(memory, cpu.cr3, access)
     local got, seen = "at", reach(access)
     for _ = 1, 2 do
@@ -356,7 +364,7 @@ function scenes.shadow(s, args)
     if got == want and seen == value then
       r.right = r.right + 1
     elseif r.first == "none" then
-      r.first = ("%s: %s %#x, and it came to: %s %s"):format(show(access), want, value, tostring(got),
+      r.first = ("%s: %s %#x, and it came to: %s %s"):format(what, want, value, tostring(got),
         math.type(seen) == "integer" and ("%#x"):format(seen) or tostring(seen))
     end
   end
@@ -397,21 +405,33 @@ function scenes.shadow(s, args)
   return r
 end
 
--- One fault after the other with an empty shadow: what is decided. args: seed
+-- One fault after the other with an empty shadow: what is decided. By what is right: how many, how many were decided
+-- so, and the first that was not. args: seed
 function scenes.decide(s, args)
   local memory, ops = life(random_from(args.seed), "static")
   local vm, cpu = paged_vm(memory)
   local make = given(s, "shadow.lua")
+  local names = { at = "fill", fault = "reflect", device = "emulate" }
   local r = {}
-  for i, op in ipairs(ops) do
+  for _, name in pairs(names) do r[name] = { all = 0, right = 0, first = "none" } end
+  for _, op in ipairs(ops) do
     local hw, _, reach = mmu()
+    local what = show_with_entries(memory, cpu.cr3, op)
     local want, value = walk(memory, cpu.cr3, op)
     local shadow = shadow_of(s, make, vm, hw)
     local got, seen = s:call(shadow.fault, shadow, { address = op.address, write = op.write, user = op.user })
     if got == "fill" then seen = reach(op) end
-    local names = { at = "fill", fault = "reflect", device = "emulate" }
-    r[i] = { what = show(op), want = ("%s %#x"):format(names[want], value),
-      got = tostring(got) .. " " .. (math.type(seen) == "integer" and ("%#x"):format(seen) or tostring(seen)) }
+    local class = r[names[want]]
+    class.all = class.all + 1
+    if got == names[want] and seen == value then
+      class.right = class.right + 1
+    elseif class.first == "none" then
+      class.first = ("%s: %s"):format(what, tostring(got))
+      if got == names[want] then
+        class.first = class.first .. ", but " .. (math.type(seen) == "integer" and ("%#x"):format(seen) or tostring(seen))
+          .. (" and not %#x"):format(value)
+      end
+    end
   end
   return r
 end

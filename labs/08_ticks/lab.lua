@@ -64,6 +64,9 @@ local function tickless(t, ms, marks)
   local rewritten = r.vm.exits <= 10 * ref.vm.exits
   local right = rewritten and r.vm.console == ("."):rep(marks) and (r.worst_us or 1e9) <= 5000
   local function of(v) if rewritten then return v end end -- what exits as often as before was not rewritten
+  if not rewritten then
+    t:say(("%s: %d exits, the reference has %d: nothing else is looked at"):format(what, r.vm.exits, ref.vm.exits))
+  end
   t:equal(what .. ": console", of(r.vm.console), ("."):rep(marks))
   t:band(what .. ": the worst mark is off by us", of(r.worst_us), { { 0, 1000, 1 }, { 0, 5000, 0.5 } })
   t:weight(3)
@@ -80,8 +83,8 @@ return {
   equivalent = {
     "timer.lua:5: 0 -> 1", -- a nanosecond
     "timer.lua:16: 0x503 -> 0x504", -- a port that nobody uses
-    "guest.lua:3: 1193182 -> 1193183", -- one Hz
-    "guest.lua:4: 65536 -> 65537", -- intervals that are so long are none of the lab
+    "guest.lua:4: 1193182 -> 1193183", -- one Hz
+    "guest.lua:5: 65536 -> 65537", -- intervals that are so long are none of the lab
   },
   predictions = {
     { id = "timer_hlt", ask = "HLT exits of the bundled guest timer?", points = 4,

@@ -1,8 +1,8 @@
 -- What lab 08 runs: a guest that waits for ticks, a guest for the submission's timer, and the submission's own guest.
 
--- A guest that waits for ticks of the PIT. p.hz, p.ticks; p.wait: "hlt" (asleep), "loop" (awake, interrupts on) or "masked"
--- (awake, interrupts off but for one instruction in a thousand); p.shot: "periodic" or "one" (armed anew for each
--- tick); p.eoi: "out" or "auto" (the PIC needs none).
+-- A guest that waits for ticks of the PIT. p.hz, p.ticks; p.wait: "hlt" (asleep), "loop" (awake, interrupts on) or
+-- "masked" (awake, interrupts off but for one instruction in a thousand); p.shot: "periodic" or "one" (armed anew for
+-- each tick); p.eoi: "out" or "auto" (the PIC needs none).
 local function tick_guest(p)
   local count = 1193182 // p.hz
   local arm = ("movb $%d, %%al\noutb %%al, $0x40\nmovb $%d, %%al\noutb %%al, $0x40\n"):format(count & 0xff, count >> 8)
@@ -93,8 +93,8 @@ function scenes.timer(s)
 end
 
 -- A guest for the submission's device: sets the period, collects ticks, asleep (args.asleep interrupts) and then awake
--- (args.awake), adds up what it reads, switches the timer off, and ends; or (args.second) takes another period and sleeps
--- for args.more interrupts. Each interrupt writes its count of ticks to port 0x510.
+-- (args.awake), adds up what it reads, switches the timer off, and ends; or (args.second) takes another period and
+-- sleeps for args.more interrupts. Each interrupt writes its count of ticks to port 0x510.
 local function device_guest(a)
   return ([[
         cli

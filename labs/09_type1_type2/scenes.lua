@@ -1,5 +1,5 @@
--- What lab 09 runs: the submission's arithmetic on cost models that it has not seen, beside vmscope's own on the one that
--- it has.
+-- What lab 09 runs: the submission's arithmetic on cost models that it has not seen, beside vmscope's own on the one
+-- that it has.
 
 -- modes/simulate/costs/nehalem-2011.lua, without what has no part in the arithmetic. Task "run" holds it against the
 -- profile in the program.

@@ -2,9 +2,9 @@
 
 -- starter/chatty.lua, word for word.
 local CHATTY = [==[
-# The guest of part B. At 0x9000: a text, ended by 0; at 0x9100 (word): how many lines; at 0x9104 (long): a leaf of CPUID.
-# Each millisecond it prints: the text, EBX of the leaf, EAX of MSR 0x1b, and a byte of the sensor at port 0x510.
-# At the end, at 0xa000 (words): the sum of all bytes printed, and the number of lines.
+# The guest of part B. At 0x9000: a text, ended by 0; at 0x9100 (word): how many lines; at 0x9104 (long): a leaf of
+# CPUID. Each millisecond it prints: the text, EBX of the leaf, EAX of MSR 0x1b, and a byte of the sensor at port
+# 0x510. At the end, at 0xa000 (words): the sum of all bytes printed, and the number of lines.
         cli
         cld
         xorw %ax, %ax
@@ -139,7 +139,7 @@ function scenes.attack(s, args)
   local image = s:call(vmscope.asm, way.text)
   local vm = s:call(vmscope.vm, { image = image, max_exits = 3000, max_insns = 40000000 })
   vm:run()
-  local r = { vm = s:observe(vm), held_by = tostring(way.held_by), out = 0, inp = 0, wrmsr = 0, store = 0, patched = 0, dr7 = 0,
+  local r = { vm = s:observe(vm), held_by = type(way.held_by) == "string" and way.held_by or nil, out = 0, inp = 0, wrmsr = 0, store = 0, patched = 0, dr7 = 0,
     db = 0, gp_wrmsr = false }
   for i = 1, #vm.trace do
     local e = vm.trace[i]

@@ -187,7 +187,7 @@ ln -sf "$lab/lab.lua" "$work/s/predictions_link/predictions.lua"
 # --- All of them; what is bounded by 60 s of processor time may take longer on the clock, but not for ever
 # shellcheck disable=SC2317 # called by xargs
 one() {
-	timeout -k 5 400 "$VMSCOPE" grade "$1" "$work/s/$2" --task hello --format json -o "$work/out.d/$2.json" >"$work/out.d/$2.out" 2>&1
+	timeout -k 5 550 "$VMSCOPE" grade "$1" "$work/s/$2" --task hello --format json -o "$work/out.d/$2.json" >"$work/out.d/$2.out" 2>&1
 	echo $? >"$work/out.d/$2.status"
 }
 export -f one

@@ -66,14 +66,20 @@ static unsigned files_in(const char *path)
 	return n - 2;
 }
 
+static void forget(void)
+{
+	free(result.out);
+	free(result.err);
+	result = (struct jail_result){0};
+}
+
 static enum err try(const struct jail_config *base, const char *what, bool locked, const char *argument)
 {
 	const char *const argv[] = {hostile, token, what, locked ? "locked" : argument, locked ? argument : NULL, NULL};
 	struct jail_config cfg = *base;
 
 	cfg.argv = argv;
-	free(result.out);
-	free(result.err);
+	forget();
 	enum err e = jail_run(&cfg, &result, &why);
 	if (e)
 		return e;
@@ -142,6 +148,7 @@ static void a_program_that_is_not_there(void **state)
 
 	(void)state;
 	cfg.argv = argv;
+	forget();
 	assert_int_equal(jail_run(&cfg, &result, &why), ERR_IO);
 	assert_non_null(strstr(why.text, "/nothing/here"));
 	assert_int_equal(files_in(tmp), 0);
@@ -154,6 +161,7 @@ static void a_file_that_is_no_program(void **state)
 
 	(void)state;
 	cfg.argv = argv;
+	forget();
 	assert_int_equal(jail_run(&cfg, &result, &why), ERR_IO);
 	assert_non_null(strstr(why.text, "exec"));
 	assert_int_equal(files_in(tmp), 0);
@@ -215,6 +223,7 @@ static void an_endless_loop(void **state)
 
 	(void)state;
 	cfg.cpu_s = 1;
+	cfg.wall_s = 200; /* a busy machine gives it little */
 	for (int locked = 0; locked < 2; locked++) {
 		assert_int_equal(try(&cfg, "spin", locked, NULL), ERR_OK);
 		assert_int_equal(result.end, JAIL_CPU);
@@ -477,8 +486,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	free(result.out);
-	free(result.err);
+	forget();
 	tree_remove(home);
 	return 0;
 }

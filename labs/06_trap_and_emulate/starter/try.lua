@@ -1,5 +1,5 @@
--- vmscope lab run try.lua: the guest of README.md on the bare machine, and in your virtual machine. Change it as you like; it
--- is not handed in.
+-- vmscope lab run try.lua: the guest of README.md on the bare machine, and in your virtual machine. Change it as you
+-- like; it is not handed in.
 local machine, vmm = include("machine"), include("vmm")
 
 local census = machine.assemble[[

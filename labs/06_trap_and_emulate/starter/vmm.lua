@@ -1,6 +1,6 @@
--- Your VMM. It returns a function that makes a virtual machine out of a part of a machine: size words of its memory from
--- word base on. The virtual machine has the fields and the methods of the machine (README.md lists them), so that
--- whoever has one cannot tell which it is.
+-- Your VMM. It returns a function that makes a virtual machine out of a part of a machine: size words of its memory
+-- from word base on. The virtual machine has the fields and the methods of the machine (README.md lists them), so
+-- that whoever has one cannot tell which it is.
 local VM = {}
 VM.__index = VM
 
@@ -20,8 +20,8 @@ function VM:input()
   return 0
 end
 
--- The dispatcher: lets the real machine run in user mode, with a relocation-bounds register that keeps the guest inside,
--- and decides what each trap means. Gives what, used, cause, info like the machine's run.
+-- The dispatcher: lets the real machine run in user mode, with a relocation-bounds register that keeps the guest
+-- inside, and decides what each trap means. Gives what, used, cause, info like the machine's run.
 function VM:run(n)
   return "halt", 0
 end

@@ -1,10 +1,11 @@
--- Shadow paging for a guest with 32-bit page tables. vm.mem is the guest's memory, vm.cpu[1].cr3 its CR3; hw is the MMU of
--- the host: hw:set(page, frame, writable, user), hw:drop(page), hw:drop_all(), hw.base, hw.frames.
+-- Shadow paging for a guest with 32-bit page tables. vm.mem is the guest's memory, vm.cpu[1].cr3 its CR3; hw is the
+-- MMU of the host: hw:set(page, frame, writable, user), hw:drop(page), hw:drop_all(), hw.base, hw.frames.
 local Shadow = {}
 Shadow.__index = Shadow
 
 -- The MMU found nothing in the shadow for this access (access.address, access.write, access.user), or not enough.
--- "fill": it is in the shadow now, try again. "reflect", error code: the guest's own fault. "emulate", guest-physical address: no RAM.
+-- "fill": it is in the shadow now, try again. "reflect", error code: the guest's own fault. "emulate", guest-physical
+-- address: no RAM.
 function Shadow:fault(access)
   return nil
 end

@@ -1,5 +1,5 @@
--- A guest that writes "." to the UART each ms milliseconds of guest time, marks times, and ends with OUT of 0 to port 0xf4.
--- This one ticks a thousand times a second. 16-bit code, for vmscope.asm.
+-- A guest that writes "." to the UART each ms milliseconds of guest time, marks times, and ends with OUT of 0 to port
+-- 0xf4. This one ticks a thousand times a second. 16-bit code, for vmscope.asm.
 return function(ms, marks)
   return ([[
         cli

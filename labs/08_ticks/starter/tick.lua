@@ -1,9 +1,9 @@
 -- vmscope lab run tick.lua [HZ [TICKS [hlt|loop|masked [periodic|one [out|auto]]]]]: the guest of task 1, and what it
 -- costs. Not handed in.
 
--- A guest that waits for ticks of the PIT. p.hz, p.ticks; p.wait: "hlt" (asleep), "loop" (awake, interrupts on) or "masked"
--- (awake, interrupts off but for one instruction in a thousand); p.shot: "periodic" or "one" (armed anew for each
--- tick); p.eoi: "out" or "auto" (the PIC needs none).
+-- A guest that waits for ticks of the PIT. p.hz, p.ticks; p.wait: "hlt" (asleep), "loop" (awake, interrupts on) or
+-- "masked" (awake, interrupts off but for one instruction in a thousand); p.shot: "periodic" or "one" (armed anew for
+-- each tick); p.eoi: "out" or "auto" (the PIC needs none).
 local function tick_guest(p)
   local count = 1193182 // p.hz
   local arm = ("movb $%d, %%al\noutb %%al, $0x40\nmovb $%d, %%al\noutb %%al, $0x40\n"):format(count & 0xff, count >> 8)

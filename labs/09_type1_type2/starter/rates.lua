@@ -3,7 +3,8 @@ return {
   overhead = function(model, type, rates) return nil end,
   -- How many exits of this reason, in a second of guest time, take this share of the processor's time.
   rate_for = function(model, type, reason, share) return nil end,
-  -- Exits a second from which on type I is cheaper, although it has fixed_ns more to do in each second. math.huge: never.
+  -- Exits a second from which on type I is cheaper, although it has fixed_ns more to do in each second. math.huge:
+  -- never.
   breakeven = function(model, reason, fixed_ns) return nil end,
   -- The name of the step that takes most of the VMM's time. counts: exits by reason.
   bottleneck = function(model, type, counts) return nil end,

@@ -1,5 +1,5 @@
--- vmscope lab run real.lua: the same exits in every backend of this machine. Times are modelled or measured, as it says;
--- what is not here is named with the reason, and you lose nothing: no point depends on it.
+-- vmscope lab run real.lua: the same exits in every backend of this machine. Times are modelled or measured, as it
+-- says; what is not here is named with the reason, and you lose nothing: no point depends on it.
 local N = 2000
 local backends = {
   { mode = "simulate", type = 1 }, { mode = "simulate", type = 2 }, { mode = "emulate", type = 2 },

@@ -1,9 +1,9 @@
--- The guest of part B: make it do the same with fewer exits. What it prints, what it leaves in memory and when it prints
--- each line must stay as it is.
+-- The guest of part B: make it do the same with fewer exits. What it prints, what it leaves in memory and when it
+-- prints each line must stay as it is.
 return [==[
-# The guest of part B. At 0x9000: a text, ended by 0; at 0x9100 (word): how many lines; at 0x9104 (long): a leaf of CPUID.
-# Each millisecond it prints: the text, EBX of the leaf, EAX of MSR 0x1b, and a byte of the sensor at port 0x510.
-# At the end, at 0xa000 (words): the sum of all bytes printed, and the number of lines.
+# The guest of part B. At 0x9000: a text, ended by 0; at 0x9100 (word): how many lines; at 0x9104 (long): a leaf of
+# CPUID. Each millisecond it prints: the text, EBX of the leaf, EAX of MSR 0x1b, and a byte of the sensor at port
+# 0x510. At the end, at 0xa000 (words): the sum of all bytes printed, and the number of lines.
         cli
         cld
         xorw %ax, %ax

@@ -1,4 +1,5 @@
--- As few ticks as the 16 bits of the counter allow; the timer need not be armed, and the PIC ends each interrupt itself.
+-- As few ticks as the 16 bits of the counter allow; the timer need not be armed, and the PIC ends each interrupt
+-- itself.
 return function(ms, marks)
   local counts = 1193182 * ms // 1000
   local shots = counts // 65536 + 1

@@ -8,7 +8,7 @@ return {
   thousand = 2000,
   -- The same with eoi "auto".
   auto = 1000,
-  -- A VMM regains control every 50 ms and at no other time; a device of it ticks each 2 ms. How many ticks does one interrupt
-  -- stand for?
+  -- A VMM regains control every 50 ms and at no other time; a device of it ticks each 2 ms. How many ticks does one
+  -- interrupt stand for?
   coalesced = 25,
 }

@@ -1,5 +1,5 @@
--- What does not change is asked once; the line is put together in memory first; the UART is not asked whether it is ready, since
--- it always is; the timer interrupts, and the guest sleeps; the PIC ends interrupts itself.
+-- What does not change is asked once; the line is put together in memory first; the UART is not asked whether it is
+-- ready, since it always is; the timer interrupts, and the guest sleeps; the PIC ends interrupts itself.
 return [==[
         cli
         cld
