@@ -68,7 +68,7 @@ end
 
 -- What a file of the submission returns, or the member of it with this name: a function. Anything else is its error.
 local function given(s, file, name)
-  local value = s:load(file)
+  local value = s:load(file, {})
   s:call(function()
     if name and type(value) ~= "table" then error(file .. " has to return a table", 0) end
     if name then value = value[name] end

@@ -119,7 +119,7 @@ end
 
 -- What a file of the submission returns, or the member of it with this name: a function. Anything else is its error.
 local function given(s, file, name)
-  local value = s:load(file)
+  local value = s:load(file, {})
   s:call(function()
     if name and type(value) ~= "table" then error(file .. " has to return a table", 0) end
     if name then value = value[name] end
@@ -199,7 +199,7 @@ end
 -- args: seed
 function scenes.before(s, args) return talk(s, CHATTY, args.seed) end
 function scenes.after(s, args)
-  local text = s:load("chatty.lua")
+  local text = s:load("chatty.lua", {})
   s:call(function()
     if type(text) ~= "string" then error("chatty.lua has to return a text", 0) end
   end)
