@@ -18,8 +18,8 @@ local function same(t, what, r)
 end
 
 local function held(t, what, r)
-  local seen = not on_machine(r) and "it did not run on the machine" or r.supervisor > 0 and "it ran in supervisor mode"
-    or r.outside == "none" and "held" or r.outside .. " has changed"
+  local seen = r.supervisor > 0 and "it ran in supervisor mode" or r.outside ~= "none" and r.outside .. " has changed"
+    or on_machine(r) and "held" or "it did not run on the machine"
   t:equal(what .. ": the guest is held, in user mode and inside its memory", seen, "held")
 end
 
@@ -75,7 +75,9 @@ return {
           "nothing" } do
           local r = t:run("escape", { way = way, x = t:random(300, 999) })
           same(t, way, r)
+          t:weight(3)
           held(t, way, r)
+          t:weight(1)
         end
         local w = { base = t:random(20, 90), size = t:random(80, 120) }
         local r = t:run("words", w)
