@@ -71,13 +71,20 @@ return {
       end },
     { id = "control", title = "Resource control: nothing leads out", points = 15, after = { "direct" },
       check = function(t)
-        for _, way in ipairs{ "wide", "next_word", "shifted", "beyond", "far_beyond", "last_psw", "user_handler", "odd_mode",
-          "nothing" } do
-          local r = t:run("escape", { way = way, x = t:random(300, 999) })
-          same(t, way, r)
-          t:weight(3)
-          held(t, way, r)
-          t:weight(1)
+        local ways = { "wide", "next_word", "shifted", "beyond", "far_beyond", "last_psw", "user_handler", "odd_mode",
+          "nothing" }
+        local runs, out = {}, false
+        for i, way in ipairs(ways) do
+          runs[i] = t:run("escape", { way = way, x = t:random(300, 999) })
+          if runs[i].outside ~= "none" then
+            held(t, way, runs[i])
+            out = true
+          end
+        end
+        if out then return end -- a guest needs one way only
+        for i, way in ipairs(ways) do
+          same(t, way, runs[i])
+          held(t, way, runs[i])
         end
         local w = { base = t:random(20, 90), size = t:random(80, 120) }
         local r = t:run("words", w)
