@@ -30,7 +30,7 @@ while true do coroutine.wrap(function() while true do coroutine.wrap(function() 
 LUA
 submission loop_pcall 0 'endless loop?' <<'LUA'
 local function f() pcall(function() while true do end end) end
-while true do pcall(f) end
+return function() while true do pcall(f) end end
 LUA
 submission loop_metamethod 0 'endless loop?' <<'LUA'
 local t = setmetatable({}, { __index = function() while true do end end, __close = function() while true do end end })
@@ -219,6 +219,9 @@ for name in predictions predictions_link; do
 done
 is "the lab and its solution are unharmed" "$before" "$(sum)"
 is "nothing is left in the temporary folder" "" "$(ls -A "$work/tmp")"
+
+ln -s round "$work/round"
+one_line "a submission that is a link to itself" 3 "$VMSCOPE" grade "$lab" "$work/round"
 
 # The name of a submission is the attacker's, too.
 evil=$work/s/$'evil\e[31m\n..\xff::error::x'
