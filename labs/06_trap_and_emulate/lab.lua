@@ -8,8 +8,8 @@ end
 local function same(t, what, r)
   local function of(v) if on_machine(r) then return v end end
   if not on_machine(r) then
-    t:say(("%s: of %d innocuous instructions %d ran on the machine: nothing else is looked at"):format(what, r.innocuous,
-      r.direct))
+    t:say(("%s: of %d innocuous instructions %d ran on the machine: nothing else is looked at"):format(what,
+      r.innocuous, r.direct))
   end
   t:equal(what .. ": output", of(r.vm.output), r.bare.output)
   ends(t, what .. ": how it ends, after so many instructions", r)

@@ -405,8 +405,9 @@ end
 
 local INPUT = { 11, 22, 33, 44 }
 
--- How many innocuous instructions the bare machine executed, and how many of these the real machine did: the same word at
--- the guest's address, which begins at word first, at most as often. What else the real machine executed does not count.
+-- How many innocuous instructions the bare machine executed, and how many of these the real machine did: the same
+-- word at the guest's address (the guest begins at word first), at most as often. What else the real machine executed
+-- does not count.
 local function ran_directly(bare, real, first)
   local innocuous, direct = 0, 0
   for key, n in pairs(bare.executed) do

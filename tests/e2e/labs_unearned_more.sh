@@ -1,5 +1,6 @@
 #!/bin/bash
-# Labs 06 to 10: no points for what a submission has not done: that measures what it is to reckon, or spoils what judges it.
+# Labs 06 to 10: no points for what a submission has not done: that measures what it is to reckon, or spoils what
+# judges it.
 . "$(dirname "$0")/lib.sh"
 for tool in as jq; do
 	have "$tool" || { skip "labs 06 to 10" "there is no $tool"; finish; }
