@@ -1,14 +1,25 @@
+-- A VMM runs the guest on the machine: where less than half of the innocuous instructions ran there, nothing counts.
+local function on_machine(r) return r.runs > 0 and 2 * r.direct >= r.innocuous end
+
+local function ends(t, what, r)
+  t:equal(what, on_machine(r) and r.vm.how .. " " .. r.vm.used or nil, r.bare.how .. " " .. r.bare.used)
+end
+
 local function same(t, what, r)
-  t:equal(what .. ": output", r.vm.output, r.bare.output)
-  t:equal(what .. ": how it ends, after so many instructions", r.vm.how .. " " .. r.vm.used,
-    r.bare.how .. " " .. r.bare.used)
-  t:equal(what .. ": registers", r.vm.state, r.bare.state)
-  t:equal(what .. ": memory, first difference", r.memory, "none")
+  local function of(v) if on_machine(r) then return v end end
+  if not on_machine(r) then
+    t:say(("%s: of %d innocuous instructions %d ran on the machine: nothing else is looked at"):format(what,
+      r.innocuous, r.direct))
+  end
+  t:equal(what .. ": output", of(r.vm.output), r.bare.output)
+  ends(t, what .. ": how it ends, after so many instructions", r)
+  t:equal(what .. ": registers", of(r.vm.state), r.bare.state)
+  t:equal(what .. ": memory, first difference", of(r.memory), "none")
 end
 
 local function held(t, what, r)
-  local seen = r.runs == 0 and "it did not run" or r.supervisor > 0 and "it ran in supervisor mode"
-    or r.outside == "none" and "held" or r.outside .. " has changed"
+  local seen = r.supervisor > 0 and "it ran in supervisor mode" or r.outside ~= "none" and r.outside .. " has changed"
+    or on_machine(r) and "held" or "it did not run on the machine"
   t:equal(what .. ": the guest is held, in user mode and inside its memory", seen, "held")
 end
 
@@ -42,10 +53,10 @@ return {
         local r = t:run("equivalence", args)
         same(t, "compute", r)
         t:weight(2)
-        t:band("share of the instructions that ran directly, in percent", 100 * r.direct // r.bare.used,
+        t:band("share of the innocuous instructions that ran directly, in percent", 100 * r.direct // r.innocuous,
           { { 99, 100, 1 }, { 90, 100, 0.5 } })
         t:weight(2)
-        t:budget("starts of the machine", r.runs > 0 and r.runs or nil, t:reference("equivalence", args).runs,
+        t:budget("starts of the machine", on_machine(r) and r.runs or nil, t:reference("equivalence", args).runs,
           { { 1, 1 }, { 3, 0.5 } })
       end },
     { id = "emulate", title = "Privileged instructions in virtual supervisor mode", points = 20,
@@ -60,11 +71,20 @@ return {
       end },
     { id = "control", title = "Resource control: nothing leads out", points = 15, after = { "direct" },
       check = function(t)
-        for _, way in ipairs{ "wide", "next_word", "shifted", "beyond", "far_beyond", "last_psw", "user_handler", "odd_mode",
-          "nothing" } do
-          local r = t:run("escape", { way = way, x = t:random(300, 999) })
-          same(t, way, r)
-          held(t, way, r)
+        local ways = { "wide", "next_word", "shifted", "beyond", "far_beyond", "last_psw", "user_handler", "odd_mode",
+          "nothing" }
+        local runs, out = {}, false
+        for i, way in ipairs(ways) do
+          runs[i] = t:run("escape", { way = way, x = t:random(300, 999) })
+          if runs[i].outside ~= "none" then
+            held(t, way, runs[i])
+            out = true
+          end
+        end
+        if out then return end -- a guest needs one way only
+        for i, way in ipairs(ways) do
+          same(t, way, runs[i])
+          held(t, way, runs[i])
         end
         local w = { base = t:random(20, 90), size = t:random(80, 120) }
         local r = t:run("words", w)
@@ -75,8 +95,7 @@ return {
         for _, op in ipairs{ "OUT", "GETR", "SETR", "ADD" } do
           local budget = op == "SETR" and 3 or t:random(200, 900)
           local r = t:run("endless", { op = op, budget = budget })
-          t:equal("endless " .. op .. ": gives the processor back", r.vm.how .. " " .. r.vm.used,
-            r.bare.how .. " " .. r.bare.used)
+          ends(t, "endless " .. op .. ": gives the processor back", r)
         end
       end },
     { id = "two", title = "Two guests take turns on one machine", points = 5, after = { "emulate" },
@@ -112,7 +131,7 @@ return {
         local args = { kind = "compute", seed = t:random(1, 1000000), depth = 3 }
         local r = t:run("equivalence", args)
         same(t, "compute, three deep", r)
-        t:budget("starts of the real machine", r.runs > 0 and r.runs or nil, t:reference("equivalence", args).runs,
+        t:budget("starts of the real machine", on_machine(r) and r.runs or nil, t:reference("equivalence", args).runs,
           { { 1, 1 }, { 3, 0.5 } })
       end },
   },

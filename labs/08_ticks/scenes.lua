@@ -42,7 +42,8 @@ end
 
 -- What a file of the submission returns, or the member of it with this name: a function. Anything else is its error.
 local function given(s, file, name)
-  local value = s:load(file, { "device" })
+  -- Prices and guests are written, not measured: of vmscope there is what a device needs.
+  local value = s:load(file, file == "timer.lua" and { "device" } or {})
   s:call(function()
     if name and type(value) ~= "table" then error(file .. " has to return a table", 0) end
     if name then value = value[name] end

@@ -45,6 +45,7 @@ end
 -- n models at least, and as many more as it takes for each to be the cheaper one once.
 local function breakevens(t, n)
   local never, sometimes = false, false
+  local found, nevers = false, {} -- "never" counts only for who has found a rate as well
   for i = 1, 60 do
     if i > n and never and sometimes then break end
     local args = { model = t:random(1, 100000), reason = REASONS[t:random(1, 8)], fixed_ns = t:random(1000, 9000000) }
@@ -53,15 +54,18 @@ local function breakevens(t, n)
       local r = t:run("breakeven", args)
       local what = ("model %d, %s, %d ns: exits a second"):format(args.model, args.reason, args.fixed_ns)
       if ref.never then
-        t:ok(what .. ": never", r.never)
+        nevers[#nevers + 1] = { what = what .. ": never", right = r.never }
         never = true
       else
         near(t, what, r.said, ref.said)
+        found = found or r.said ~= nil and math.abs(r.said - ref.said) <= ref.said / 50
         sometimes = true
       end
     end
   end
-  t:ok("nehalem-2011, CPUID: never", t:run("breakeven", { model = "nehalem-2011", reason = "CPUID", fixed_ns = 5000 }).never)
+  nevers[#nevers + 1] = { what = "nehalem-2011, CPUID: never",
+    right = t:run("breakeven", { model = "nehalem-2011", reason = "CPUID", fixed_ns = 5000 }).never }
+  for _, line in ipairs(nevers) do t:ok(line.what, found and line.right) end
   for type = 1, 2 do
     for _ = 1, 2 do
       local args = { model = t:random(1, 100000), type = type, counts = draw_rates(t) }

@@ -119,7 +119,7 @@ end
 
 -- What a file of the submission returns, or the member of it with this name: a function. Anything else is its error.
 local function given(s, file, name)
-  local value = s:load(file, {})
+  local value = s:load(file, {}) -- no file of this lab needs vmscope's functions
   s:call(function()
     if name and type(value) ~= "table" then error(file .. " has to return a table", 0) end
     if name then value = value[name] end
@@ -134,7 +134,8 @@ local scenes = {}
 
 -- args: way, x. What the guest tried, as the VMM saw it.
 function scenes.attack(s, args)
-  local way = s:call(given(s, "escape.lua", args.way), args.x)
+  local x = args.x -- the submission gets a copy: what it was to attack is compared below
+  local way = s:call(given(s, "escape.lua", args.way), { port = x.port, msr = x.msr, address = x.address, byte = x.byte })
   if type(way) ~= "table" or type(way.text) ~= "string" then return {} end
   local image = s:call(vmscope.asm, way.text)
   local vm = s:call(vmscope.vm, { image = image, max_exits = 3000, max_insns = 40000000 })
@@ -143,16 +144,16 @@ function scenes.attack(s, args)
     db = 0, gp_wrmsr = false }
   for i = 1, #vm.trace do
     local e = vm.trace[i]
-    if e.reason == "IO_INSTRUCTION" and e.port == args.x.port then
+    if e.reason == "IO_INSTRUCTION" and e.port == x.port then
       if e.write then r.out = r.out + 1 else r.inp = r.inp + 1 end
-      if e.write and e.value == args.x.byte then
+      if e.write and e.value == x.byte then
         -- Was the instruction that did it there at the start?
         local at = e.rip - 0x7c00 + 1
         if image:sub(at, at) ~= string.char(vm.mem[e.rip]) then r.patched = r.patched + 1 end
       end
-    elseif e.reason == "MSR_WRITE" and e.msr == args.x.msr then
+    elseif e.reason == "MSR_WRITE" and e.msr == x.msr then
       r.wrmsr = r.wrmsr + 1
-    elseif e.reason == "EPT_VIOLATION" and e.gpa == args.x.address and e.write then
+    elseif e.reason == "EPT_VIOLATION" and e.gpa == x.address and e.write then
       r.store = r.store + 1
     elseif e.reason == "DR_ACCESS" and e.dr == 7 and e.write then
       r.dr7 = r.dr7 + 1

@@ -48,7 +48,8 @@ end
 -- A machine with size words of memory. leak: the name of an instruction that does not trap in user mode (task
 -- "counterexample"). Gives the machine, and counters that the machine itself does not need.
 local function new(size, leak, input)
-  local mem, out, stat = {}, {}, { direct = 0, runs = 0, traps = 0, supervisor = 0, outside = 0 }
+  local mem, out, stat = {}, {}, { direct = 0, runs = 0, traps = 0, supervisor = 0, executed = {} }
+  local fetched -- address << 32 | word: the instruction that step was at
   for i = 0, size - 1 do mem[i] = 0 end
   local hw = { size = size, m = 0, p = 16, l = 0, b = size, r = {} }
   for i = 0, 7 do hw.r[i] = 0 end
@@ -73,6 +74,7 @@ local function new(size, leak, input)
     local r, at = hw.r, relocate(hw.p)
     if not at then return "trap", "memory", hw.p end
     local w = mem[at]
+    fetched = at << 32 | w
     local op, a, b, imm = w >> 24, w >> 20 & 7, w >> 16 & 7, w & 0xffff
     local name, nextp = NAMES[op], hw.p + 1
     if not name then return "trap", "illegal", w end
@@ -120,7 +122,10 @@ local function new(size, leak, input)
     local used = 0
     while used < n do
       local what, cause, info = step()
-      if what ~= "trap" or cause == "svc" then used, stat.direct = used + 1, stat.direct + 1 end
+      if what ~= "trap" or cause == "svc" then
+        used, stat.direct = used + 1, stat.direct + 1
+        stat.executed[fetched] = (stat.executed[fetched] or 0) + 1
+      end
       if what == "trap" then stat.traps = stat.traps + 1 end
       if what then return what, used, cause, info end
     end

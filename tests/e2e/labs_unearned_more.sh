@@ -1,0 +1,100 @@
+#!/bin/bash
+# Labs 06 to 10: no points for what a submission has not done: that measures what it is to reckon, or spoils what
+# judges it.
+. "$(dirname "$0")/lib.sh"
+for tool in as jq; do
+	have "$tool" || { skip "labs 06 to 10" "there is no $tool"; finish; }
+done
+
+# points NAME LAB FILE "TASK POINTS"...: what these tasks come to when FILE is the text from stdin, the others the solution's
+points() {
+	local name=$1 lab=$2 dir="$work/$2 $1" want
+	cp -r labs/solutions/"$lab"_* "$dir"
+	cat >"$dir/$3"
+	shift 3
+	"$VMSCOPE" grade "$lab" "$dir" --format json -o "$dir.json" 2>"$dir.err"
+	for want in "$@"; do
+		is "$lab ${want% *}, $name" "true ${want#* }" \
+			"$(jq -r --arg id "${want% *}" '"\(.gradable) \(.tasks[] | select(.id == $id).points)"' "$dir.json")"
+	done
+}
+
+{
+	sed '/^return {/,$d' labs/06_trap_and_emulate/starter/machine.lua
+	cat <<'LUA'
+return function(real, base, size) -- interprets all, then has the machine execute as many steps of a jump to itself
+  local vm = new(size)
+  for i = 0, size - 1 do vm:write(i, real:read(base + i)) end
+  function vm:output(v) real:output(v) end
+  function vm:input() return real:input() end
+  local write, run = vm.write, vm.run
+  function vm:write(i, v) write(self, i, v) real:write(base + i, v) end
+  function vm:run(n)
+    local what, used, cause, info = run(self, n)
+    local old = real:read(base)
+    real:write(base, OPS.JMP << 24)
+    real.m, real.p, real.l, real.b = 1, 0, base, 1
+    real:run(math.max(used, 1))
+    real:write(base, old)
+    return what, used, cause, info
+  end
+  return vm
+end
+LUA
+} | points "an interpreter" 06 vmm.lua "direct 0" "emulate 0" "reflect 0" "control 0" "recursion 0"
+
+{
+	sed -e 's/^local function bound.*/local function bound(vm) return vm.b end/' -e '/^return function(machine, base, size)/,$d' \
+		labs/solutions/06_trap_and_emulate/vmm.lua
+	cat <<'LUA'
+return function(machine, base, size)
+  local read = machine.read
+  function machine:read(i)
+    if i < base or i >= base + size then return 0xdead0000 + i end -- as if nothing had changed
+    return read(self, i)
+  end
+  return setmetatable({ machine = machine, base = base, size = size, m = 0, p = 16, l = 0, b = size,
+    r = { [0] = 0, 0, 0, 0, 0, 0, 0, 0 } }, VM)
+end
+LUA
+} | points "a machine that reads as it should" 06 vmm.lua "emulate 20" "control 0"
+
+points "measured while it is graded" 07 predict.lua "paging 0" "decide 20" <<'LUA'
+return { pattern = function() end, paging = function(profile, pages, switches)
+  local r = { EXCEPTION_NMI = 0, INVLPG = 0, CR_ACCESS = 0 }
+  local vm = vmscope.vm{ guest = "paging", controls = profile, append = ("pages=%d switches=%d"):format(pages, switches) }
+  vm:run()
+  for _, row in ipairs(vm.stats.rows) do if r[row.name] then r[row.name] = row.samples end end
+  return r
+end }
+LUA
+
+sed 's/^  self\.hw:set/  if self.once then self.hw:drop_all() return "at", pte \& FRAME | address \& 0xfff end\n  self.once = true\n&/' \
+	labs/solutions/07_paging/shadow.lua |
+	points "without a shadow" 07 shadow.lua "decide 20" "shadow 0" "bits 0" "budget 0"
+
+points "measured while it is graded" 08 price.lua "price 0" "rate 0" "device 20" <<'LUA'
+local function measure(p)
+  local vm = vmscope.vm{ guest = "timer" }
+  vm:run()
+  return vm
+end
+return { exits = function(p) return measure(p).stats end, per_second = function(p) return measure(p).exits end }
+LUA
+
+points "never" 09 rates.lua "breakeven 0" "path 25" <<'LUA'
+return { breakeven = function() return math.huge end, bottleneck = function() end }
+LUA
+
+{
+	sed '/^return ways/d' labs/solutions/10_escape_and_efficiency/escape.lua
+	cat <<'LUA'
+local port = ways.port
+function ways.port(x)
+  x.port = 0x3f8 -- a port that has a device
+  return port(x)
+end
+return ways
+LUA
+} | points "another target" 10 escape.lua "ports 5" "memory 15"
+finish
