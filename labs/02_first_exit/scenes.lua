@@ -14,8 +14,10 @@ local function fields(t, keys)
   return table.concat(out, " ")
 end
 
+-- exit.lua, without vmscope: it may look at the VMs that it is given, and make none to ask. What it has to find is read
+-- from VMs that it never has.
 local function submission(s)
-  local m = s:load("exit.lua")
+  local m = s:load("exit.lua", {})
   if type(m) ~= "table" then m = {} end
   return function(name, ...)
     if m[name] == nil then return nil end
@@ -63,30 +65,38 @@ end
 
 -- The first exits of a guest: what next_rip says, and where the guest went on.
 function scenes.next(s, args)
-  local call = submission(s)
-  local vm = vmscope.vm{ guest = args.guest, append = args.append, max_insns = 1000000 }
-  local out = {}
-  while #out < args.n and vm:step_exit() == "done" do
-    if vm.trace[#vm.trace].verdict == "next" then
-      out[#out + 1] = { said = number(call("next_rip", vm.exit)), was = number(vm.cpu[1].rip), reason = vm.exit.reason }
+  local function each(f)
+    local vm, out = vmscope.vm{ guest = args.guest, append = args.append, max_insns = 1000000 }, {}
+    while #out < args.n and vm:step_exit() == "done" do
+      if vm.trace[#vm.trace].verdict == "next" then out[#out + 1] = f(vm) end
     end
+    return out, vm
   end
-  return { exits = out, vm = s:observe(vm) }
+  local exits = each(function(own) return { was = number(own.cpu[1].rip), reason = own.exit.reason } end)
+  local call = submission(s)
+  local said, vm = each(function(theirs) return number(call("next_rip", theirs.exit)) end)
+  for i, e in ipairs(exits) do e.said = said[i] or "nil" end
+  return { exits = exits, vm = s:observe(vm) }
 end
 
 -- walk() beside the machine's own translation, through tables of the scene (args.pages) or hello's own.
 function scenes.walk(s, args)
-  local call = submission(s)
-  local vm = hello()
-  local cpu = vm.cpu[1]
-  if args.pages then
-    cpu.efer = cpu.efer | 1 << 11 -- NXE: bit 63 of an entry means something
-    cpu.cr3 = build(vm, args.pages) | 0x18
+  local function machine()
+    local vm = hello()
+    local cpu = vm.cpu[1]
+    if args.pages then
+      cpu.efer = cpu.efer | 1 << 11 -- NXE: bit 63 of an entry means something
+      cpu.cr3 = build(vm, args.pages) | 0x18
+    end
+    return vm
   end
-  local out = {}
+  local own, out = machine(), {}
   for i, address in ipairs(args.addresses) do
-    out[i] = { address = number(address), said = number(call("walk", vm.mem, cpu.cr3, address)),
-      is = number((vm:translate(address))) }
+    out[i] = { address = number(address), is = number((own:translate(address))) }
+  end
+  local call, vm = submission(s), machine()
+  for i, address in ipairs(args.addresses) do
+    out[i].said = number(call("walk", vm.mem, vm.cpu[1].cr3, address))
   end
   return { addresses = out }
 end

@@ -2,6 +2,7 @@
 -- of steps, given as texts ("out LCR 0x83", "in LSR", "poll", "key 0x41", "irq"), and logs all that it reads.
 local PROGRAM, LOG, KEY_PORT = 0x2000, 0x4000, 0x80
 local STEPS_MAX, LOG_MAX = 1000, 4000
+local PORTS = { 0x3f8, 0x3ff }
 local REGISTERS = { RBR = 0, THR = 0, DLL = 0, IER = 1, DLM = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5, MSR = 6, SCR = 7,
   BEHIND = 8 }
 local NAMES = { [0] = "RBR/DLL", "IER/DLM", "IIR", "LCR", "MCR", "LSR", "MSR", "SCR", "the port behind" }
@@ -51,9 +52,27 @@ local function builtin(s, steps)
   return report(vm)
 end
 
-local function submitted(s, make, steps)
+-- uart.lua with vmscope.device and nothing else: it has no machine whose UART could answer for it.
+local function load(s)
+  return s:load("uart.lua", { "device" })
+end
+
+-- A new UART; or nil, and what it lacks. It has to sit on all eight ports: then the machine's own leaves them. (Raw: it is
+-- what the bus will see.)
+local function new(s, make)
   local uart = s:call(make)
-  if type(uart) ~= "table" then return { log = {}, console = "", ended = "uart.lua's function gave no table" } end
+  if type(uart) ~= "table" then return nil, "uart.lua's function gave no table" end
+  local device = uart.device
+  local ports = type(device) == "table" and rawget(device, "ports")
+  if type(ports) ~= "table" or rawget(ports, 1) ~= PORTS[1] or rawget(ports, 2) ~= PORTS[2] then
+    return nil, ("no device for ports %#x to %#x"):format(PORTS[1], PORTS[2])
+  end
+  return { device = device, receive = uart.receive }
+end
+
+local function submitted(s, make, steps)
+  local uart, why = new(s, make)
+  if not uart then return { log = { why }, console = "", ended = why } end
   local vm = machine(s, steps, { uart.device })
   vm:on_exit("port 0x80", function(exit)
     if uart.receive then s:call(uart.receive, vm, exit.value) end
@@ -71,7 +90,7 @@ function scenes.play(s, args)
     if #steps > STEPS_MAX then error("a program of more than " .. STEPS_MAX .. " steps") end
     out.builtin[i] = builtin(s, steps)
   end
-  local make = s:load("uart.lua")
+  local make = load(s)
   for i, steps in ipairs(args.programs) do out.mine[i] = submitted(s, make, steps) end
   return out
 end
@@ -80,8 +99,9 @@ end
 function scenes.bundled(s, args)
   local devices
   if args.mine then
-    local uart = s:call(s:load("uart.lua"))
-    devices = { type(uart) == "table" and uart.device or nil }
+    local uart, why = new(s, load(s))
+    if not uart then return { console = why } end
+    devices = { uart.device }
   end
   local vm = vmscope.vm{ guest = args.guest, append = args.append, devices = devices, max_insns = 1000000, max_exits = 100000 }
   vm:run()

@@ -1,3 +1,4 @@
+-- This file has no vmscope: it looks at the VMs that it is given.
 local M = {}
 
 -- Runs vm to its end: { mode=, ended=, exits=, insns=, console=, reasons={ IO_INSTRUCTION=... } }

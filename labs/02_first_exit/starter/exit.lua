@@ -1,4 +1,5 @@
--- From the instruction to the verdict and back. README.md says what each function has to give.
+-- From the instruction to the verdict and back. README.md says what each function has to give. This file has no vmscope:
+-- it looks at the VMs that it is given.
 local M = {}
 
 -- The exit qualification of IO_INSTRUCTION: { port=, size=, write=, string=, rep=, imm= }

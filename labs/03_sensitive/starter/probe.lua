@@ -1,3 +1,4 @@
+-- This file has no vmscope: it looks at the VM that it is given.
 local M = {}
 
 -- The console of guest sensitive as a table: rows.SGDT = { kernel = "00000001", user = "00000001" }. Rows that it did not

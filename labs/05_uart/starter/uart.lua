@@ -1,4 +1,5 @@
--- A 16550A at ports 0x3f8 to 0x3ff, interrupt line 4. The file gives a function; each call makes a new UART.
+-- A 16550A at ports 0x3f8 to 0x3ff, interrupt line 4. The file gives a function; each call makes a new UART. Of
+-- vmscope it has vmscope.device only.
 return function()
   local scr = 0 -- the state of this one
 
