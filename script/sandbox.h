@@ -22,7 +22,7 @@ struct sandbox {
 	uint64_t insns_max;	/* Lua instructions since the owner last set insns to 0 */
 	const char *over_words; /* what the script is told then; %d: millions of instructions */
 	uint64_t seed;
-	bool catches; /* the script has pcall, and coroutines */
+	bool catches;	    /* the script has pcall, and coroutines */
 	const char *label;  /* what errors call the script; NULL: its path */
 	const char *beside; /* include() looks beside this path, too; may be NULL */
 	/* A line that the script prints; n bytes, no end of line. */

@@ -2,9 +2,9 @@
  * Checkpoints and events. Read first: history.h, then history_pages.c.
  *
  * How many checkpoints: each costs time, so that the next one comes when the guest has run SPACING_FACTOR times as
- * long; each costs memory, and when that is used up the one is given up whose absence lengthens the ways back least, for
- * its age and for the memory that it frees. Way back: from a place to the checkpoint before it, GAP_FELT_NS at most as
- * long as there is another choice.
+ * long; each costs memory, and when that is used up the one is given up whose absence lengthens the ways back least,
+ * for its age and for the memory that it frees. Way back: from a place to the checkpoint before it, GAP_FELT_NS at most
+ * as long as there is another choice.
  */
 #include "session/history.h"
 

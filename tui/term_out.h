@@ -1,7 +1,7 @@
 /*
  * What is sent to the terminal, a frame at a time: curses writes each change of place by itself, a hundred writes a
- * frame, and each wakes the terminal, or is a packet to the one behind ssh. So curses has a descriptor of its own, which
- * is a memory file while a frame is drawn and the terminal otherwise.
+ * frame, and each wakes the terminal, or is a packet to the one behind ssh. So curses has a descriptor of its own,
+ * which is a memory file while a frame is drawn and the terminal otherwise.
  */
 #ifndef VMSCOPE_TUI_TERM_OUT_H
 #define VMSCOPE_TUI_TERM_OUT_H
