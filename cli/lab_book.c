@@ -208,9 +208,19 @@ static enum err copy_part(const struct lab_place *p, const char *part, const cha
 	return strcmp(part, "README.md") == 0 ? tree_copy_file(from, to, NULL, why) : tree_copy(from, to, NULL, why);
 }
 
+/* How "lab check" finds it again: a lab that is not in the book by its path. */
+static void mark_of(const struct lab_place *p, char *buf, size_t n)
+{
+	struct errmsg why = {""};
+	struct lab_place known;
+	bool same = lab_find(p->id, &known, &why) == ERR_OK && strcmp(known.dir, p->dir) == 0;
+
+	snprintf(buf, n, "%s\n", same ? p->id : p->dir);
+}
+
 static enum err start(const struct lab_place *p, const char *dir, struct errmsg *why)
 {
-	char readme[PATH_MAX], guests[PATH_MAX], mark[PATH_MAX], id[70];
+	char readme[PATH_MAX], guests[PATH_MAX], mark[PATH_MAX], id[1100];
 	enum err e = tree_new_folder(dir, why);
 
 	if (e)
@@ -224,7 +234,7 @@ static enum err start(const struct lab_place *p, const char *dir, struct errmsg 
 		e = copy_part(p, "starter", dir, why);
 	if (!e)
 		e = copy_part(p, "guests", guests, why);
-	snprintf(id, sizeof id, "%s\n", p->id);
+	mark_of(p, id, sizeof id);
 	return e ? e : tree_write(mark, id, false, why);
 }
 

@@ -244,6 +244,24 @@ static bool keep(pid_t child, int *status, struct rusage *used)
 	}
 }
 
+/* The folder that the program's own lies in, from before there is another root. */
+static int open_parent(const struct jail_job *j)
+{
+	char parent[sizeof j->dir];
+
+	memcpy(parent, j->dir, sizeof parent);
+	*strrchr(parent, '/') = 0;
+	return open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* A caller that was killed does not remove it. */
+static _Noreturn void leave(const struct jail_job *j, int parent)
+{
+	if (getppid() != j->caller)
+		(void)unlinkat(parent, strrchr(j->dir, '/') + 1, AT_REMOVEDIR);
+	_exit(0);
+}
+
 _Noreturn void jail_keeper(const struct jail_job *j)
 {
 	struct rusage used;
@@ -253,11 +271,12 @@ _Noreturn void jail_keeper(const struct jail_job *j)
 	own_signals();
 	setsid();
 	(void)write_file("/proc/self/oom_score_adj", "1000");
+	int parent = open_parent(j);
 	enum namespaces ns = new_namespaces(j);
 	/* The caller's death is the end of it, whatever it dies of. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != j->caller)
-		_exit(0);
+		leave(j, parent);
 	/* Our memory is a copy of the caller's: nobody looks into it. */
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	if (ns == NS_NONE)
@@ -276,10 +295,10 @@ _Noreturn void jail_keeper(const struct jail_job *j)
 			(void)kill(child, SIGKILL);
 			(void)waitpid(child, NULL, 0);
 		}
-		_exit(0);
+		leave(j, parent);
 	}
 	if (over)
 		ended(status, &used);
 	jail_kill_descendants(j);
-	_exit(0);
+	leave(j, parent);
 }

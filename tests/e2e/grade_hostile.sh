@@ -83,7 +83,11 @@ submission many_vms 0 '' <<'LUA'
 local t = {}
 for i = 1, 100000 do t[i] = vmscope.vm{ guest = "hello", mem = "256M" } end
 LUA
-submission output 0 'endless loop?' <<<'local x = ("x"):rep(100000) while true do print(x) end'
+submission output 10 '' <<LUA
+local x = ("x"):rep(1000000)
+for i = 1, 1000 do print(x) end
+$(cat "$solution/count.lua")
+LUA
 submission big_result 0 '' <<<'return function() return function() return ("x"):rep(100 << 20) end end'
 # --- Escape codes: in what it prints, raises, gives, and lets the guest print
 submission escapes 10 '' <<LUA

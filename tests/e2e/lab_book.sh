@@ -31,7 +31,7 @@ run_status "a student starts it" 0 "$VMSCOPE" lab start "$work/labs/11_mine" "$w
 is "its name is filled in" "# 11_mine: count what a guest prints" "$(head -1 "$work/student/README.md")"
 
 cp "$work/labs/solutions/11_mine/"*.lua "$work/student/"
-run_status "and with the solution has full marks" 0 "$VMSCOPE" lab check "$work/student" --lab "$work/labs/11_mine"
+run_status "and with the solution has full marks" 0 "$VMSCOPE" lab check "$work/student"
 
 # The bundle: in a root folder with nothing but a shell and the C library.
 one_line "a bundle for nobody" 2 "$VMSCOPE" lab bundle 4
