@@ -140,7 +140,7 @@ program: $(O)/vmscope compile_commands.json
 compile_commands.json: Makefile $(O)/.flags
 	@printf '[\n' >$@; sep=; for f in $(C_SRC); do \
 	  printf '%s{"directory": "%s", "file": "%s", "arguments": [%s"-c", "%s"]}' "$$sep" "$(CURDIR)" "$$f" \
-	    "$$(for w in $(CC) $(filter-out -D%,$(CFLAGS)) -D_GNU_SOURCE '-DVMSCOPE_VERSION=\"$(VERSION)\"'; do printf '"%s", ' "$$w"; done)" "$$f"; \
+	    "$$(for w in $(CC) $(filter-out -D% $(CLEAR),$(CFLAGS)) -D_GNU_SOURCE '-DVMSCOPE_VERSION=\"$(VERSION)\"'; do printf '"%s", ' "$$w"; done)" "$$f"; \
 	  sep=',\n'; done | sed 's/\\n/\n/g' >>$@; printf '\n]\n' >>$@
 
 # --- For people ----------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The same submission has the same result, to the byte: graded twice, the second time on a busy machine, and with the
 # processes in which it runs under valgrind.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../e2e/lib.sh"
 lab=tests/labs/01_test
 solution=tests/labs/solutions/01_test
 have as || { skip "grading the same" "there is no assembler"; finish; }
