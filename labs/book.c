@@ -25,15 +25,10 @@ static bool join(char *to, size_t n, const char *a, const char *b)
 /* To a list for people, as far as there is room. */
 static void append(char *list, size_t n, const char *item)
 {
-	size_t used = strlen(list), len = strlen(item);
+	size_t used = strlen(list);
 
-	if (used + len + 3 > n)
-		return;
-	if (used) {
-		memcpy(list + used, ", ", 2);
-		used += 2;
-	}
-	memcpy(list + used, item, len + 1);
+	if (used + strlen(item) + 3 <= n)
+		snprintf(list + used, n - used, "%s%s", used ? ", " : "", item);
 }
 
 static bool has_lab(const char *dir)

@@ -311,8 +311,10 @@ static int t_random(lua_State *L)
 	lua_Integer lo = luaL_checkinteger(L, 2), hi = luaL_checkinteger(L, 3);
 
 	luaL_argcheck(L, lo <= hi, 3, "the interval is empty");
-	uint64_t r = next_random(gr), span = (uint64_t)hi - (uint64_t)lo;
-	lua_pushinteger(L, (lua_Integer)((uint64_t)lo + (span == UINT64_MAX ? r : r % (span + 1))));
+	uint64_t r = next_random(gr), span = (uint64_t)hi - (uint64_t)lo,
+		 drawn = span == UINT64_MAX ? r : r % (span + 1);
+	drawn += (uint64_t)lo;
+	lua_pushinteger(L, (lua_Integer)drawn);
 	return 1;
 }
 
