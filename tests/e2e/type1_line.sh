@@ -9,6 +9,7 @@ have jq || { skip "a session over a line" "jq is not installed"; finish; }
 
 pid=
 serve() { # OPTIONS...: $line is the device
+	rm -f "$work/line" # the pseudo-terminal of the one before is gone
 	"$server" "$@" >"$work/line" 2>"$work/server.err" &
 	pid=$!
 	for _ in $(seq 50); do [ -s "$work/line" ] && break; sleep 0.1; done

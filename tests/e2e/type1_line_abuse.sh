@@ -14,6 +14,7 @@ done
 
 pid=
 serve() { # OPTIONS...: $line is the device
+	rm -f "$work/line" # the pseudo-terminal of the one before is gone
 	"$server" "$@" >"$work/line" 2>"$work/server.err" &
 	pid=$!
 	for _ in $(seq 600); do
