@@ -1,6 +1,6 @@
 #!/bin/bash
 # The jail (labs/jail.h) where a layer of it is missing, and without root: its unit test again, in each of these.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../e2e/lib.sh"
 here=$(dirname "$(realpath "$VMSCOPE")")/tests
 test=$here/unit/test_labs_jail
 without=$here/programs/without_layers
