@@ -100,3 +100,18 @@ enum err export_finish(FILE *out, struct errmsg *why)
 		return err_set(why, ERR_IO, "the result could not be written: is the disk full?");
 	return ERR_OK;
 }
+
+void export_markup(FILE *out, const char *s)
+{
+	static const char special[] = "&<>\"'";
+	static const char *const words[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"};
+
+	for (; *s; s++) {
+		const char *at = strchr(special, *s);
+
+		if (at)
+			fputs(words[at - special], out);
+		else
+			fputc(*s, out);
+	}
+}

@@ -10,34 +10,12 @@
 /* --- JUnit ---------------------------------------------------------------------------------------------------------
  */
 
-/* Text that is clean: XML has no other characters to be careful about. */
-static void print_xml(FILE *out, const char *s)
-{
-	for (; *s; s++)
-		switch (*s) {
-		case '&':
-			fputs("&amp;", out);
-			break;
-		case '<':
-			fputs("&lt;", out);
-			break;
-		case '>':
-			fputs("&gt;", out);
-			break;
-		case '"':
-			fputs("&quot;", out);
-			break;
-		default:
-			fputc(*s, out);
-		}
-}
-
 static void print_attribute(FILE *out, const char *name, const char *value, size_t max)
 {
 	char *clean = export_clean(value, max);
 
 	fprintf(out, " %s=\"", name);
-	print_xml(out, clean);
+	export_markup(out, clean);
 	fputc('"', out);
 	free(clean);
 }
@@ -79,7 +57,7 @@ static void print_outcome(FILE *out, const char *element, const char *type, cons
 	fprintf(out, "      <%s", element);
 	print_attribute(out, "message", message, EXPORT_WHY_MAX);
 	fprintf(out, " type=\"%s\">", type);
-	print_xml(out, lines);
+	export_markup(out, lines);
 	fprintf(out, "</%s>\n", element);
 }
 
@@ -108,7 +86,7 @@ static void print_testcase(
 		print_outcome(out, "failure", "points", text, shown);
 	else if (shown[0]) {
 		fputs("      <system-out>", out);
-		print_xml(out, shown);
+		export_markup(out, shown);
 		fputs("</system-out>\n", out);
 	}
 	fputs("    </testcase>\n", out);
@@ -150,7 +128,7 @@ enum err export_junit(const struct lab_result *r, const struct export_extra *x, 
 	print_testcases(r, x, out);
 	if (predictions && predictions[0]) {
 		fputs("    <system-out>Predictions\n", out);
-		print_xml(out, predictions);
+		export_markup(out, predictions);
 		fputs("</system-out>\n", out);
 	}
 	fputs("  </testsuite>\n</testsuites>\n", out);

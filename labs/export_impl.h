@@ -29,6 +29,8 @@ const char *export_points(int64_t hundredths, char buf[32]);
 /* A clean copy for one expression; the caller frees it. Never NULL: without memory, it is "" that must be freed, too.
  */
 char *export_clean(const char *s, size_t max);
+/* Clean text as XML and HTML take it, between tags and in attributes. */
+void export_markup(FILE *out, const char *s);
 /* What stands in the place of lines that are not shown; NULL: the lines are shown. */
 const char *export_withheld(const struct result_task *t, const struct export_extra *x);
 /* Full points, in a state that says so. */

@@ -41,26 +41,7 @@ void report_put(FILE *out, const char *s, size_t max)
 {
 	char *clean = export_clean(s, max);
 
-	for (const char *p = clean; *p; p++)
-		switch (*p) {
-		case '&':
-			fputs("&amp;", out);
-			break;
-		case '<':
-			fputs("&lt;", out);
-			break;
-		case '>':
-			fputs("&gt;", out);
-			break;
-		case '"':
-			fputs("&quot;", out);
-			break;
-		case '\'':
-			fputs("&#39;", out);
-			break;
-		default:
-			fputc(*p, out);
-		}
+	export_markup(out, clean);
 	free(clean);
 }
 

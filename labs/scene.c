@@ -226,6 +226,29 @@ static int s_load(lua_State *L)
 	return 1;
 }
 
+/* s:load_function(name, list[, member]): the file has to return a function, or a table with this one. */
+static int s_load_function(lua_State *L)
+{
+	const char *member = (lua_settop(L, 4), luaL_optstring(L, 4, NULL));
+	const char *name = luaL_checkstring(L, 2);
+	char text[200];
+
+	lua_remove(L, 4);
+	s_load(L);
+	if (member && !lua_istable(L, -1)) {
+		snprintf(text, sizeof text, "%.64s has to return a table", name);
+		return blame(L, text);
+	}
+	if (member)
+		lua_getfield(L, -1, member);
+	if (!lua_isfunction(L, -1)) {
+		snprintf(text, sizeof text, "%.64s%s%.64s has to %s a function", name, member ? ": " : "",
+		    member ? member : "", member ? "be" : "return");
+		return blame(L, text);
+	}
+	return 1;
+}
+
 static int s_call(lua_State *L)
 {
 	char text[100];
@@ -267,8 +290,8 @@ static int s_guest(lua_State *L)
 
 static void push_scene_object(lua_State *L)
 {
-	static const luaL_Reg methods[] = {
-	    {"load", s_load}, {"call", s_call}, {"observe", s_observe}, {"guest", s_guest}, {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"load", s_load}, {"load_function", s_load_function}, {"call", s_call},
+	    {"observe", s_observe}, {"guest", s_guest}, {NULL, NULL}};
 
 	lab_class(L, SCENE_CLASS, methods, NULL);
 	lua_newuserdatauv(L, 0, 0);

@@ -40,18 +40,9 @@ isr:    incw %cx
   ]]
 end
 
--- What a file of the submission returns, or the member of it with this name: a function. Anything else is its error.
+-- Prices and guests are written, not measured: of vmscope there is what a device needs.
 local function given(s, file, name)
-  -- Prices and guests are written, not measured: of vmscope there is what a device needs.
-  local value = s:load(file, file == "timer.lua" and { "device" } or {})
-  s:call(function()
-    if name and type(value) ~= "table" then error(file .. " has to return a table", 0) end
-    if name then value = value[name] end
-    if type(value) ~= "function" then
-      error(name and ("%s: %s has to be a function"):format(file, name) or file .. " has to return a function", 0)
-    end
-  end)
-  return value
+  return s:load_function(file, file == "timer.lua" and { "device" } or {}, name)
 end
 
 -- Plain data of what the submission gave: a number, or nil.

@@ -66,18 +66,8 @@ local function model_of(args)
   return draw_model(args.model)
 end
 
--- What a file of the submission returns, or the member of it with this name: a function. Anything else is its error.
-local function given(s, file, name)
-  local value = s:load(file, {}) -- no file of this lab needs vmscope's functions
-  s:call(function()
-    if name and type(value) ~= "table" then error(file .. " has to return a table", 0) end
-    if name then value = value[name] end
-    if type(value) ~= "function" then
-      error(name and ("%s: %s has to be a function"):format(file, name) or file .. " has to return a function", 0)
-    end
-  end)
-  return value
-end
+-- No file of this lab needs vmscope's functions.
+local function given(s, file, name) return s:load_function(file, {}, name) end
 
 -- Plain data of what the submission gave: a number, or nil.
 local function number(v)
