@@ -16,9 +16,9 @@ same_part() {
 }
 
 same_part "06: the machine" labs/06_trap_and_emulate/starter/machine.lua labs/06_trap_and_emulate/scenes.lua \
-	"local NAMES" "return {" "-- What a file of the submission"
+	"local NAMES" "return {" "-- No file of this lab"
 same_part "08: the guest that ticks" labs/08_ticks/starter/tick.lua labs/08_ticks/scenes.lua \
-	"-- A guest that waits" "local p = {" "-- What a file of the submission"
+	"-- A guest that waits" "local p = {" "-- Prices and guests"
 same_part "10: the guest that exits too often" labs/10_escape_and_efficiency/starter/chatty.lua \
 	labs/10_escape_and_efficiency/scenes.lua "# The guest of part B" "]==]" "]==]"
 is "09: the cost model" "$(cat modes/simulate/costs/nehalem-2011.lua)" "$(cat labs/09_type1_type2/starter/model.lua)"
