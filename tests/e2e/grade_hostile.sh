@@ -91,10 +91,10 @@ LUA
 submission big_result 0 '' <<<'return function() return function() return ("x"):rep(100 << 20) end end'
 # How much memory the host has, and what fits in the stack of its threads, is nobody's business.
 submission host_memory 0 'together have 1024 MiB here' <<<'vmscope.vm{ guest = "hello", mem = "100000G" }'
-submission host_stack 0 'open: 15' # and the scene's own <<'LUA'
+submission host_stack 0 'open: 15' <<'LUA'
 local t = {}
 while pcall(function() t[#t + 1] = vmscope.vm{ guest = "hello" } end) do end
-error("open: " .. #t)
+error("open: " .. #t) -- and the scene's own
 LUA
 # The assembler's time is the submission's.
 submission asm_time 0 'the assembler has used its 20 s' <<'LUA'
