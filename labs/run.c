@@ -20,6 +20,8 @@ void lab_begin_future(struct lab_vm *lv)
 	if (w->exits >= w->last_exits && w->insns >= w->last_insns)
 		return;
 	lv->traced = false;
+	/* How far it had come, which the model may not have been told. */
+	view_model_position(lv->model, w->last_insns, w->last_exits);
 	lab_sync(lv);
 	tracer_forget(lv->machine.tracer, view_model_forget_future(lv->model), w->exits);
 }

@@ -226,6 +226,10 @@ static void the_past_is_the_same(void **state)
 	       "vm:run() print(vm.console == text, vm.exits == exits, #vm.trace == exits)\n"
 	       "vm:goto_exit(50) vm.cpu[1].rax = 0 vm:run{ max_exits = 10 } print(vm.exits, #vm.trace)",
 	    "true\t51\ttrue\ntrue\ttrue\ttrue\n61\t61\n");
+	/* Nobody had asked for anything before the guest went back. */
+	prints("local vm = vmscope.vm{ guest = 'hello' } vm:run{ max_exits = 10 } vm:back_exit(3) vm.mem[0x9000] = 1\n"
+	       "vm:run() print(vm.exits, #vm.trace, vm.stats.total)",
+	    "108\t108\t108\n");
 }
 
 static void vms_are_independent_and_go_away(void **state)
