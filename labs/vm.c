@@ -478,6 +478,33 @@ static bool push_text(lua_State *L, struct lab_vm *lv, const char *name)
 	return true;
 }
 
+static int l_close(lua_State *L)
+{
+	close_vm(L, lab_still_vm(L, 1));
+	return 0;
+}
+
+static const luaL_Reg own_methods[] = {{"close", l_close}, {"on_exit", lab_on_exit}, {"off_exit", lab_off_exit},
+    {"translate", lab_translate}, {"symbol", lab_symbol}, {"irq", lab_irq}, {"emit", lab_emit}, {NULL, NULL}};
+
+static int no_field(lua_State *L, const char *name)
+{
+	const luaL_Reg *const lists[] = {lab_run_methods, own_methods};
+	luaL_Buffer known;
+
+	luaL_buffinit(L, &known);
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		for (const luaL_Reg *m = lists[i]; m->name; m++) {
+			luaL_addstring(&known, m == lists[0] ? "" : ", ");
+			luaL_addstring(&known, m->name);
+		}
+	luaL_pushresult(&known);
+	return luaL_error(L,
+	    "a VM has no %s: its fields are cpu, mem, console, symbols, exit, ended, exits, insns, time_ns, "
+	    "mode, type, controls, can_back, stats, verdicts, trace; its methods are %s",
+	    name, lua_tostring(L, -1));
+}
+
 static int l_index(lua_State *L)
 {
 	struct lab_vm *lv = lab_check_vm(L, 1);
@@ -507,10 +534,7 @@ static int l_index(lua_State *L)
 	else if (strcmp(name, "trace") == 0)
 		lab_push_trace(L, 1);
 	else
-		return luaL_error(L,
-		    "a VM has no %s: its fields are cpu, mem, console, symbols, exit, ended, exits, insns, time_ns, "
-		    "mode, type, controls, can_back, stats, verdicts, trace; its methods are %s",
-		    name, lab_run_names);
+		return no_field(L, name);
 	return 1;
 }
 
@@ -525,12 +549,6 @@ static int l_gc(lua_State *L)
 	struct lab_vm *lv = luaL_checkudata(L, 1, VM_CLASS);
 
 	close_vm(L, lv);
-	return 0;
-}
-
-static int l_close(lua_State *L)
-{
-	close_vm(L, lab_still_vm(L, 1));
 	return 0;
 }
 
@@ -550,13 +568,11 @@ void lab_open_vm(lua_State *L)
 {
 	static const luaL_Reg meta[] = {
 	    {"__newindex", l_newindex}, {"__gc", l_gc}, {"__tostring", l_tostring}, {NULL, NULL}};
-	static const luaL_Reg methods[] = {{"close", l_close}, {"on_exit", lab_on_exit}, {"off_exit", lab_off_exit},
-	    {"translate", lab_translate}, {"symbol", lab_symbol}, {"irq", lab_irq}, {"emit", lab_emit}, {NULL, NULL}};
 
 	lab_class(L, VM_CLASS, NULL, meta);
 	luaL_getmetatable(L, VM_CLASS);
 	lua_newtable(L);
-	luaL_setfuncs(L, methods, 0);
+	luaL_setfuncs(L, own_methods, 0);
 	luaL_setfuncs(L, lab_run_methods, 0);
 	lua_pushcclosure(L, l_index, 1);
 	lua_setfield(L, -2, "__index");
