@@ -126,11 +126,15 @@ static bool known_field(const char *name)
 	       strcmp(name, "model_text") == 0;
 }
 
+/* Argument 1 becomes a copy that nobody else has, and that has no metatable: it says the same whenever it is asked. */
 static void check_fields(lua_State *L)
 {
+	lua_newtable(L); /* 2 */
 	lua_pushnil(L);
 	while (lua_next(L, 1)) {
-		lua_pop(L, 1);
+		lua_pushvalue(L, -2);
+		lua_insert(L, -2);
+		lua_rawset(L, 2);
 		const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "a number";
 		if (lua_type(L, -1) == LUA_TSTRING && known_field(name))
 			continue;
@@ -144,6 +148,7 @@ static void check_fields(lua_State *L)
 		luaL_pushresult(&known);
 		luaL_error(L, "vmscope.vm: no field %s: there are %s", name, lua_tostring(L, -1));
 	}
+	lua_replace(L, 1);
 }
 
 static void check_word(lua_State *L, const char *field)
@@ -312,6 +317,15 @@ static uint64_t wanted_mem(lua_State *L)
 	return bytes;
 }
 
+/* A grader's results are the same on every machine. */
+static void check_clock(lua_State *L)
+{
+	if (lua_getfield(L, 1, "clock") != LUA_TNIL && lab_of(L)->cfg.virtual_time &&
+	    (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "virtual") != 0))
+		luaL_error(L, "vmscope.vm: clock: here it is \"virtual\": no result depends on how fast the host is");
+	lua_pop(L, 1);
+}
+
 /* Where a grader bounds memory nothing depends on how much of it the host has. */
 static uint64_t bound_mem(lua_State *L)
 {
@@ -342,6 +356,7 @@ static int l_vm(lua_State *L)
 		lua_gc(L, LUA_GCCOLLECT);
 	if (lab_of(L)->n_vms >= LAB_VMS_MAX)
 		return luaL_error(L, "vmscope.vm: %d are open: end some with vm:close()", LAB_VMS_MAX);
+	check_clock(L);
 	uint64_t mem = bound_mem(L);
 	struct lab_vm *lv = lua_newuserdatauv(L, sizeof *lv, 1); /* 2 */
 	memset(lv, 0, sizeof *lv);
@@ -394,6 +409,7 @@ static int l_compare(lua_State *L)
 			    L, "vmscope.compare: it takes no %s: it runs a guest in every backend", chosen[i]);
 		lua_pop(L, 1);
 	}
+	check_clock(L);
 	(void)bound_mem(L);
 	int argc = 1, model_text = add_model_text(L, argv, &argc);
 	argc += make_words(L, argv + argc);
