@@ -50,9 +50,9 @@ function scenes.ask(s, args)
   local f = is_table and m[args.what]
   local given = f and s:call(f, vm, args.arg)
   vm:run()
-  local verdicts = {}
-  for i, exit in ipairs(vm.trace:filter('exit_reason == "CPUID"')) do verdicts[i] = exit.verdict end
-  return { answers = answers(vm, args.asks), counted = counted(given), verdicts = verdicts,
+  local verdicts, rips = {}, {}
+  for i, exit in ipairs(vm.trace:filter('exit_reason == "CPUID"')) do verdicts[i], rips[i] = exit.verdict, exit.rip end
+  return { answers = answers(vm, args.asks), counted = counted(given), verdicts = verdicts, rips = rips,
     highest = is_table and math.type(m.highest) == "integer" and m.highest or nil, vm = s:observe(vm) }
 end
 

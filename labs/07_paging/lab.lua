@@ -2,9 +2,10 @@ local REASONS = { "EXCEPTION_NMI", "INVLPG", "CR_ACCESS" }
 
 local function hold(t, what, args, scene)
   local said = t:run("predict", args).said
-  local seen = t:reference(scene, args).vm.exits_by
+  local vm = t:reference(scene, args).vm
   for _, reason in ipairs(REASONS) do
-    t:equal(("%s, %s: %s"):format(what, args.profile, reason), said[reason], seen[reason])
+    local rip = vm.rip_of[reason] and "most of them from " .. vm.rip_of[reason]
+    t:equal(("%s, %s: %s"):format(what, args.profile, reason), said[reason], vm.exits_by[reason], rip)
   end
 end
 
