@@ -213,8 +213,11 @@ static void add_device(lua_State *L, struct lab_vm *lv, int table)
 	lv->devices[lv->n_devices++] = d;
 	d->lv = lv;
 	d->read = d->write = LUA_NOREF;
-	d->ops = (struct device_ops){
-	    .name = "a device of the script", .read = device_read, .write = device_write, .max_access = 8, .stays = true};
+	d->ops = (struct device_ops){.name = "a device of the script",
+	    .read = device_read,
+	    .write = device_write,
+	    .max_access = 8,
+	    .stays = true};
 	d->dev = (struct device){.ops = &d->ops, .vm = lv->vm, .state = d};
 	d->is_mmio = is_mmio;
 	d->base = base;

@@ -8,9 +8,9 @@
 #include "core/lib.h"
 #include "core/machine.h"
 
-#define BYTE_NS 87000ull	  /* at 115200 baud */
-#define QUIET_NS 300000ull	  /* between two frames: a byte takes 87 us at 115200 baud */
-#define POLL_BYTES 4096u	  /* taken from the line at a time */
+#define BYTE_NS 87000ull   /* at 115200 baud */
+#define QUIET_NS 300000ull /* between two frames: a byte takes 87 us at 115200 baud */
+#define POLL_BYTES 4096u   /* taken from the line at a time */
 #define LOAD_MAX (512ull << 20)
 
 void agent_log(struct agent *a, const char *fmt, ...)

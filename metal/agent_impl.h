@@ -136,7 +136,7 @@ void sched_run(struct agent *a); /* until CMD_STOP, or all guests have ended and
 /* agent.c */
 void agent_poll(struct agent *a); /* looks at the line now */
 void agent_log(struct agent *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void agent_state(struct agent_guest *g);			      /* MSG_STATE */
+void agent_state(struct agent_guest *g); /* MSG_STATE */
 enum err agent_take_state(struct vcpu *v, const struct x86_state *in);
 
 /* ask.c */
