@@ -516,8 +516,13 @@ enum slice_result vm_run_slice(struct vm *vm, uint64_t until_ns)
 	vm->slice_end_ns = until_ns;
 	vm->idle = false;
 	vm->pause = 0;
-	while (!vm->ended && !vm->idle && !vm->pause && host->now_ns() < until_ns)
-		(void)turn(vm, LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm));
+	uint64_t now = host->now_ns();
+	while (!vm->ended && !vm->idle && !vm->pause && now < until_ns) {
+		struct vcpu *v = LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm);
+		bool exited = turn(vm, v);
+
+		now = exited && vm->clock.kind == CLOCK_HOST ? v->left_host_ns : host->now_ns();
+	}
 	vm->slice_end_ns = CLOCK_NEVER;
 	stand_still(vm);
 	return vm->ended ? SLICE_ENDED : vm->idle ? SLICE_IDLE : SLICE_OVER;
