@@ -119,11 +119,14 @@ enum err lab_list(struct lab_place **out, size_t *n, struct errmsg *why)
 	return err_set(why, ERR_NOENT, "no labs in %s: set VMSCOPE_LABS to the folder that has them", looked);
 }
 
-static bool begins(const char *id, const char *name)
+/* 1, 01: of 01_three_modes. */
+static bool has_number(const char *id, const char *name)
 {
-	size_t n = strlen(name);
+	char *id_end, *name_end;
 
-	return strncmp(id, name, n) == 0 || (id[0] == '0' && strncmp(id + 1, name, n) == 0 && id[1 + n] == '_');
+	if (name[strspn(name, "0123456789")] || id[0] < '0' || id[0] > '9')
+		return false;
+	return strtoul(id, &id_end, 10) == strtoul(name, &name_end, 10) && *id_end == '_';
 }
 
 static enum err find_by_id(const char *name, struct lab_place *out, struct errmsg *why)
@@ -137,9 +140,9 @@ static enum err find_by_id(const char *name, struct lab_place *out, struct errms
 		return e;
 	for (size_t i = 0; i < n; i++) {
 		append(ids, sizeof ids, labs[i].id);
-		if (!*name || !begins(labs[i].id, name))
+		bool exact = strcmp(labs[i].id, name) == 0 || has_number(labs[i].id, name);
+		if (!*name || (!exact && strncmp(labs[i].id, name, strlen(name)) != 0))
 			continue;
-		bool exact = strcmp(labs[i].id, name) == 0;
 		if (hits == 0 || exact)
 			*out = labs[i];
 		if (exact) {
