@@ -248,12 +248,18 @@ static int s_load(lua_State *L)
 	return 1;
 }
 
+/* Of what is on top. */
+static const char *what_it_is(lua_State *L)
+{
+	return lua_isnil(L, -1) ? "nothing" : lua_pushfstring(L, "a %s", luaL_typename(L, -1));
+}
+
 static int no_table(lua_State *L, const char *name)
 {
 	char text[200];
 
 	snprintf(text, sizeof text, "%.64s has to return a table, and returns %s: is its last line a \"return\"?", name,
-	    lua_isnil(L, -1) ? "nothing" : luaL_typename(L, -1));
+	    what_it_is(L));
 	return blame(L, text);
 }
 
@@ -279,8 +285,7 @@ static int s_load_function(lua_State *L)
 		lua_getfield(L, -1, member);
 	if (!lua_isfunction(L, -1)) {
 		snprintf(text, sizeof text, "%.64s%s%.64s has to %s a function, and %s %s", name, member ? ": " : "",
-		    member ? member : "", member ? "be" : "return", member ? "is" : "returns",
-		    lua_isnil(L, -1) ? "nothing" : luaL_typename(L, -1));
+		    member ? member : "", member ? "be" : "return", member ? "is" : "returns", what_it_is(L));
 		return blame(L, text);
 	}
 	return 1;

@@ -79,6 +79,21 @@ new missing
 rm "$work/missing/more.lua"
 grade missing
 is "a file that is missing" "more.lua: it is missing: hand it in" "$(field "$work/missing.json" '.tasks[1].lines[0].seen')"
+new nothing
+sed -i '/^return M$/d' "$work/nothing/cpuid.lua"
+grade nothing
+is "a file without its return" 'cpuid.lua has to return a table, and returns nothing: is its last line a "return"?' \
+	"$(field "$work/nothing.json" '.tasks[0].lines[0].seen')"
+new misnamed
+sed -i 's/M.install/M.instal/' "$work/misnamed/cpuid.lua"
+grade misnamed
+is "a function of another name" "cpuid.lua: install has to be a function, and is nothing" \
+	"$(field "$work/misnamed.json" '.tasks[0].lines[0].seen')"
+new register
+sed -i 's/exit.ecx = .*/exit.ecx = nil/' "$work/register/cpuid.lua"
+grade register
+is "a register that gets no number" "cpuid.lua:7: exit.ecx: a whole number is needed, not nil" \
+	"$(field "$work/register.json" '.tasks[0].lines[0].seen')"
 new link
 ln -sf "$top/$lab/lab.lua" "$work/link/more.lua"
 grade link

@@ -35,6 +35,10 @@ run_status "a wrong answer" 1 "$VMSCOPE" lab check "$work/one/begun"
 is "is work that was begun" "5 1" "$(grep -c ' not begun ' "$work/out") $(grep -c '^  BAD      highest: .*expected 13, seen 12' "$work/out")"
 run_status "a task that has to wait" 1 bash -c '"$1" lab start 5 "$2/uart" && "$1" lab check "$2/uart"' sh "$VMSCOPE" "$work"
 is "says for what" 1 "$(grep -c '^receive          gated, 15    Receive (after print)$' "$work/out")"
+"$VMSCOPE" lab start 3 "$work/sensitive" >"$work/out"
+sed -i 's/^function M.parse(console)/&\n  return vmscope.vm{ guest = "hello" }/' "$work/sensitive/probe.lua"
+run_status "a file without vmscope that uses it" 1 "$VMSCOPE" lab check "$work/sensitive" parse
+is "is told so, with file and line" 1 "$(tr -s ' \n' ' ' <"$work/out" | grep -c 'probe.lua:[0-9]*: there is no vmscope.vm in a file that is handed in')"
 
 # Which lab, which folder.
 is "1 is lab 01, whatever begins with a 1" "# Lab 01: one guest, three modes" "$("$VMSCOPE" lab show 1 | head -1)"
