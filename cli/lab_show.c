@@ -261,9 +261,15 @@ static void show_predictions(const struct lab_shown *s)
 
 /* --- All of it ---------------------------------------------------------------------------------------------------- */
 
+/* A name that needs no quotes in a shell, and does nothing to a terminal; else a word for it. */
+static const char *plain_dir(const char *dir)
+{
+	return dir[strspn(dir, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/-")] ? "DIR" : dir;
+}
+
 static void show_legend(const struct lab_shown *s, const struct legend *l)
 {
-	const char *dir = strcmp(s->dir, ".") == 0 ? "" : s->dir;
+	const char *dir = strcmp(s->dir, ".") == 0 ? "" : plain_dir(s->dir);
 
 	if (s->all)
 		return;
@@ -275,7 +281,7 @@ static void show_legend(const struct lab_shown *s, const struct legend *l)
 	if (l->gated)
 		puts("gated: it is looked at when what it comes after has half of its points");
 	if (l->hidden)
-		printf("hidden: looked at by \"vmscope grade %s %s\"\n", s->result->lab, s->dir);
+		printf("hidden: looked at by \"vmscope grade %s %s\"\n", s->result->lab, plain_dir(s->dir));
 }
 
 void lab_show_result(const struct lab_shown *s)
