@@ -222,7 +222,7 @@ static bool push_band(lua_State *L, int bands, int i, const char *what)
 static void say_share(struct words *w, double share)
 {
 	if (share < 1)
-		add_words(w, " (%g %%)", 100 * share);
+		add_words(w, " (%g %% of the points)", 100 * share);
 }
 
 /* What a submission gives may be anything; what is no number lies in no band. */
@@ -346,9 +346,12 @@ static int run(lua_State *L, bool reference)
 		plain_to_lua(L, a->result);
 		return 1;
 	}
-	lua_pushfstring(L, "scene %s%s: %s", scene, reference ? " with the reference solution" : "",
-	    a && a->error ? a->error : "no memory");
 	bool theirs = a && a->end == JOB_SUBMISSION && !reference;
+	const char *error = a && a->error ? a->error : "no memory";
+	if (theirs) /* who has written it knows files and lines, and nothing of scenes */
+		lua_pushstring(L, error);
+	else
+		lua_pushfstring(L, "scene %s%s: %s", scene, reference ? " with the reference solution" : "", error);
 	return fault(L, theirs ? FAULT_SUBMISSION : FAULT_LAB, lua_tostring(L, -1));
 }
 

@@ -345,7 +345,7 @@ static int exit_newindex(lua_State *L)
 	struct lab_exit *x = check_exit(L);
 	const char *name = luaL_checkstring(L, 2);
 
-	if (!set_result(x->e, name, lab_check_u64(L, 3)))
+	if (!set_result(x->e, name, lab_check_value(L, 3, "exit", name)))
 		return luaL_error(L,
 		    "exit.%s of %s cannot be set: there are eax, ebx, ecx, edx of CPUID, and value of IN, OUT, RDMSR, "
 		    "RDTSC, VMCALL and MOV from CR; anything else is in the cpu's registers",

@@ -251,7 +251,7 @@ static int cpu_newindex(lua_State *L)
 	struct lab_vm *lv = object_vm(L, CPU_CLASS, &vcpu);
 	const char *name = luaL_checkstring(L, 2);
 	const struct reg *r = find_reg(name);
-	uint64_t value = lab_check_u64(L, 3);
+	uint64_t value = lab_check_value(L, 3, "cpu", name);
 	struct x86_state s;
 
 	if (!r)
