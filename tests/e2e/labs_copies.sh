@@ -17,6 +17,8 @@ same_part() {
 
 same_part "06: the machine" labs/06_trap_and_emulate/starter/machine.lua labs/06_trap_and_emulate/scenes.lua \
 	"local NAMES" "return {" "-- No file of this lab"
+same_part "06: the guests" labs/06_trap_and_emulate/starter/programs.lua labs/06_trap_and_emulate/scenes.lua \
+	"-- Random numbers from a seed" "return program" "local function memory_of"
 same_part "08: the guest that ticks" labs/08_ticks/starter/tick.lua labs/08_ticks/scenes.lua \
 	"-- A guest that waits" "local p = {" "-- Prices and guests"
 same_part "10: the guest that exits too often" labs/10_escape_and_efficiency/starter/chatty.lua \

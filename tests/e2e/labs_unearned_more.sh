@@ -59,6 +59,17 @@ end
 LUA
 } | points "a machine that reads as it should" 06 vmm.lua "emulate 20" "control 0"
 
+sed 's/^return function(machine, base, size)$/&\n  setmetatable(machine, { __index = function() return 0 end })/' \
+	labs/solutions/06_trap_and_emulate/vmm.lua |
+	points "a machine that answers for itself" 06 vmm.lua "direct 0" "emulate 0"
+
+sed 's/^function VM:run.*/&\n  self.machine.r = setmetatable({}, { __index = function() return 0 end })/' \
+	labs/solutions/06_trap_and_emulate/vmm.lua |
+	points "registers that answer for themselves" 06 vmm.lua "direct 0" "emulate 0"
+
+points "a program that shows nothing" 06 theorem.lua "counterexample 0" "emulate 20" \
+	<labs/06_trap_and_emulate/starter/theorem.lua
+
 points "measured while it is graded" 07 predict.lua "paging 0" "decide 20" <<'LUA'
 return { pattern = function() end, paging = function(profile, pages, switches)
   local r = { EXCEPTION_NMI = 0, INVLPG = 0, CR_ACCESS = 0 }
