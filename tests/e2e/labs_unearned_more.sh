@@ -84,6 +84,9 @@ sed 's/^  self\.hw:set/  if self.once then self.hw:drop_all() return "at", pte \
 	labs/solutions/07_paging/shadow.lua |
 	points "without a shadow" 07 shadow.lua "decide 20" "shadow 0" "bits 0" "budget 0"
 
+sed 's/^function Shadow:fault.*/&\n  local _, entries = self.vm:translate(access.address)/' labs/solutions/07_paging/shadow.lua |
+	points "a walk that is not its own" 07 shadow.lua "decide 0"
+
 points "measured while it is graded" 08 price.lua "price 0" "rate 0" "device 20" <<'LUA'
 local function measure(p)
   local vm = vmscope.vm{ guest = "timer" }
