@@ -21,6 +21,8 @@ same_part "06: the guests" labs/06_trap_and_emulate/starter/programs.lua labs/06
 	"-- Random numbers from a seed" "return program" "local function memory_of"
 same_part "08: the guest that ticks" labs/08_ticks/starter/tick.lua labs/08_ticks/scenes.lua \
 	"-- A guest that waits" "local p = {" "-- Prices and guests"
+same_part "08: the guest for the device" labs/08_ticks/starter/device.lua labs/08_ticks/scenes.lua \
+	"-- A guest for the submission's device" "local args = {" "-- args: period, asleep"
 same_part "10: the guest that exits too often" labs/10_escape_and_efficiency/starter/chatty.lua \
 	labs/10_escape_and_efficiency/scenes.lua "# The guest of part B" "]==]" "]==]"
 is "09: the cost model" "$(cat modes/simulate/costs/nehalem-2011.lua)" "$(cat labs/09_type1_type2/starter/model.lua)"
