@@ -114,4 +114,9 @@ end
 return ways
 LUA
 } | points "another target" 10 escape.lua "ports 5" "memory 15"
+
+"$VMSCOPE" lab start 10 "$work/begun" >/dev/null
+"$VMSCOPE" lab check "$work/begun" ports memory control >"$work/begun.txt"
+is "10, the check does not tell what holds whom" "7 0" \
+	"$(grep -c 'what holds it' "$work/begun.txt") $(grep -cE '"?(mapping|controls|interval)"?$' "$work/begun.txt")"
 finish
