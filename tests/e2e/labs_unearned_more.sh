@@ -87,6 +87,10 @@ sed 's/^  self\.hw:set/  if self.once then self.hw:drop_all() return "at", pte \
 sed 's/^function Shadow:fault.*/&\n  local _, entries = self.vm:translate(access.address)/' labs/solutions/07_paging/shadow.lua |
 	points "a walk that is not its own" 07 shadow.lua "decide 0"
 
+points "a stopwatch that nobody starts" 09 measure.lua "measure 0" "path 25" <<'LUA'
+return function() return 0 end
+LUA
+
 points "measured while it is graded" 08 price.lua "price 0" "rate 0" "device 20" <<'LUA'
 local function measure(p)
   local vm = vmscope.vm{ guest = "timer" }
