@@ -88,6 +88,7 @@ local function tickless(t, ms, marks)
   if not rewritten then
     t:say(("%s: %d exits, the reference has %d: nothing else is looked at"):format(what, r.vm.exits, ref.vm.exits))
   end
+  if rewritten and not right then t:say(what .. ": its marks are not right: what it costs is not looked at") end
   t:equal(what .. ": console", of(r.vm.console), ("."):rep(marks))
   t:band(what .. ": the worst mark is off by us", of(r.worst_us), { { 0, 1000, 1 }, { 0, 5000, 0.5 } })
   t:weight(3)

@@ -195,6 +195,9 @@ end
 -- The submission's guest: a mark on the UART each args.ms milliseconds, args.marks times.
 function scenes.tickless(s, args)
   local text = s:call(given(s, "guest.lua"), args.ms, args.marks)
+  s:call(function()
+    if type(text) ~= "string" then error("guest.lua: the function has to return a text", 0) end
+  end)
   local vm = s:call(vmscope.vm, { image = s:call(vmscope.asm, text), max_exits = 200000, max_insns = 50000000 })
   vm:run()
   local r = { vm = s:observe(vm), worst_us = nil, marks = 0 }
