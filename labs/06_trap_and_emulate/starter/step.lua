@@ -20,10 +20,11 @@ local function picture(m, outputs, ...)
   return list
 end
 
-local function differ(a, b)
+local function differ(what, a, b)
   local found = false
   for i, line in ipairs(a) do
     if line ~= b[i] then
+      if not found then print(what) end
       found = true
       print("", "on the machine: " .. line)
       print("", "in your VMM:    " .. b[i])
@@ -49,9 +50,8 @@ local function step_by_step(kind, number, depth)
   for n = 1, 4000 do
     local at, next_one = bare.p, instruction(bare)
     local a, b = { bare:run(1) }, { vm:run(1) }
-    if differ(picture(bare, bare, table.unpack(a)), picture(vm, real, table.unpack(b))) then
-      return print(("step %d, P = %d: %s"):format(n, at, next_one))
-    end
+    local what = ("after step %d, P = %d: %s"):format(n, at, next_one)
+    if differ(what, picture(bare, bare, table.unpack(a)), picture(vm, real, table.unpack(b))) then return end
     if a[1] == "halt" then break end
     if a[1] == "trap" then
       bare:deliver(a[3], a[4])
@@ -62,7 +62,7 @@ local function step_by_step(kind, number, depth)
   bare, real, vm = machines(depth)
   for i = 0, 255 do vm:write(i, 0) end
   local a, b = { machine.boot(bare, words, 4000) }, { machine.boot(vm, words, 4000) }
-  if not differ(picture(bare, bare, table.unpack(a)), picture(vm, real, table.unpack(b))) then
+  if not differ("in one go, at the end:", picture(bare, bare, table.unpack(a)), picture(vm, real, table.unpack(b))) then
     print("in one go: no difference")
   end
 end
