@@ -104,7 +104,9 @@ return {
         both_profiles(t, "protected pages", { steps = { { op = "touch", first = 2, n = t:random(4, 9) },
           { op = "protect", first = 3, n = 9 }, { op = "read", first = 2, n = 2 }, { op = "touch", first = 0, n = 20 },
           { op = "unmap", first = 1, n = t:random(2, 9) }, { op = "read", first = 0, n = 9 } } }, "pattern")
-        for n = 1, 6 do both_profiles(t, n .. " steps", { steps = draw_steps(t, n) }, "pattern") end
+        for n = 1, 6 do
+          both_profiles(t, n == 1 and "1 step" or n .. " steps", { steps = draw_steps(t, n) }, "pattern")
+        end
       end },
     { id = "watch", title = "Exit handlers that tell faults apart", points = 15,
       check = function(t)
