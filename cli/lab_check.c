@@ -2,14 +2,17 @@
  * vmscope lab check: how far a submission is. The visible part of what the grader will say.
  */
 #include <argp.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/grading.h"
 #include "cli/lab_cmds.h"
+#include "cli/lab_show.h"
 
 #define TASKS_MAX 64
 
@@ -66,81 +69,51 @@ static const struct argp argp = {
 	   "says how.\vThe exit status is 0 for full marks, 1 for less, 3 when it could not be graded.",
 };
 
-/* --- What is shown ------------------------------------------------------------------------------------------------ */
+/* --- What the starter comes to ------------------------------------------------------------------------------------ */
 
-static void print_line(const struct result_line *l)
+static bool open_question(const struct result_task *t)
 {
-	static const char *const kinds[] = {"GOOD   ", "BAD    ", "MISSING", "       "};
-
-	printf("  %s  %s", kinds[l->kind], l->what ? l->what : "");
-	if (l->kind == LINE_GOOD && l->seen)
-		printf(": %s", l->seen);
-	else if (l->kind != LINE_GOOD && l->expected)
-		printf(": expected %s%s%s", l->expected, l->kind == LINE_BAD ? ", seen " : "",
-		    l->kind == LINE_BAD ? l->seen : "");
-	else if (l->seen)
-		printf(": %s", l->seen);
-	if (l->kind == LINE_BAD && l->share > 0)
-		printf(" (%.0f %% of its points)", 100 * l->share);
-	if (l->context && l->kind != LINE_GOOD)
-		printf("\n           %s", l->context);
-	putchar('\n');
+	return t->state == TASK_GRADED && t->points == 0 && !lab_show_all_missing(t);
 }
 
-static void print_task(const struct result_task *t)
+/* The tasks without points, with the files that the lab begins with: what comes out the same was not begun. */
+static void run_starter(const struct check_options *o, struct grader_config cfg, const struct lab_result *r,
+    const struct lab_info *info, struct lab_result *out)
 {
-	char got[24], max[24], score[60];
+	const char *names[TASKS_MAX + 1] = {NULL};
+	char dir[PATH_MAX];
+	struct submission s = {0};
+	struct errmsg none = {""};
+	struct grader *g = NULL;
+	unsigned n = 0;
 
-	snprintf(score, sizeof score, "%s / %s", grading_points(t->points, got), grading_points(t->max, max));
-	if (t->state == TASK_FILTERED && !t->hidden)
+	for (size_t i = 0; i < r->n_tasks && n < TASKS_MAX; i++)
+		if (open_question(&r->tasks[i]))
+			names[n++] = r->tasks[i].id;
+	if (!n || o->n_tasks || snprintf(dir, sizeof dir, "%s/starter", cfg.lab->dir) >= (int)sizeof dir)
 		return;
-	if (t->state == TASK_FILTERED)
-		snprintf(score, sizeof score, "hidden, %s", grading_points(t->max, max));
-	else if (t->state == TASK_UNGRADED)
-		snprintf(score, sizeof score, "not graded");
-	printf("%-16s %-12s %s\n", t->id, score, t->title);
-	for (size_t i = 0; i < t->n_lines; i++)
-		print_line(&t->lines[i]);
-	if (t->why)
-		printf("  %s  %s\n", t->state == TASK_GATED ? "GATED  " : "       ", t->why);
-}
-
-/* An answer is shown to who has said something, right or wrong. */
-static void print_prediction(const struct result_prediction *p)
-{
-	if (!p->predicted)
-		printf("  MISSING  %s: %s\n", p->id, p->ask);
-	else if (p->points == p->max)
-		printf("  GOOD     %s: %s\n", p->id, p->predicted);
-	else
-		printf("  BAD      %s: predicted %s, it is %s%s\n", p->id, p->predicted, p->answer ? p->answer : "?",
-		    p->points ? " (half of its points)" : "");
-}
-
-static void print_result(const struct lab_result *r, const char *printed)
-{
-	char got[24], max[24];
-
-	printf("%s: %s\n\n", r->lab, r->title);
-	for (size_t i = 0; i < r->n_tasks; i++)
-		print_task(&r->tasks[i]);
-	if (r->n_predictions) {
-		printf("predictions\n");
-		for (size_t i = 0; i < r->n_predictions; i++)
-			print_prediction(&r->predictions[i]);
+	cfg.tasks = names;
+	enum err e = grader_open(&cfg, &g, &none);
+	if (!e)
+		e = submission_read(dir, info->files, info->n_files, &s, &none);
+	if (!e)
+		e = grader_run(g, &s, out, &none);
+	if (e) {
+		result_free(out);
+		result_init(out);
 	}
-	if (*printed)
-		printf("\nprinted by the submission:\n%s", printed);
-	if (!r->gradable)
-		printf("\ncould not be graded: %s\n", r->why);
-	printf("\ntotal %s / %s", grading_points(r->points, got), grading_points(r->max, max));
-	if (r->n_predictions)
-		printf(", predictions %s / %s", grading_points(r->prediction_points, got),
-		    grading_points(r->prediction_max, max));
-	putchar('\n');
+	submission_free(&s);
+	grader_close(g);
 }
 
 /* --- The command -------------------------------------------------------------------------------------------------- */
+
+static const char *prediction_problem(struct submission *s, const struct lab_result *r)
+{
+	const struct submission_file *f = submission_find(s, PREDICTIONS_FILE);
+
+	return r->prediction_problem ? r->prediction_problem : f ? f->problem : NULL;
+}
 
 static int check(const struct check_options *o, const struct lab_place *lab)
 {
@@ -148,12 +121,13 @@ static int check(const struct check_options *o, const struct lab_place *lab)
 	struct grading_host host;
 	struct grader_config cfg = {
 	    .lab = lab, .seed = o->seed, .tasks = o->n_tasks ? o->tasks : NULL, .version = VMSCOPE_VERSION};
-	struct lab_result r;
+	struct lab_result r, starter;
 	struct errmsg why = {""};
 	struct grader *g = NULL;
 	int status = CLI_OK;
 
 	result_init(&r);
+	result_init(&starter);
 	enum err e = grading_host(&host, &cfg.host, &why);
 	if (!e)
 		e = grader_open(&cfg, &g, &why);
@@ -164,11 +138,19 @@ static int check(const struct check_options *o, const struct lab_place *lab)
 	if (e) {
 		status = cli_fail_err(e, &why);
 	} else {
-		print_result(&r, grader_printed(g));
+		run_starter(o, cfg, &r, grader_info(g), &starter);
+		lab_show_result(&(struct lab_shown){.lab = grader_info(g),
+		    .result = &r,
+		    .starter = &starter,
+		    .dir = o->dir,
+		    .all = o->n_tasks > 0,
+		    .printed = grader_printed(g),
+		    .prediction_problem = prediction_problem(&s, &r)});
 		bool full = r.points == r.max && r.prediction_points == r.prediction_max;
 		status = !r.gradable ? CLI_UNAVAILABLE : full ? CLI_OK : CLI_FAILED;
 	}
 	result_free(&r);
+	result_free(&starter);
 	submission_free(&s);
 	grader_close(g);
 	return status;
@@ -183,8 +165,12 @@ int cmd_lab_check(int argc, char **argv)
 
 	if (bad)
 		return bad;
-	if (!o.dir)
+	bool named = o.dir != NULL;
+	if (!named)
 		o.dir = ".";
+	if (!named && !o.lab && o.n_tasks && access(".lab", F_OK) != 0)
+		return cli_usage(
+		    "lab check: %s: no such folder; and this one has no file .lab, so no task is meant", o.tasks[0]);
 	enum err e = o.lab ? lab_find(o.lab, &lab, &why) : lab_of_folder(o.dir, &lab, &why);
 	return e ? cli_fail_err(e, &why) : check(&o, &lab);
 }

@@ -119,43 +119,49 @@ enum err lab_list(struct lab_place **out, size_t *n, struct errmsg *why)
 	return err_set(why, ERR_NOENT, "no labs in %s: set VMSCOPE_LABS to the folder that has them", looked);
 }
 
-/* 1, 01: of 01_three_modes. */
-static bool has_number(const char *id, const char *name)
+/* "4" and "04" are the lab 04_cpuid, whatever else begins with a 4. */
+static bool has_number(const char *id, const char *number)
 {
-	char *id_end, *name_end;
+	char *end, *id_end;
+	unsigned long n = strtoul(number, &end, 10), own = strtoul(id, &id_end, 10);
 
-	if (name[strspn(name, "0123456789")] || id[0] < '0' || id[0] > '9')
-		return false;
-	return strtoul(id, &id_end, 10) == strtoul(name, &name_end, 10) && *id_end == '_';
+	return *number >= '0' && *number <= '9' && !*end && *id_end == '_' && n == own;
+}
+
+/* Is it this lab by its whole id or its number (2), by how its id begins (1)? */
+static int match(const char *id, const char *name)
+{
+	if (strcmp(id, name) == 0 || has_number(id, name))
+		return 2;
+	return *name && strncmp(id, name, strlen(name)) == 0;
 }
 
 static enum err find_by_id(const char *name, struct lab_place *out, struct errmsg *why)
 {
 	struct lab_place *labs;
-	char ids[240] = "";
+	char ids[240] = "", begin[240] = "";
 	size_t n, hits = 0;
+	bool exact = false;
 	enum err e = lab_list(&labs, &n, why);
 
 	if (e)
 		return e;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && !exact; i++) {
+		int how = match(labs[i].id, name);
 		append(ids, sizeof ids, labs[i].id);
-		bool exact = strcmp(labs[i].id, name) == 0 || has_number(labs[i].id, name);
-		if (!*name || (!exact && strncmp(labs[i].id, name, strlen(name)) != 0))
+		if (!how)
 			continue;
-		if (hits == 0 || exact)
-			*out = labs[i];
-		if (exact) {
-			hits = 1;
-			break;
-		}
+		append(begin, sizeof begin, labs[i].id);
+		*out = labs[i];
+		exact = how == 2;
 		hits++;
 	}
 	free(labs);
-	if (hits == 1)
+	if (exact || hits == 1)
 		return ERR_OK;
-	return err_set(
-	    why, ERR_NOENT, "%s: %s: there are %s", name, hits ? "several labs begin like this" : "no such lab", ids);
+	if (hits)
+		return err_set(why, ERR_NOENT, "%s: several labs begin like this: %s", name, begin);
+	return err_set(why, ERR_NOENT, "%s: no such lab: there are %s", name, ids);
 }
 
 enum err lab_find(const char *name, struct lab_place *out, struct errmsg *why)

@@ -232,7 +232,7 @@ static bool push_band(lua_State *L, int bands, int i, const char *what)
 static void say_share(struct words *w, double share)
 {
 	if (share < 1)
-		add_words(w, " (%g %%)", 100 * share);
+		add_words(w, " (%g %% of the points)", 100 * share);
 }
 
 /* What a submission gives may be anything; what is no number lies in no band. */
@@ -253,7 +253,7 @@ static int t_band(lua_State *L)
 	for (int i = 1; push_band(L, 4, i, words); i++) {
 		double lo = item(L, words, 1), hi = item(L, words, 2), share = share_of(L, words, 3);
 		add_words(&w, i > 1 ? "; " : "");
-		add_words(&w, lo < hi ? "%.15g to %.15g" : "%.15g", lo, hi);
+		add_words(&w, lo < hi ? "%.10g to %.10g" : "%.10g", lo, hi);
 		say_share(&w, share);
 		if (seen >= lo && seen <= hi && share > best)
 			best = share;
@@ -274,7 +274,7 @@ static int t_budget(lua_State *L)
 	double seen = seen_number(L), reference = lua_tonumber(L, 4);
 	for (int i = 1; push_band(L, 5, i, words); i++) {
 		double most = item(L, words, 1) * reference, share = share_of(L, words, 2);
-		add_words(&w, "%s %.15g", i > 1 ? "; " : "at most", floor(most));
+		add_words(&w, "%s%.15g", i > 1 ? "; " : "at most ", floor(most));
 		say_share(&w, share);
 		if (seen <= most && share > best)
 			best = share;
@@ -356,9 +356,12 @@ static int run(lua_State *L, bool reference)
 		plain_to_lua(L, a->result);
 		return 1;
 	}
-	lua_pushfstring(L, "scene %s%s: %s", scene, reference ? " with the reference solution" : "",
-	    a && a->error ? a->error : "no memory");
 	bool theirs = a && a->end == JOB_SUBMISSION && !reference;
+	const char *error = a && a->error ? a->error : "no memory";
+	if (theirs) /* who has written it knows files and lines, and nothing of scenes */
+		lua_pushstring(L, error);
+	else
+		lua_pushfstring(L, "scene %s%s: %s", scene, reference ? " with the reference solution" : "", error);
 	return fault(L, theirs ? FAULT_SUBMISSION : FAULT_LAB, lua_tostring(L, -1));
 }
 

@@ -156,3 +156,26 @@ size_t clean_fit(const char *s, size_t columns)
 	}
 	return (size_t)(p - (const uint8_t *)s);
 }
+
+void clean_wrap(FILE *out, const char *text, size_t column, size_t hang, size_t width)
+{
+	bool first = column > hang; /* something stands in this line already */
+
+	while (width && clean_columns(text) > width - column) {
+		size_t fit = clean_fit(text, width - column), cut = fit;
+
+		while (cut > 0 && text[cut] != ' ')
+			cut--;
+		if (cut > 0) {
+			fprintf(out, "%.*s", (int)cut, text);
+			text += cut + 1;
+		} else if (!first) { /* a word that is longer than a line */
+			fprintf(out, "%.*s", (int)fit, text);
+			text += fit;
+		}
+		fprintf(out, "\n%*s", (int)hang, "");
+		column = hang;
+		first = false;
+	}
+	fprintf(out, "%s\n", text);
+}

@@ -6,6 +6,7 @@
 #define VMSCOPE_LABS_CLEAN_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 /*
  * A copy of at most max bytes (and a NUL) in which every byte is part of valid UTF-8 that can be seen: a control
@@ -18,5 +19,8 @@ char *clean_text(const char *s, size_t max);
 size_t clean_columns(const char *s);
 /* The bytes of a clean text that fit into so many columns. */
 size_t clean_fit(const char *s, size_t columns);
+/* Prints a clean text from a column on, broken at spaces; further lines begin at the column hang. It ends with a new
+ * line. width 0: one line. */
+void clean_wrap(FILE *out, const char *text, size_t column, size_t hang, size_t width);
 
 #endif

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/irq.h"
 #include "core/lib.h"
 #include "labs/lab_impl.h"
 
@@ -182,15 +181,6 @@ static bool is_device(lua_State *L)
 
 /* --- On the bus --------------------------------------------------------------------------------------------------- */
 
-static void make_room(struct bus *b, const struct lab_device *d)
-{
-	for (unsigned i = 0; i < b->n_pio; i++) {
-		const struct bus_region *r = &b->pio[i];
-		if (r->base < d->base + d->len && d->base < r->base + r->len && r->dev->ops->read != device_read)
-			(void)bus_move_pio(b, r->dev, r->region, BUS_NOWHERE);
-	}
-}
-
 static enum err put_on_bus(struct lab_vm *lv, struct lab_device *d, struct errmsg *why)
 {
 	struct bus *b = &lv->vm->bus;
@@ -201,12 +191,13 @@ static enum err put_on_bus(struct lab_vm *lv, struct lab_device *d, struct errms
 			    why, ERR_BUSY, "%#llx is memory: a device sits above it", (unsigned long long)d->base);
 		return bus_add_mmio(b, d->base, d->len, &d->dev, 0, why);
 	}
-	make_room(b, d);
+	bus_make_room(b, d->base, d->len);
 	return bus_add_pio(b, (uint16_t)d->base, (uint32_t)d->len, &d->dev, 0, why);
 }
 
 static void add_device(lua_State *L, struct lab_vm *lv, int table)
 {
+	struct session *s = lv->machine.session;
 	struct errmsg why = {""};
 	uint64_t base, len;
 	bool is_mmio;
@@ -222,8 +213,11 @@ static void add_device(lua_State *L, struct lab_vm *lv, int table)
 	lv->devices[lv->n_devices++] = d;
 	d->lv = lv;
 	d->read = d->write = LUA_NOREF;
-	d->ops = (struct device_ops){
-	    .name = "a device of the script", .read = device_read, .write = device_write, .max_access = 8};
+	d->ops = (struct device_ops){.name = "a device of the script",
+	    .read = device_read,
+	    .write = device_write,
+	    .max_access = 8,
+	    .stays = true};
 	d->dev = (struct device){.ops = &d->ops, .vm = lv->vm, .state = d};
 	d->is_mmio = is_mmio;
 	d->base = base;
@@ -231,15 +225,14 @@ static void add_device(lua_State *L, struct lab_vm *lv, int table)
 	d->read = take_function(L, table, "read");
 	d->write = take_function(L, table, "write");
 	enum err e = put_on_bus(lv, d, &why);
+	if (!e)
+		e = s->ops->claim(s, d->is_mmio, d->base, d->len);
 	if (e)
 		lab_raise(L, "vmscope.vm: devices", e, &why);
 }
 
 void lab_add_devices(lua_State *L, struct lab_vm *lv, int table)
 {
-	if (lv->remote)
-		luaL_error(L, "vmscope.vm: devices: the bus of a type I VMM is on another machine: answer its exits "
-			      "with vm:on_exit(\"port N\", ...)");
 	luaL_argexpected(L, lua_istable(L, table), 1, "a table of devices");
 	for (lua_Integer i = 1; lua_rawgeti(L, table, i) != LUA_TNIL; i++) {
 		if (!is_device(L))
@@ -268,9 +261,11 @@ int lab_irq(lua_State *L)
 
 	luaL_argcheck(L, line >= 0 && line < 16, 2, "interrupt lines are 0 to 15");
 	luaL_checkany(L, 3);
-	if (!lv->at || lv->remote)
-		return luaL_error(L, "vm:irq: for functions of a device and exit handlers, while the guest runs here");
-	irq_set_line(lv->vm, (unsigned)line, lua_toboolean(L, 3));
+	if (!lv->at)
+		return luaL_error(L, "vm:irq: for functions of a device and exit handlers, while the guest runs");
+	enum err e = lv->machine.session->ops->set_irq(lv->machine.session, (unsigned)line, lua_toboolean(L, 3));
+	if (e)
+		lab_raise(L, "vm:irq", e, NULL);
 	return 0;
 }
 

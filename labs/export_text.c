@@ -7,30 +7,6 @@
 #include "labs/clean.h"
 #include "labs/export_impl.h"
 
-/* Prints text from a column on; further lines begin at the column hang. width 0: one line. */
-static void wrap(FILE *out, const char *text, size_t column, size_t hang, size_t width)
-{
-	bool first = column > hang; /* something stands in this line already */
-
-	while (width && clean_columns(text) > width - column) {
-		size_t fit = clean_fit(text, width - column), cut = fit;
-
-		while (cut > 0 && text[cut] != ' ')
-			cut--;
-		if (cut > 0) {
-			fprintf(out, "%.*s", (int)cut, text);
-			text += cut + 1;
-		} else if (!first) { /* a word that is longer than a line */
-			fprintf(out, "%.*s", (int)fit, text);
-			text += fit;
-		}
-		fprintf(out, "\n%*s", (int)hang, "");
-		column = hang;
-		first = false;
-	}
-	fprintf(out, "%s\n", text);
-}
-
 static const char *const kind_words[] = {
     [LINE_GOOD] = "GOOD   ", [LINE_BAD] = "BAD    ", [LINE_MISSING] = "MISSING", [LINE_INFO] = "       "};
 #define KIND_COLUMNS 8
@@ -72,12 +48,12 @@ static void print_line(const struct result_line *l, unsigned indent, unsigned wi
 	size_t hang = indent + KIND_COLUMNS;
 
 	fprintf(out, "%*s%s ", (int)indent, "", kind_words[l->kind]);
-	wrap(out, words ? words : "", hang, hang, width);
+	clean_wrap(out, words ? words : "", hang, hang, width);
 	free(words);
 	if (l->context && l->context[0] && l->kind != LINE_GOOD) {
 		char *context = export_clean(l->context, EXPORT_VALUE_MAX);
 		fprintf(out, "%*sat ", (int)hang, "");
-		wrap(out, context, hang + 3, hang + 3, width);
+		clean_wrap(out, context, hang + 3, hang + 3, width);
 		free(context);
 	}
 }
@@ -133,17 +109,20 @@ char *export_lines_text(const struct result_task *t, size_t max)
 static void print_prediction(const struct result_prediction *p, unsigned indent, unsigned width, FILE *out)
 {
 	char *ask = export_clean(p->ask && p->ask[0] ? p->ask : p->id, EXPORT_VALUE_MAX),
-	     *predicted = export_clean(p->predicted ? p->predicted : "nothing", EXPORT_VALUE_MAX),
+	     *predicted = export_clean(p->predicted ? p->predicted : "", EXPORT_VALUE_MAX),
 	     *answer = export_clean(p->answer ? p->answer : "not known", EXPORT_VALUE_MAX), points[32], max[32],
 	     score[72], *words = NULL;
 	size_t hang = indent + KIND_COLUMNS;
 
 	snprintf(score, sizeof score, "%s/%s", export_points(p->points, points), export_points(p->max, max));
 	fprintf(out, "%*s%-*s ", (int)indent, "", KIND_COLUMNS - 1, score);
-	wrap(out, ask, strlen(score) < KIND_COLUMNS ? hang : indent + strlen(score) + 1, hang, width);
-	if (asprintf(&words, "predicted %s; it is %s", predicted, answer) >= 0) {
+	clean_wrap(out, ask, strlen(score) < KIND_COLUMNS ? hang : indent + strlen(score) + 1, hang, width);
+	/* Who has not predicted is not told: it can still be done. */
+	int n = p->predicted ? asprintf(&words, "predicted %s; it is %s", predicted, answer)
+			     : asprintf(&words, "nothing predicted");
+	if (n >= 0) {
 		fprintf(out, "%*s", (int)hang, "");
-		wrap(out, words, hang, hang, width);
+		clean_wrap(out, words, hang, hang, width);
 		free(words);
 	}
 	free(ask);
@@ -235,10 +214,10 @@ static void print_task(const struct result_task *t, const struct export_extra *x
 		fputs("  not asked for\n", out);
 	if (t->state == TASK_GATED) {
 		fputs("  not run: ", out);
-		wrap(out, why, 11, 4, EXPORT_WIDTH);
+		clean_wrap(out, why, 11, 4, EXPORT_WIDTH);
 	} else if (t->state == TASK_UNGRADED) {
 		fputs("  could not be graded: ", out);
-		wrap(out, why, 23, 4, EXPORT_WIDTH);
+		clean_wrap(out, why, 23, 4, EXPORT_WIDTH);
 	}
 	if (!withheld)
 		export_lines(t, 2, EXPORT_WIDTH, EXPORT_TASK_MAX, out);
@@ -252,7 +231,7 @@ static void print_field(const char *name, const char *value, size_t max, FILE *o
 	char *clean = export_clean(value && value[0] ? value : "none", max);
 
 	fprintf(out, "%-12s", name);
-	wrap(out, clean, 12, 12, EXPORT_WIDTH);
+	clean_wrap(out, clean, 12, 12, EXPORT_WIDTH);
 	free(clean);
 }
 
@@ -260,7 +239,7 @@ enum err export_text(const struct lab_result *r, const struct export_extra *x, F
 {
 	char *title = export_clean(r->title, EXPORT_TITLE_MAX), *summary = export_summary(r), seed[24];
 
-	wrap(out, title, 0, 0, EXPORT_WIDTH);
+	clean_wrap(out, title, 0, 0, EXPORT_WIDTH);
 	print_field("lab", r->lab, EXPORT_VALUE_MAX, out);
 	print_field("submission", r->submission, EXPORT_VALUE_MAX, out);
 	fputc('\n', out);
@@ -271,7 +250,7 @@ enum err export_text(const struct lab_result *r, const struct export_extra *x, F
 		export_predictions(r, 2, EXPORT_WIDTH, EXPORT_TASK_MAX, out);
 	}
 	fputc('\n', out);
-	wrap(out, summary ? summary : "", 0, 0, EXPORT_WIDTH);
+	clean_wrap(out, summary ? summary : "", 0, 0, EXPORT_WIDTH);
 	fputc('\n', out);
 	snprintf(seed, sizeof seed, "%llu", (unsigned long long)r->seed);
 	print_field("vmscope", r->version, EXPORT_VALUE_MAX, out);

@@ -195,10 +195,9 @@ static void cut_short(struct grading *gr, size_t i, struct result_task *t)
 	double all, earned;
 
 	gr->task = t;
-	check_add_line(gr, &(struct result_line){.kind = LINE_BAD,
-			       .weight = gr->weight,
-			       .what = strdup("the task could not be run to its end"),
-			       .seen = gr->why});
+	check_add_line(
+	    gr, &(struct result_line){
+		    .kind = LINE_BAD, .weight = gr->weight, .what = strdup("ended by an error"), .seen = gr->why});
 	gr->why = NULL;
 	weigh(t, &all, &earned);
 	double full = full_weight(gr, i);
@@ -327,11 +326,12 @@ static int compare(lua_State *L)
 {
 	struct one *one = lua_touserdata(L, 2);
 
-	lua_pushstring(L, one->p->id); /* 3 is the answer */
-	if (lua_istable(L, 1))
+	if (lua_istable(L, 1)) { /* 3 is the answer */
+		lua_pushstring(L, one->p->id);
 		lua_rawget(L, 1);
-	else
+	} else {
 		lua_pushnil(L);
+	}
 	one->out->answer = check_show(L, 3, false);
 	if (lua_isnil(L, 4))
 		return 0;
@@ -395,7 +395,7 @@ static void read_predicted(struct grading *gr, const char **problem)
 		gr->out->gradable = false;
 		gr->out->why = strdup(a->error ? a->error : "no memory");
 	} else if (a) {
-		*problem = a->error;
+		*problem = a->error ? a->error : "no memory";
 	}
 	lua_pushnil(L);
 }
@@ -412,7 +412,7 @@ static enum err do_predictions(struct grading *gr, struct errmsg *why)
 	if (!out->predictions)
 		return err_set(why, ERR_NOMEM, "no memory for a result");
 	read_predicted(gr, &problem);
-	char *said = problem ? strdup(problem) : NULL; /* the memo moves */
+	out->prediction_problem = problem ? strdup(problem) : NULL;
 	int predicted = lua_gettop(gr->file.box.L);
 	for (size_t i = 0; i < info->n_predictions; i++) {
 		struct result_prediction *p = &out->predictions[out->n_predictions++];
@@ -420,12 +420,11 @@ static enum err do_predictions(struct grading *gr, struct errmsg *why)
 		    .ask = strdup(info->predictions[i].ask),
 		    .max = info->predictions[i].max};
 		do_prediction(gr, i, predicted);
-		if (said && !p->predicted)
-			p->predicted = strdup(said);
+		if (out->prediction_problem && !p->predicted)
+			p->predicted = strdup(out->prediction_problem);
 		out->prediction_points += p->points;
 		out->prediction_max += p->max;
 	}
-	free(said);
 	return ERR_OK;
 }
 

@@ -90,6 +90,8 @@ int lab_blame(lua_State *L, int fn, const char *text);
 uint64_t lab_field_u64(lua_State *L, int table, const char *name, uint64_t fallback);
 /* An unsigned number of 64 bits, given as an integer or a whole float. */
 uint64_t lab_check_u64(lua_State *L, int arg);
+/* The same of what is assigned to the field "of.name"; an error says so. */
+uint64_t lab_check_value(lua_State *L, int arg, const char *of, const char *name);
 /* A metatable by name, with these methods as __index when index is NULL. Leaves the stack. */
 void lab_class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta);
 

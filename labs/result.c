@@ -36,6 +36,7 @@ void result_free(struct lab_result *r)
 		free(r->predictions[i].answer);
 	}
 	free(r->predictions);
+	free(r->prediction_problem);
 	free(r->lab);
 	free(r->title);
 	free(r->submission);

@@ -54,7 +54,8 @@ struct lab_result {
 	size_t n_tasks;
 	struct result_prediction *predictions;
 	size_t n_predictions;
-	int64_t points, max; /* of the tasks, hundredths */
+	char *prediction_problem; /* predictions.lua is missing, or wrong: why; NULL */
+	int64_t points, max;	  /* of the tasks, hundredths */
 	int64_t prediction_points, prediction_max;
 };
 

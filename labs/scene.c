@@ -192,6 +192,27 @@ static int include(lua_State *L)
 
 /* --- The object s ------------------------------------------------------------------------------------------------- */
 
+static int not_there(lua_State *L)
+{
+	const char *name = lua_tostring(L, 2);
+
+	return luaL_error(L,
+	    "there is no vmscope.%s in a file that is handed in (README.md says what it has): it works with what it "
+	    "is given; your own scripts have all of vmscope",
+	    name ? name : luaL_typename(L, 2));
+}
+
+/* Reading another field of the table on top is an error that says so. */
+static void explain_others(lua_State *L)
+{
+	lua_newtable(L);
+	lua_pushcfunction(L, not_there);
+	lua_setfield(L, -2, "__index");
+	lua_pushboolean(L, 0);
+	lua_setfield(L, -2, "__metatable");
+	lua_setmetatable(L, -2);
+}
+
 /* Of vmscope, the environment on top gets what the list at index names. */
 static void keep_only(lua_State *L, int list)
 {
@@ -206,6 +227,7 @@ static void keep_only(lua_State *L, int list)
 		lua_rawset(L, env + 2);
 	}
 	lua_settop(L, env + 2);
+	explain_others(L);
 	lua_setfield(L, env, "vmscope");
 	lua_settop(L, env);
 }
@@ -227,6 +249,28 @@ static int s_load(lua_State *L)
 	return 1;
 }
 
+/* Of what is on top. */
+static const char *what_it_is(lua_State *L)
+{
+	return lua_isnil(L, -1) ? "nothing" : lua_pushfstring(L, "a %s", luaL_typename(L, -1));
+}
+
+static int no_table(lua_State *L, const char *name)
+{
+	char text[200];
+
+	snprintf(text, sizeof text, "%.64s has to return a table, and returns %s: is its last line a \"return\"?", name,
+	    what_it_is(L));
+	return blame(L, text);
+}
+
+/* s:load_table(name, list): the file has to return a table. */
+static int s_load_table(lua_State *L)
+{
+	s_load(L);
+	return lua_istable(L, -1) ? 1 : no_table(L, lua_tostring(L, 2));
+}
+
 /* s:load_function(name, list[, member]): the file has to return a function, or a table with this one. */
 static int s_load_function(lua_State *L)
 {
@@ -236,15 +280,13 @@ static int s_load_function(lua_State *L)
 
 	lua_remove(L, 4);
 	s_load(L);
-	if (member && !lua_istable(L, -1)) {
-		snprintf(text, sizeof text, "%.64s has to return a table", name);
-		return blame(L, text);
-	}
+	if (member && !lua_istable(L, -1))
+		return no_table(L, name);
 	if (member)
 		lua_getfield(L, -1, member);
 	if (!lua_isfunction(L, -1)) {
-		snprintf(text, sizeof text, "%.64s%s%.64s has to %s a function", name, member ? ": " : "",
-		    member ? member : "", member ? "be" : "return");
+		snprintf(text, sizeof text, "%.64s%s%.64s has to %s a function, and %s %s", name, member ? ": " : "",
+		    member ? member : "", member ? "be" : "return", member ? "is" : "returns", what_it_is(L));
 		return blame(L, text);
 	}
 	return 1;
@@ -291,8 +333,9 @@ static int s_guest(lua_State *L)
 
 static void push_scene_object(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"load", s_load}, {"load_function", s_load_function}, {"call", s_call},
-	    {"observe", s_observe}, {"guest", s_guest}, {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"load", s_load}, {"load_table", s_load_table},
+	    {"load_function", s_load_function}, {"call", s_call}, {"observe", s_observe}, {"guest", s_guest},
+	    {NULL, NULL}};
 
 	lab_class(L, SCENE_CLASS, methods, NULL);
 	lua_newuserdatauv(L, 0, 0);

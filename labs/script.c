@@ -19,6 +19,17 @@ uint64_t lab_check_u64(lua_State *L, int arg)
 	return (uint64_t)luaL_checkinteger(L, arg);
 }
 
+uint64_t lab_check_value(lua_State *L, int arg, const char *of, const char *name)
+{
+	int is_number;
+	lua_Integer value = lua_tointegerx(L, arg, &is_number);
+
+	if (!is_number)
+		luaL_error(L, "%s.%s: a whole number is needed, not %s", of, name,
+		    lua_type(L, arg) == LUA_TNUMBER ? "one with a fraction" : luaL_typename(L, arg));
+	return (uint64_t)value;
+}
+
 uint64_t lab_field_u64(lua_State *L, int table, const char *name, uint64_t fallback)
 {
 	uint64_t value = fallback;

@@ -24,7 +24,7 @@ end
 
 local function process(t, guest, append)
   local r = t:run("process", { guest = guest, append = append })
-  t:equal(("process_sees: %s %s"):format(guest, append or ""), r.said ~= "" and r.said or nil, r.is)
+  t:equal(("process_sees: %s%s"):format(guest, append and " " .. append or ""), r.said ~= "" and r.said or nil, r.is)
 end
 
 -- What summary has to say, from the definition in the README.
@@ -78,9 +78,11 @@ local function model(t, args)
   local r = t:run("model", args)
   local what = ("model: n=%d text=%s"):format(args.n, args.text)
   t:weight(2)
-  t:equal(("%s: exits in reason, order and values%s"):format(what, r.at and ", number " .. r.at or ""), r.said, r.is)
+  t:equal(("%s: %s"):format(what, r.at and "exit number " .. r.at or "exits in reason, order and values"), r.said, r.is,
+    "how the model ended: " .. r.ended)
   t:equal(what .. ": console", r.console, r.text)
-  t:band(what .. ": instructions, difference to the guest", not r.at and r.insns or nil, { { 0, 0, 1.0 }, { 1, 10, 0.5 } })
+  t:band(what .. ": instructions, once the exits are right; the model's, less those of the guest", not r.at and r.insns or nil,
+    { { 0, 0, 1.0 }, { -10, 10, 0.5 } })
 end
 
 local function letters(t, n)
@@ -132,7 +134,7 @@ return {
         end
         local said = t:run("observations", { names = names }).said
         for i, name in ipairs(names) do -- the answer is not given away
-          t:equal(name, given(said[i]) and (said[i] == is[i] and "as observed" or said[i]), "as observed")
+          t:equal(name, given(said[i]) and (said[i] == is[i] and "what a run shows" or said[i]), "what a run shows")
         end
       end },
     { id = "measure", title = "Measure", points = 10,

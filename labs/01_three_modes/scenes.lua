@@ -7,10 +7,9 @@ local function field(v)
   return tostring(v)
 end
 
--- A file of the submission, without vmscope: it may look at the VMs that it is given, and make none.
-local function file(s, name)
-  local m = s:load(name, {})
-  return type(m) == "table" and m or {}
+-- A function of measure.lua, without vmscope: it may look at the VMs that it is given, and make none.
+local function measure_file(s, name)
+  return s:load_function("measure.lua", {}, name)
 end
 
 local function machine(spec)
@@ -47,11 +46,11 @@ end
 local function entry(exit)
   local r = exit.reason
   if r == "IO_INSTRUCTION" then
-    return ("%s %x %s %d %x"):format(r, exit.port, exit.write, exit.size, exit.value or 0)
+    return ("%s of port %#x, size %d: %#x"):format(exit.write and "OUT" or "IN", exit.port, exit.size, exit.value or 0)
   elseif r == "CPUID" then
-    return ("%s %x %x %x %x %x %x"):format(r, exit.leaf, exit.subleaf, exit.eax, exit.ebx, exit.ecx, exit.edx)
+    return ("%s leaf %x, subleaf %x: eax %x ebx %x ecx %x edx %x"):format(r, exit.leaf, exit.subleaf, exit.eax, exit.ebx, exit.ecx, exit.edx)
   elseif r == "MSR_READ" then
-    return ("%s %x %x"):format(r, exit.msr, exit.value)
+    return ("%s %#x: %#x"):format(r, exit.msr, exit.value)
   end
   return r
 end
@@ -101,7 +100,7 @@ end
 
 -- observations.lua, field by field: "exits.hello" and so on.
 function scenes.observations(s, args)
-  local t = file(s, "observations.lua")
+  local t = s:load_table("observations.lua", {})
   local out = {}
   for i, name in ipairs(args.names) do
     local v = t
@@ -114,7 +113,7 @@ end
 -- measure(vm), as text.
 function scenes.measure(s, args)
   local vm = machine(args)
-  local m = s:call(file(s, "measure.lua").measure, vm)
+  local m = s:call(measure_file(s, "measure"), vm)
   if type(m) ~= "table" then return { said = field(m), vm = s:observe(vm) } end
   return { said = ("mode=%s ended=%s exits=%s insns=%s reasons: %s"):format(field(m.mode), field(m.ended), field(m.exits),
     field(m.insns), reasons(m.reasons)), console = field(m.console), vm = s:observe(vm) }
@@ -142,7 +141,7 @@ function scenes.equivalent(s, args)
   local at = first_difference(sequence(a), sequence(b))
   local is = ("%s, first difference %s, console equal: %s"):format(at == nil and a.console == b.console and "holds" or "violated",
     field(at), a.console == b.console)
-  local r = s:call(file(s, "measure.lua").equivalent, two())
+  local r = s:call(measure_file(s, "equivalent"), two())
   if type(r) ~= "table" then return { said = field(r), is = is } end
   return { said = ("%s, first difference %s, console equal: %s"):format(field(r.verdict), field(r.at), field(r.console)), is = is }
 end
@@ -150,7 +149,7 @@ end
 -- process_sees(vm), as text, for a VM under vtx-ept; and the same guest under kvm-user.
 function scenes.process(s, args)
   local vm = machine{ guest = args.guest, append = args.append }
-  local said = reasons(s:call(file(s, "measure.lua").process_sees, vm))
+  local said = reasons(s:call(measure_file(s, "process_sees"), vm))
   local kvm = machine{ guest = args.guest, append = args.append, controls = "kvm-user" }
   kvm:run()
   local by = {}
@@ -162,7 +161,7 @@ end
 
 -- summary(rows), as text; rows as vmscope.compare gives them.
 function scenes.summary(s, args)
-  local r = s:call(file(s, "measure.lua").summary, args.rows)
+  local r = s:call(measure_file(s, "summary"), args.rows)
   if type(r) ~= "table" then return { said = field(r) } end
   local missing = {}
   for name, why in pairs(type(r.missing) == "table" and r.missing or {}) do missing[#missing + 1] = name .. " (" .. field(why) .. ")" end
@@ -177,13 +176,17 @@ function scenes.model(s, args)
   guest.mem:write(0x8010, args.text .. "\0")
   guest:run()
   local text = s:load("model.lua", {})
-  local model = vmscope.vm{ image = s:guest("teller"), mode = "simulate", model_text = type(text) == "string" and text or "",
-    append = ("n=%d text=%s"):format(args.n, args.text), max_insns = 100000, max_exits = 10000 }
+  if type(text) ~= "string" then error("model.lua:1: it has to return a text: return [[ ... ]], not a " .. type(text), 0) end
+  local made, model = pcall(vmscope.vm, { image = s:guest("teller"), mode = "simulate", model_text = text,
+    append = ("n=%d text=%s"):format(args.n, args.text), max_insns = 100000, max_exits = 10000 })
+  if not made then error("model.lua:1: in its text, line " .. model:gsub("^.*model_text:", ""), 0) end
   model:run()
   local a, b = sequence(guest), sequence(model)
   local at = first_difference(a, b)
   return { at = at, is = at and a[at] or #a .. " exits", said = at and (b[at] or "no exit") or #b .. " exits",
-    console = model.console, text = guest.console, insns = math.abs(guest.insns - model.insns), vm = s:observe(model) }
+    console = model.console, text = guest.console, insns = model.insns - guest.insns,
+    ended = model.ended and model.ended.detail or "it was still running after 100000 instructions or 10000 exits",
+    vm = s:observe(model) }
 end
 
 return scenes

@@ -84,7 +84,7 @@ local function latch(t, what, port, steps)
       return
     end
   end
-  t:equal(what, mine.ended, "debug_exit")
+  t:equal(what .. ": how the guest ended", mine.ended, "debug_exit")
 end
 
 local function random_steps(t, port, n)
@@ -169,7 +169,7 @@ return {
           addresses = { 0x7fff } })
         walk(t, "a page of 1 GiB", { pages = { { 0xffff800040000000, 30, 0x40000000, 7 } },
           addresses = { 0xffff800040000000, 0xffff80007fffffff } })
-        walk(t, "nothing is mapped", { pages = { { 0x123456789000, 12, 0x2fff000, 7 } },
+        walk(t, "one page, and nothing around it", { pages = { { 0x123456789000, 12, 0x2fff000, 7 } },
           addresses = { 0x123456789000, 0x12345678a000, 0x123456989000, 0x123496789000, 0x1000 } })
       end },
     { id = "follow", title = "One exit from end to end", points = 15, after = { "next", "walk" },

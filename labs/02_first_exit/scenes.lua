@@ -16,13 +16,9 @@ end
 
 -- exit.lua, without vmscope: it may look at the VMs that it is given, and make none to ask. What it has to find is read
 -- from VMs that it never has.
-local function submission(s)
-  local m = s:load("exit.lua", {})
-  if type(m) ~= "table" then m = {} end
-  return function(name, ...)
-    if m[name] == nil then return nil end
-    return s:call(m[name], ...)
-  end
+local function submission(s, name)
+  local f = s:load_function("exit.lua", {}, name)
+  return function(...) return s:call(f, ...) end
 end
 
 -- hello, in long mode: at its first exit of a port.
@@ -57,9 +53,9 @@ local scenes = {}
 
 -- exit.lua's args.what(qual), as text of the fields args.values[i][2].
 function scenes.decode(s, args)
-  local call = submission(s)
+  local decode = submission(s, args.what)
   local out = {}
-  for i, v in ipairs(args.values) do out[i] = fields(call(args.what, v[1]), v[2]) end
+  for i, v in ipairs(args.values) do out[i] = fields(decode(v[1]), v[2]) end
   return { texts = out }
 end
 
@@ -73,8 +69,8 @@ function scenes.next(s, args)
     return out, vm
   end
   local exits = each(function(own) return { was = number(own.cpu[1].rip), reason = own.exit.reason } end)
-  local call = submission(s)
-  local said, vm = each(function(theirs) return number(call("next_rip", theirs.exit)) end)
+  local next_rip = submission(s, "next_rip")
+  local said, vm = each(function(theirs) return number(next_rip(theirs.exit)) end)
   for i, e in ipairs(exits) do e.said = said[i] or "nil" end
   return { exits = exits, vm = s:observe(vm) }
 end
@@ -94,20 +90,20 @@ function scenes.walk(s, args)
   for i, address in ipairs(args.addresses) do
     out[i] = { address = number(address), is = number((own:translate(address))) }
   end
-  local call, vm = submission(s), machine()
+  local walk, vm = submission(s, "walk"), machine()
   for i, address in ipairs(args.addresses) do
-    out[i].said = number(call("walk", vm.mem, vm.cpu[1].cr3, address))
+    out[i].said = number(walk(vm.mem, vm.cpu[1].cr3, address))
   end
   return { addresses = out }
 end
 
 -- follow(vm, reason), and what the machine's own records say.
 function scenes.follow(s, args)
-  local call = submission(s)
+  local follow = submission(s, "follow")
   local function machine() return vmscope.vm{ guest = args.guest, append = args.append, max_insns = 1000000 } end
   local keys = { "rip", "bytes", "next_rip", "rip_after", "verdict" }
   local vm = machine()
-  local said = fields(call("follow", vm, args.reason), keys)
+  local said = fields(follow(vm, args.reason), keys)
   local own = machine()
   own:run{ until_ = "exit " .. args.reason }
   local exit, bytes = own.exit, {}
@@ -118,7 +114,7 @@ end
 
 -- An OUT whose bytes lie in two pages that are not neighbours in memory, at an address that hello does not use.
 function scenes.crossing(s, args)
-  local call = submission(s)
+  local follow = submission(s, "follow")
   local function machine()
     local vm = hello()
     local code = args.code
@@ -131,23 +127,23 @@ function scenes.crossing(s, args)
   end
   local own = machine()
   own:run{ until_ = "exit IO_INSTRUCTION" }
-  local r = call("follow", machine(), "IO_INSTRUCTION")
+  local r = follow(machine(), "IO_INSTRUCTION")
   return { said = fields(r, { "bytes", "rip_after" }), is = fields({ rip_after = own.cpu[1].rip,
     bytes = args.code:gsub(".", function(c) return ("%02x "):format(c:byte()) end):sub(1, -2) }, { "bytes", "rip_after" }) }
 end
 
 -- latch(vm, port), and a guest that plays args.steps {what, port, EAX}: EAX after each.
 function scenes.latch(s, args)
-  local call = submission(s)
+  local latch = submission(s, "latch")
   local vm = vmscope.vm{ image = s:guest("ports"), max_insns = 100000 }
   local bytes = {}
   for i, step in ipairs(args.steps) do bytes[i] = string.pack("<BBI2I4", step[1], 0, step[2], step[3]) end
   vm.mem:write(STEPS, table.concat(bytes) .. ("\0"):rep(8))
-  if args.mine then call("latch", vm, args.port) end
+  if args.mine then latch(vm, args.port) end
   vm:run()
   local log = {}
   for i = 1, #args.steps do log[i] = number(vm.mem:u32(LOG + 4 * (i - 1))) end
-  return { log = log, ended = vm.ended and vm.ended.kind or "not at all", vm = s:observe(vm) }
+  return { log = log, ended = vm.ended and vm.ended.kind or "it was still running after 100000 instructions", vm = s:observe(vm) }
 end
 
 -- What the predictions ask for.

@@ -23,8 +23,21 @@ local function wrong(said, is)
   return "wrong: " .. table.concat(out, ", ")
 end
 
+-- Two sets of names: of a list that is long, what differs.
 local function list_equal(t, what, said, is)
-  t:equal(what, table.concat(said, " "), table.concat(is, " "))
+  local mine, theirs, lacks, extra = {}, {}, {}, {}
+  for _, name in ipairs(said) do mine[name] = true end
+  for _, name in ipairs(is) do
+    theirs[name] = true
+    if not mine[name] then lacks[#lacks + 1] = name end
+  end
+  for _, name in ipairs(said) do
+    if not theirs[name] then extra[#extra + 1] = name end
+  end
+  local right, out = ("the %d that trapped"):format(#is), {}
+  if #lacks > 0 then out[#out + 1] = "lacks " .. table.concat(lacks, " ") end
+  if #extra > 0 then out[#out + 1] = "has too many: " .. table.concat(extra, " ") end
+  t:equal(what, #out == 0 and right or #said == 0 and "none" or table.concat(out, "; "), right)
 end
 
 -- One line for a run: the first row that is wrong, or how many rows there are.
@@ -123,7 +136,7 @@ local function theorem(t, what, sets)
       if (insn.control or insn.behaviour) and not insn.privileged then names[#names + 1] = insn.name end
     end
     table.sort(names)
-    local expected = ("%s: %s"):format(#names == 0, table.concat(names, " "))
+    local expected = ("%s, {%s}"):format(#names == 0, table.concat(names, " "))
     if r.said[i] ~= expected or i == #sets then
       t:equal(what, r.said[i], expected)
       return

@@ -3,12 +3,6 @@ local SLOT, SCRATCH = 0x9000, 0xa000
 local FAR = { call_gate = "CALL_FAR", jump_far = "JMP_FAR", return_far = "RET_FAR", iret = "IRET", sysret = "SYSRET",
   user_HLT = "HLT" }
 
--- A file of the submission, without vmscope: it may look at the VM that it is given, and make none.
-local function file(s, name)
-  local m = s:load(name, {})
-  return type(m) == "table" and m or {}
-end
-
 local function machine(profile)
   return vmscope.vm{ guest = "sensitive", controls = profile, max_insns = 1000000 }
 end
@@ -85,7 +79,7 @@ end
 
 -- The same out of the submission's table.
 function scenes.table(s, args)
-  local t = file(s, "table.lua")
+  local t = s:load_table("table.lua", {})
   local rows = {}
   for i, name in ipairs(args.names) do
     local row = t[name]
@@ -98,10 +92,10 @@ end
 
 -- probe.lua's parse() on the console of a run, by name; and what was really printed.
 function scenes.parse(s, args)
-  local m = file(s, "probe.lua")
+  local parse = s:load_function("probe.lua", {}, "parse")
   local vm = machine(args.profile)
   vm:run()
-  local said = s:call(m.parse, vm.console)
+  local said = s:call(parse, vm.console)
   local names, out, is = {}, {}, {}
   for name, row in pairs(measure(args.profile)) do
     names[#names + 1] = name
@@ -118,9 +112,9 @@ end
 
 -- probe.lua's traps(vm), and what the machine's own records say: two lists of names.
 function scenes.traps(s, args)
-  local m = file(s, "probe.lua")
+  local traps = s:load_function("probe.lua", {}, "traps")
   local said, is = {}, {}
-  local r = s:call(m.traps, machine(args.profile))
+  local r = s:call(traps, machine(args.profile))
   for name, yes in pairs(type(r) == "table" and r or {}) do
     if yes then said[#said + 1] = tostring(name) end
   end
@@ -132,9 +126,9 @@ end
 
 -- probe.lua's outcome(bare, seen, trapped).
 function scenes.outcome(s, args)
-  local m = file(s, "probe.lua")
+  local f = s:load_function("probe.lua", {}, "outcome")
   local out = {}
-  for i, q in ipairs(args.questions) do out[i] = field(s:call(m.outcome, q[1], q[2], q[3])) end
+  for i, q in ipairs(args.questions) do out[i] = field(s:call(f, q[1], q[2], q[3])) end
   return { said = out }
 end
 
@@ -145,12 +139,12 @@ end
 
 -- classify.lua's classify(at0, at3) for instructions that really ran.
 function scenes.classify(s, args)
-  local m = file(s, "classify.lua")
+  local classify = s:load_function("classify.lua", {}, "classify")
   local out = {}
   for i, insn in ipairs(args.insns) do
     local code, scratch = insn.code, args.scratch
     local regs = insn.regs or args.regs
-    local c = s:call(m.classify, observe(s, 0, regs, code, scratch), observe(s, 3, regs, code, scratch))
+    local c = s:call(classify, observe(s, 0, regs, code, scratch), observe(s, 3, regs, code, scratch))
     out[i] = class(c)
   end
   return { said = out }
@@ -158,19 +152,19 @@ end
 
 -- The same for observations that args.pairs makes up.
 function scenes.pairs(s, args)
-  local m = file(s, "classify.lua")
+  local classify = s:load_function("classify.lua", {}, "classify")
   local out = {}
-  for i, p in ipairs(args.pairs) do out[i] = class(s:call(m.classify, p[1], p[2])) end
+  for i, p in ipairs(args.pairs) do out[i] = class(s:call(classify, p[1], p[2])) end
   return { said = out }
 end
 
 -- classify.lua's virtualizable(instructions): yes or no, and the names that stand in the way.
 function scenes.theorem(s, args)
-  local m = file(s, "classify.lua")
+  local virtualizable = s:load_function("classify.lua", {}, "virtualizable")
   local out = {}
   for i, set in ipairs(args.sets) do
-    local yes, names = s:call(m.virtualizable, set)
-    out[i] = ("%s: %s"):format(field(yes), type(names) == "table" and table.concat(names, " ") or field(names))
+    local yes, names = s:call(virtualizable, set)
+    out[i] = ("%s, %s"):format(field(yes), type(names) == "table" and "{" .. table.concat(names, " ") .. "}" or field(names))
   end
   return { said = out }
 end

@@ -75,7 +75,7 @@ local function compare(t, what, r, asks, expected, before, good)
     end
   end
   if not good then
-    t:equal(what .. ": all other leaves are as before", nil, "that, and the lines above good")
+    t:equal(what .. ": all other leaves are as before", nil, "looked at when the lines above are good")
     return
   end
   line(t, what .. ": all other leaves are as before", r, asks, expected, function(i) return not changed(i) end)

@@ -44,16 +44,15 @@ local scenes = {}
 
 -- The submission's handler args.what(vm, args.arg), and a guest with these questions.
 function scenes.ask(s, args)
-  local m = s:load("cpuid.lua")
+  local m = s:load_table("cpuid.lua")
   local vm = machine(args.asks)
-  local is_table = type(m) == "table"
-  local f = is_table and m[args.what]
-  local given = f and s:call(f, vm, args.arg)
+  if type(m[args.what]) ~= "function" then s:load_function("cpuid.lua", nil, args.what) end -- says so
+  local given = s:call(m[args.what], vm, args.arg)
   vm:run()
   local verdicts, rips = {}, {}
   for i, exit in ipairs(vm.trace:filter('exit_reason == "CPUID"')) do verdicts[i], rips[i] = exit.verdict, exit.rip end
   return { answers = answers(vm, args.asks), counted = counted(given), verdicts = verdicts, rips = rips,
-    highest = is_table and math.type(m.highest) == "integer" and m.highest or nil, vm = s:observe(vm) }
+    highest = math.type(m.highest) == "integer" and m.highest or nil, vm = s:observe(vm) }
 end
 
 -- The same without any handler; and what the predictions ask for.

@@ -39,7 +39,7 @@ local function machine(s, steps, devices)
 end
 
 local function report(vm)
-  local r = { log = log_of(vm), console = vm.console, ended = vm.ended and vm.ended.kind or "not at all" }
+  local r = { log = log_of(vm), console = vm.console, ended = vm.ended and vm.ended.kind or "it was still running after 200000 instructions or 20000 exits" }
   vm:close()
   return r
 end
@@ -54,7 +54,7 @@ end
 
 -- uart.lua with vmscope.device and nothing else: it has no machine whose UART could answer for it.
 local function load(s)
-  return s:load("uart.lua", { "device" })
+  return s:load_function("uart.lua", { "device" })
 end
 
 -- A new UART; or nil, and what it lacks. It has to sit on all eight ports: then the machine's own leaves them. (Raw: it is

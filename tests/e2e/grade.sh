@@ -32,14 +32,18 @@ grade full
 is "the solution has full marks" "20 10 20" "$(points full)"
 is "and all predictions" 10 "$(field "$work/full.json" .prediction_points)"
 is "it says in which mode it ran" "emulate/II vtx-ept" "$(field "$work/full.json" .runs)"
+"$VMSCOPE" grade "$lab" "$work/full" 2>"$work/err" | true
+has "a reader that went away is told" "$work/err" "could not be written: the disk is full, or nobody reads it any more"
 run_status "check of the solution: status 0" 0 "$VMSCOPE" lab check --lab "$lab" "$work/full"
 run_status "check of the starter: status 1" 1 "$VMSCOPE" lab check --lab "$lab" "$lab/starter"
 has "BAD has expected and seen" "$work/out" "BAD      bit 31 of ECX: expected 0, seen 1"
 has "and where the exits come from" "$work/out" 0x7c07
-has "MISSING: nothing was there" "$work/out" "MISSING  answer: expected 42"
+has "a task that was not begun takes one line" "$work/out" "upper            not begun    A louder guest"
 has "hidden tasks are not run by check" "$work/out" "unseen           hidden, 20   Any leaf"
 has "the total is always printed" "$work/out" "total 12 / 30, predictions 0 / 10"
 lacks "the answers of predictions that nobody made are not told" "$work/out" 108
+run_status "check of one task of the starter" 1 "$VMSCOPE" lab check --lab "$lab" "$lab/starter" upper
+has "MISSING: nothing was there" "$work/out" "MISSING  answer: expected 42"
 mkdir "$work/started" && cp "$solution"/* "$work/started" && printf '%s\n' "$top/$lab" >"$work/started/.lab"
 run_status "a folder of lab start knows its lab" 0 "$VMSCOPE" lab check "$work/started"
 run_status "one task alone" 0 "$VMSCOPE" lab check "$work/started" upper
@@ -61,7 +65,7 @@ new raises
 sed -i 's/exit.ecx = .*/exit.ecx = nil + 1/' "$work/raises/cpuid.lua"
 grade raises
 is "an error in a handler costs the task" 0 "$(field "$work/raises.json" .tasks[0].points)"
-is "and names file and line" "scene ask: cpuid.lua:7: attempt to perform arithmetic on a nil value" \
+is "and names file and line" "cpuid.lua:7: attempt to perform arithmetic on a nil value" \
 	"$(field "$work/raises.json" '.tasks[0].lines[0].seen')"
 is "tasks after it are gated" gated "$(field "$work/raises.json" .tasks[2].state)"
 is "others are not touched" 10 "$(field "$work/raises.json" .tasks[1].points)"
@@ -72,11 +76,26 @@ is "who fails in the third of four scenes keeps the first two" 10 "$(field "$wor
 new syntax
 echo 'return {' >"$work/syntax/cpuid.lua"
 grade syntax
-is "a syntax error" "scene ask: cpuid.lua:2: unexpected symbol near <eof>" "$(field "$work/syntax.json" '.tasks[0].lines[0].seen')"
+is "a syntax error" "cpuid.lua:2: unexpected symbol near <eof>" "$(field "$work/syntax.json" '.tasks[0].lines[0].seen')"
 new missing
 rm "$work/missing/more.lua"
 grade missing
-is "a file that is missing" "scene console: more.lua: it is missing: hand it in" "$(field "$work/missing.json" '.tasks[1].lines[0].seen')"
+is "a file that is missing" "more.lua: it is missing: hand it in" "$(field "$work/missing.json" '.tasks[1].lines[0].seen')"
+new nothing
+sed -i '/^return M$/d' "$work/nothing/cpuid.lua"
+grade nothing
+is "a file without its return" 'cpuid.lua has to return a table, and returns nothing: is its last line a "return"?' \
+	"$(field "$work/nothing.json" '.tasks[0].lines[0].seen')"
+new misnamed
+sed -i 's/M.install/M.instal/' "$work/misnamed/cpuid.lua"
+grade misnamed
+is "a function of another name" "cpuid.lua: install has to be a function, and is nothing" \
+	"$(field "$work/misnamed.json" '.tasks[0].lines[0].seen')"
+new register
+sed -i 's/exit.ecx = .*/exit.ecx = nil/' "$work/register/cpuid.lua"
+grade register
+is "a register that gets no number" "cpuid.lua:7: exit.ecx: a whole number is needed, not nil" \
+	"$(field "$work/register.json" '.tasks[0].lines[0].seen')"
 new link
 ln -sf "$top/$lab/lab.lua" "$work/link/more.lua"
 grade link
@@ -93,6 +112,14 @@ new bad_predictions
 echo 'return { exits = print, reason = "IO_INSTRUCTION" }' >"$work/bad_predictions/predictions.lua"
 grade bad_predictions
 is "predictions are data, and functions are not there" 5 "$(field "$work/bad_predictions.json" .prediction_points)"
+new broken_predictions
+echo 'return { exits = , reason = "IO_INSTRUCTION" }' >"$work/broken_predictions/predictions.lua"
+grade broken_predictions
+is "predictions that are no Lua are none, and it is said why" "0 predictions.lua:1: unexpected symbol near ','" \
+	"$(field "$work/broken_predictions.json" '"\(.prediction_points) \(.predictions[0].predicted)"')"
+run_status "check: predictions that are no Lua" 1 "$VMSCOPE" lab check --lab "$lab" "$work/broken_predictions"
+has "check says why" "$work/out" "predictions.lua:1: unexpected symbol near ','"
+lacks "and tells no answers" "$work/out" 108
 new loop
 echo 'while true do pcall(function() while true do end end) end' >"$work/loop/more.lua"
 grade loop

@@ -21,6 +21,32 @@ one_line "a folder that is not empty" 2 "$VMSCOPE" lab start 05 "$work/one/two"
 is "it is left alone" 04_cpuid "$(cat "$work/one/two/.lab")"
 run_status "check finds the lab by its folder" 1 "$VMSCOPE" lab check "$work/one/two"
 
+# What "lab check" says of work that was not begun is short; nothing of it tells what is to be predicted.
+run_status "check of what lab start made" 1 "$VMSCOPE" lab check "$work/one/two"
+is "a line for each task that was not begun" 6 "$(grep -cE '^[a-z_]+ +not begun ' "$work/out")"
+is "and for the predictions" 1 "$(grep -c '^predictions      not made     fill in predictions.lua' "$work/out")"
+is "no values, none of them long" 0 "$(grep -v ': .*"vmscope ' "$work/out" | grep -cE '^  (GOOD|BAD|MISSING) |.{81}')"
+run_status "a task that is named" 1 "$VMSCOPE" lab check "$work/one/two" hide
+is "is shown whole" 1 "$(grep -c '^  BAD      bit 31 of ECX in leaf 1: expected 0, seen 1$' "$work/out")"
+is "in 80 columns" 0 "$(grep -cE '.{81}' "$work/out")"
+cp -r "$work/one/two" "$work/one/begun"
+sed -i 's/^M.highest = nil/M.highest = 12/' "$work/one/begun/cpuid.lua"
+run_status "a wrong answer" 1 "$VMSCOPE" lab check "$work/one/begun"
+is "is work that was begun" "5 1" "$(grep -c ' not begun ' "$work/out") $(grep -c '^  BAD      highest: .*expected 13, seen 12' "$work/out")"
+run_status "a task that has to wait" 1 bash -c '"$1" lab start 5 "$2/uart" && "$1" lab check "$2/uart"' sh "$VMSCOPE" "$work"
+is "says for what" 1 "$(grep -c '^receive          gated, 15    Receive (after print)$' "$work/out")"
+"$VMSCOPE" lab start 3 "$work/sensitive" >"$work/out"
+sed -i 's/^function M.parse(console)/&\n  return vmscope.vm{ guest = "hello" }/' "$work/sensitive/probe.lua"
+run_status "a file without vmscope that uses it" 1 "$VMSCOPE" lab check "$work/sensitive" parse
+is "is told so, with file and line" 1 "$(tr -s ' \n' ' ' <"$work/out" | grep -c 'probe.lua:[0-9]*: there is no vmscope.vm in a file that is handed in')"
+
+# Which lab, which folder.
+is "1 is lab 01, whatever begins with a 1" "# Lab 01: one guest, three modes" "$("$VMSCOPE" lab show 1 | head -1)"
+one_line "a beginning that several have" 2 "$VMSCOPE" lab show 0
+is "names them, and no others" 0 "$(grep -c 10_escape "$work/err")"
+run_status "check of a folder that is not there" 2 bash -c 'cd "$2" && "$1" lab check nowhere' sh "$(realpath "$VMSCOPE")" "$work"
+is "names it" 1 "$(grep -c 'nowhere: no such folder' "$work/err")"
+
 # A new lab works, and tells right from wrong.
 run_status "lab new" 0 "$VMSCOPE" lab new 11_mine "$work/labs"
 is "under 60 lines of Lua" yes "$([ "$(cat "$work/labs/11_mine/"*.lua | wc -l)" -lt 60 ] && echo yes)"

@@ -9,7 +9,7 @@ end
 function scenes.ask(s, args)
   local vm = vmscope.vm{ image = s:guest("ask") }
   vm.mem:u32(0x7000, args.leaf)
-  s:call(s:load("cpuid.lua").install, vm)
+  s:call(s:load_function("cpuid.lua", nil, "install"), vm)
   vm:run()
   return { eax = vm.mem:u32(0x7010), ecx = vm.mem:u32(0x7018), vm = s:observe(vm) }
 end
