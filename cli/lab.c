@@ -3,9 +3,12 @@
  * docs/lua.md is its reference; docs/labs.md that of the others.
  */
 #include <argp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/lab_cmds.h"
@@ -16,12 +19,17 @@ struct lab_options {
 	int argc; /* of the script */
 	char **argv;
 	uint64_t seed;
+	unsigned cpu_s; /* 0: no limit */
 };
 
-enum { KEY_SEED = 256 };
+enum { KEY_SEED = 256, KEY_CPU };
+
+#define CPU_S 600
+#define CPU_S_MAX 1000000u
 
 static const struct argp_option options[] = {
     {.name = "seed", .key = KEY_SEED, .arg = "N", .doc = "of the script's math.random (0)"},
+    {.name = "cpu", .key = KEY_CPU, .arg = "SECONDS", .doc = "processor time, then it is ended (600; 0: no limit)"},
     {0},
 };
 
@@ -34,6 +42,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_SEED:
 		o->seed = strtoull(arg, &end, 0);
 		return *arg && *arg != '-' && !*end ? 0 : cli_usage("--seed %s: a whole number is needed", arg);
+	case KEY_CPU: {
+		unsigned long n = strtoul(arg, &end, 10);
+		o->cpu_s = (unsigned)n;
+		return *arg >= '0' && *arg <= '9' && !*end && n <= CPU_S_MAX
+			   ? 0
+			   : cli_usage("--cpu %s: a number of seconds is needed", arg);
+	}
 	case ARGP_KEY_END:
 		return o->path ? 0 : cli_usage("lab run: no script: name a Lua file");
 	default:
@@ -51,15 +66,38 @@ static const struct argp argp = {
 	"1 when the script raises an error.",
 };
 
+/* A function of C, such as string.find, does not count instructions: the process ends. */
+static void on_cpu_limit(int sig)
+{
+	static const char text[] =
+	    "vmscope: the script has used its processor time, an endless loop? (lab run --cpu SECONDS)\n";
+
+	(void)sig;
+	(void)!write(STDERR_FILENO, text, sizeof text - 1);
+	_exit(CLI_FAILED);
+}
+
+static void limit_cpu(unsigned seconds)
+{
+	const struct sigaction sa = {.sa_handler = on_cpu_limit};
+	struct rlimit l;
+
+	if (!seconds || getrlimit(RLIMIT_CPU, &l) != 0)
+		return;
+	l.rlim_cur = seconds < l.rlim_max ? seconds : l.rlim_max;
+	(void)sigaction(SIGXCPU, &sa, NULL);
+	(void)setrlimit(RLIMIT_CPU, &l);
+}
+
 int cmd_lab_run(int argc, char **argv)
 {
-	struct lab_options o = {0};
+	struct lab_options o = {.cpu_s = CPU_S};
 	struct errmsg why = {""};
 	int own = 1;
 
 	/* What follows the script is the script's. */
 	while (own < argc && argv[own][0] == '-')
-		own += strcmp(argv[own], "--seed") == 0 ? 2 : 1;
+		own += strcmp(argv[own], "--seed") == 0 || strcmp(argv[own], "--cpu") == 0 ? 2 : 1;
 	if (own < argc) {
 		o.path = argv[own];
 		o.argc = argc - own - 1;
@@ -70,6 +108,7 @@ int cmd_lab_run(int argc, char **argv)
 
 	if (status)
 		return status;
+	limit_cpu(o.cpu_s);
 	struct lab_config cfg = {
 	    .maker = &lab_source_maker, .path = o.path, .argc = o.argc, .argv = o.argv, .seed = o.seed, .out = stdout};
 	enum err e = lab_run(&cfg, &why);

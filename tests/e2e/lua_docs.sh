@@ -70,6 +70,10 @@ one_line "an error in a script" 1 "$VMSCOPE" lab run "$work/bad.lua"
 is "it names the line" 1 "$(grep -c "bad.lua:2: " "$work/err")"
 echo 'while true do pcall(function() while true do end end) end' >"$work/loop.lua"
 one_line "no pcall holds the limit up" 1 "$VMSCOPE" lab run "$work/loop.lua"
+echo 'local s = ("a"):rep(30000) while true do pcall(string.find, s, (".-"):rep(30) .. "b") end' >"$work/find.lua"
+one_line "nor does a function of C, which counts no instructions" 1 "$VMSCOPE" lab run --cpu 1 "$work/find.lua"
+is "it is told" 1 "$(grep -c 'the script has used its processor time' "$work/err")"
+one_line "a time that is none" 2 "$VMSCOPE" lab run --cpu x "$work/find.lua"
 one_line "no script" 2 "$VMSCOPE" lab run
 one_line "a script that is not there" 1 "$VMSCOPE" lab run "$work/nothing.lua"
 one_line "a command that there is none" 2 "$VMSCOPE" lab fly
