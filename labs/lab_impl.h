@@ -95,6 +95,20 @@ uint64_t lab_check_value(lua_State *L, int arg, const char *of, const char *name
 /* A metatable by name, with these methods as __index when index is NULL. Leaves the stack. */
 void lab_class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta);
 
+/* --- vm_options.c: the table of vmscope.vm{}, argument 1 --- */
+#define LAB_WORDS_MAX 64
+/* Becomes a copy of it, with known fields alone; or raises. */
+void lab_check_fields(lua_State *L);
+/* Where a grader says so: no other clock than the virtual one, and no more memory than it bounds; or raises. The bytes
+ * that the VM will have; 0 where nobody bounds them. */
+void lab_check_clock(lua_State *L);
+uint64_t lab_bound_mem(lua_State *L);
+/* The words of "vmscope run", how many; their texts stay in the table that is left on top of the stack. */
+int lab_make_words(lua_State *L, char *argv[LAB_WORDS_MAX]);
+/* The text of a behaviour model, for those who open files, and its word: a file that leaves nothing behind, or -1.
+ * Leaves the table of its word. */
+int lab_add_model_text(lua_State *L, char **argv, int *argc);
+
 /* --- vm.c --- */
 void lab_open_vm(lua_State *L); /* with the table vmscope on top of the stack */
 struct lab_vm *lab_check_vm(lua_State *L, int arg);
