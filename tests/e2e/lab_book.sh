@@ -78,7 +78,8 @@ is "with the new task" "11_mine: solution 30 / 30 (seeds 1 to 3), starter 0" "$(
 is "and no mutant is left" 1 "$(grep -c ' 0 left' "$work/out")"
 run_status "a student starts it by its number" 0 env VMSCOPE_LABS="$work/labs" "$VMSCOPE" lab start 11 "$work/walker"
 run_status "and has not begun" 1 env VMSCOPE_LABS="$work/labs" "$VMSCOPE" lab check "$work/walker"
-is "and is asked for lines" 1 "$(grep -c 'lines of hello: ' "$work/out")"
+run_status "and is asked for lines" 1 env VMSCOPE_LABS="$work/labs" "$VMSCOPE" lab check "$work/walker" lines
+is "of the guest hello" 1 "$(grep -c 'lines of hello: ' "$work/out")"
 sed -i 's/n + 1/n + 2/' "$work/labs/solutions/11_mine/lines.lua"
 run_status "a solution that is wrong is found" 1 "$VMSCOPE" lab verify "$mine"
 

@@ -69,7 +69,7 @@ sed 's/^function VM:run.*/&\n  self.machine.r = setmetatable({}, { __index = fun
 
 points "a program that shows nothing" 06 theorem.lua "counterexample 0" "emulate 20" \
 	<labs/06_trap_and_emulate/starter/theorem.lua
-is "06, a budget is told in words" "at most 3; 9 (50 %)" \
+is "06, a budget is told in words" "at most 3; 9 (50 % of the points)" \
 	"$(jq -r '.tasks[].lines[] | select(.what == "starts of the machine").expected' \
 		"$work/06 a program that shows nothing.json")"
 
