@@ -70,6 +70,16 @@ bool bus_move_pio(struct bus *b, const struct device *d, unsigned region, uint32
 	return false;
 }
 
+void bus_make_room(struct bus *b, uint64_t base, uint64_t len)
+{
+	for (unsigned i = 0; i < b->n_pio; i++) {
+		const struct bus_region *r = &b->pio[i];
+
+		if (overlaps(r, base, len) && !r->dev->ops->stays)
+			(void)bus_move_pio(b, r->dev, r->region, BUS_NOWHERE);
+	}
+}
+
 enum err bus_add_mmio(struct bus *b, gpa_t base, uint64_t len, struct device *d, unsigned region, struct errmsg *why)
 {
 	const struct bus_region r = {base, len, d, region};
@@ -93,6 +103,13 @@ static const struct bus_region *mmio_find(const struct bus *b, uint64_t gpa)
 		if (gpa - b->mmio[i].base < b->mmio[i].len)
 			return &b->mmio[i];
 	return NULL;
+}
+
+struct device *bus_pio_owner(const struct bus *b, uint16_t port)
+{
+	const struct bus_region *r = pio_find(b, port);
+
+	return r ? r->dev : NULL;
 }
 
 /* One of the two address spaces, so that splitting is written once. */

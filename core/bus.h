@@ -29,8 +29,11 @@ enum err bus_add_pio(
  * another device is). False when it is now nowhere. */
 #define BUS_NOWHERE 0x10000u
 bool bus_move_pio(struct bus *b, const struct device *d, unsigned region, uint32_t base);
+/* Devices that sit on one of these ports leave the bus with that region, but for those that stay (device_ops.stays). */
+void bus_make_room(struct bus *b, uint64_t base, uint64_t len);
 enum err bus_add_mmio(
     struct bus *b, gpa_t base, uint64_t len, struct device *d, unsigned region, struct errmsg *why) MUST_CHECK;
+struct device *bus_pio_owner(const struct bus *b, uint16_t port); /* NULL: nobody */
 uint64_t bus_pio_read(struct bus *b, uint16_t port, unsigned size);
 void bus_pio_write(struct bus *b, uint16_t port, unsigned size, uint64_t value);
 uint64_t bus_mmio_read(struct bus *b, gpa_t gpa, unsigned size);

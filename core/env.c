@@ -130,7 +130,7 @@ uint64_t vcpu_tsc(struct vcpu *v)
 	return clock_tsc(&v->vm->clock) + v->cpu.s.tsc_offset;
 }
 
-bool vcpu_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)
+bool vcpu_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
 	if (msr == MSR_TSC) {
 		*value = vcpu_tsc(v);
@@ -138,13 +138,19 @@ bool vcpu_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)
 	}
 	if (lapic_has_msr(msr))
 		return v->vm->machine && lapic_rdmsr(v, msr, value);
-	if (x86_rdmsr(&v->cpu, msr, value))
+	return x86_rdmsr(&v->cpu, msr, value);
+}
+
+bool vcpu_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+	if (vcpu_get_msr(v, msr, value))
 		return true;
-	v->counts.unknown_msr++;
+	if (!lapic_has_msr(msr))
+		v->counts.unknown_msr++;
 	return false;
 }
 
-bool vcpu_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value)
+bool vcpu_set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	if (msr == MSR_TSC) {
 		v->cpu.s.tsc_offset = value - clock_tsc(&v->vm->clock);
@@ -153,10 +159,16 @@ bool vcpu_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value)
 	}
 	if (lapic_has_msr(msr))
 		return v->vm->machine && lapic_wrmsr(v, msr, value);
-	if (x86_wrmsr(&v->cpu, msr, value))
-		return true;
+	return x86_wrmsr(&v->cpu, msr, value);
+}
+
+bool vcpu_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value)
+{
 	uint64_t old;
-	if (!x86_rdmsr(&v->cpu, msr, &old)) /* known, but a value that it rejects, is not "unknown" */
+
+	if (vcpu_set_msr(v, msr, value))
+		return true;
+	if (!lapic_has_msr(msr) && !x86_rdmsr(&v->cpu, msr, &old)) /* a value that it rejects is not "unknown" */
 		v->counts.unknown_msr++;
 	return false;
 }

@@ -5,7 +5,8 @@
  *
  * Commands go from the host to the VMM, carry a tag, and are answered by one reply with the same tag. A host that gets
  * no answer sends the same tag again: the VMM executes a tag once and repeats its last reply. An exit that is handed to
- * the host (MSG_USER) is repeated until CMD_ANSWER comes with its number.
+ * the host (MSG_USER) is repeated until CMD_ANSWER comes with its number. Meanwhile the host may ask and order as ever
+ * (memory, interrupt lines, MSRs); the command that led to the question keeps its place.
  *
  * Records go, in order, to the bulk channel (a second disk: a circular buffer that MSG_BULK tells the end of and
  * CMD_CREDIT the start of), or, where there is none, in MSG_EVENTS frames. Before the reply to CMD_STEP, CMD_PAUSE,
@@ -17,7 +18,7 @@
 #include "core/probe.h"
 #include "core/vm.h"
 
-#define REMOTE_VERSION 3u
+#define REMOTE_VERSION 4u
 
 enum msg_type {
 	/* VMM to host */
@@ -29,7 +30,7 @@ enum msg_type {
 	MSG_STATE,     /* struct msg_state: a guest was started, paused, ended */
 	MSG_END,       /* struct msg_end: how a guest ended, and what it came to */
 	MSG_REPLY,     /* struct msg_reply, then data */
-	MSG_USER,      /* struct msg_user: an exit for the host to decide */
+	MSG_USER,      /* struct msg_user: an exit, or a device's access, for the host to decide */
 	MSG_PANIC,     /* text of the dump; the VMM has stopped */
 	MSG_BYE,       /* the machine is about to be switched off */
 	/* host to VMM */
@@ -105,12 +106,17 @@ enum remote_cmd {
 	CMD_TYPE,	/* data: console input. reply.value: how many bytes were taken */
 	CMD_INTERCEPT,	/* arg[0]: exit reason, arg[1]: 1 hand it over, 0 not any more */
 	CMD_ANSWER,	/* arg[0]: number of the MSG_USER, arg[1]: enum verdict (VERDICT_USER: do what you would have
-			   done), data: struct msg_user_answer */
+			   done; with arg[2] = 1: do it now, and ask again), data: struct msg_user_answer */
 	CMD_CREDIT,	/* arg[0]: bytes of bulk records that were read */
 	CMD_SYNC,	/* records to the host now; the reply comes after them */
 	CMD_CHECKPOINT, /* changed pages into the records now */
 	CMD_REPORT,	/* how a guest that stands still looks now, audited: reply: struct msg_end */
 	CMD_STOP,	/* the end of the session: switch off */
+	CMD_CLAIM,	/* arg[0]: 1 guest-physical addresses, 0 ports; arg[1]: the first, arg[2]: how many. A device
+			   of the host sits there from now on */
+	CMD_IRQ,	/* arg[0]: interrupt line, arg[1]: its level */
+	CMD_RDMSR,	/* arg[0]: number. reply.value */
+	CMD_WRMSR,	/* arg[0]: number, arg[1]: value */
 };
 
 struct msg_cmd {
@@ -125,8 +131,19 @@ struct msg_reply {
 	uint64_t value;
 };
 
+enum question {
+	ASK_EXIT,   /* before its effect */
+	ASK_DONE,   /* the same exit, after the VMM's own handler */
+	ASK_DEVICE, /* what the device at .at says to an access; of the answer, value alone is looked at */
+};
+
 struct msg_user {
-	uint64_t number; /* of the question, from 1 */
+	uint64_t number;	  /* of the question, from 1, going up */
+	uint32_t what;		  /* enum question */
+	uint32_t verdict;	  /* ASK_DONE: enum verdict of the VMM's own handler, */
+	struct x86_event reflect; /* and its exception */
+	uint64_t at, value;	  /* ASK_DEVICE: address or port; what is written */
+	uint8_t is_mmio, is_write, len, pad[5];
 	struct vm_exit exit;
 	struct x86_state state;
 };
@@ -135,6 +152,7 @@ struct msg_user_answer {
 	struct x86_event reflect; /* VERDICT_REFLECT */
 	uint32_t changed;	  /* 1: state is to be taken over */
 	uint32_t pad;
+	uint64_t value; /* ASK_DEVICE: what was read */
 	struct x86_state state;
 };
 

@@ -5,6 +5,7 @@
 #include "core/session.h"
 
 #include "core/env.h"
+#include "core/irq.h"
 #include "core/lib.h"
 #include "core/machine.h"
 
@@ -63,6 +64,49 @@ static enum err local_write_mem(struct session *s, gpa_t gpa, const void *buf, s
 	return vm_write_mem(s->vm, gpa, buf, n);
 }
 
+static enum err local_rdmsr(struct session *s, unsigned vcpu, uint32_t msr, uint64_t *value)
+{
+	if (vcpu >= s->vm->n_vcpus)
+		return ERR_RANGE;
+	struct vcpu *v = &s->vm->vcpus[vcpu];
+	if (!vcpu_state(v))
+		return ERR_IO;
+	return vcpu_get_msr(v, msr, value) ? ERR_OK : ERR_NOENT;
+}
+
+static enum err local_wrmsr(struct session *s, unsigned vcpu, uint32_t msr, uint64_t value)
+{
+	if (vcpu >= s->vm->n_vcpus)
+		return ERR_RANGE;
+	struct vcpu *v = &s->vm->vcpus[vcpu];
+	if (!vcpu_state_for_write(v, DIRTY_ALL))
+		return ERR_IO;
+	return vcpu_set_msr(v, msr, value) ? ERR_OK : ERR_NOENT;
+}
+
+static enum err local_set_irq(struct session *s, unsigned line, bool level)
+{
+	irq_set_line(s->vm, line, level);
+	return ERR_OK;
+}
+
+/* The bus is the one that the guest has. */
+static enum err local_claim(struct session *s, bool is_mmio, uint64_t base, uint64_t len)
+{
+	(void)s;
+	(void)is_mmio;
+	(void)base;
+	(void)len;
+	return ERR_OK;
+}
+
+static enum err local_handle(struct session *s, struct vcpu *v, struct vm_exit *e, enum verdict *said)
+{
+	(void)s;
+	*said = vm_handle_exit(v, e);
+	return ERR_OK;
+}
+
 static size_t local_type(struct session *s, const uint8_t *text, size_t n)
 {
 	return machine_type(s->vm, text, n);
@@ -90,6 +134,11 @@ static const struct session_ops local_ops = {
     .set_state = local_set_state,
     .read_mem = local_read_mem,
     .write_mem = local_write_mem,
+    .rdmsr = local_rdmsr,
+    .wrmsr = local_wrmsr,
+    .set_irq = local_set_irq,
+    .claim = local_claim,
+    .handle = local_handle,
     .type = local_type,
     .end = local_end,
     .close = local_close,

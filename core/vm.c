@@ -384,10 +384,18 @@ static bool wants_user(const struct vm *vm, uint32_t reason)
 	return reason < EXIT_SDM_COUNT && vm->user_reasons[reason / 64] >> reason % 64 & 1 && vm->cfg.user;
 }
 
+enum verdict vm_handle_exit(struct vcpu *v, struct vm_exit *e)
+{
+	exit_handler h = handler_find(v->vm, e->reason);
+
+	if (h)
+		return h(v, e);
+	vm_fail_stop(v->vm, v, e);
+	return VERDICT_KILL;
+}
+
 static enum verdict handle(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 {
-	exit_handler h = handler_find(vm, e->reason);
-
 	v->redelivered = false;
 	if (UNLIKELY(wants_user(vm, e->reason))) {
 		enum verdict said = vm->cfg.user(vm->cfg.user_arg, v, e);
@@ -395,11 +403,7 @@ static enum verdict handle(struct vm *vm, struct vcpu *v, struct vm_exit *e)
 		if (said != VERDICT_USER)
 			return said;
 	}
-	if (!h) {
-		vm_fail_stop(vm, v, e);
-		return VERDICT_KILL;
-	}
-	enum verdict verdict = h(v, e);
+	enum verdict verdict = vm_handle_exit(v, e);
 	if (verdict == VERDICT_USER && vm->cfg.user)
 		verdict = vm->cfg.user(vm->cfg.user_arg, v, e);
 	return verdict;
@@ -512,8 +516,13 @@ enum slice_result vm_run_slice(struct vm *vm, uint64_t until_ns)
 	vm->slice_end_ns = until_ns;
 	vm->idle = false;
 	vm->pause = 0;
-	while (!vm->ended && !vm->idle && !vm->pause && host->now_ns() < until_ns)
-		(void)turn(vm, LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm));
+	uint64_t now = host->now_ns();
+	while (!vm->ended && !vm->idle && !vm->pause && now < until_ns) {
+		struct vcpu *v = LIKELY(vm->n_vcpus == 1) ? vm->vcpus : vm_whose_turn(vm);
+		bool exited = turn(vm, v);
+
+		now = exited && vm->clock.kind == CLOCK_HOST ? v->left_host_ns : host->now_ns();
+	}
 	vm->slice_end_ns = CLOCK_NEVER;
 	stand_still(vm);
 	return vm->ended ? SLICE_ENDED : vm->idle ? SLICE_IDLE : SLICE_OVER;

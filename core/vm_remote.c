@@ -60,9 +60,12 @@ void rec_regs_to(const struct rec_regs *r, struct x86_state *s)
  */
 static void follow_memory_map(struct vm *vm, const struct vm_exit *e)
 {
-	bool out = e->reason == EXIT_IO_INSTRUCTION && !e->io.in;
+	bool out = e->reason == EXIT_IO_INSTRUCTION && !e->io.in && e->io.size;
 
-	if (out && (e->io.port == PCI_ADDRESS || (e->io.port & ~3u) == PCI_DATA) && e->io.size)
+	if (!out || (e->io.port != PCI_ADDRESS && (e->io.port & ~3u) != PCI_DATA))
+		return;
+	const struct device *d = bus_pio_owner(&vm->bus, e->io.port);
+	if (d && !d->ops->stays) /* one of this side was asked */
 		bus_pio_write(&vm->bus, e->io.port, e->io.size, e->io.value);
 }
 

@@ -14,6 +14,10 @@
 
 #include "labs/asm.h"
 
+/* Processor time of one assembler or linker, and after which no further one is started. */
+#define CPU_ONE_S 10
+#define CPU_ALL_S 20
+
 /* How this process assembles: a lock-down is of the process, so this is, too. */
 static struct {
 	enum { ASM_HERE, ASM_BY_HELPER, ASM_NEVER } how;
@@ -75,6 +79,14 @@ static void lower(__rlimit_resource_t what, rlim_t to)
 	}
 }
 
+/* All that was assembled so far: nobody else counts it. */
+static bool time_is_up(void)
+{
+	struct rusage used;
+
+	return getrusage(RUSAGE_CHILDREN, &used) == 0 && used.ru_utime.tv_sec + used.ru_stime.tv_sec >= CPU_ALL_S;
+}
+
 static bool serve_one(int from, int to)
 {
 	struct reply r = {0};
@@ -87,7 +99,9 @@ static bool serve_one(int from, int to)
 	bool good = get_all(from, text, q.n);
 	if (good) {
 		const struct asm_job a = {text, q.n, q.bits, q.org};
-		r.err = (int32_t)asm_assemble(&a, &code, &len, &r.why);
+		r.err = (int32_t)(time_is_up() ? err_set(&r.why, ERR_RANGE,
+						     "the assembler has used its %d s of processor time", CPU_ALL_S)
+					       : asm_assemble(&a, &code, &len, &r.why));
 		r.n = r.err ? 0 : (uint32_t)len;
 		good = put_all(to, &r, sizeof r) && put_all(to, code, r.n);
 	}
@@ -105,7 +119,7 @@ static _Noreturn void serve(int from, int to)
 		if (null < 0 || dup2(null, fd) < 0)
 			close(fd);
 	/* For each assembler and linker. */
-	lower(RLIMIT_CPU, 10);
+	lower(RLIMIT_CPU, CPU_ONE_S);
 	lower(RLIMIT_FSIZE, 16u << 20);
 	while (serve_one(from, to))
 		;

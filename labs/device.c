@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/irq.h"
 #include "core/lib.h"
 #include "labs/lab_impl.h"
 
@@ -90,9 +89,16 @@ static void device_write(struct device *d, unsigned region, uint32_t off, unsign
 
 /* --- From the table of the script --------------------------------------------------------------------------------- */
 
+/* Fields are read raw: what is checked here is what the bus will see. */
+static int raw_field(lua_State *L, int table, const char *name)
+{
+	lua_pushstring(L, name);
+	return lua_rawget(L, table);
+}
+
 static int take_function(lua_State *L, int table, const char *name)
 {
-	int type = lua_getfield(L, table, name);
+	int type = raw_field(L, table, name);
 
 	if (type == LUA_TNIL) {
 		lua_pop(L, 1);
@@ -101,63 +107,64 @@ static int take_function(lua_State *L, int table, const char *name)
 	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-static void read_range(lua_State *L, int table, const char *name, uint64_t *base, uint64_t *len)
+static void check_function(lua_State *L, int table, const char *name)
 {
-	uint64_t hi;
-
-	lua_getfield(L, table, name);
-	if (lua_isinteger(L, -1)) {
-		*base = hi = (uint64_t)lua_tointeger(L, -1);
-	} else {
-		lua_rawgeti(L, -1, 1);
-		lua_rawgeti(L, -2, 2);
-		*base = (uint64_t)lua_tointeger(L, -2);
-		hi = (uint64_t)lua_tointeger(L, -1);
-		lua_pop(L, 2);
-	}
-	lua_pop(L, 1);
-	*len = hi - *base + 1;
-}
-
-static void check_range(lua_State *L, const char *name, uint64_t max)
-{
-	uint64_t base, len;
-
-	if (lua_getfield(L, 1, name) == LUA_TTABLE) {
-		lua_rawgeti(L, -1, 1);
-		lua_rawgeti(L, -2, 2);
-		if (!lua_isinteger(L, -1) || !lua_isinteger(L, -2) || lua_tointeger(L, -1) < lua_tointeger(L, -2))
-			luaL_error(L, "vmscope.device: %s: {FIRST, LAST}, two whole numbers", name);
-		lua_pop(L, 2);
-	} else if (!lua_isinteger(L, -1)) {
-		luaL_error(L, "vmscope.device: %s: a number, or {FIRST, LAST}", name);
-	}
-	lua_pop(L, 1);
-	read_range(L, 1, name, &base, &len);
-	if (base > max || len > max - base + 1)
-		luaL_error(L, "vmscope.device: %s: no address is above %I", name, (LUAI_UACINT)max);
-}
-
-static void check_function(lua_State *L, const char *name)
-{
-	int type = lua_getfield(L, 1, name);
+	int type = raw_field(L, table, name);
 
 	if (type != LUA_TNIL && type != LUA_TFUNCTION)
 		luaL_error(L, "vmscope.device: %s: a function is needed, not a %s", name, lua_typename(L, type));
 	lua_pop(L, 1);
 }
 
+static void read_range(lua_State *L, int table, const char *name, uint64_t max, uint64_t *base, uint64_t *len)
+{
+	lua_Integer first, last;
+
+	if (raw_field(L, table, name) == LUA_TTABLE) {
+		lua_rawgeti(L, -1, 1);
+		lua_rawgeti(L, -2, 2);
+		if (!lua_isinteger(L, -1) || !lua_isinteger(L, -2))
+			luaL_error(L, "vmscope.device: %s: {FIRST, LAST}, two whole numbers", name);
+		first = lua_tointeger(L, -2);
+		last = lua_tointeger(L, -1);
+		lua_pop(L, 2);
+	} else {
+		if (!lua_isinteger(L, -1))
+			luaL_error(L, "vmscope.device: %s: a number, or {FIRST, LAST}", name);
+		first = last = lua_tointeger(L, -1);
+	}
+	lua_pop(L, 1);
+	if (last < first)
+		luaL_error(L, "vmscope.device: %s: {FIRST, LAST}, two whole numbers", name);
+	if (first < 0 || (uint64_t)last > max)
+		luaL_error(L, "vmscope.device: %s: no address is above %I", name, (LUAI_UACINT)max);
+	*base = (uint64_t)first;
+	*len = (uint64_t)(last - first) + 1;
+}
+
+/* The table's fields, or an error. A script may change them afterwards: they are read again for each VM. */
+static void read_device(lua_State *L, int table, bool *is_mmio, uint64_t *base, uint64_t *len)
+{
+	bool ports = raw_field(L, table, "ports") != LUA_TNIL;
+
+	*is_mmio = raw_field(L, table, "mmio") != LUA_TNIL;
+	lua_pop(L, 2);
+	if (ports == *is_mmio)
+		luaL_error(L, "vmscope.device: give either ports or mmio, a number or {FIRST, LAST}");
+	read_range(L, table, ports ? "ports" : "mmio", ports ? 0xffff : INT64_MAX, base, len);
+	check_function(L, table, "read");
+	check_function(L, table, "write");
+}
+
 /* vmscope.device{}: checks the table, and gives it back as a device. */
 static int l_device(lua_State *L)
 {
+	uint64_t base, len;
+	bool is_mmio;
+
 	luaL_checktype(L, 1, LUA_TTABLE);
-	bool ports = lua_getfield(L, 1, "ports") != LUA_TNIL, mmio = lua_getfield(L, 1, "mmio") != LUA_TNIL;
 	lua_settop(L, 1);
-	if (ports == mmio)
-		return luaL_error(L, "vmscope.device: give either ports or mmio, a number or {FIRST, LAST}");
-	check_range(L, ports ? "ports" : "mmio", ports ? 0xffff : INT64_MAX);
-	check_function(L, "read");
-	check_function(L, "write");
+	read_device(L, 1, &is_mmio, &base, &len);
 	luaL_setmetatable(L, DEVICE_CLASS);
 	return 1;
 }
@@ -174,15 +181,6 @@ static bool is_device(lua_State *L)
 
 /* --- On the bus --------------------------------------------------------------------------------------------------- */
 
-static void make_room(struct bus *b, const struct lab_device *d)
-{
-	for (unsigned i = 0; i < b->n_pio; i++) {
-		const struct bus_region *r = &b->pio[i];
-		if (r->base < d->base + d->len && d->base < r->base + r->len && r->dev->ops->read != device_read)
-			(void)bus_move_pio(b, r->dev, r->region, BUS_NOWHERE);
-	}
-}
-
 static enum err put_on_bus(struct lab_vm *lv, struct lab_device *d, struct errmsg *why)
 {
 	struct bus *b = &lv->vm->bus;
@@ -193,16 +191,20 @@ static enum err put_on_bus(struct lab_vm *lv, struct lab_device *d, struct errms
 			    why, ERR_BUSY, "%#llx is memory: a device sits above it", (unsigned long long)d->base);
 		return bus_add_mmio(b, d->base, d->len, &d->dev, 0, why);
 	}
-	make_room(b, d);
+	bus_make_room(b, d->base, d->len);
 	return bus_add_pio(b, (uint16_t)d->base, (uint32_t)d->len, &d->dev, 0, why);
 }
 
 static void add_device(lua_State *L, struct lab_vm *lv, int table)
 {
+	struct session *s = lv->machine.session;
 	struct errmsg why = {""};
+	uint64_t base, len;
+	bool is_mmio;
 
 	if (lv->n_devices == LAB_DEVICES_MAX)
 		luaL_error(L, "vmscope.vm: devices: at most %d", LAB_DEVICES_MAX);
+	read_device(L, table, &is_mmio, &base, &len);
 	struct lab_device *d = calloc(1, sizeof *d);
 	if (!d) {
 		luaL_error(L, "vmscope.vm: devices: no memory");
@@ -211,24 +213,26 @@ static void add_device(lua_State *L, struct lab_vm *lv, int table)
 	lv->devices[lv->n_devices++] = d;
 	d->lv = lv;
 	d->read = d->write = LUA_NOREF;
-	d->ops = (struct device_ops){
-	    .name = "a device of the script", .read = device_read, .write = device_write, .max_access = 8};
+	d->ops = (struct device_ops){.name = "a device of the script",
+	    .read = device_read,
+	    .write = device_write,
+	    .max_access = 8,
+	    .stays = true};
 	d->dev = (struct device){.ops = &d->ops, .vm = lv->vm, .state = d};
-	d->is_mmio = lua_getfield(L, table, "mmio") != LUA_TNIL;
-	lua_pop(L, 1);
-	read_range(L, table, d->is_mmio ? "mmio" : "ports", &d->base, &d->len);
+	d->is_mmio = is_mmio;
+	d->base = base;
+	d->len = len;
 	d->read = take_function(L, table, "read");
 	d->write = take_function(L, table, "write");
 	enum err e = put_on_bus(lv, d, &why);
+	if (!e)
+		e = s->ops->claim(s, d->is_mmio, d->base, d->len);
 	if (e)
 		lab_raise(L, "vmscope.vm: devices", e, &why);
 }
 
 void lab_add_devices(lua_State *L, struct lab_vm *lv, int table)
 {
-	if (lv->remote)
-		luaL_error(L, "vmscope.vm: devices: the bus of a type I VMM is on another machine: answer its exits "
-			      "with vm:on_exit(\"port N\", ...)");
 	luaL_argexpected(L, lua_istable(L, table), 1, "a table of devices");
 	for (lua_Integer i = 1; lua_rawgeti(L, table, i) != LUA_TNIL; i++) {
 		if (!is_device(L))
@@ -257,9 +261,11 @@ int lab_irq(lua_State *L)
 
 	luaL_argcheck(L, line >= 0 && line < 16, 2, "interrupt lines are 0 to 15");
 	luaL_checkany(L, 3);
-	if (!lv->at || lv->remote)
-		return luaL_error(L, "vm:irq: for functions of a device and exit handlers, while the guest runs here");
-	irq_set_line(lv->vm, (unsigned)line, lua_toboolean(L, 3));
+	if (!lv->at)
+		return luaL_error(L, "vm:irq: for functions of a device and exit handlers, while the guest runs");
+	enum err e = lv->machine.session->ops->set_irq(lv->machine.session, (unsigned)line, lua_toboolean(L, 3));
+	if (e)
+		lab_raise(L, "vm:irq", e, NULL);
 	return 0;
 }
 

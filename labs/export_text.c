@@ -109,7 +109,7 @@ char *export_lines_text(const struct result_task *t, size_t max)
 static void print_prediction(const struct result_prediction *p, unsigned indent, unsigned width, FILE *out)
 {
 	char *ask = export_clean(p->ask && p->ask[0] ? p->ask : p->id, EXPORT_VALUE_MAX),
-	     *predicted = export_clean(p->predicted ? p->predicted : "nothing", EXPORT_VALUE_MAX),
+	     *predicted = export_clean(p->predicted ? p->predicted : "", EXPORT_VALUE_MAX),
 	     *answer = export_clean(p->answer ? p->answer : "not known", EXPORT_VALUE_MAX), points[32], max[32],
 	     score[72], *words = NULL;
 	size_t hang = indent + KIND_COLUMNS;
@@ -117,7 +117,11 @@ static void print_prediction(const struct result_prediction *p, unsigned indent,
 	snprintf(score, sizeof score, "%s/%s", export_points(p->points, points), export_points(p->max, max));
 	fprintf(out, "%*s%-*s ", (int)indent, "", KIND_COLUMNS - 1, score);
 	clean_wrap(out, ask, strlen(score) < KIND_COLUMNS ? hang : indent + strlen(score) + 1, hang, width);
-	if (asprintf(&words, "predicted %s; it is %s", predicted, answer) >= 0) {
+	/* Who has not predicted is not told: it can still be done. */
+	int n = !p->predicted ? asprintf(&words, "nothing predicted")
+		: p->answer   ? asprintf(&words, "predicted %s; it is %s", predicted, answer)
+			      : asprintf(&words, "predicted %s", predicted);
+	if (n >= 0) {
 		fprintf(out, "%*s", (int)hang, "");
 		clean_wrap(out, words, hang, hang, width);
 		free(words);

@@ -16,6 +16,7 @@ struct memo_run {
 struct memo {
 	struct memo_run *runs;
 	size_t n, room;
+	uint64_t cpu_ms; /* of all */
 };
 
 struct grader {

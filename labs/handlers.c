@@ -309,19 +309,17 @@ static bool set_result(struct vm_exit *e, const char *name, uint64_t value)
 static int exit_default(lua_State *L)
 {
 	struct lab_exit *x = check_exit(L);
-	exit_handler h = handler_find(x->lv->vm, x->e->reason);
-
-	if (x->lv->remote)
-		return luaL_error(
-		    L, "exit:default(): the default handler is on another machine: return \"default\" instead");
 	if (!x->done) {
-		if (!h)
+		struct session *s = x->lv->machine.session;
+		if (!handler_find(x->lv->vm, x->e->reason))
 			return luaL_error(L, "exit:default(): nobody handles %s", exit_name(x->e->reason));
 		/* A device of the script, when it comes to that, is called from here. */
 		lua_State *before = x->lv->L;
 		x->lv->L = L;
-		x->said = h(x->v, x->e);
+		enum err e = s->ops->handle(s, x->v, x->e, &x->said);
 		x->lv->L = before;
+		if (e)
+			return lab_raise(L, "exit:default()", e, NULL);
 		x->done = true;
 	}
 	lua_pushstring(L, lab_verdict_name(x->said));

@@ -267,6 +267,7 @@ static enum err judge(struct watch *w, struct jail_result *out, struct errmsg *w
 	if (!w->has_last)
 		return err_set(why, ERR_IO, "%s: the process that watches it was killed", w->cfg->argv[0]);
 	int status = w->last.number;
+	out->cpu_ms = w->last.cpu_ms > 0 ? (unsigned)w->last.cpu_ms : 0;
 	out->status = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
 	out->end = WIFSIGNALED(status) ? JAIL_SIGNALLED : JAIL_EXITED;
 	if (WIFSIGNALED(status) &&

@@ -33,6 +33,7 @@ struct jail_result {
 	int status;
 	char *out, *err; /* with a NUL behind; the caller frees them */
 	size_t n_out, n_err;
+	unsigned cpu_ms; /* processor time; of one that was stopped on the clock or for its output: 0 */
 	char
 	    layers[120]; /* what held it: "seccomp, rlimits, landlock, namespaces"; what this host lacks is not named */
 };

@@ -19,6 +19,7 @@
 #include "labs/jail_impl.h"
 
 #define STATUS_FD 3
+#define STACK_BYTES (8u << 20)
 #define NAMESPACES (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
 static void tell(const struct jail_message *m)
@@ -117,7 +118,9 @@ static bool limits(const struct jail_job *j)
 	const struct jail_config *c = j->cfg;
 	bool good = limit(RLIMIT_CPU, c->cpu_s, c->cpu_s + 1ull) && limit(RLIMIT_FSIZE, c->file_max, c->file_max) &&
 		    limit(RLIMIT_NOFILE, 256, 256) && limit(RLIMIT_CORE, 0, 0) && limit(RLIMIT_MSGQUEUE, 0, 0) &&
-		    limit(RLIMIT_MEMLOCK, 0, 0) && limit(RLIMIT_NPROC, j->nproc, j->nproc);
+		    limit(RLIMIT_MEMLOCK, 0, 0) && limit(RLIMIT_NPROC, j->nproc, j->nproc) &&
+		    /* of each thread, too: as many of them fit as anywhere */
+		    limit(RLIMIT_STACK, STACK_BYTES, STACK_BYTES);
 
 #ifndef __SANITIZE_ADDRESS__ /* which reserves terabytes of addresses */
 	good = good && (!c->mem_max || limit(RLIMIT_AS, c->mem_max, c->mem_max));

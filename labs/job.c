@@ -222,12 +222,12 @@ static void read_answer(struct job_answer *a, const json_t *j)
 	}
 }
 
-void job_give_up(const struct job_answer *before, struct job_answer *out)
+void job_give_up(const char *why, struct job_answer *out)
 {
 	char text[400];
 
 	*out = (struct job_answer){0};
-	snprintf(text, sizeof text, "not run, after a limit was passed: %.300s", before->error ? before->error : "");
+	snprintf(text, sizeof text, "not run, after a limit was passed: %.300s", why);
 	fail(out, JOB_SUBMISSION, text);
 }
 
@@ -256,6 +256,7 @@ void job_run(const struct job_host *host, const struct job_lab *lab, const struc
 	    .file_max = 64u << 20};
 	enum err e = jail_run(&cfg, &r, &why);
 	free(job);
+	out->cpu_ms = r.cpu_ms;
 	if (e) {
 		fail(out, JOB_HOST, why.text[0] ? why.text : err_sentence(e));
 	} else if (r.end == JAIL_EXITED && r.status != 0) {

@@ -28,6 +28,7 @@ struct job_answer {
 	json_t *result;	       /* JOB_OK */
 	char *error;	       /* else; one line */
 	bool stopped;	       /* by a limit of its process */
+	unsigned cpu_ms;       /* processor time */
 	char *printed;	       /* what the submission printed, cleaned; "" when nothing */
 	json_t *runs, *hashes; /* lists of texts; hashes: 64 hexadecimal digits each */
 };
@@ -48,7 +49,7 @@ void job_run(const struct job_host *host, const struct job_lab *lab, const struc
     const json_t *args, uint64_t seed, bool brief, struct job_answer *out);
 void job_answer_free(struct job_answer *a);
 
-/* The answer of a submission that a limit has stopped before: it waits no second time. */
-void job_give_up(const struct job_answer *before, struct job_answer *out);
+/* The answer of a submission that a limit has stopped before: it waits no second time. why: which. */
+void job_give_up(const char *why, struct job_answer *out);
 
 #endif

@@ -24,6 +24,7 @@ struct lab {
 	struct lab_config cfg;
 	struct sandbox box;
 	unsigned n_vms;	     /* that are open */
+	uint64_t mem;	     /* bytes of memory of these */
 	struct scene *scene; /* NULL: a script that nobody judges */
 };
 
@@ -52,6 +53,7 @@ struct lab_vm {
 	struct control *control; /* NULL: closed */
 	struct view_model *model;
 	struct vm *vm; /* the VM, or the mirror of one on another machine */
+	uint64_t mem;  /* bytes */
 	bool remote, traced;
 	/* The console: what the guest has written up to control_where()->console_bytes. */
 	char *console;
@@ -84,7 +86,7 @@ void lab_print_line(void *owner, const char *line, size_t n);
 int lab_raise(lua_State *L, const char *what, enum err e, const struct errmsg *why);
 /* Raises text with the place where the function fn of the registry is. */
 int lab_blame(lua_State *L, int fn, const char *text);
-/* The field of the table at index, or raises; absent: fallback. */
+/* The field of the table at index (absolute), or raises; absent: fallback. Raw: no function of the script is called. */
 uint64_t lab_field_u64(lua_State *L, int table, const char *name, uint64_t fallback);
 /* An unsigned number of 64 bits, given as an integer or a whole float. */
 uint64_t lab_check_u64(lua_State *L, int arg);

@@ -65,7 +65,8 @@ struct lab_config {
 	uint64_t insns_max; /* Lua instructions of the script; 0: 2000 million */
 	FILE *out;	    /* what it prints */
 	uint64_t guest_insns_max,
-	    guest_exits_max; /* of each VM (instructions: where they are counted); 0: as it says */
+	    guest_exits_max;	/* of each VM (instructions: where they are counted); 0: as it says */
+	uint64_t guest_mem_max; /* bytes of memory of all VMs that are open; 0: as much as the host has */
 };
 
 /* Runs the script. ERR_OK; ERR_FORMAT: the script is wrong, or raised an error: why is file, line and what. */

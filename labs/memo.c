@@ -7,6 +7,11 @@
 #include "labs/grade_impl.h"
 #include "labs/plain.h"
 
+/* Of a submission's scenes. A batch gives a submission an hour on the clock: this comes first. */
+#define CPU_ALL_S 1200
+#define STRING_OF(x) #x
+#define STRING(x) STRING_OF(x)
+
 void memo_free(struct memo *m)
 {
 	for (size_t i = 0; i < m->n; i++) {
@@ -87,12 +92,15 @@ static void settle(struct grading *gr, const char *scene, const json_t *args, st
 		a->end = JOB_SUBMISSION;
 }
 
-/* The first run that passed a limit of its process; its time is the grader's, too. */
-static const struct job_answer *stopped_before(const struct memo *m)
+/* What the first run said that passed a limit of its process, or that all together have passed theirs: the time of a
+ * submission is the grader's, too. NULL: none. */
+static const char *stopped_before(const struct memo *m)
 {
 	for (size_t i = 0; i + 1 < m->n; i++)
 		if (m->runs[i].answer.stopped)
-			return &m->runs[i].answer;
+			return m->runs[i].answer.error ? m->runs[i].answer.error : "";
+	if (m->cpu_ms > CPU_ALL_S * 1000ull)
+		return "all scenes together have had " STRING(CPU_ALL_S) " s of processor time";
 	return NULL;
 }
 
@@ -111,7 +119,7 @@ const struct job_answer *grading_run(struct grading *gr, bool reference, const c
 		free(key);
 		return NULL;
 	}
-	const struct job_answer *stopped = reference ? NULL : stopped_before(m);
+	const char *stopped = reference ? NULL : stopped_before(m);
 	struct job_answer a;
 	if (stopped)
 		job_give_up(stopped, &a);
@@ -119,6 +127,7 @@ const struct job_answer *grading_run(struct grading *gr, bool reference, const c
 		job_run(&gr->g->cfg.host, &gr->g->job_lab, reference ? &gr->g->reference : gr->sub, scene, args,
 		    gr->g->cfg.seed, gr->g->cfg.brief, &a);
 	size_t at = (size_t)(r - m->runs);
+	m->cpu_ms += a.cpu_ms;
 	if (!reference) {
 		settle(gr, scene, args, &a);
 		note(gr, &a);

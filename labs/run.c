@@ -20,6 +20,8 @@ void lab_begin_future(struct lab_vm *lv)
 	if (w->exits >= w->last_exits && w->insns >= w->last_insns)
 		return;
 	lv->traced = false;
+	/* How far it had come, which the model may not have been told. */
+	view_model_position(lv->model, w->last_insns, w->last_exits);
 	lab_sync(lv);
 	tracer_forget(lv->machine.tracer, view_model_forget_future(lv->model), w->exits);
 }
@@ -81,7 +83,8 @@ static uint64_t limit(lua_State *L, const char *name, uint64_t now)
 
 static void read_until(lua_State *L, struct goal *g)
 {
-	int type = lua_getfield(L, 2, "until_"); /* 3 */
+	lua_pushliteral(L, "until_");
+	int type = lua_rawget(L, 2); /* 3 */
 
 	if (type == LUA_TFUNCTION) {
 		g->has_fn = true;
@@ -131,7 +134,8 @@ static void read_goal(lua_State *L, struct lab_vm *lv, struct goal *g)
 	read_until(L, g);
 }
 
-/* The function of the script, at an exit: does it want to stop? */
+/* The function of the script, at an exit: does it want to stop? The guest stands still meanwhile, and may be driven on,
+ * or closed. */
 static bool ask(lua_State *L, struct lab_vm *lv)
 {
 	lua_pushvalue(L, 3);
@@ -140,6 +144,7 @@ static bool ask(lua_State *L, struct lab_vm *lv)
 	lua_call(L, 2, 1);
 	bool stop = lua_toboolean(L, -1);
 	lua_pop(L, 1);
+	lab_check_vm(L, 1);
 	return stop;
 }
 

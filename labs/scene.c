@@ -18,6 +18,7 @@
 #define PREDICTIONS "predictions.lua"
 #define GUEST_INSNS_MAX 200000000ull
 #define GUEST_EXITS_MAX 4000000ull
+#define GUEST_MEM_MAX (1ull << 30)
 #define BRIEF 20 /* so many times less */
 
 struct scene {
@@ -458,7 +459,8 @@ json_t *scene_run(const struct lab_maker *maker, const json_t *job)
 				  .path = SCENES,
 				  .out = out,
 				  .guest_insns_max = GUEST_INSNS_MAX / less,
-				  .guest_exits_max = GUEST_EXITS_MAX / less},
+				  .guest_exits_max = GUEST_EXITS_MAX / less,
+				  .guest_mem_max = GUEST_MEM_MAX},
 	    .scene = s};
 	s->lab.box = (struct sandbox){.owner = &s->lab,
 	    .bytes_max = LAB_BYTES_MAX,

@@ -35,7 +35,8 @@ uint64_t lab_field_u64(lua_State *L, int table, const char *name, uint64_t fallb
 	uint64_t value = fallback;
 	int is_number = 1;
 
-	if (lua_getfield(L, table, name) != LUA_TNIL)
+	lua_pushstring(L, name);
+	if (lua_rawget(L, table) != LUA_TNIL)
 		value = (uint64_t)lua_tointegerx(L, -1, &is_number);
 	if (!is_number)
 		luaL_error(L, "%s: a whole number is needed, not a %s", name, luaL_typename(L, -1));

@@ -125,10 +125,15 @@ static void get_state(lua_State *L, struct lab_vm *lv, unsigned vcpu, struct x86
 		lab_raise(L, "the processor's state cannot be read", e, NULL);
 }
 
+static int device_sets_nothing(lua_State *L)
+{
+	return luaL_error(L, "a device does not set registers: give back a value, or use vm:on_exit");
+}
+
 static void set_state(lua_State *L, struct lab_vm *lv, unsigned vcpu, const struct x86_state *in)
 {
 	if (lv->in_device)
-		luaL_error(L, "a device does not set registers: give back a value, or use vm:on_exit");
+		(void)device_sets_nothing(L);
 	if (lv->at) {
 		struct x86_state *now = vcpu_state_for_write(&lv->vm->vcpus[vcpu], DIRTY_ALL);
 		if (!now)
@@ -266,33 +271,46 @@ static int msr_index(lua_State *L)
 	unsigned vcpu;
 	struct lab_vm *lv = object_vm(L, MSR_CLASS, &vcpu);
 	uint64_t index = lab_check_u64(L, 2), value;
-	struct vcpu *v = &lv->vm->vcpus[vcpu];
+	struct session *s = lv->machine.session;
+	enum err e = index > UINT32_MAX ? ERR_NOENT : s->ops->rdmsr(s, vcpu, (uint32_t)index, &value);
 
-	if (lv->remote)
-		return luaL_error(
-		    L, "cpu.msr: the processor is on another machine: use cpu.efer, cpu.lstar and the like");
-	if (!vcpu_state(v))
-		return luaL_error(L, "the processor's state cannot be read: %s", lv->vm->end.detail);
-	if (index > UINT32_MAX || !x86_rdmsr(&v->cpu, (uint32_t)index, &value))
+	if (e && e != ERR_NOENT)
+		return lab_raise(L, "an MSR cannot be read", e, NULL);
+	if (e)
 		lua_pushnil(L);
 	else
 		lua_pushinteger(L, (lua_Integer)value);
 	return 1;
 }
 
-static int no_newindex(lua_State *L)
+static int msr_newindex(lua_State *L)
 {
-	return luaL_error(L, "an MSR is set by its name: cpu.efer, cpu.lstar, ...");
+	unsigned vcpu;
+	struct lab_vm *lv = object_vm(L, MSR_CLASS, &vcpu);
+	uint64_t index = lab_check_u64(L, 2), value = lab_check_u64(L, 3);
+	enum err e = ERR_NOENT;
+
+	if (lv->in_device)
+		return device_sets_nothing(L);
+	if (index <= UINT32_MAX && lv->at) {
+		e = lv->machine.session->ops->wrmsr(lv->machine.session, vcpu, (uint32_t)index, value);
+	} else if (index <= UINT32_MAX) {
+		lab_begin_future(lv);
+		e = control_set_msr(lv->control, vcpu, (uint32_t)index, value);
+	}
+	char what[96];
+	snprintf(what, sizeof what, "MSR %#llx", (unsigned long long)index);
+	if (e == ERR_NOENT)
+		return luaL_error(L, "%s: there is none, or it does not take this value: WRMSR would fault", what);
+	if (e == ERR_UNSUPPORTED)
+		return luaL_error(
+		    L, "%s of a type I VMM cannot be set in an exit handler: set it between two runs", what);
+	if (e == ERR_BUSY)
+		return luaL_error(L, "%s: the guest has ended: its processor takes nothing any more", what);
+	return e ? lab_raise(L, what, e, NULL) : 0;
 }
 
 /* --- Memory ------------------------------------------------------------------------------------------------------- */
-
-static void no_remote_handler(lua_State *L, const struct lab_vm *lv)
-{
-	if (lv->at && lv->remote)
-		luaL_error(L, "memory of another machine cannot be had while it waits for a handler's answer: look at "
-			      "it after vm:run()");
-}
 
 static enum err read_mem(struct lab_vm *lv, gpa_t gpa, void *buf, size_t n)
 {
@@ -305,7 +323,6 @@ static void get_mem(lua_State *L, struct lab_vm *lv, uint64_t gpa, void *buf, si
 {
 	char what[64];
 
-	no_remote_handler(L, lv);
 	enum err e = read_mem(lv, gpa, buf, n);
 	if (!e)
 		return;
@@ -318,9 +335,8 @@ static void put_mem(lua_State *L, struct lab_vm *lv, uint64_t gpa, const void *b
 	char what[80];
 	enum err e;
 
-	no_remote_handler(L, lv);
 	if (lv->at) {
-		e = vm_write_mem(lv->vm, gpa, buf, n);
+		e = lv->machine.session->ops->write_mem(lv->machine.session, gpa, buf, n);
 	} else {
 		lab_begin_future(lv);
 		e = control_write_mem(lv->control, gpa, buf, n);
@@ -420,7 +436,6 @@ int lab_translate(lua_State *L)
 	struct x86_state s;
 
 	luaL_argcheck(L, cpu >= 1 && cpu <= lv->vm->n_vcpus, 3, "no such cpu");
-	no_remote_handler(L, lv);
 	get_state(L, lv, (unsigned)cpu - 1, &s);
 	pagewalk(&s, &q, read_table, lv, &w);
 	if (w.result == PAGEWALK_OK) {
@@ -445,7 +460,7 @@ int lab_translate(lua_State *L)
 void lab_open_state(lua_State *L)
 {
 	static const luaL_Reg cpu[] = {{"__index", cpu_index}, {"__newindex", cpu_newindex}, {NULL, NULL}};
-	static const luaL_Reg msr[] = {{"__index", msr_index}, {"__newindex", no_newindex}, {NULL, NULL}};
+	static const luaL_Reg msr[] = {{"__index", msr_index}, {"__newindex", msr_newindex}, {NULL, NULL}};
 	static const luaL_Reg mem[] = {{"__newindex", mem_u8}, {NULL, NULL}};
 	static const luaL_Reg methods[] = {{"read", memory_read}, {"write", memory_write}, {"u8", mem_u8},
 	    {"u16", mem_u16}, {"u32", mem_u32}, {"u64", mem_u64}, {NULL, NULL}};

@@ -14,6 +14,7 @@
 
 #define VM_CLASS "vmscope.vm"
 #define WORDS_MAX 64
+#define DEFAULT_MEM (64u << 20)
 #define HISTORY_BYTES (128u << 20) /* a script may have many VMs */
 
 struct lab_vm *lab_check_vm(lua_State *L, int arg)
@@ -245,6 +246,7 @@ static enum err open_machine(struct lab_vm *lv, int argc, char **argv, const cha
 	if (e)
 		return e;
 	lv->lab->n_vms++;
+	lv->lab->mem += lv->mem;
 	struct session *s = lv->machine.session;
 	lv->vm = s->vm ? s->vm : s->mirror;
 	lv->remote = !s->vm;
@@ -274,6 +276,7 @@ static void close_vm(lua_State *L, struct lab_vm *lv)
 		maker->close(maker->arg, &lv->machine);
 		lv->machine.session = NULL;
 		lv->lab->n_vms--;
+		lv->lab->mem -= lv->mem;
 	}
 	if (lv->model)
 		view_model_free(lv->model);
@@ -287,6 +290,41 @@ static void close_vm(lua_State *L, struct lab_vm *lv)
 	for (unsigned i = 0; i < lv->n_handlers; i++)
 		luaL_unref(L, LUA_REGISTRYINDEX, lv->handlers[i].fn);
 	lv->n_handlers = 0;
+}
+
+/* The field "mem" as "--mem" reads it. What is no size is 0: the options will say so. */
+static uint64_t wanted_mem(lua_State *L)
+{
+	static const char suffixes[] = "KMG";
+	uint64_t bytes = DEFAULT_MEM;
+	const char *text;
+	char *end;
+
+	if (lua_getfield(L, 1, "mem") != LUA_TNIL) {
+		check_word(L, "mem");
+		text = lua_tostring(L, -1);
+		unsigned long long n = strtoull(text, &end, 0);
+		const char *at = *end ? strchr(suffixes, *end & ~0x20) : NULL;
+		unsigned shift = at ? 10 * (unsigned)(at - suffixes + 1) : 0;
+		bytes = end == text ? 0 : n > UINT64_MAX >> shift ? UINT64_MAX : (uint64_t)n << shift;
+	}
+	lua_pop(L, 1);
+	return bytes;
+}
+
+/* Where a grader bounds memory nothing depends on how much of it the host has. */
+static uint64_t bound_mem(lua_State *L)
+{
+	struct lab *lab = lab_of(L);
+	uint64_t max = lab->cfg.guest_mem_max, mem = max ? wanted_mem(L) : 0;
+
+	if (mem <= max && lab->mem > max - mem)
+		lua_gc(L, LUA_GCCOLLECT);
+	if (mem > max || lab->mem > max - mem)
+		luaL_error(L,
+		    "vmscope.vm: mem: all VMs together have %I MiB here: ask for less, or end some with vm:close()",
+		    (LUAI_UACINT)(max >> 20));
+	return mem;
 }
 
 static int l_vm(lua_State *L)
@@ -304,9 +342,11 @@ static int l_vm(lua_State *L)
 		lua_gc(L, LUA_GCCOLLECT);
 	if (lab_of(L)->n_vms >= LAB_VMS_MAX)
 		return luaL_error(L, "vmscope.vm: %d are open: end some with vm:close()", LAB_VMS_MAX);
+	uint64_t mem = bound_mem(L);
 	struct lab_vm *lv = lua_newuserdatauv(L, sizeof *lv, 1); /* 2 */
 	memset(lv, 0, sizeof *lv);
 	lv->lab = lab_of(L);
+	lv->mem = mem;
 	lv->model_text = -1;
 	lv->next_handler = 1;
 	luaL_setmetatable(L, VM_CLASS);
@@ -354,6 +394,7 @@ static int l_compare(lua_State *L)
 			    L, "vmscope.compare: it takes no %s: it runs a guest in every backend", chosen[i]);
 		lua_pop(L, 1);
 	}
+	(void)bound_mem(L);
 	int argc = 1, model_text = add_model_text(L, argv, &argc);
 	argc += make_words(L, argv + argc);
 	argv[argc] = NULL;

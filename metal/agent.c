@@ -4,13 +4,13 @@
 #include "metal/agent_impl.h"
 
 #include "core/env.h"
+#include "core/irq.h"
 #include "core/lib.h"
 #include "core/machine.h"
 
-#define BYTE_NS 87000ull	  /* at 115200 baud */
-#define QUIET_NS 300000ull	  /* between two frames: a byte takes 87 us at 115200 baud */
-#define POLL_BYTES 4096u	  /* taken from the line at a time */
-#define ASK_AGAIN_NS 250000000ull /* a question without an answer is asked again */
+#define BYTE_NS 87000ull   /* at 115200 baud */
+#define QUIET_NS 300000ull /* between two frames: a byte takes 87 us at 115200 baud */
+#define POLL_BYTES 4096u   /* taken from the line at a time */
 #define LOAD_MAX (512ull << 20)
 
 void agent_log(struct agent *a, const char *fmt, ...)
@@ -63,6 +63,7 @@ void agent_state(struct agent_guest *g)
 struct command {
 	struct agent *a;
 	struct agent_guest *g; /* that of the frame; NULL: no such guest */
+	struct agent_reply *out;
 	const struct msg_cmd *c;
 	const uint8_t *data;
 	size_t n;
@@ -150,7 +151,6 @@ static enum err do_step(const struct command *k, uint64_t *value)
 		return ERR_BUSY;
 	enum err e = vm_step_exit(g->vm, &g->vm->vcpus[0]);
 	*value = g->exits != before;
-	k->a->reply_len = 0; /* a question in between may have left some */
 	g->ended = g->vm->ended;
 	console_flush(g);
 	stream_flush(k->a);
@@ -163,15 +163,15 @@ static enum err do_get_state(const struct command *k)
 {
 	const struct x86_state *s = vcpu_state(&k->g->vm->vcpus[0]);
 
-	_Static_assert(sizeof(*s) <= sizeof(k->a->reply_data), "a state fits into a reply");
+	_Static_assert(sizeof(*s) <= sizeof(k->out->data), "a state fits into a reply");
 	if (!s)
 		return ERR_IO;
-	memcpy(k->a->reply_data, s, sizeof(*s));
-	k->a->reply_len = sizeof(*s);
+	memcpy(k->out->data, s, sizeof(*s));
+	k->out->len = sizeof(*s);
 	return ERR_OK;
 }
 
-static enum err take_state(struct vcpu *v, const struct x86_state *in)
+enum err agent_take_state(struct vcpu *v, const struct x86_state *in)
 {
 	struct x86_state *s;
 
@@ -189,21 +189,35 @@ static enum err do_set_state(const struct command *k)
 {
 	if (k->n != sizeof(struct x86_state))
 		return ERR_FORMAT;
-	return take_state(&k->g->vm->vcpus[0], (const void *)k->data);
+	return agent_take_state(&k->g->vm->vcpus[0], (const void *)k->data);
 }
 
 static enum err do_read_mem(const struct command *k)
 {
 	if (k->c->arg[1] > PAGE_SIZE_4K)
 		return ERR_RANGE;
-	k->a->reply_len = (uint32_t)k->c->arg[1];
-	return mem_read(&k->g->vm->mem, k->c->arg[0], k->a->reply_data, k->c->arg[1]);
+	k->out->len = (uint32_t)k->c->arg[1];
+	return mem_read(&k->g->vm->mem, k->c->arg[0], k->out->data, k->c->arg[1]);
 }
 
 static enum err do_write_mem(const struct command *k)
 {
 	k->g->checkpoint_at = 0;
 	return vm_write_mem(k->g->vm, k->c->arg[0], k->data, k->n);
+}
+
+static enum err do_msr(const struct command *k, uint64_t *value)
+{
+	struct vcpu *v = &k->g->vm->vcpus[0];
+	bool is_write = k->c->op == CMD_WRMSR;
+
+	if (k->c->arg[0] > UINT32_MAX)
+		return ERR_NOENT;
+	if (!(is_write ? vcpu_state_for_write(v, DIRTY_ALL) : vcpu_state(v)))
+		return ERR_IO;
+	bool there = is_write ? vcpu_set_msr(v, (uint32_t)k->c->arg[0], k->c->arg[1])
+			      : vcpu_get_msr(v, (uint32_t)k->c->arg[0], value);
+	return there ? ERR_OK : ERR_NOENT;
 }
 
 static enum err do_intercept(const struct command *k)
@@ -227,6 +241,7 @@ static enum err do_answer(const struct command *k)
 		return ERR_OK; /* of a question that was answered before */
 	memcpy(&a->answer_data, k->data, sizeof(a->answer_data));
 	a->answer = (enum verdict)k->c->arg[1];
+	a->answer_again = k->c->arg[2] == 1;
 	a->answered = true;
 	return ERR_OK;
 }
@@ -269,15 +284,25 @@ static enum err do_guest(const struct command *k, uint64_t *value)
 	case CMD_REPORT:
 		if (k->g->running)
 			return ERR_BUSY;
-		_Static_assert(sizeof(k->g->end) <= sizeof(k->a->reply_data), "a report fits into a reply");
+		_Static_assert(sizeof(k->g->end) <= sizeof(k->out->data), "a report fits into a reply");
 		guest_report(k->g);
-		memcpy(k->a->reply_data, &k->g->end, sizeof(k->g->end));
-		k->a->reply_len = sizeof(k->g->end);
+		memcpy(k->out->data, &k->g->end, sizeof(k->g->end));
+		k->out->len = sizeof(k->g->end);
 		return ERR_OK;
 	case CMD_CHECKPOINT:
 		stream_checkpoint(k->g);
 		stream_flush(k->a);
 		return ERR_OK;
+	case CMD_CLAIM:
+		return agent_claim(k->g, k->c->arg[0] == 1, k->c->arg[1], k->c->arg[2]);
+	case CMD_IRQ:
+		if (k->c->arg[0] >= 16)
+			return ERR_RANGE;
+		irq_set_line(k->g->vm, (unsigned)k->c->arg[0], k->c->arg[1] != 0);
+		return ERR_OK;
+	case CMD_RDMSR:
+	case CMD_WRMSR:
+		return do_msr(k, value);
 	default:
 		return ERR_INVAL;
 	}
@@ -315,19 +340,19 @@ static enum err do_command(const struct command *k, uint64_t *value)
 	}
 }
 
-static void send_reply(struct agent *a, uint8_t vm)
+static void send_reply(struct agent *a, uint8_t vm, const struct agent_reply *r)
 {
 	struct {
 		struct msg_reply head;
-		uint8_t data[sizeof(a->reply_data)];
+		uint8_t data[sizeof(r->data)];
 	} *m = (void *)a->events; /* the events were sent before: stream_flush() */
 
 	_Static_assert(sizeof(*m) <= EVENTS_BUF, "a reply fits");
 	if (a->events_n)
 		stream_flush(a);
-	m->head = a->reply;
-	memcpy(m->data, a->reply_data, a->reply_len);
-	wire_send(&a->tx, MSG_REPLY, vm, m, sizeof(m->head) + a->reply_len);
+	m->head = r->head;
+	memcpy(m->data, r->data, r->len);
+	wire_send(&a->tx, MSG_REPLY, vm, m, sizeof(m->head) + r->len);
 }
 
 /* Only put aside: what a command starts may itself look at the line (a question, a full disk). */
@@ -342,11 +367,42 @@ static void got_frame(void *arg, const struct wire_frame *f)
 	a->inbox.vm = f->vm;
 }
 
+/* What was said to this tag before, or NULL. */
+static const struct agent_reply *said_before(const struct agent *a, uint32_t tag)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(a->replies); i++)
+		if (a->replies[i].head.tag == tag)
+			return &a->replies[i];
+	return NULL;
+}
+
+static const struct agent_reply *execute_new(
+    struct agent *a, const struct agent_inbox *in, const struct msg_cmd *c, uint32_t tag)
+{
+	/* Under a question the reply before it is kept: it may have been lost, and be asked for again. */
+	struct agent_reply *r = &a->replies[a->asking];
+	const struct command k = {.a = a,
+	    .g = in->vm < a->n_guests ? &a->guests[in->vm] : NULL,
+	    .out = r,
+	    .c = c,
+	    .data = in->payload + sizeof(*c),
+	    .n = in->len - sizeof(*c)};
+	uint32_t busy = a->busy_tag;
+	uint64_t value = 0;
+
+	a->busy_tag = tag;
+	r->head.tag = 0;
+	r->len = 0;
+	enum err e = do_command(&k, &value);
+	a->busy_tag = busy;
+	r->head = (struct msg_reply){.tag = tag, .err = (uint32_t)e, .value = value};
+	return r;
+}
+
 static void execute(struct agent *a)
 {
 	struct agent_inbox in;
 	const struct msg_cmd *c = (const void *)in.payload;
-	uint64_t value = 0;
 
 	memcpy(in.payload, a->inbox.payload, a->inbox.len);
 	in.len = a->inbox.len;
@@ -354,22 +410,8 @@ static void execute(struct agent *a)
 	a->inbox.len = 0;
 	if (c->tag == 0 || c->tag == a->busy_tag) /* asked again while it is being done: the answer will come */
 		return;
-	if (c->tag != a->last_tag) {
-		const struct command k = {.a = a,
-		    .g = in.vm < a->n_guests ? &a->guests[in.vm] : NULL,
-		    .c = c,
-		    .data = in.payload + sizeof(*c),
-		    .n = in.len - sizeof(*c)};
-		uint32_t busy = a->busy_tag;
-
-		a->busy_tag = c->tag;
-		a->reply_len = 0;
-		enum err e = do_command(&k, &value);
-		a->busy_tag = busy;
-		a->last_tag = c->tag;
-		a->reply = (struct msg_reply){.tag = c->tag, .err = (uint32_t)e, .value = value};
-	}
-	send_reply(a, in.vm);
+	const struct agent_reply *r = said_before(a, c->tag);
+	send_reply(a, in.vm, r ? r : execute_new(a, &in, c, c->tag));
 }
 
 /* Is it a line whose bytes get lost when nobody takes them? A UART's FIFO is full after 1.4 ms. */
@@ -421,45 +463,6 @@ void agent_poll(struct agent *a)
 		if (a->boot->host->now_ns() >= until)
 			return;
 	}
-}
-
-/* --- Questions --------------------------------------------------------------------------------------------------- */
-
-enum verdict agent_ask(void *arg, struct vcpu *v, struct vm_exit *e)
-{
-	struct agent_guest *g = arg;
-	struct agent *a = g->agent;
-	const struct host_ops *host = a->boot->host;
-	const struct x86_state *s = vcpu_state(v);
-	static struct msg_user m; /* one question at a time */
-
-	if (!s)
-		return VERDICT_KILL;
-	m = (struct msg_user){.number = ++a->question, .exit = *e, .state = *s};
-	a->answered = false;
-	a->asking = true;
-	stream_flush(a);
-	console_flush(g);
-	while (!a->answered && !a->stop) {
-		wire_send(&a->tx, MSG_USER, (uint8_t)g->index, &m, sizeof(m));
-		for (uint64_t until = host->now_ns() + ASK_AGAIN_NS;
-		     !a->answered && !a->stop && host->now_ns() < until;)
-			agent_poll(a);
-	}
-	a->asking = false;
-	if (a->stop) {
-		vm_kill(v->vm, END_STOPPED, 0, "the session ended while it was asked about %s", exit_name(e->reason));
-		return VERDICT_KILL;
-	}
-	const struct msg_user_answer *said = &a->answer_data;
-	e->insn_len = said->exit.insn_len;
-	memcpy(e->raw, said->exit.raw, sizeof(e->raw));
-	v->reflect = said->reflect;
-	if (said->changed && take_state(v, &said->state) != ERR_OK)
-		return VERDICT_KILL;
-	if (a->answer == VERDICT_KILL)
-		vm_kill(v->vm, END_KILLED, e->reason, "the session stopped the guest at %s", exit_name(e->reason));
-	return a->answer;
 }
 
 /* --- The program ------------------------------------------------------------------------------------------------- */

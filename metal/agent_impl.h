@@ -12,6 +12,7 @@
 
 #define CONSOLE_BUF 256u
 #define BULK_BUF 65536u
+#define CLAIMS_MAX 16u
 #define EVENTS_BUF 8192u /* WIRE_PAYLOAD_MAX */
 
 struct agent;
@@ -28,6 +29,16 @@ struct agent_slot {
 	};
 };
 
+struct agent_guest;
+
+/* A device of the session: its accesses are asked about. */
+struct agent_device {
+	struct device dev; /* .state: this */
+	struct agent_guest *g;
+	uint64_t base;
+	bool is_mmio;
+};
+
 struct agent_guest {
 	struct agent *agent;
 	const struct bundle_vm *cfg;
@@ -36,6 +47,8 @@ struct agent_guest {
 	bool running, ended, end_sent, idle;
 	struct msg_end end; /* filled as far as the machine itself does not know it */
 	struct typist typist;
+	struct agent_device devices[CLAIMS_MAX];
+	unsigned n_devices;
 	/* console */
 	uint8_t console[CONSOLE_BUF];
 	uint32_t console_n;
@@ -58,6 +71,12 @@ struct agent_inbox {
 	uint8_t vm;
 };
 
+struct agent_reply {
+	struct msg_reply head; /* tag 0: none */
+	uint32_t len;
+	_Alignas(8) uint8_t data[WIRE_PAYLOAD_MAX - sizeof(struct msg_reply)];
+};
+
 struct agent {
 	const struct agent_boot *boot;
 	const struct bundle *bundle; /* in force */
@@ -67,16 +86,15 @@ struct agent {
 	struct wire_rx rx;
 	struct wire_tx tx;
 	struct agent_inbox inbox;
-	/* the last command, and its answer: a command that comes again is not done again */
-	uint32_t last_tag, busy_tag;
-	struct msg_reply reply;
-	uint32_t reply_len;
-	uint8_t reply_data[WIRE_PAYLOAD_MAX - sizeof(struct msg_reply)];
+	/* the last command, and the last one under a question: a command that comes again is not done again */
+	struct agent_reply replies[2];
+	uint32_t busy_tag; /* the innermost one that is being done */
 	/* questions to the session */
 	uint64_t question;
 	bool asking; /* no guest goes on meanwhile */
 	bool answered;
 	enum verdict answer;
+	bool answer_again; /* the VMM's own handler is to work, and then it is asked again */
 	struct msg_user_answer answer_data;
 	/* records on their way out */
 	uint8_t *bulk_buf;			    /* BULK_BUF + a sector; NULL: no bulk channel */
@@ -118,8 +136,13 @@ void sched_run(struct agent *a); /* until CMD_STOP, or all guests have ended and
 /* agent.c */
 void agent_poll(struct agent *a); /* looks at the line now */
 void agent_log(struct agent *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void agent_state(struct agent_guest *g);			      /* MSG_STATE */
+void agent_state(struct agent_guest *g); /* MSG_STATE */
+enum err agent_take_state(struct vcpu *v, const struct x86_state *in);
+
+/* ask.c */
 enum verdict agent_ask(void *arg, struct vcpu *v, struct vm_exit *e); /* vm_config.user */
+/* A device of the session sits on these ports or addresses. */
+enum err agent_claim(struct agent_guest *g, bool is_mmio, uint64_t base, uint64_t len);
 
 /* text.c: without a session */
 void text_end(struct agent_guest *g);

@@ -130,6 +130,8 @@ const struct breakpoint *control_break_at(struct control *c, unsigned i);
  * what had been reached beyond this point is forgotten. */
 size_t control_type(struct control *c, const uint8_t *text, size_t n);
 enum err control_set_state(struct control *c, unsigned vcpu, const struct x86_state *in);
+/* ERR_NOENT: there is no such MSR, or it does not take this value. */
+enum err control_set_msr(struct control *c, unsigned vcpu, uint32_t msr, uint64_t value);
 enum err control_write_mem(struct control *c, gpa_t gpa, const void *buf, size_t n);
 
 #endif

@@ -313,6 +313,16 @@ enum err control_set_state(struct control *c, unsigned vcpu, const struct x86_st
 	return e == ERR_OK ? has_words(c, c->s->ops->set_state(c->s, vcpu, in)) : e;
 }
 
+enum err control_set_msr(struct control *c, unsigned vcpu, uint32_t msr, uint64_t value)
+{
+	const struct history_msr m = {value, msr};
+
+	if (vcpu >= c->vm->n_vcpus)
+		return err_set(&c->failure, ERR_RANGE, "the guest has no CPU %u", vcpu);
+	enum err e = note_input(c, HISTORY_MSR, vcpu, &m, sizeof(m));
+	return e == ERR_OK ? has_words(c, c->s->ops->wrmsr(c->s, vcpu, msr, value)) : e;
+}
+
 /* All of it in RAM? What lies elsewhere (ROM) no checkpoint brings back. */
 static bool in_ram(struct control *c, gpa_t gpa, size_t n)
 {

@@ -127,6 +127,7 @@ static enum err apply(struct history *h, const struct event *e)
 {
 	struct vm *vm = h->vm;
 	struct x86_state *s;
+	struct history_msr msr;
 
 	switch (e->kind) {
 	case HISTORY_FLUSH:
@@ -141,6 +142,12 @@ static enum err apply(struct history *h, const struct event *e)
 			return ERR_IO;
 		memcpy(s, e->data, sizeof(*s));
 		x86_state_changed(&vm->vcpus[e->arg].cpu);
+		return ERR_OK;
+	case HISTORY_MSR:
+		memcpy(&msr, e->data, sizeof(msr));
+		if (!vcpu_state_for_write(&vm->vcpus[e->arg], DIRTY_ALL))
+			return ERR_IO;
+		(void)vcpu_set_msr(&vm->vcpus[e->arg], msr.msr, msr.value); /* as then, it may not take it */
 		return ERR_OK;
 	case HISTORY_MEM:
 	default:

@@ -17,7 +17,12 @@ struct history_mark {
 	uint64_t exits, exit_insns, exit_ns, exit_ended, console_bytes;
 };
 
-enum history_event { HISTORY_FLUSH, HISTORY_TYPE, HISTORY_STATE, HISTORY_MEM };
+enum history_event { HISTORY_FLUSH, HISTORY_TYPE, HISTORY_STATE, HISTORY_MSR, HISTORY_MEM };
+
+struct history_msr {
+	uint64_t value;
+	uint32_t msr;
+};
 
 /* Also makes the first checkpoint. bytes: what all of it may use; events, and the first checkpoint, beyond it if need
  * be. spacing_ns: processor time from one checkpoint to the next; 0: so that they cost little. */
@@ -37,7 +42,7 @@ bool history_at_frontier(const struct history *h);
 bool history_ran(struct history *h, uint64_t ns);
 enum err history_checkpoint(struct history *h, const struct history_mark *mark, struct errmsg *why) MUST_CHECK;
 /* Something comes from outside, now. Forgets what was known beyond. TYPE: bytes; STATE: arg is the vCPU, a struct
- * x86_state; MEM: arg is the address. */
+ * x86_state; MSR: arg is the vCPU, a struct history_msr; MEM: arg is the address. */
 enum err history_input(struct history *h, enum history_event kind, uint64_t arg, const void *data, size_t n,
     struct errmsg *why) MUST_CHECK;
 void history_forget(struct history *h); /* what is known beyond this place */

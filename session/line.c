@@ -132,6 +132,8 @@ void line_finish(struct remote *r, struct command *c, enum err e)
 	c->done = true;
 	if (r->current == c)
 		r->current = NULL;
+	if (r->held == c)
+		r->held = NULL;
 	tell_all(r);
 }
 
@@ -140,6 +142,8 @@ static void finish_all(struct remote *r, enum err e)
 {
 	if (r->current)
 		line_finish(r, r->current, e);
+	if (r->held)
+		line_finish(r, r->held, e);
 	for (struct command *c; (c = r->first);) {
 		r->first = c->next;
 		if (c->once)
@@ -214,6 +218,8 @@ static bool receive(struct remote *r)
 static bool may_overtake(const struct remote *r, const struct command *c)
 {
 	const struct command *cur = r->current;
+	if (r->questions && !c->once && !c->under_question)
+		return false;
 	if (!cur)
 		return true;
 	return c->once && (c->head.op == CMD_ANSWER || (cur->head.op != CMD_STEP && cur->head.op != CMD_TYPE));
@@ -372,6 +378,7 @@ static bool append(struct remote *r, struct command *c)
 	if (++r->next_tag == 0)
 		r->next_tag = 1;
 	c->head.tag = r->next_tag;
+	c->under_question = r->questions != 0;
 	c->next = NULL;
 	bool taken = !r->dead;
 	if (taken && r->last)
@@ -442,6 +449,37 @@ enum err line_call(struct remote *r, struct command *c)
 {
 	line_post(r, c);
 	return line_wait(r, c);
+}
+
+bool line_is_dead(struct remote *r)
+{
+	pthread_mutex_lock(&r->lock);
+	bool is = r->dead;
+	pthread_mutex_unlock(&r->lock);
+	return is;
+}
+
+void line_under_question(struct remote *r)
+{
+	pthread_mutex_lock(&r->lock);
+	if (r->questions++ == 0) {
+		r->held = r->current;
+		r->current = NULL;
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+void line_question_over(struct remote *r)
+{
+	pthread_mutex_lock(&r->lock);
+	if (--r->questions == 0 && r->held) {
+		r->current = r->held;
+		r->held = NULL;
+		r->current->sent_ns = session_now_ns(); /* its patience begins anew */
+		r->current->again_ns = r->current->sent_ns + r->current->wait_ns;
+	}
+	pthread_mutex_unlock(&r->lock);
+	raise_event(r->wake);
 }
 
 struct item *line_take(struct remote *r)

@@ -52,10 +52,10 @@ static void got_hello(struct remote *r, const struct wire_frame *f)
 static void got_reply(struct remote *r, const struct wire_frame *f)
 {
 	struct msg_reply m;
-	struct command *c = r->current;
 	if (f->len < sizeof m)
 		return;
 	memcpy(&m, f->payload, sizeof m);
+	struct command *c = r->held && r->held->head.tag == m.tag ? r->held : r->current;
 	if (!c || c->head.tag != m.tag)
 		return; /* of a command that nobody waits for, or a second one */
 	uint32_t n = f->len - (uint32_t)sizeof m;

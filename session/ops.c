@@ -109,6 +109,62 @@ static enum err ops_write_mem(struct session *s, gpa_t gpa, const void *buf, siz
 	return ERR_OK;
 }
 
+/* One that a question's answer carries along; true: it is known, or not to be asked for there. */
+static bool msr_in_answer(struct mirror *m, uint32_t msr, uint64_t *value)
+{
+	return m->in_handler && x86_rdmsr(&m->vm->vcpus[0].cpu, msr, value);
+}
+
+static enum err ops_rdmsr(struct session *s, unsigned vcpu, uint32_t msr, uint64_t *value)
+{
+	struct mirror *m = mirror_of(s);
+	struct command c = {.head = {.op = CMD_RDMSR, .arg = {msr}}, .vm = (uint8_t)m->index};
+	if (vcpu != 0)
+		return ERR_RANGE;
+	if (msr_in_answer(m, msr, value))
+		return ERR_OK;
+	enum err e = line_call(m->r, &c);
+	*value = c.value;
+	return e;
+}
+
+static enum err ops_wrmsr(struct session *s, unsigned vcpu, uint32_t msr, uint64_t value)
+{
+	struct mirror *m = mirror_of(s);
+	struct vcpu *v = &m->vm->vcpus[0];
+	struct command c = {.head = {.op = CMD_WRMSR, .arg = {msr, value}}, .vm = (uint8_t)m->index};
+	uint64_t old;
+	if (vcpu != 0)
+		return ERR_RANGE;
+	if (msr_in_answer(m, msr, &old))
+		return x86_wrmsr(&v->cpu, msr, value) ? ERR_OK : ERR_NOENT;
+	if (m->in_handler)
+		return ERR_UNSUPPORTED;
+	v->state_valid = false;
+	return line_call(m->r, &c);
+}
+
+static enum err ops_set_irq(struct session *s, unsigned line, bool level)
+{
+	struct mirror *m = mirror_of(s);
+	struct command c = {.head = {.op = CMD_IRQ, .arg = {line, level}}, .vm = (uint8_t)m->index};
+	return line_call(m->r, &c);
+}
+
+static enum err ops_claim(struct session *s, bool is_mmio, uint64_t base, uint64_t len)
+{
+	struct mirror *m = mirror_of(s);
+	struct command c = {.head = {.op = CMD_CLAIM, .arg = {is_mmio, base, len}}, .vm = (uint8_t)m->index};
+	return line_call(m->r, &c);
+}
+
+static enum err ops_handle(struct session *s, struct vcpu *v, struct vm_exit *e, enum verdict *said)
+{
+	(void)v; /* both are the mirror's */
+	(void)e;
+	return remote_handle(mirror_of(s), said);
+}
+
 static size_t ops_type(struct session *s, const uint8_t *text, size_t n)
 {
 	struct mirror *m = mirror_of(s);
@@ -147,6 +203,11 @@ static const struct session_ops remote_ops = {
     .set_state = ops_set_state,
     .read_mem = ops_read_mem,
     .write_mem = ops_write_mem,
+    .rdmsr = ops_rdmsr,
+    .wrmsr = ops_wrmsr,
+    .set_irq = ops_set_irq,
+    .claim = ops_claim,
+    .handle = ops_handle,
     .type = ops_type,
     .end = ops_end,
     .close = ops_close,

@@ -24,7 +24,8 @@ struct command {
 	uint8_t vm;
 	const void *data; /* the caller's until it is done */
 	uint32_t n;
-	bool once; /* nobody waits: sent one time, freed by the line */
+	bool once;	     /* nobody waits: sent one time, freed by the line */
+	bool under_question; /* it is part of finding an answer */
 	/* set by the line */
 	bool active, done;
 	enum err err; /* of the line, or of the reply */
@@ -62,10 +63,16 @@ struct mirror {
 	/* records that came while another guest was waited for */
 	uint8_t *queue;
 	size_t q_head, q_tail, q_cap;
-	/* the last question, and what was answered */
+	/* the last question, and what was answered: question.c */
 	uint64_t question;
+	bool answered;
+	struct x86_state asked; /* as it came */
 	struct msg_user_answer answer;
 	enum verdict verdict;
+	bool answer_again;
+	bool in_handler; /* vm_config.user is being asked */
+	bool own_done;	 /* the VMM's own handler has worked, and said: */
+	enum verdict own;
 };
 
 struct remote {
@@ -90,6 +97,8 @@ struct remote {
 	struct errmsg dead_why;
 	uint64_t heard_ns; /* last good frame */
 	struct command *first, *last, *current;
+	struct command *held; /* was current when a question came: its reply comes after the answer */
+	unsigned questions;   /* that are being answered, one inside the other */
 	uint32_t next_tag;
 	struct item *items, **items_end;
 	struct wire_rx rx;
@@ -123,6 +132,10 @@ void line_post_once(
     struct remote *r, uint8_t vm, enum remote_cmd op, const uint64_t arg[3], const void *data, size_t n);
 /* Sends and waits for the reply; out may be NULL. */
 enum err line_call(struct remote *r, struct command *c);
+bool line_is_dead(struct remote *r);
+/* Between them a question is answered: what was on its way, and what waits, leaves the line to the answerer. */
+void line_under_question(struct remote *r);
+void line_question_over(struct remote *r);
 struct item *line_take(struct remote *r); /* NULL: nothing; free() it */
 void line_wait_news(struct remote *r, int timeout_ms);
 void line_kick(struct remote *r); /* async-signal-safe */
@@ -142,9 +155,14 @@ bool stream_pop(struct mirror *m, void *buf);
 /* run.c */
 void run_apply(struct mirror *m, const void *rec); /* REC_PAGE, REC_CHECKPOINT */
 enum err remote_next(struct vcpu *v, struct remote_event *ev);
-void remote_question(struct mirror *m, const struct msg_user *q);
+enum err run_dead(struct mirror *m); /* the machine is gone: ends the guest; ERR_IO */
 /* The guest stands still, and everything that it did was delivered or waits in the queue. */
 enum err remote_pause(struct mirror *m);
+
+/* question.c */
+void remote_question(struct mirror *m, const struct msg_user *q);
+/* Inside of vm_config.user: the VMM's own handler works now, there. */
+enum err remote_handle(struct mirror *m, enum verdict *said);
 
 /* bundle_build.c: malloc()ed. */
 enum err bundle_build(const struct remote_request *q, const struct machine_facts *f, uint32_t flags, uint64_t bulk_size,

@@ -14,39 +14,6 @@
 
 #define SILENT_MS 1000 /* then the VMM is asked whether something was lost */
 
-/* --- Questions --------------------------------------------------------------------------------------------------- */
-
-static void send_answer(struct mirror *m)
-{
-	const uint64_t arg[3] = {m->question, m->verdict};
-	line_post_once(m->r, (uint8_t)m->index, CMD_ANSWER, arg, &m->answer, sizeof m->answer);
-}
-
-/* An exit that the VMM hands over. It asks until it has the answer, so that the answer itself is sent once each time.
- */
-void remote_question(struct mirror *m, const struct msg_user *q)
-{
-	struct vm *vm = m->vm;
-	struct vcpu *v = &vm->vcpus[0];
-	if (q->number == m->question) {
-		send_answer(m);
-		return;
-	}
-	m->question = q->number;
-	v->exit = q->exit;
-	v->cpu.s = q->state;
-	v->state_valid = true;
-	v->dirty = 0;
-	x86_state_changed(&v->cpu);
-	v->reflect = (struct x86_event){0};
-	m->verdict = vm->cfg.user ? vm->cfg.user(vm->cfg.user_arg, v, &v->exit) : VERDICT_USER;
-	x86_flags_sync(&v->cpu);
-	m->answer = (struct msg_user_answer){.exit = v->exit, .reflect = v->reflect, .state = v->cpu.s};
-	m->answer.changed = v->dirty || memcmp(&v->cpu.s, &q->state, sizeof q->state) != 0;
-	v->dirty = 0;
-	send_answer(m);
-}
-
 /* --- Commands to the guest --------------------------------------------------------------------------------------- */
 
 static bool busy(const struct mirror *m)
@@ -178,7 +145,7 @@ static void deliver_end(struct mirror *m, struct remote_event *ev)
 
 /* --- The decision ------------------------------------------------------------------------------------------------ */
 
-static enum err dead(struct mirror *m)
+enum err run_dead(struct mirror *m)
 {
 	struct remote *r = m->r;
 	pthread_mutex_lock(&r->lock);
@@ -186,14 +153,6 @@ static enum err dead(struct mirror *m)
 	pthread_mutex_unlock(&r->lock);
 	vm_kill(m->vm, END_HOST_ERROR, ERR_IO, "%s", why.text);
 	return ERR_IO;
-}
-
-static bool is_dead(struct remote *r)
-{
-	pthread_mutex_lock(&r->lock);
-	bool is = r->dead;
-	pthread_mutex_unlock(&r->lock);
-	return is;
 }
 
 /* Nothing is there: what has to happen that something comes? ERR_BUSY: wait. ERR_AGAIN: the guest stands still, as the
@@ -241,14 +200,14 @@ enum err remote_next(struct vcpu *v, struct remote_event *ev)
 		enum err e = ERR_BUSY;
 		if (done)
 			e = finish_command(m);
-		else if (is_dead(m->r))
-			return dead(m);
+		else if (line_is_dead(m->r))
+			return run_dead(m);
 		else if (!busy(m))
 			e = decide(m, silent);
 		if (e == ERR_AGAIN)
 			v->state_valid = false;
 		if (e != ERR_OK && e != ERR_BUSY)
-			return is_dead(m->r) ? dead(m) : e;
+			return line_is_dead(m->r) ? run_dead(m) : e;
 		silent = false;
 		if (e == ERR_BUSY) {
 			uint64_t t = session_now_ns();

@@ -335,13 +335,18 @@ struct lapic_signals lapic_signals(const struct vcpu *v)
 	return (struct lapic_signals){a->nmi, a->init, a->startup, a->startup_vector};
 }
 
+/* Asked before every entry: the IRR by the quadword, the signals at once. */
+typedef uint64_t quad_at __attribute__((aligned(4), may_alias));
+typedef uint32_t four_at __attribute__((aligned(1), may_alias));
+
 bool lapic_idle(const struct vcpu *v)
 {
 	const struct lapic_cpu *a = lapic_of(v);
-	const uint32_t *irr = a->irr;
+	const quad_at *irr = (const quad_at *)a->irr;
 
-	return !(irr[0] | irr[1] | irr[2] | irr[3] | irr[4] | irr[5] | irr[6] | irr[7] | a->extint | a->nmi | a->init |
-		 a->startup);
+	_Static_assert(sizeof(a->irr) == 4 * sizeof(*irr), "all of the IRR");
+	_Static_assert(offsetof(struct lapic_cpu, startup) - offsetof(struct lapic_cpu, nmi) == 3, "nmi to startup");
+	return !(irr[0] | irr[1] | irr[2] | irr[3] | *(const four_at *)&a->nmi);
 }
 
 void lapic_nmi_taken(struct vcpu *v)

@@ -89,6 +89,21 @@ for i = 1, 1000 do print(x) end
 $(cat "$solution/count.lua")
 LUA
 submission big_result 0 '' <<<'return function() return function() return ("x"):rep(100 << 20) end end'
+# How much memory the host has, and what fits in the stack of its threads, is nobody's business.
+submission host_memory 0 'together have 1024 MiB here' <<<'vmscope.vm{ guest = "hello", mem = "100000G" }'
+submission host_stack 0 'open: 15' <<'LUA'
+local t = {}
+while pcall(function() t[#t + 1] = vmscope.vm{ guest = "hello" } end) do end
+error("open: " .. #t) -- and the scene's own
+LUA
+# The assembler's time is the submission's.
+submission asm_time 0 'the assembler has used its 20 s' <<'LUA'
+local why
+for _ = 1, 58 do
+  why = select(2, pcall(vmscope.asm, ".set n, 0\n.rept 20000\n.rept 20000\n.set n, n+1\n.endr\n.endr\n"))
+end
+error(why)
+LUA
 # --- Escape codes: in what it prints, raises, gives, and lets the guest print
 submission escapes 10 '' <<LUA
 print("\\27]0;owned\\7\\27[2J\\0\\r::error::x")

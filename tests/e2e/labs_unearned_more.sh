@@ -73,6 +73,10 @@ sed 's/^  self\.hw:set/  if self.once then self.hw:drop_all() return "at", pte \
 	labs/solutions/07_paging/shadow.lua |
 	points "without a shadow" 07 shadow.lua "decide 20" "shadow 0" "bits 0" "budget 0"
 
+points "a stopwatch that nobody starts" 09 measure.lua "measure 0" "path 25" <<'LUA'
+return function() return 0 end
+LUA
+
 points "measured while it is graded" 08 price.lua "price 0" "rate 0" "device 20" <<'LUA'
 local function measure(p)
   local vm = vmscope.vm{ guest = "timer" }

@@ -227,7 +227,7 @@ static void send_answer(void)
 {
 	static struct msg_user_answer a;
 	bool wild = draw() % 8 == 0; /* else: do what you would have done, and the guest lives on */
-	const uint64_t arg[3] = {question, wild ? draw() % (VERDICT_COUNT + 1) : VERDICT_USER, 0};
+	const uint64_t arg[3] = {question, wild ? draw() % (VERDICT_COUNT + 1) : VERDICT_USER, draw() % 2};
 
 	memset(&a, 0, sizeof(a));
 	if (wild)
@@ -244,13 +244,18 @@ static void random_command(void)
 {
 	uint8_t data[1024];
 	uint64_t arg[3] = {number(), number(), number()};
-	uint32_t op = (uint32_t)(draw() % (CMD_STOP + 4)); /* some that do not exist */
+	uint32_t op = (uint32_t)(draw() % (CMD_WRMSR + 4)); /* some that do not exist */
 	size_t n = draw() % 2 ? draw() % sizeof(data) : 0;
 
 	if (op == CMD_STOP || (op == CMD_SET_STATE && draw() % 4))
 		op = CMD_STEP;
 	for (size_t i = 0; i < n; i++)
 		data[i] = (uint8_t)draw();
+	if (op == CMD_CLAIM && draw() % 2) { /* where the guest looks */
+		arg[0] = 0;
+		arg[1] = draw() % 0x400;
+		arg[2] = 1 + draw() % 8;
+	}
 	if (op == CMD_INTERCEPT && draw() % 2) {
 		arg[0] = draw() % EXIT_SDM_COUNT;
 		arg[1] = draw() % 2;

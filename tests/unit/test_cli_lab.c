@@ -68,6 +68,29 @@ static void a_wrong_vm_is_one_line(void **state)
 	fails("vmscope.vm{ guest = 'hello', mode = 'simulate' }:back()", "a behaviour model");
 }
 
+/* What a script changes behind our back, or while it is asked, is looked at again. */
+static void nothing_changes_under_our_hands(void **state)
+{
+	(void)state;
+	fails("local vm = vmscope.vm{ guest = 'hello' } vm:run{ until_ = function(_, v) v:close() end }",
+	    "this VM is closed");
+	fails("local vm = vmscope.vm{ guest = 'hello' } local n = 0 vm:run(setmetatable({}, { __index = function() "
+	      "n = n + 1 if n == 1 then vm:close() end end })) print(vm.exits) error('end ' .. n)",
+	    "end 0");
+	fails("local d = vmscope.device{ ports = { 0x500, 0x501 } } d.ports = 'a text' "
+	      "vmscope.vm{ guest = 'hello', devices = { d } }",
+	    "ports: a number, or {FIRST, LAST}");
+	fails("local d = vmscope.device{ ports = { 0x500, 0x501 } } d.ports = { 0, 1 << 40 } "
+	      "vmscope.vm{ guest = 'hello', devices = { d } }",
+	    "ports: no address is above 65535");
+	fails("local d = vmscope.device{ ports = { 0x500, 0x501 } } d.ports = nil "
+	      "vmscope.vm{ guest = 'hello', devices = { d } }",
+	    "either ports or mmio");
+	fails("vmscope.device(setmetatable({}, { __index = { ports = 0x500 } }))", "either ports or mmio");
+	fails("vmscope.device{ ports = { 2, 1 } }", "two whole numbers");
+	fails("vmscope.device{ mmio = -1 }", "no address is above");
+}
+
 static void an_error_in_a_handler_stops_the_vm_and_is_raised(void **state)
 {
 	(void)state;
@@ -203,6 +226,10 @@ static void the_past_is_the_same(void **state)
 	       "vm:run() print(vm.console == text, vm.exits == exits, #vm.trace == exits)\n"
 	       "vm:goto_exit(50) vm.cpu[1].rax = 0 vm:run{ max_exits = 10 } print(vm.exits, #vm.trace)",
 	    "true\t51\ttrue\ntrue\ttrue\ttrue\n61\t61\n");
+	/* Nobody had asked for anything before the guest went back. */
+	prints("local vm = vmscope.vm{ guest = 'hello' } vm:run{ max_exits = 10 } vm:back_exit(3) vm.mem[0x9000] = 1\n"
+	       "vm:run() print(vm.exits, #vm.trace, vm.stats.total)",
+	    "108\t108\t108\n");
 }
 
 static void vms_are_independent_and_go_away(void **state)
@@ -238,6 +265,7 @@ int main(int argc, char **argv)
 	setenv("VMSCOPE_GUESTS", path, 1);
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_wrong_vm_is_one_line),
+	    cmocka_unit_test(nothing_changes_under_our_hands),
 	    cmocka_unit_test(an_error_in_a_handler_stops_the_vm_and_is_raised),
 	    cmocka_unit_test(handlers_are_asked_in_order),
 	    cmocka_unit_test(verdicts_do_what_they_say),

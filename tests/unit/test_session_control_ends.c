@@ -51,6 +51,9 @@ static enum err any_call(unsigned k)
 		return said(control_step_exit(f.c, 1 + rnd(9)), control_where(f.c)->failure);
 	case 10:
 		return said(control_run_for(f.c, 200000), control_where(f.c)->failure);
+	case 12:
+		return said(control_set_msr(f.c, (unsigned)rnd(3), (uint32_t)(0xc0000080 + rnd(5)), rnd(100)),
+		    control_where(f.c)->failure);
 	case 11:
 		return said(control_write_mem(f.c, rnd(1u << 26), &s, 8), control_where(f.c)->failure);
 	default:
@@ -68,7 +71,7 @@ static unsigned wander(const char *guest, const struct mode_ops *mode, enum cloc
 		return 1;
 	rnd_state = 88172645463325252ull;
 	for (unsigned i = 0; i < calls_to_make; i++)
-		errors += any_call((unsigned)rnd(13)) != ERR_OK;
+		errors += any_call((unsigned)rnd(14)) != ERR_OK;
 	control_fix_close(&f);
 	f.c = NULL;
 	return errors;

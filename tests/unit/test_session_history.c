@@ -143,7 +143,7 @@ static bool disturb(void)
 	if (f.vm->ended && !vm_may_resume(f.vm))
 		return false;
 	forget_beyond();
-	switch (rnd(3)) {
+	switch (rnd(4)) {
 	case 0:
 		(void)control_type(f.c, &byte, 1);
 		break;
@@ -151,6 +151,10 @@ static bool disturb(void)
 		assert_int_equal(f.s->ops->get_state(f.s, 0, &s), ERR_OK);
 		s.gpr[X86_R9] ^= byte;
 		ok(control_set_state(f.c, 0, &s));
+		break;
+	case 2: /* IA32_LSTAR; and one that there is not: it is in the log, too */
+		ok(control_set_msr(f.c, 0, 0xc0000082, byte));
+		assert_int_equal(control_set_msr(f.c, 0, 0x99999, byte), ERR_NOENT);
 		break;
 	default:
 		ok(control_write_mem(f.c, 0x500 + byte, &byte, 1));
