@@ -3,9 +3,12 @@
  * docs/lua.md is its reference; docs/labs.md that of the others.
  */
 #include <argp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/lab_cmds.h"
@@ -15,13 +18,19 @@ struct lab_options {
 	const char *path;
 	int argc; /* of the script */
 	char **argv;
-	uint64_t seed;
+	uint64_t seed, cpu_s;
 };
 
-enum { KEY_SEED = 256 };
+#define CPU_S 600
+
+enum { KEY_SEED = 256, KEY_CPU };
 
 static const struct argp_option options[] = {
     {.name = "seed", .key = KEY_SEED, .arg = "N", .doc = "of the script's math.random (0)"},
+    {.name = "cpu",
+	.key = KEY_CPU,
+	.arg = "SECONDS",
+	.doc = "of processor time, and the script is ended (600; 0: none)"},
     {0},
 };
 
@@ -34,6 +43,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_SEED:
 		o->seed = strtoull(arg, &end, 0);
 		return *arg && *arg != '-' && !*end ? 0 : cli_usage("--seed %s: a whole number is needed", arg);
+	case KEY_CPU:
+		o->cpu_s = strtoull(arg, &end, 0);
+		return *arg && *arg != '-' && !*end ? 0 : cli_usage("--cpu %s: a number of seconds is needed", arg);
 	case ARGP_KEY_END:
 		return o->path ? 0 : cli_usage("lab run: no script: name a Lua file");
 	default:
@@ -48,18 +60,48 @@ static const struct argp argp = {
     .doc =
 	"Run a Lua script that makes virtual machines, drives them, and answers their exits. docs/lua.md is the "
 	"reference.\vARGUMENTs are in the script's table arg. What it prints goes to stdout. The exit status is 0, or "
-	"1 when the script raises an error.",
+	"1 when the script raises an error, 4 when it has used its processor time.",
 };
+
+/* --- The limit that no script can catch --------------------------------------------------------------------------- */
+
+static char out_of_time[200];
+
+static void on_cpu_limit(int sig)
+{
+	(void)sig;
+	(void)!write(STDERR_FILENO, out_of_time, strlen(out_of_time));
+	_exit(CLI_LIMIT);
+}
+
+/* A pattern that never ends is inside of one instruction of Lua: only the kernel's clock sees it. */
+static void limit_cpu(const struct lab_options *o)
+{
+	const struct sigaction act = {.sa_handler = on_cpu_limit};
+	struct rlimit l;
+
+	if (!o->cpu_s || getrlimit(RLIMIT_CPU, &l) != 0)
+		return;
+	if (l.rlim_cur != RLIM_INFINITY && l.rlim_cur <= o->cpu_s) /* a lower one is the caller's */
+		return;
+	snprintf(out_of_time, sizeof out_of_time,
+	    "vmscope: %.100s: the script has used its %llu s of processor time: see --cpu\n", o->path,
+	    (unsigned long long)o->cpu_s);
+	l.rlim_cur = o->cpu_s;
+	if (sigaction(SIGXCPU, &act, NULL) == 0)
+		(void)setrlimit(RLIMIT_CPU, &l);
+	setvbuf(stdout, NULL, _IOLBF, 0); /* what was printed until then is out */
+}
 
 int cmd_lab_run(int argc, char **argv)
 {
-	struct lab_options o = {0};
+	struct lab_options o = {.cpu_s = CPU_S};
 	struct errmsg why = {""};
 	int own = 1;
 
 	/* What follows the script is the script's. */
 	while (own < argc && argv[own][0] == '-')
-		own += strcmp(argv[own], "--seed") == 0 ? 2 : 1;
+		own += strcmp(argv[own], "--seed") == 0 || strcmp(argv[own], "--cpu") == 0 ? 2 : 1;
 	if (own < argc) {
 		o.path = argv[own];
 		o.argc = argc - own - 1;
@@ -70,6 +112,7 @@ int cmd_lab_run(int argc, char **argv)
 
 	if (status)
 		return status;
+	limit_cpu(&o);
 	struct lab_config cfg = {
 	    .maker = &lab_source_maker, .path = o.path, .argc = o.argc, .argv = o.argv, .seed = o.seed, .out = stdout};
 	enum err e = lab_run(&cfg, &why);
