@@ -78,7 +78,7 @@ static bool wanted(const char *path, const char *name, const struct stat *out)
 {
 	struct stat st;
 
-	return name[0] != '.' && stat(path, &st) == 0 && !(st.st_dev == out->st_dev && st.st_ino == out->st_ino);
+	return name[0] != '.' && lstat(path, &st) == 0 && !(st.st_dev == out->st_dev && st.st_ino == out->st_ino);
 }
 
 static enum err add_member(struct class_data *c, const char *dir, const char *name, const struct stat *out)
@@ -184,6 +184,14 @@ static void look_up(struct batch *b, struct member *m)
 	m->todo = !m->done;
 }
 
+/* Whoever hands in a link hands in what somebody else has written. */
+static bool is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 static void plan(struct batch *b)
 {
 	for (size_t i = 0; i < b->class.n; i++) {
@@ -191,7 +199,10 @@ static void plan(struct batch *b)
 		struct errmsg why = {""};
 
 		result_init(&m->result);
-		if (b->cfg->grader.identify(b->cfg->grader.arg, m->path, m->hash, &why)) {
+		enum err e = is_link(m->path)
+				 ? err_set(&why, ERR_FORMAT, "it is a symbolic link: put the folder itself here")
+				 : b->cfg->grader.identify(b->cfg->grader.arg, m->path, m->hash, &why);
+		if (e) {
 			const char *text = why.text[0] ? why.text : "it cannot be read";
 			batch_not_gradable(&m->result, b->cfg, m->name, text);
 			say(b, BATCH_NOTE, m->name, text, NULL);

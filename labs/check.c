@@ -56,16 +56,26 @@ static bool contains(lua_State *L, int a, int b, size_t *n)
 	return true;
 }
 
+static size_t fields(lua_State *L, int table)
+{
+	size_t n = 0;
+
+	lua_pushnil(L);
+	for (; lua_next(L, table); n++)
+		lua_pop(L, 1);
+	return n;
+}
+
 bool check_equal(lua_State *L, int a, int b)
 {
-	size_t n = 0, m = 0;
+	size_t n = 0;
 
 	a = lua_absindex(L, a);
 	b = lua_absindex(L, b);
 	luaL_checkstack(L, 8, "tables in tables");
 	if (!lua_istable(L, a) || !lua_istable(L, b))
 		return lua_rawequal(L, a, b);
-	return contains(L, a, b, &n) && contains(L, b, a, &m) && n == m;
+	return contains(L, a, b, &n) && n == fields(L, b);
 }
 
 /* --- Lines -------------------------------------------------------------------------------------------------------- */

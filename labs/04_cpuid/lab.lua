@@ -57,7 +57,7 @@ local function line(t, what, r, asks, expected, chosen)
   end
   if not at then return true end
   local s, e = words(r.answers[at]), words(expected[at])
-  t:equal(what, s, e, named(asks[at]))
+  t:equal(what, s, e, named(asks[at]) .. (#r.rips == #asks and (", RIP %#x"):format(r.rips[at]) or ""))
   return s == e
 end
 

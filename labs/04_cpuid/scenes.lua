@@ -49,9 +49,9 @@ function scenes.ask(s, args)
   if type(m[args.what]) ~= "function" then s:load_function("cpuid.lua", nil, args.what) end -- says so
   local given = s:call(m[args.what], vm, args.arg)
   vm:run()
-  local verdicts = {}
-  for i, exit in ipairs(vm.trace:filter('exit_reason == "CPUID"')) do verdicts[i] = exit.verdict end
-  return { answers = answers(vm, args.asks), counted = counted(given), verdicts = verdicts,
+  local verdicts, rips = {}, {}
+  for i, exit in ipairs(vm.trace:filter('exit_reason == "CPUID"')) do verdicts[i], rips[i] = exit.verdict, exit.rip end
+  return { answers = answers(vm, args.asks), counted = counted(given), verdicts = verdicts, rips = rips,
     highest = math.type(m.highest) == "integer" and m.highest or nil, vm = s:observe(vm) }
 end
 

@@ -121,7 +121,8 @@ return {
         local theirs = t:run("bundled", { guest = "hello" })
         t:equal("console of hello", mine.console, theirs.console)
         t:band("IO_INSTRUCTION exits of hello", mine.console == theirs.console and mine.vm.exits_by.IO_INSTRUCTION or nil,
-          { { 1, theirs.vm.exits_by.IO_INSTRUCTION, 1.0 }, { 1, 2 * theirs.vm.exits_by.IO_INSTRUCTION, 0.5 } })
+          { { 1, theirs.vm.exits_by.IO_INSTRUCTION, 1.0 }, { 1, 2 * theirs.vm.exits_by.IO_INSTRUCTION, 0.5 } },
+          mine.vm and mine.vm.rip_of.IO_INSTRUCTION)
       end },
     { id = "registers", title = "Registers and DLAB", points = 15,
       check = function(t)

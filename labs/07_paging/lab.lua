@@ -12,10 +12,12 @@ end
 
 local function hold(t, what, args, scene)
   local said = t:run("predict", args).said
-  local seen = t:reference(scene, args).vm.exits_by
+  local vm = t:reference(scene, args).vm
+  local seen = vm.exits_by
   local wrong = false
   for _, reason in ipairs(REASONS) do
-    t:equal(("%s, %s: %s"):format(what, args.profile, reason), said[reason], seen[reason])
+    t:equal(("%s, %s: %s"):format(what, args.profile, reason), said[reason], seen[reason],
+      vm.rip_of[reason] and "most of them from " .. vm.rip_of[reason])
     wrong = wrong or said[reason] ~= nil and said[reason] ~= seen[reason]
   end
   if wrong and args.steps then t:say(what .. ": " .. show_steps(args.steps)) end

@@ -2,6 +2,15 @@ local REASONS = { "HLT", "PREEMPTION_TIMER", "INTERRUPT_WINDOW", "IO_INSTRUCTION
 
 local function name(p) return ("%d Hz, %d ticks, %s, %s, %s"):format(p.hz, p.ticks, p.wait, p.shot, p.eoi) end
 
+-- Which reason the guest exits for most, and where from.
+local function busiest(vm)
+  local most
+  for reason, n in pairs(vm.exits_by) do
+    if vm.rip_of[reason] and (not most or n > vm.exits_by[most]) then most = reason end
+  end
+  return most and ("most of them %s, from %s"):format(most, vm.rip_of[most])
+end
+
 -- Guests that wait in all three ways, twice.
 local function draw(t)
   local list = {}
@@ -30,7 +39,8 @@ local function prices(t)
           bands[2] = about
         end
       end
-      t:band(name(p) .. ": " .. reason, exits[reason], bands)
+      local rip = seen[i].rip_of[reason]
+      t:band(name(p) .. ": " .. reason, exits[reason], bands, rip and "most of them from " .. rip)
     end
   end
 end
@@ -92,7 +102,8 @@ local function tickless(t, ms, marks)
   t:equal(what .. ": console", of(r.vm.console), ("."):rep(marks))
   t:band(what .. ": the worst mark is off by us", of(r.worst_us), { { 0, 1000, 1 }, { 0, 5000, 0.5 } })
   t:weight(3)
-  t:budget(what .. ": exits", right and r.vm.exits or nil, ref.vm.exits, { { 1.05, 1 }, { 2.2, 0.7 }, { 6, 0.3 } })
+  t:budget(what .. ": exits", right and r.vm.exits or nil, ref.vm.exits, { { 1.05, 1 }, { 2.2, 0.7 }, { 6, 0.3 } },
+    busiest(r.vm))
   t:weight(1)
   t:budget(what .. ": instructions", right and r.vm.insns or nil, ref.vm.insns, { { 4, 1 }, { 50, 0.5 } })
 end

@@ -113,6 +113,14 @@ run_status "a file among the folders" 3 batch "$work/a" --seed 2
 is "it is told" 1 "$(grep -c '^late.zip: could not be graded: ' "$work/err")"
 is "and it has no points, not 0" '"late.zip",no,,' "$(grep -o '^"late.zip",no,,' "$work/a/class.csv")"
 
+ln -s "$top/tests/labs/solutions/01_test" "$class/linked"
+ln -s nowhere "$class/dangling"
+run_status "symbolic links among the folders" 3 batch "$work/a" --seed 2
+is "are told" 2 "$(grep -cE '^(linked|dangling): could not be graded: it is a symbolic link' "$work/err")"
+is "and have no points" 2 "$(grep -cE '^"(linked|dangling)",no,,' "$work/a/class.csv")"
+rm "$class/linked" "$class/dangling"
+run_status "without them" 3 batch "$work/a" --seed 2
+
 # --- the files ---
 page=$work/a/class.html
 is "the page needs nothing from elsewhere" "" "$(grep -oiE '<script|<img|<link|src=|@import|url\(|https?:' "$page" | sort -u)"
