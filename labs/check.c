@@ -243,7 +243,7 @@ static int t_band(lua_State *L)
 	for (int i = 1; push_band(L, 4, i, words); i++) {
 		double lo = item(L, words, 1), hi = item(L, words, 2), share = share_of(L, words, 3);
 		add_words(&w, i > 1 ? "; " : "");
-		add_words(&w, lo < hi ? "%.15g to %.15g" : "%.15g", lo, hi);
+		add_words(&w, lo < hi ? "%.10g to %.10g" : "%.10g", lo, hi);
 		say_share(&w, share);
 		if (seen >= lo && seen <= hi && share > best)
 			best = share;
@@ -264,7 +264,7 @@ static int t_budget(lua_State *L)
 	double seen = seen_number(L), reference = lua_tonumber(L, 4);
 	for (int i = 1; push_band(L, 5, i, words); i++) {
 		double most = item(L, words, 1) * reference, share = share_of(L, words, 2);
-		add_words(&w, "%s %.15g", i > 1 ? "; " : "at most", floor(most));
+		add_words(&w, "%s%.15g", i > 1 ? "; " : "at most ", floor(most));
 		say_share(&w, share);
 		if (seen <= most && share > best)
 			best = share;

@@ -97,7 +97,8 @@ const char *export_state_name(enum task_state s)
 enum err export_finish(FILE *out, struct errmsg *why)
 {
 	if (fflush(out) != 0 || ferror(out))
-		return err_set(why, ERR_IO, "the result could not be written: is the disk full?");
+		return err_set(
+		    why, ERR_IO, "the result could not be written: the disk is full, or nobody reads it any more");
 	return ERR_OK;
 }
 

@@ -86,7 +86,8 @@ enum err export_dump(json_t *j, FILE *out, struct errmsg *why)
 		return err_set(why, ERR_NOMEM, "no memory for the result as JSON");
 	json_decref(j);
 	fputc('\n', out);
-	return failed ? err_set(why, ERR_IO, "the result could not be written: is the disk full?")
+	return failed ? err_set(why, ERR_IO,
+			    "the result could not be written: the disk is full, or nobody reads it any more")
 		      : export_finish(out, why);
 }
 

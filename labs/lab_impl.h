@@ -105,7 +105,6 @@ void lab_sync(struct lab_vm *lv);
 
 /* --- run.c: the methods that drive a VM --- */
 extern const luaL_Reg lab_run_methods[];
-extern const char *const lab_run_names;
 /* Before something comes from outside: at a point in the past it makes a new future. */
 void lab_begin_future(struct lab_vm *lv);
 

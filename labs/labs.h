@@ -66,6 +66,7 @@ struct lab_config {
 	FILE *out;	    /* what it prints */
 	uint64_t guest_insns_max,
 	    guest_exits_max;	/* of each VM (instructions: where they are counted); 0: as it says */
+	bool virtual_time;	/* VMs of the script have no other clock */
 	uint64_t guest_mem_max; /* bytes of memory of all VMs that are open; 0: as much as the host has */
 };
 

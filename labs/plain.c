@@ -148,7 +148,8 @@ static bool take_keys(struct walk *w, int index, struct key **keys, size_t *n)
 		}
 		(*keys)[(*n)++] = k;
 	}
-	qsort(*keys, *n, sizeof **keys, compare_keys);
+	if (*n)
+		qsort(*keys, *n, sizeof **keys, compare_keys);
 	return true;
 }
 

@@ -7,9 +7,6 @@
 #include "labs/lab_impl.h"
 #include "tracer/tracer.h"
 
-const char *const lab_run_names = "run, step, step_exit, back, back_exit, goto_exit, snapshot, restore, type, on_exit, "
-				  "off_exit, translate, symbol, irq, emit, close";
-
 /* --- Around each call of run control ------------------------------------------------------------------------------ */
 
 /* What comes from outside at a point in the past makes a new future. */
@@ -131,6 +128,9 @@ static void read_goal(lua_State *L, struct lab_vm *lv, struct goal *g)
 	if (g->insns != UINT64_MAX && !(lv->vm->cfg.mode->caps & MODE_CAP_COUNTS_INSNS))
 		luaL_error(
 		    L, "vm:run: max_insns: %s does not count instructions: use max_exits", lv->vm->cfg.mode->name);
+	if (g->insns != UINT64_MAX && lv->remote)
+		luaL_error(L,
+		    "vm:run: max_insns: the guest runs on another machine, which stops at exits only: use max_exits");
 	read_until(L, g);
 }
 

@@ -460,7 +460,8 @@ json_t *scene_run(const struct lab_maker *maker, const json_t *job)
 				  .out = out,
 				  .guest_insns_max = GUEST_INSNS_MAX / less,
 				  .guest_exits_max = GUEST_EXITS_MAX / less,
-				  .guest_mem_max = GUEST_MEM_MAX},
+				  .guest_mem_max = GUEST_MEM_MAX,
+				  .virtual_time = true},
 	    .scene = s};
 	s->lab.box = (struct sandbox){.owner = &s->lab,
 	    .bytes_max = LAB_BYTES_MAX,

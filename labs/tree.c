@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX_BYTES (64u << 20)
+#define FILE_MAX_BYTES (256u << 20) /* a program with all its symbols */
 #define DEPTH_MAX 16
 #define PLACE "@NAME@"
 

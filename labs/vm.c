@@ -126,11 +126,15 @@ static bool known_field(const char *name)
 	       strcmp(name, "model_text") == 0;
 }
 
+/* Argument 1 becomes a copy that nobody else has, and that has no metatable: it says the same whenever it is asked. */
 static void check_fields(lua_State *L)
 {
+	lua_newtable(L); /* 2 */
 	lua_pushnil(L);
 	while (lua_next(L, 1)) {
-		lua_pop(L, 1);
+		lua_pushvalue(L, -2);
+		lua_insert(L, -2);
+		lua_rawset(L, 2);
 		const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "a number";
 		if (lua_type(L, -1) == LUA_TSTRING && known_field(name))
 			continue;
@@ -144,6 +148,7 @@ static void check_fields(lua_State *L)
 		luaL_pushresult(&known);
 		luaL_error(L, "vmscope.vm: no field %s: there are %s", name, lua_tostring(L, -1));
 	}
+	lua_replace(L, 1);
 }
 
 static void check_word(lua_State *L, const char *field)
@@ -312,6 +317,15 @@ static uint64_t wanted_mem(lua_State *L)
 	return bytes;
 }
 
+/* A grader's results are the same on every machine. */
+static void check_clock(lua_State *L)
+{
+	if (lua_getfield(L, 1, "clock") != LUA_TNIL && lab_of(L)->cfg.virtual_time &&
+	    (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "virtual") != 0))
+		luaL_error(L, "vmscope.vm: clock: here it is \"virtual\": no result depends on how fast the host is");
+	lua_pop(L, 1);
+}
+
 /* Where a grader bounds memory nothing depends on how much of it the host has. */
 static uint64_t bound_mem(lua_State *L)
 {
@@ -342,6 +356,7 @@ static int l_vm(lua_State *L)
 		lua_gc(L, LUA_GCCOLLECT);
 	if (lab_of(L)->n_vms >= LAB_VMS_MAX)
 		return luaL_error(L, "vmscope.vm: %d are open: end some with vm:close()", LAB_VMS_MAX);
+	check_clock(L);
 	uint64_t mem = bound_mem(L);
 	struct lab_vm *lv = lua_newuserdatauv(L, sizeof *lv, 1); /* 2 */
 	memset(lv, 0, sizeof *lv);
@@ -394,6 +409,7 @@ static int l_compare(lua_State *L)
 			    L, "vmscope.compare: it takes no %s: it runs a guest in every backend", chosen[i]);
 		lua_pop(L, 1);
 	}
+	check_clock(L);
 	(void)bound_mem(L);
 	int argc = 1, model_text = add_model_text(L, argv, &argc);
 	argc += make_words(L, argv + argc);
@@ -478,6 +494,33 @@ static bool push_text(lua_State *L, struct lab_vm *lv, const char *name)
 	return true;
 }
 
+static int l_close(lua_State *L)
+{
+	close_vm(L, lab_still_vm(L, 1));
+	return 0;
+}
+
+static const luaL_Reg own_methods[] = {{"close", l_close}, {"on_exit", lab_on_exit}, {"off_exit", lab_off_exit},
+    {"translate", lab_translate}, {"symbol", lab_symbol}, {"irq", lab_irq}, {"emit", lab_emit}, {NULL, NULL}};
+
+static int no_field(lua_State *L, const char *name)
+{
+	const luaL_Reg *const lists[] = {lab_run_methods, own_methods};
+	luaL_Buffer known;
+
+	luaL_buffinit(L, &known);
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		for (const luaL_Reg *m = lists[i]; m->name; m++) {
+			luaL_addstring(&known, m == lists[0] ? "" : ", ");
+			luaL_addstring(&known, m->name);
+		}
+	luaL_pushresult(&known);
+	return luaL_error(L,
+	    "a VM has no %s: its fields are cpu, mem, console, symbols, exit, ended, exits, insns, time_ns, "
+	    "mode, type, controls, can_back, stats, verdicts, trace; its methods are %s",
+	    name, lua_tostring(L, -1));
+}
+
 static int l_index(lua_State *L)
 {
 	struct lab_vm *lv = lab_check_vm(L, 1);
@@ -507,10 +550,7 @@ static int l_index(lua_State *L)
 	else if (strcmp(name, "trace") == 0)
 		lab_push_trace(L, 1);
 	else
-		return luaL_error(L,
-		    "a VM has no %s: its fields are cpu, mem, console, symbols, exit, ended, exits, insns, time_ns, "
-		    "mode, type, controls, can_back, stats, verdicts, trace; its methods are %s",
-		    name, lab_run_names);
+		return no_field(L, name);
 	return 1;
 }
 
@@ -525,12 +565,6 @@ static int l_gc(lua_State *L)
 	struct lab_vm *lv = luaL_checkudata(L, 1, VM_CLASS);
 
 	close_vm(L, lv);
-	return 0;
-}
-
-static int l_close(lua_State *L)
-{
-	close_vm(L, lab_still_vm(L, 1));
 	return 0;
 }
 
@@ -550,13 +584,11 @@ void lab_open_vm(lua_State *L)
 {
 	static const luaL_Reg meta[] = {
 	    {"__newindex", l_newindex}, {"__gc", l_gc}, {"__tostring", l_tostring}, {NULL, NULL}};
-	static const luaL_Reg methods[] = {{"close", l_close}, {"on_exit", lab_on_exit}, {"off_exit", lab_off_exit},
-	    {"translate", lab_translate}, {"symbol", lab_symbol}, {"irq", lab_irq}, {"emit", lab_emit}, {NULL, NULL}};
 
 	lab_class(L, VM_CLASS, NULL, meta);
 	luaL_getmetatable(L, VM_CLASS);
 	lua_newtable(L);
-	luaL_setfuncs(L, methods, 0);
+	luaL_setfuncs(L, own_methods, 0);
 	luaL_setfuncs(L, lab_run_methods, 0);
 	lua_pushcclosure(L, l_index, 1);
 	lua_setfield(L, -2, "__index");

@@ -1,6 +1,6 @@
 -- The machine of starter/machine.lua, word for word (tests/e2e/labs_copies.sh compares them), and what is run on it.
-local NAMES = { [0] = "HALT", "LDI", "MOV", "ADD", "SUB", "LD", "ST", "JMP", "JZ", "SVC", "GETR", "SETR", "GETM", "LPSW",
-  "OUT", "IN" }
+local NAMES = { [0] = "HALT", "LDI", "MOV", "ADD", "SUB", "LD", "ST", "JMP", "JZ", "SVC", "GETR", "SETR", "GETM",
+  "LPSW", "OUT", "IN" }
 local OPS, PRIVILEGED = {}, {}
 for op = 0, 15 do OPS[NAMES[op]] = op end
 for _, name in ipairs{ "HALT", "GETR", "SETR", "GETM", "LPSW", "OUT", "IN" } do PRIVILEGED[OPS[name]] = true end
@@ -52,6 +52,7 @@ local function new(size, leak, input)
   for i = 0, size - 1 do mem[i] = 0 end
   local hw = { size = size, m = 0, p = 16, l = 0, b = size, r = {} }
   for i = 0, 7 do hw.r[i] = 0 end
+  setmetatable(hw, { __metatable = "the machine's own" }) -- its fields are what they are
 
   local function place(i)
     if math.type(i) ~= "integer" or i < 0 or i >= size then error("the machine has no word " .. tostring(i), 3) end
@@ -113,11 +114,22 @@ local function new(size, leak, input)
     hw.p = nextp
   end
 
+  -- Hardware has numbers in its registers.
+  local function need(name, v)
+    if type(v) ~= "number" then error(("the machine's %s is %s: it has to be a number"):format(name, type(v)), 4) end
+  end
+  local function check_registers()
+    for _, name in ipairs{ "m", "p", "l", "b" } do need(name, hw[name]) end
+    if type(hw.r) ~= "table" or getmetatable(hw.r) ~= nil then error("the machine's r is no plain table", 3) end
+    for i = 0, 7 do need("r[" .. i .. "]", hw.r[i]) end
+  end
+
   -- At most n instructions. Gives "limit", "halt" or "trap"; how many were executed; of a trap, cause and information.
   function hw:run(n)
     stat.runs = stat.runs + 1
-    if stat.runs > 100000 then error("the machine was started 100,000 times: this goes on for ever") end
-    if hw.m == 0 then stat.supervisor = stat.supervisor + 1 end
+    if stat.runs > 100000 then error("the machine was started 100,000 times: this goes on for ever", 2) end
+    check_registers()
+    if hw.m ~= 1 then stat.supervisor = stat.supervisor + 1 end
     local used = 0
     while used < n do
       local what, cause, info = step()
@@ -169,7 +181,7 @@ local function virtual(s, make, ...)
   return vm
 end
 
--- Random numbers from the arguments: the same for every submission.
+-- Random numbers from a seed: the same for everybody.
 local function random_from(seed)
   local x = seed * 2654435761 + 12345
   return function(lo, hi)
@@ -374,6 +386,13 @@ local ESCAPES = {
   ]],
 }
 
+-- The words of a program. n: what its kind draws from, or the number in a way out.
+local function program(kind, n)
+  if programs[kind] then return programs[kind](random_from(n)) end
+  local text = ESCAPES[kind] or error("there is no guest " .. tostring(kind))
+  return assemble(HANDLER .. (text:find("%%d") and text:format(n) or text))
+end
+
 local function memory_of(m, size)
   local list = {}
   for i = 0, size - 1 do list[i + 1] = m:read(i) end
@@ -429,7 +448,7 @@ local function both(s, words, o)
   local outside = "none"
   for i = 0, real_size - 1 do
     if (i < first or i >= first + size) and read(real, i) ~= 0xdead0000 + i then
-      outside = ("word %d of the machine, which is not the guest's"):format(i)
+      outside = ("word %d of the machine has changed, which is not the guest's"):format(i)
       break
     end
   end
@@ -452,13 +471,12 @@ local scenes = {}
 
 -- args: kind, seed, depth, leak
 function scenes.equivalence(s, args)
-  return both(s, programs[args.kind](random_from(args.seed)), args)
+  return both(s, program(args.kind, args.seed), args)
 end
 
 -- args: way, x
 function scenes.escape(s, args)
-  local text = ESCAPES[args.way]
-  return both(s, assemble(HANDLER .. (text:find("%%d") and text:format(args.x) or text)), {})
+  return both(s, program(args.way, args.x), {})
 end
 
 -- A guest that never ends, of one instruction and a jump. args: op, budget
@@ -524,12 +542,16 @@ function scenes.counterexample(s, args)
       if math.type(i) == "integer" and math.type(w) == "integer" and i >= 0 and i < 64 then words[i] = w end
     end
   end
-  local function differs(r)
-    return r.vm.state ~= r.bare.state or r.vm.output ~= r.bare.output or r.vm.how ~= r.bare.how or r.memory ~= "none"
+  local function difference(r)
+    for _, what in ipairs{ "how", "output", "state" } do
+      local a, b = r.bare[what], r.vm[what]
+      if a ~= b then return ("%s on the machine, %s in the VMM"):format(a ~= "" and a or "no output", b) end
+    end
+    if r.memory ~= "none" then return r.memory end
   end
   local leaky, sound = both(s, words, { leak = args.leak }), both(s, words, {})
-  return { op = tostring(answer.op), kind = tostring(answer.kind), ends = leaky.bare.how, differs = differs(leaky),
-    differs_sound = differs(sound) }
+  return { op = tostring(answer.op), kind = tostring(answer.kind), ends = leaky.bare.how,
+    difference = difference(leaky), difference_sound = difference(sound) }
 end
 
 -- The guest of README.md and try.lua. args: depth

@@ -304,6 +304,22 @@ local function paged_vm(memory)
   return vm, cpu
 end
 
+-- What the submission's shadow paging gets of its VM: memory, and registers to be read. The walk is its own.
+local function memory_and_cpu(vm)
+  local mem, cpu = vm.mem, vm.cpu[1]
+  local methods = {}
+  for _, name in ipairs{ "u8", "u16", "u32", "u64", "read", "write" } do
+    methods[name] = function(_, ...) return mem[name](mem, ...) end
+  end
+  return {
+    mem = setmetatable({}, { __metatable = false,
+      __index = function(_, key) return methods[key] or mem[key] end,
+      __newindex = function(_, address, byte) mem[address] = byte end }),
+    cpu = { setmetatable({}, { __metatable = false, __index = function(_, name) return cpu[name] end,
+      __newindex = function(_, name) error(("register %s is the guest's: it can be read"):format(name), 2) end }) },
+  }
+end
+
 -- What fault() may answer, beside "fill", and what a processor calls it.
 local ANSWERS = { reflect = "fault", emulate = "device" }
 
@@ -312,9 +328,20 @@ local function show(access)
   return ("%s of %#x by %s"):format(access.write and "write" or "read", access.address, who)
 end
 
+-- What an access came to: the submission's answer, or where its shadow led.
+local function came_to(got, value)
+  if value == nil and got:find("^the answer") then return got end
+  if got ~= "at" then
+    return got .. " " .. (math.type(value) == "integer" and ("%#x"):format(value) or tostring(value))
+  end
+  if value == nil then return "no entry of the shadow that allows it" end
+  if value >= 0 and value >> 12 < FRAMES then return ("at %#x"):format(value) end
+  return ("host frame %#x, which is not the guest's"):format((value >> 12) + HOST & 0xffffffff)
+end
+
 -- The submission's shadow.
 local function shadow_of(s, make, vm, hw)
-  local shadow = s:call(make, vm, hw)
+  local shadow = s:call(make, memory_and_cpu(vm), hw)
   s:call(function()
     for _, name in ipairs{ "fault", "invlpg", "cr3" } do
       if type(shadow) ~= "table" or type(shadow[name]) ~= "function" then
@@ -361,8 +388,7 @@ function scenes.shadow(s, args)
     if got == want and seen == value then
       r.right = r.right + 1
     elseif r.first == "none" then
-      r.first = ("%s: %s %#x, and it came to: %s %s"):format(what, want, value, tostring(got),
-        math.type(seen) == "integer" and ("%#x"):format(seen) or tostring(seen))
+      r.first = ("%s: %s %#x, and it came to: %s"):format(what, want, value, came_to(got, seen))
     end
   end
 
@@ -425,8 +451,7 @@ function scenes.decide(s, args)
     elseif class.first == "none" then
       class.first = ("%s: %s"):format(what, tostring(got))
       if got == names[want] then
-        class.first = class.first .. ", but " .. (math.type(seen) == "integer" and ("%#x"):format(seen) or tostring(seen))
-          .. (" and not %#x"):format(value)
+        class.first = ("%s, and it came to: %s, not %#x"):format(class.first, came_to(want, seen), value)
       end
     end
   end

@@ -86,7 +86,8 @@ end
 
 -- A guest for the submission's device: sets the period, collects ticks, asleep (args.asleep interrupts) and then awake
 -- (args.awake), adds up what it reads, switches the timer off, and ends; or (args.second) takes another period and
--- sleeps for args.more interrupts. Each interrupt writes its count of ticks to port 0x510.
+-- sleeps for args.more interrupts. Each interrupt writes its count of ticks to port 0x510; what is left at the end goes
+-- to port 0x512.
 local function device_guest(a)
   return ([[
         cli
@@ -172,8 +173,8 @@ function scenes.device(s, args)
       error("timer.lua: the function has to return { device = ..., attach = ... }", 0)
     end
   end)
-  local vm = s:call(vmscope.vm, { image = vmscope.asm(device_guest(args)), devices = { timer.device }, max_exits = 20000,
-    max_insns = 100000000 })
+  local image = vmscope.asm(device_guest(args))
+  local vm = s:call(vmscope.vm, { image = image, devices = { timer.device }, max_exits = 20000, max_insns = 100000000 })
   s:call(timer.attach, vm)
   s:call(vm.run, vm)
   local r = { vm = s:observe(vm), counts = {} }
@@ -194,6 +195,9 @@ end
 -- The submission's guest: a mark on the UART each args.ms milliseconds, args.marks times.
 function scenes.tickless(s, args)
   local text = s:call(given(s, "guest.lua"), args.ms, args.marks)
+  s:call(function()
+    if type(text) ~= "string" then error("guest.lua: the function has to return a text", 0) end
+  end)
   local vm = s:call(vmscope.vm, { image = s:call(vmscope.asm, text), max_exits = 200000, max_insns = 50000000 })
   vm:run()
   local r = { vm = s:observe(vm), worst_us = nil, marks = 0 }

@@ -1,8 +1,20 @@
-local REASONS = { "CPUID", "HLT", "IO_INSTRUCTION", "MSR_READ", "MSR_WRITE", "EPT_VIOLATION", "EXTERNAL_INTERRUPT", "VMCALL" }
+local REASONS = { "CPUID", "HLT", "IO_INSTRUCTION", "MSR_READ", "MSR_WRITE", "EPT_VIOLATION", "EXTERNAL_INTERRUPT",
+  "VMCALL" }
 
 local function near(t, what, seen, expected)
   local e = math.abs(expected)
   t:band(what, seen, { { expected - e / 1e9, expected + e / 1e9, 1 }, { expected - e / 50, expected + e / 50, 0.3 } })
+end
+
+-- Of two lists of steps; nil when the submission gave none.
+local function first_difference(seen, expected)
+  if not seen then return end
+  for i = 1, math.max(#seen, #expected) do
+    if seen[i] ~= expected[i] then
+      return ("step %d is %s, not %s"):format(i, seen[i] or "missing", expected[i] or "there at all")
+    end
+  end
+  return "none"
 end
 
 local function paths(t, model, type)
@@ -10,15 +22,18 @@ local function paths(t, model, type)
   local r, ref = t:run("path", args), t:reference("path", args)
   for _, reason in ipairs(REASONS) do
     local seen = r[reason] or {}
-    t:equal(("%s, type %d, %s: ns"):format(model, type, reason), seen.total, ref[reason].total)
-    t:equal(("%s, type %d, %s: steps and their sources"):format(model, type, reason), seen.steps, ref[reason].steps)
+    local what = ("model %s, type %d, %s: "):format(model, type, reason)
+    t:equal(what .. "ns", seen.total, ref[reason].total)
+    t:equal(what .. "steps with their sources, first that is wrong", first_difference(seen.steps, ref[reason].steps),
+      "none")
   end
 end
 
 local function whole_run(t, guest, append)
   for type = 1, 2 do
     local r = t:run("run", { guest = guest, append = append, type = type })
-    t:equal(("guest %s %s, type %d: ns of the VMM"):format(guest, append, type), r.said, math.tointeger(r.total_ns))
+    t:equal(("guest %s, type %d: ns of the VMM"):format(append == "" and guest or guest .. " " .. append, type), r.said,
+      math.tointeger(r.total_ns))
   end
 end
 
@@ -63,7 +78,7 @@ local function breakevens(t, n)
       end
     end
   end
-  nevers[#nevers + 1] = { what = "nehalem-2011, CPUID: never",
+  nevers[#nevers + 1] = { what = "model nehalem-2011, CPUID: never",
     right = t:run("breakeven", { model = "nehalem-2011", reason = "CPUID", fixed_ns = 5000 }).never }
   for _, line in ipairs(nevers) do t:ok(line.what, found and line.right) end
   for type = 1, 2 do
@@ -91,9 +106,11 @@ return {
       answer = function(t) return t:reference("path", { model = "nehalem-2011", type = 1 }).IO_INSTRUCTION.total end },
     { id = "io_type2", ask = "An OUT under type II, in ns?", points = 4, within = 1,
       answer = function(t) return t:reference("path", { model = "nehalem-2011", type = 2 }).IO_INSTRUCTION.total end },
-    { id = "share", ask = "Percent of the processor's time for 50,000 OUTs a second under type II?", points = 4, within = 0.2,
+    { id = "share", ask = "Percent of the processor's time for 50,000 OUTs a second under type II?", points = 4,
+      within = 0.2,
       answer = function(t)
-        return 100 * t:reference("overhead", { model = "nehalem-2011", type = 2, rates = { IO_INSTRUCTION = 50000 } }).said
+        local args = { model = "nehalem-2011", type = 2, rates = { IO_INSTRUCTION = 50000 } }
+        return 100 * t:reference("overhead", args).said
       end },
     { id = "hlt_step", ask = "The longest step of HLT under type II?", points = 4,
       answer = function(t)
@@ -128,7 +145,8 @@ return {
         for _, kind in ipairs{ "cpuid", "out", "rdmsr", "store" } do
           for type = 1, 2 do
             local args = { kind = kind, type = type, seed = t:random(1, 100000) }
-            local reason = ({ cpuid = "CPUID", out = "IO_INSTRUCTION", rdmsr = "MSR_READ", store = "EPT_VIOLATION" })[kind]
+            local reasons = { cpuid = "CPUID", out = "IO_INSTRUCTION", rdmsr = "MSR_READ", store = "EPT_VIOLATION" }
+            local reason = reasons[kind]
             local cost = t:reference("path", { model = "nehalem-2011", type = type, reason = reason })[reason].total
             local r = t:run("measure", args)
             local what = ("%s, type %d: "):format(kind, type)

@@ -4,13 +4,14 @@
 -- modes/simulate/costs/nehalem-2011.lua, without what has no part in the arithmetic. Task "run" holds it against the
 -- profile in the program.
 local S = "Landau, Ben-Yehuda, Gordon: SplitX (WIOV 2011)"
+local L = "Linux kernel mailing list (2012.2/00527)"
 local NEHALEM = {
   name = "nehalem-2011",
   steps = {
     exit = { text = "world switch: guest to VMM", ns = 341, source = S },
     entry = { text = "world switch: VMM to guest", ns = 342, source = S },
-    to_process = { text = "host kernel to VMM process", ns = 197, source = "Linux kernel mailing list (2012.2/00527)" },
-    from_process = { text = "VMM process to host kernel", ns = 197, source = "Linux kernel mailing list (2012.2/00527)" },
+    to_process = { text = "host kernel to VMM process", ns = 197, source = L },
+    from_process = { text = "VMM process to host kernel", ns = 197, source = L },
     host_driver = { text = "host driver: one system call", ns = 76, source = "measured in-house: median of getppid" },
     host_scheduler = { text = "host scheduler: sleep and be woken", ns = 2130, source = "measured in-house (ptrace)" },
   },
@@ -35,7 +36,8 @@ local function random_from(seed)
   end
 end
 
-local REASONS = { "CPUID", "HLT", "IO_INSTRUCTION", "MSR_READ", "MSR_WRITE", "EPT_VIOLATION", "EXTERNAL_INTERRUPT", "VMCALL" }
+local REASONS = { "CPUID", "HLT", "IO_INSTRUCTION", "MSR_READ", "MSR_WRITE", "EPT_VIOLATION", "EXTERNAL_INTERRUPT",
+  "VMCALL" }
 
 -- A cost model of the same form; a step may be taken twice.
 local function draw_model(seed)
@@ -45,8 +47,8 @@ local function draw_model(seed)
   for i = 1, 7 do
     local name = ("step%d"):format(random(100, 999)) .. ("abcdefg"):sub(i, i)
     names[i] = name
-    m.steps[name] = { text = "what " .. name .. " is", ns = random(20, 3000), source = "measurement " .. random(1, 9999),
-      cpu = "CPU " .. random(1, 99), year = random(2005, 2026) }
+    m.steps[name] = { text = "what " .. name .. " is", ns = random(20, 3000),
+      source = "measurement " .. random(1, 9999), cpu = "CPU " .. random(1, 99), year = random(2005, 2026) }
   end
   local function path(min, max)
     local list = {}
@@ -80,7 +82,7 @@ local function show_path(total, steps)
     if type(step) ~= "table" then break end
     list[i] = ("%s %s [%s]"):format(tostring(step.name), tostring(step.ns), tostring(step.source))
   end
-  return { total = number(total), steps = table.concat(list, "; ") }
+  return { total = number(total), steps = list }
 end
 
 local scenes = {}
@@ -102,7 +104,8 @@ function scenes.run(s, args)
   local o = s:observe(vm)
   local total_ns, exits_by = vm.stats.total_ns, {}
   for reason, n in pairs(o.exits_by) do exits_by[reason] = n end
-  return { vm = o, total_ns = total_ns, said = number(s:call(given(s, "path.lua", "run"), NEHALEM, args.type, exits_by)) }
+  local said = s:call(given(s, "path.lua", "run"), NEHALEM, args.type, exits_by)
+  return { vm = o, total_ns = total_ns, said = number(said) }
 end
 
 -- args: model, type, rates
@@ -112,7 +115,8 @@ end
 
 -- args: model, type, reason, share
 function scenes.rate_for(s, args)
-  return { said = number(s:call(given(s, "rates.lua", "rate_for"), model_of(args), args.type, args.reason, args.share)) }
+  local rate_for = given(s, "rates.lua", "rate_for")
+  return { said = number(s:call(rate_for, model_of(args), args.type, args.reason, args.share)) }
 end
 
 -- args: model, reason, fixed_ns
@@ -136,7 +140,8 @@ function scenes.measure(s, args)
     if math.type(n) ~= "integer" or n < 0 or n > 200000 then error("clock(n): n is a whole number up to 200000", 2) end
     calls, used = calls + 1, used + n
     if calls > 200 then error("200 runs are enough", 2) end
-    local vm = vmscope.vm{ guest = "exits", append = ("only=1 %s=%d"):format(args.kind, n), mode = "simulate", type = args.type }
+    local vm = vmscope.vm{ guest = "exits", append = ("only=1 %s=%d"):format(args.kind, n), mode = "simulate",
+      type = args.type }
     vm:run()
     local total = vm.stats.total_ns
     vm:close()

@@ -4,29 +4,77 @@ local function target(t)
   return { port = t:random(0x600, 0x7ff), msr = msr, address = address, byte = t:random(1, 255) }
 end
 
--- Runs the attack; what happens, the verdict, and why.
-local function attack(t, way, held_by, tried)
-  local x = target(t)
-  local r = t:run("attack", { way = way, x = x })
-  local real = r.vm ~= nil and tried(r, x)
-  t:weight(3)
-  t:ok(way .. ": it was tried", real)
-  t:weight(1)
-  t:equal(way .. ": resource control", real and r.vm.verdicts.safety or nil, "holds")
-  t:equal(way .. ": what holds it", real and r.held_by or nil, held_by)
-end
-
 local function ends(r) return r.vm.ended ~= nil and r.vm.ended.kind == "debug_exit" and r.vm.ended.code == 0 end
 
-local tried = {
-  port = function(r) return r.out >= 1 and r.inp >= 1 and ends(r) end,
-  msr = function(r) return r.wrmsr >= 1 and ends(r) end,
-  memory = function(r) return r.store >= 1 and ends(r) end,
-  triple = function(r) return r.vm.exits_by.TRIPLE_FAULT >= 1 end,
-  loop = function(r) return r.vm.exits_by.PREEMPTION_TIMER >= 7 and not ends(r) end,
-  selfmod = function(r) return r.patched >= 1 and ends(r) end,
-  debug = function(r) return r.dr7 >= 1 and r.db >= 1 and ends(r) end,
+local function ended(r)
+  if not r.vm.ended then return "it did not end" end
+  return ends(r) and "it ended" or ("it ended by %s, code %s"):format(r.vm.ended.kind, tostring(r.vm.ended.code))
+end
+
+-- By way: what holds it; whether it was tried, as the exits show; the same in words, and what was seen.
+local ways = {
+  port = { held_by = "controls",
+    tried = function(r) return r.out >= 1 and r.inp >= 1 and ends(r) end,
+    wanted = function(x) return ("IN and OUT at port %#x; it ended"):format(x.port) end,
+    seen = function(r) return ("IN %d times, OUT %d times"):format(r.inp, r.out) end },
+  msr = { held_by = "controls",
+    tried = function(r) return r.wrmsr >= 1 and ends(r) end,
+    wanted = function(x) return ("WRMSR of MSR %#x; it ended"):format(x.msr) end,
+    seen = function(r) return ("WRMSR of it %d times"):format(r.wrmsr) end },
+  memory = { held_by = "mapping",
+    tried = function(r) return r.store >= 1 and ends(r) end,
+    wanted = function(x) return ("a store to address %#x; it ended"):format(x.address) end,
+    seen = function(r)
+      return ("%d stores there, %d EPT violations in all"):format(r.store, r.vm.exits_by.EPT_VIOLATION)
+    end },
+  triple = { held_by = "controls",
+    tried = function(r) return r.vm.exits_by.TRIPLE_FAULT >= 1 end,
+    wanted = function() return "a triple fault" end,
+    seen = function() return "none" end },
+  loop = { held_by = "interval",
+    tried = function(r) return r.vm.exits_by.PREEMPTION_TIMER >= 7 and not ends(r) end,
+    wanted = function() return "it ran on and on, and the VMM's timer alone stopped it, 7 times or more" end,
+    seen = function(r) return ("stopped by the VMM's timer %d times"):format(r.vm.exits_by.PREEMPTION_TIMER) end },
+  selfmod = { held_by = "mapping",
+    tried = function(r) return r.patched >= 1 and ends(r) end,
+    wanted = function(x)
+      return ("OUT of %#x to port %#x by an instruction that it wrote; it ended"):format(x.byte, x.port)
+    end,
+    seen = function(r)
+      return ("OUT to the port %d times, %d of them so"):format(r.out, r.patched)
+    end },
+  debug = { held_by = "controls",
+    tried = function(r) return r.dr7 >= 1 and r.db >= 1 and ends(r) end,
+    wanted = function() return "DR7 written, #DB raised; it ended" end,
+    seen = function(r) return ("DR7 written %d times, #DB raised %d times"):format(r.dr7, r.db) end },
 }
+
+-- Runs the attack; what happens, the verdict, and why. What holds it is the student's to find out: no line tells.
+local function attack(t, way)
+  local x, w = target(t), ways[way]
+  local r = t:run("attack", { way = way, x = x })
+  local real = r.vm ~= nil and w.tried(r)
+  local wanted = w.wanted(x)
+  t:weight(3)
+  t:equal(way .. ": it was tried", real and wanted or r.vm and w.seen(r) .. "; " .. ended(r) or nil, wanted)
+  t:weight(1)
+  t:equal(way .. ": resource control", real and r.vm.verdicts.safety or nil, "holds")
+  if not real then return t:equal(way .. ": what holds it", nil, "an attempt") end
+  local right = r.held_by == w.held_by
+  t:ok(way .. ": what holds it", right, not right and "not " .. tostring(r.held_by) or nil)
+end
+
+-- The first line of a console that is another.
+local function first_difference(seen, expected)
+  if seen == expected then return "none" end
+  local next_line, n = seen:gmatch("[^\n]*\n?"), 0
+  for line in expected:gmatch("[^\n]*\n?") do
+    local other = next_line() or ""
+    n = n + 1
+    if line ~= other then return ("line %d: %s instead of %s"):format(n, other == "" and "nothing" or other, line) end
+  end
+  return "more behind the last line"
+end
 
 local function same(t, seed)
   local args = { seed = seed }
@@ -35,7 +83,7 @@ local function same(t, seed)
   local function of(v) if fewer then return v end end -- what exits as often as before was not rewritten
   t:budget("exits, at most half of those before", a.vm.exits, b.vm.exits, { { 0.5, 1 } })
   if not fewer then t:say("more than half of the exits that it had: nothing else is looked at") end
-  t:equal("console", of(a.vm.console), b.vm.console)
+  t:equal("console, first difference", of(first_difference(a.vm.console, b.vm.console)), "none")
   t:equal("sum in memory", of(a.sum), b.sum)
   t:equal("lines in memory", of(a.counted), b.counted)
   t:equal("readings of the sensor", of(a.reads), b.reads)
@@ -50,7 +98,9 @@ local function budget(t, seed)
   local args = { seed = seed }
   local a, b, ref = t:run("after", args), t:reference("before", args), t:reference("after", args)
   local right = a.vm.console == b.vm.console and a.sum == b.sum and a.reads == b.reads and a.worst_us <= 300
-  t:budget("exits", right and a.vm.exits or nil, ref.vm.exits, { { 1.02, 1 }, { 1.1, 0.8 }, { 1.5, 0.5 }, { 2.5, 0.25 } })
+  local bands = { { 1.02, 1 }, { 1.1, 0.8 }, { 1.5, 0.5 }, { 2.5, 0.25 } }
+  t:budget("exits", right and a.vm.exits or nil, ref.vm.exits, bands)
+  if not right then t:say("it does not do what it did (task same): its exits are not looked at") end
   t:say(("before: %d exits, now: %d, the reference: %d"):format(b.vm.exits, a.vm.exits, ref.vm.exits))
 end
 
@@ -73,19 +123,19 @@ return {
   tasks = {
     { id = "ports", title = "A: ports and MSRs", points = 10,
       check = function(t)
-        attack(t, "port", "controls", tried.port)
-        attack(t, "msr", "controls", tried.msr)
+        attack(t, "port")
+        attack(t, "msr")
       end },
     { id = "memory", title = "A: memory outside, and code that changes itself", points = 15,
       check = function(t)
-        attack(t, "memory", "mapping", tried.memory)
-        attack(t, "selfmod", "mapping", tried.selfmod)
+        attack(t, "memory")
+        attack(t, "selfmod")
       end },
     { id = "control", title = "A: a triple fault, an endless loop, debug registers", points = 15,
       check = function(t)
-        attack(t, "triple", "controls", tried.triple)
-        attack(t, "loop", "interval", tried.loop)
-        attack(t, "debug", "controls", tried.debug)
+        attack(t, "triple")
+        attack(t, "loop")
+        attack(t, "debug")
       end },
     { id = "same", title = "B: it still does what it did", points = 20,
       check = function(t)
@@ -97,8 +147,8 @@ return {
       end },
     { id = "unseen", title = "Other ports, other inputs", points = 10, after = { "same" }, hidden = true,
       check = function(t)
-        attack(t, "port", "controls", tried.port)
-        attack(t, "memory", "mapping", tried.memory)
+        attack(t, "port")
+        attack(t, "memory")
         same(t, 100 * t.seed + 4)
         budget(t, 100 * t.seed + 4)
       end },

@@ -125,13 +125,14 @@ local scenes = {}
 -- args: way, x. What the guest tried, as the VMM saw it.
 function scenes.attack(s, args)
   local x = args.x -- the submission gets a copy: what it was to attack is compared below
-  local way = s:call(given(s, "escape.lua", args.way), { port = x.port, msr = x.msr, address = x.address, byte = x.byte })
+  local copy = { port = x.port, msr = x.msr, address = x.address, byte = x.byte }
+  local way = s:call(given(s, "escape.lua", args.way), copy)
   if type(way) ~= "table" or type(way.text) ~= "string" then return {} end
   local image = s:call(vmscope.asm, way.text)
   local vm = s:call(vmscope.vm, { image = image, max_exits = 3000, max_insns = 40000000 })
   vm:run()
-  local r = { vm = s:observe(vm), held_by = type(way.held_by) == "string" and way.held_by or nil, out = 0, inp = 0, wrmsr = 0, store = 0, patched = 0, dr7 = 0,
-    db = 0, gp_wrmsr = false }
+  local r = { vm = s:observe(vm), held_by = type(way.held_by) == "string" and way.held_by or nil, out = 0, inp = 0,
+    wrmsr = 0, store = 0, patched = 0, dr7 = 0, db = 0 }
   for i = 1, #vm.trace do
     local e = vm.trace[i]
     if e.reason == "IO_INSTRUCTION" and e.port == x.port then

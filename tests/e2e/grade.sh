@@ -32,6 +32,8 @@ grade full
 is "the solution has full marks" "20 10 20" "$(points full)"
 is "and all predictions" 10 "$(field "$work/full.json" .prediction_points)"
 is "it says in which mode it ran" "emulate/II vtx-ept" "$(field "$work/full.json" .runs)"
+"$VMSCOPE" grade "$lab" "$work/full" 2>"$work/err" | true
+has "a reader that went away is told" "$work/err" "could not be written: the disk is full, or nobody reads it any more"
 run_status "check of the solution: status 0" 0 "$VMSCOPE" lab check --lab "$lab" "$work/full"
 run_status "check of the starter: status 1" 1 "$VMSCOPE" lab check --lab "$lab" "$lab/starter"
 has "BAD has expected and seen" "$work/out" "BAD      bit 31 of ECX: expected 0, seen 1"

@@ -96,6 +96,16 @@ local t = {}
 while pcall(function() t[#t + 1] = vmscope.vm{ guest = "hello" } end) do end
 error("open: " .. #t) -- and the scene's own
 LUA
+submission host_time 0 'here it is "virtual"' <<'LUA'
+local asked = 0
+local sly = { __index = function(_, k) -- says it the second time
+  if k == "clock" then asked = asked + 1 return asked == 2 and "host" or nil end
+end }
+local vm = vmscope.vm(setmetatable({ guest = "hello" }, sly))
+vm:run()
+local good, why = pcall(vmscope.vm, { guest = "hello", clock = "host" })
+error(good and "host time" or asked == 0 and why or "asked")
+LUA
 # The assembler's time is the submission's.
 submission asm_time 0 'the assembler has used its 20 s' <<'LUA'
 local why

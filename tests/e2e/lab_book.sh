@@ -59,6 +59,35 @@ is "its name is filled in" "# 11_mine: count what a guest prints" "$(head -1 "$w
 cp "$work/labs/solutions/11_mine/"*.lua "$work/student/"
 run_status "and with the solution has full marks" 0 "$VMSCOPE" lab check "$work/student"
 
+# The walk of docs/labs.md, with the texts that stand there.
+mine=$work/labs/11_mine
+awk -v dir="$work" '
+	/^## / { here = /^## A new lab/ }
+	here && /^```lua$/ { file = sprintf("%s/walk%d.lua", dir, ++n); next }
+	/^```/ { file = "" }
+	file { print >file }
+' docs/labs.md
+sed -i '/^return scenes/d' "$mine/scenes.lua"
+{ cat "$work/walk1.lua" && echo 'return scenes'; } >>"$mine/scenes.lua"
+sed -i -e "/^  tasks = {/r $work/walk2.lua" -e 's/files = { "count.lua" }/files = { "count.lua", "lines.lua" }/' "$mine/lab.lua"
+cp "$work/walk3.lua" "$work/labs/solutions/11_mine/lines.lua"
+echo 'return function(text) end' >"$mine/starter/lines.lua"
+is "the lab of the walk has fewer than 60 lines of Lua" yes "$([ "$(cat "$mine/"*.lua | wc -l)" -lt 60 ] && echo yes)"
+run_status "and tells right from wrong" 0 "$VMSCOPE" lab verify "$mine"
+is "with the new task" "11_mine: solution 30 / 30 (seeds 1 to 3), starter 0" "$(head -1 "$work/out")"
+is "and no mutant is left" 1 "$(grep -c ' 0 left' "$work/out")"
+run_status "a student starts it by its number" 0 env VMSCOPE_LABS="$work/labs" "$VMSCOPE" lab start 11 "$work/walker"
+run_status "and has not begun" 1 env VMSCOPE_LABS="$work/labs" "$VMSCOPE" lab check "$work/walker"
+is "nor with the task of the walk" 1 "$(grep -c '^lines  *not begun ' "$work/out")"
+run_status "which is looked at by its name" 1 env VMSCOPE_LABS="$work/labs" "$VMSCOPE" lab check "$work/walker" lines
+is "and is asked for lines" 1 "$(grep -c 'lines of hello: ' "$work/out")"
+sed -i 's/n + 1/n + 2/' "$work/labs/solutions/11_mine/lines.lua"
+run_status "a solution that is wrong is found" 1 "$VMSCOPE" lab verify "$mine"
+
+# "1" is lab 01, and not one of those that begin with 1.
+run_status "a lab by its number" 0 "$VMSCOPE" lab show 1
+is "it is that one" "# Lab 01" "$(head -1 "$work/out" | cut -d: -f1)"
+
 # The bundle: in a root folder with nothing but a shell and the C library.
 one_line "a bundle for nobody" 2 "$VMSCOPE" lab bundle 4
 one_line "for another service" 2 "$VMSCOPE" lab bundle 4 --for moodle

@@ -59,6 +59,20 @@ end
 LUA
 } | points "a machine that reads as it should" 06 vmm.lua "emulate 20" "control 0"
 
+sed 's/^return function(machine, base, size)$/&\n  setmetatable(machine, { __index = function() return 0 end })/' \
+	labs/solutions/06_trap_and_emulate/vmm.lua |
+	points "a machine that answers for itself" 06 vmm.lua "direct 0" "emulate 0"
+
+sed 's/^function VM:run.*/&\n  self.machine.r = setmetatable({}, { __index = function() return 0 end })/' \
+	labs/solutions/06_trap_and_emulate/vmm.lua |
+	points "registers that answer for themselves" 06 vmm.lua "direct 0" "emulate 0"
+
+points "a program that shows nothing" 06 theorem.lua "counterexample 0" "emulate 20" \
+	<labs/06_trap_and_emulate/starter/theorem.lua
+is "06, a budget is told in words" "at most 3; 9 (50 % of the points)" \
+	"$(jq -r '.tasks[].lines[] | select(.what == "starts of the machine").expected' \
+		"$work/06 a program that shows nothing.json")"
+
 points "measured while it is graded" 07 predict.lua "paging 0" "decide 20" <<'LUA'
 return { pattern = function() end, paging = function(profile, pages, switches)
   local r = { EXCEPTION_NMI = 0, INVLPG = 0, CR_ACCESS = 0 }
@@ -73,6 +87,9 @@ sed 's/^  self\.hw:set/  if self.once then self.hw:drop_all() return "at", pte \
 	labs/solutions/07_paging/shadow.lua |
 	points "without a shadow" 07 shadow.lua "decide 20" "shadow 0" "bits 0" "budget 0"
 
+sed 's/^function Shadow:fault.*/&\n  local _, entries = self.vm:translate(access.address)/' labs/solutions/07_paging/shadow.lua |
+	points "a walk that is not its own" 07 shadow.lua "decide 0"
+
 points "a stopwatch that nobody starts" 09 measure.lua "measure 0" "path 25" <<'LUA'
 return function() return 0 end
 LUA
@@ -85,6 +102,9 @@ local function measure(p)
 end
 return { exits = function(p) return measure(p).stats end, per_second = function(p) return measure(p).exits end }
 LUA
+
+sed '/write = function/,/period =/s/^ *look(vm)$//' labs/solutions/08_ticks/timer.lua |
+	points "ticks forgotten when it is switched off" 08 timer.lua "device 20" "coalesce 14.4"
 
 points "never" 09 rates.lua "breakeven 0" "path 25" <<'LUA'
 return { breakeven = function() return math.huge end, bottleneck = function() end }
@@ -101,4 +121,9 @@ end
 return ways
 LUA
 } | points "another target" 10 escape.lua "ports 5" "memory 15"
+
+"$VMSCOPE" lab start 10 "$work/begun" >/dev/null
+"$VMSCOPE" lab check "$work/begun" ports memory control >"$work/begun.txt"
+is "10, the check does not tell what holds whom" "7 0" \
+	"$(grep -c 'what holds it' "$work/begun.txt") $(grep -cE '"?(mapping|controls|interval)"?$' "$work/begun.txt")"
 finish

@@ -37,6 +37,32 @@ while read -r name; do
 done <"$work/out"
 is "every name of a VM is documented" "" "$missing"
 
+# Every field of an exit, of statistics, of verdicts and of comparisons, as they come.
+cat >"$work/fields.lua" <<'LUA'
+local seen = {}
+local function all(t, deep)
+  for name, value in pairs(t) do
+    if math.type(name) ~= "integer" then seen[name] = true end
+    if deep and type(value) == "table" then all(value) end
+  end
+end
+local vm = vmscope.vm{ guest = "exits" }
+vm:run()
+for i = 1, #vm.trace do all(vm.trace[i]) end
+all(vm.exit)
+all(vm.stats.rows[1])
+all(vm.verdicts, true)
+all(vm.ended)
+for _, row in pairs(vmscope.compare{ guest = "hello" }) do all(row) end
+for name in pairs(seen) do print(name) end
+LUA
+run_status "the fields" 0 "$VMSCOPE" lab run "$work/fields.lua"
+missing=
+while read -r name; do
+	grep -qE "\`$name\`|[.]$name\b" docs/lua.md || missing+=" $name"
+done <"$work/out"
+is "every field is documented" "" "$missing"
+
 # Errors are one line with the place, and status 1; usage is 2.
 echo 'local x
 x.y = 1' >"$work/bad.lua"

@@ -118,7 +118,10 @@ static void a_program_runs_and_is_named(void **state)
 {
 	(void)state;
 	refused("descriptors", false, NULL);
-	assert_true(has("seccomp") && has("rlimits"));
+	assert_true(has("seccomp"));
+#ifndef __SANITIZE_ADDRESS__ /* which reserves terabytes: there is one limit less, and so not all of them */
+	assert_true(has("rlimits"));
+#endif
 	print_message("layers: %s\n", result.layers);
 }
 

@@ -1,7 +1,7 @@
 -- The machine of lab 06: a processor, memory, a stream of words in and one out. This is the hardware: it is not handed
 -- in, and the grader has its own copy. What it does is told in README.md.
-local NAMES = { [0] = "HALT", "LDI", "MOV", "ADD", "SUB", "LD", "ST", "JMP", "JZ", "SVC", "GETR", "SETR", "GETM", "LPSW",
-  "OUT", "IN" }
+local NAMES = { [0] = "HALT", "LDI", "MOV", "ADD", "SUB", "LD", "ST", "JMP", "JZ", "SVC", "GETR", "SETR", "GETM",
+  "LPSW", "OUT", "IN" }
 local OPS, PRIVILEGED = {}, {}
 for op = 0, 15 do OPS[NAMES[op]] = op end
 for _, name in ipairs{ "HALT", "GETR", "SETR", "GETM", "LPSW", "OUT", "IN" } do PRIVILEGED[OPS[name]] = true end
@@ -53,6 +53,7 @@ local function new(size, leak, input)
   for i = 0, size - 1 do mem[i] = 0 end
   local hw = { size = size, m = 0, p = 16, l = 0, b = size, r = {} }
   for i = 0, 7 do hw.r[i] = 0 end
+  setmetatable(hw, { __metatable = "the machine's own" }) -- its fields are what they are
 
   local function place(i)
     if math.type(i) ~= "integer" or i < 0 or i >= size then error("the machine has no word " .. tostring(i), 3) end
@@ -114,11 +115,22 @@ local function new(size, leak, input)
     hw.p = nextp
   end
 
+  -- Hardware has numbers in its registers.
+  local function need(name, v)
+    if type(v) ~= "number" then error(("the machine's %s is %s: it has to be a number"):format(name, type(v)), 4) end
+  end
+  local function check_registers()
+    for _, name in ipairs{ "m", "p", "l", "b" } do need(name, hw[name]) end
+    if type(hw.r) ~= "table" or getmetatable(hw.r) ~= nil then error("the machine's r is no plain table", 3) end
+    for i = 0, 7 do need("r[" .. i .. "]", hw.r[i]) end
+  end
+
   -- At most n instructions. Gives "limit", "halt" or "trap"; how many were executed; of a trap, cause and information.
   function hw:run(n)
     stat.runs = stat.runs + 1
-    if stat.runs > 100000 then error("the machine was started 100,000 times: this goes on for ever") end
-    if hw.m == 0 then stat.supervisor = stat.supervisor + 1 end
+    if stat.runs > 100000 then error("the machine was started 100,000 times: this goes on for ever", 2) end
+    check_registers()
+    if hw.m ~= 1 then stat.supervisor = stat.supervisor + 1 end
     local used = 0
     while used < n do
       local what, cause, info = step()

@@ -4,7 +4,7 @@
 return function(new, assemble)
   return {
     op = nil, -- "GETR", "SETR", "GETM" or "LPSW"
-    kind = nil, -- "control" or "behaviour"
+    kind = nil, -- "control" if it can change M or R in one of the modes, else "behaviour"
     program = assemble[[
       .at 16
       HALT

@@ -1,4 +1,4 @@
--- A timer of your own, seen by the guest at ports 0x500 to 0x503 and on interrupt line 5. README.md, task 2.
+-- A timer of your own, seen by the guest at ports 0x500 to 0x503 and on interrupt line 5. README.md, tasks 3 and 4.
 return function()
   local period_ns = 0
 

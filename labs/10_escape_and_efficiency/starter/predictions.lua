@@ -1,6 +1,6 @@
 -- Write down what you expect before you run anything. nil: no prediction.
 return {
-  -- What does a guest read, with IN AL, from a port where there is no device?
+  -- What does a guest read, with IN AL, from a port where there is no device? A number.
   nobody = nil,
   -- A guest executes WRMSR with an MSR that does not exist. Which exception does it get? "#GP", "#UD", "#PF" or "none".
   wrmsr = nil,
