@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 int cli_fail(enum cli_status status, const char *fmt, ...)
 {
@@ -152,4 +154,12 @@ int cli_parse(const struct argp *argp, int argc, char **argv, void *input)
 	if (e)
 		return cli_usage("the command line is not understood: see \"%s --help\"", argv[0]);
 	return 0;
+}
+
+unsigned cli_columns(FILE *f)
+{
+	struct winsize ws;
+	int fd = fileno(f);
+
+	return fd >= 0 && isatty(fd) && ioctl(fd, TIOCGWINSZ, &ws) == 0 ? ws.ws_col : 0;
 }

@@ -6,6 +6,8 @@
 #ifndef VMSCOPE_CLI_CLI_H
 #define VMSCOPE_CLI_CLI_H
 
+#include <stdio.h>
+
 #include "core/err.h"
 
 /* Exit status, a contract that scripts depend on. */
@@ -35,6 +37,8 @@ int cli_fail(enum cli_status status, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int cli_fail_err(enum err e, const struct errmsg *why);
 /* The same for a trace that could not be opened, with what to do about it: a wrong file is wrong usage. */
 int cli_fail_trace(enum err e, const struct errmsg *why);
+/* Columns of the terminal that f goes to; 0: it goes elsewhere, or has not said. */
+unsigned cli_columns(FILE *f);
 /* The exit status that an error means. */
 enum cli_status cli_status_of(enum err e);
 

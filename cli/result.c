@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "cli/cli.h"
+
 #define WIDTH 80u
 
 void backend_label(enum vmm_mode m, enum vmm_type t, char *buf, size_t n)
@@ -101,7 +103,7 @@ void result_print(const struct run_result *r, FILE *f)
 	if (r->has_session)
 		print_session(r, f);
 	putc('\n', f);
-	stats_print(r->stats, f);
+	stats_print(r->stats, f, cli_columns(f));
 	putc('\n', f);
 	if (r->equivalence_known)
 		print_verdict(f, "equivalence", &r->equivalence);

@@ -132,7 +132,7 @@ int cmd_stat(int argc, char **argv)
 		status = print_json(r, &o, stats);
 	} else {
 		print_head(r, &o);
-		stats_print(stats, stdout);
+		stats_print(stats, stdout, cli_columns(stdout));
 	}
 	if (status == 0 && reader_damage(r))
 		status = cli_fail(CLI_USAGE, "%s: %s; shown is what could be read", o.trace, reader_damage(r));

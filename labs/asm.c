@@ -4,26 +4,29 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/lib.h"
 #include "labs/asm.h"
+#include "labs/jail_impl.h"
 #include "labs/lab_impl.h"
 
 #define CODE_MAX ASM_CODE_MAX
 #define ORG_16 0x7c00
 
-extern char **environ;
+#define TOOL_CPU_S 10
 
 struct job {
 	char dir[160], source[176], object[176], image[176], errors[176];
 	char org[48];
 	int bits;
+	const struct jail_job *files; /* what the tools may read; NULL: all */
 };
 
 static void clean_up(const struct job *j)
@@ -82,27 +85,48 @@ static void complaint(const struct job *j, const char *tool, struct errmsg *why)
 	err_set(why, ERR_FORMAT, "%s: %s", tool, best[0] ? best : "it failed, and did not say why");
 }
 
+/* After the fork, and until the exec: system calls alone. */
+static _Noreturn void become_tool(const struct job *j, char *const argv[], int status)
+{
+	const struct rlimit cpu = {TOOL_CPU_S, TOOL_CPU_S};
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int errors = open(j->errors, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	(void)setrlimit(RLIMIT_CPU, &cpu); /* where it is lower already, it stays */
+	if (null >= 0 && errors >= 0 && dup2(null, 0) == 0 && dup2(errors, 1) == 1 && dup2(errors, 2) == 2) {
+		if (j->files)
+			(void)jail_landlock(j->files, j->dir);
+		execvp(argv[0], argv);
+	}
+	int bad = errno;
+	(void)!write(status, &bad, sizeof bad);
+	_exit(127);
+}
+
 static enum err run_tool(const struct job *j, char *const argv[], struct errmsg *why)
 {
-	posix_spawn_file_actions_t fa;
-	int status = 0;
+	int status[2], bad = 0, how = 0;
 	pid_t pid;
 
-	if (posix_spawn_file_actions_init(&fa) != 0)
-		return err_set(why, ERR_NOMEM, "no memory for a child process");
-	posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_addopen(&fa, 1, j->errors, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	posix_spawn_file_actions_adddup2(&fa, 1, 2);
-	int bad = posix_spawnp(&pid, argv[0], &fa, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&fa);
+	if (pipe2(status, O_CLOEXEC) != 0)
+		return err_set(why, ERR_IO, "no pipe for %s: %s", argv[0], strerror(errno));
+	pid = fork();
+	if (pid == 0)
+		become_tool(j, argv, status[1]);
+	close(status[1]);
+	if (pid < 0 || read(status[0], &bad, sizeof bad) != sizeof bad)
+		bad = pid < 0 ? errno : 0;
+	close(status[0]);
+	while (pid > 0 && waitpid(pid, &how, 0) < 0 && errno == EINTR)
+		;
 	if (bad)
 		return err_set(why, ERR_NODEV,
 		    "this machine has no %s (%s): install binutils, or write the bytes as a string", argv[0],
 		    strerror(bad));
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (status == 0)
+	if (how == 0)
 		return ERR_OK;
+	if (WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL)
+		return err_set(why, ERR_RANGE, "%s has used its %d s of processor time", argv[0], TOOL_CPU_S);
 	complaint(j, argv[0], why);
 	return ERR_FORMAT;
 }
@@ -140,19 +164,27 @@ static enum err read_image(const struct job *j, char **out, size_t *n, struct er
 
 enum err asm_assemble(const struct asm_job *a, char **out, size_t *len, struct errmsg *why)
 {
-	struct job j = {.bits = a->bits};
+	static const struct jail_config nothing = {.read_only = NULL};
+	struct jail_job files = {.cfg = &nothing, .program = a->confine ? realpath("/proc/self/exe", NULL) : NULL};
+	struct job j = {.bits = a->bits, .files = a->confine ? &files : NULL};
 
 	*out = NULL;
 	snprintf(j.org, sizeof j.org, "-Ttext=%#llx", (unsigned long long)a->org);
-	enum err e = make_folder(&j, why);
-	if (e)
-		return e;
-	e = write_source(&j, a->text, a->n, why);
+	enum err e = a->confine && !files.program ? err_set(why, ERR_NOMEM, "no memory for the assembler")
+		     : a->confine		  ? jail_list_paths(&files, why)
+						  : ERR_OK;
 	if (!e)
-		e = assemble(&j, why);
-	if (!e)
-		e = read_image(&j, out, len, why);
-	clean_up(&j);
+		e = make_folder(&j, why);
+	if (!e) {
+		e = write_source(&j, a->text, a->n, why);
+		if (!e)
+			e = assemble(&j, why);
+		if (!e)
+			e = read_image(&j, out, len, why);
+		clean_up(&j);
+	}
+	jail_free_paths(&files.paths);
+	free(files.program);
 	return e;
 }
 

@@ -5,6 +5,7 @@
 #ifndef VMSCOPE_LABS_ASM_H
 #define VMSCOPE_LABS_ASM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@ struct asm_job {
 	size_t n;
 	int bits;
 	uint64_t org;
+	bool confine; /* the tools read their own files and no others, where the kernel has Landlock */
 };
 
 /* Here and now. The caller frees *out. */

@@ -98,7 +98,7 @@ static bool serve_one(int from, int to)
 		return false;
 	bool good = get_all(from, text, q.n);
 	if (good) {
-		const struct asm_job a = {text, q.n, q.bits, q.org};
+		const struct asm_job a = {text, q.n, q.bits, q.org, .confine = false}; /* this process is */
 		r.err = (int32_t)(time_is_up() ? err_set(&r.why, ERR_RANGE,
 						     "the assembler has used its %d s of processor time", CPU_ALL_S)
 					       : asm_assemble(&a, &code, &len, &r.why));
@@ -175,8 +175,11 @@ enum err asm_ask(const struct asm_job *a, char **out, size_t *len, struct errmsg
 		return err_set(why, ERR_RANGE, "the text is longer than %u bytes", ASM_TEXT_MAX);
 	if (asm_state.how == ASM_NEVER)
 		return err_set(why, ERR_NODEV, "%s", asm_state.why);
-	if (asm_state.how == ASM_HERE)
-		return asm_assemble(a, out, len, why);
+	if (asm_state.how == ASM_HERE) {
+		struct asm_job here = *a;
+		here.confine = true; /* a text of a script: ".incbin" reads no file of its user */
+		return asm_assemble(&here, out, len, why);
+	}
 	if (!put_all(asm_state.to, &q, sizeof q) || !put_all(asm_state.to, a->text, a->n) ||
 	    !get_all(asm_state.from, &r, sizeof r) || r.n > ASM_CODE_MAX) {
 		asm_refuse("the process that assembles is gone");

@@ -118,8 +118,9 @@ static void print_prediction(const struct result_prediction *p, unsigned indent,
 	fprintf(out, "%*s%-*s ", (int)indent, "", KIND_COLUMNS - 1, score);
 	clean_wrap(out, ask, strlen(score) < KIND_COLUMNS ? hang : indent + strlen(score) + 1, hang, width);
 	/* Who has not predicted is not told: it can still be done. */
-	int n = p->predicted ? asprintf(&words, "predicted %s; it is %s", predicted, answer)
-			     : asprintf(&words, "nothing predicted");
+	int n = !p->predicted ? asprintf(&words, "nothing predicted")
+		: p->answer   ? asprintf(&words, "predicted %s; it is %s", predicted, answer)
+			      : asprintf(&words, "predicted %s", predicted);
 	if (n >= 0) {
 		fprintf(out, "%*s", (int)hang, "");
 		clean_wrap(out, words, hang, hang, width);

@@ -420,8 +420,11 @@ static enum err do_predictions(struct grading *gr, struct errmsg *why)
 		    .ask = strdup(info->predictions[i].ask),
 		    .max = info->predictions[i].max};
 		do_prediction(gr, i, predicted);
-		if (out->prediction_problem && !p->predicted)
+		if (out->prediction_problem) { /* it can still be mended: the answer is not told */
+			free(p->answer);
+			p->answer = NULL;
 			p->predicted = strdup(out->prediction_problem);
+		}
 		out->prediction_points += p->points;
 		out->prediction_max += p->max;
 	}

@@ -82,8 +82,9 @@ const char *stats_observed(const struct stats_row *r, char *buf, size_t n);
 /* "modelled", "measured", "modelled and measured", "unknown". */
 const char *stats_cost_source(uint64_t timed, uint64_t modelled);
 
-/* The table. Rows should be sorted. */
-void stats_print(const struct exit_stats *s, FILE *f);
+/* The table. Rows should be sorted. Where it does not fit into so many columns (0: any number), it is a narrow one,
+ * which says what it leaves out. */
+void stats_print(const struct exit_stats *s, FILE *f, unsigned columns);
 
 /* {total, lost, by_reason: [...], ...}: "exits" of the JSON contract (by_rip, by_vcpu, by_guest by the grouping). NULL
  * when out of memory. A new reference. */

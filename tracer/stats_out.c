@@ -55,31 +55,68 @@ static void print_row(const struct exit_stats *s, const struct stats_row *r, int
 	fprintf(f, "  %s\n", stats_observed(r, observed, sizeof(observed)));
 }
 
-static void print_head(const struct exit_stats *s, int width, FILE *f)
+static void print_head(const struct exit_stats *s, int width, bool narrow, FILE *f)
 {
 	static const char *const first[] = {"VM-EXIT", "RIP", "VCPU", "GUEST"};
 
+	if (narrow) {
+		fprintf(f, "%*s %10s %9s %9s %11s %12s\n\n", width, first[s->by], "Samples", "Samples%", "Time%",
+		    "Avg time", "Insns before");
+		return;
+	}
 	fprintf(f, "%*s %10s %9s %9s %11s %11s %27s %11s %11s %11s %12s  %s\n\n", width, first[s->by], "Samples",
 	    "Samples%", "Time%", "Min Time", "Max Time", "Avg time              ", "p5", "p50", "p95", "Insns before",
 	    "Observed");
 }
 
-void stats_print(const struct exit_stats *s, FILE *f)
+/* --- The narrow table --------------------------------------------------------------------------------------------- */
+
+#define WIDE_COLUMNS 145 /* of the whole table, without names */
+
+static void print_narrow_row(const struct exit_stats *s, const struct stats_row *r, int width, FILE *f)
+{
+	bool timed = r->timed && !r->child;
+
+	fprintf(f, "%*s %10" PRIu64 " ", width, r->name, r->samples);
+	if (r->child)
+		fprintf(f, "%9s ", "-");
+	else
+		fprintf(f, "%8.2f%% ", 100 * stats_share(s, r));
+	if (timed)
+		fprintf(f, "%8.2f%% ", 100 * stats_time_share(s, r));
+	else
+		fprintf(f, "%9s ", "-");
+	if (r->timed)
+		fprintf(f, "%9.2fus ", r->mean / 1000);
+	else
+		fprintf(f, "%11s ", "-");
+	if (r->direct_n)
+		fprintf(f, "%12.1f\n", (double)r->direct_sum / (double)r->direct_n);
+	else
+		fprintf(f, "%12s\n", "-");
+}
+
+/* --- The table ---------------------------------------------------------------------------------------------------- */
+
+void stats_print(const struct exit_stats *s, FILE *f, unsigned columns)
 {
 	int width = name_width(s);
-	bool children = false;
+	bool children = false, narrow = columns && columns < (unsigned)width + WIDE_COLUMNS;
 
-	print_head(s, width, f);
+	print_head(s, width, narrow, f);
 	for (size_t i = 0; i < s->n_rows; i++) {
 		if (s->rows[i].child && !children)
 			fputs("\n  seen by the VMM's process or of its own making; not added to the totals:\n", f);
 		children |= s->rows[i].child;
-		print_row(s, &s->rows[i], width, f);
+		(narrow ? print_narrow_row : print_row)(s, &s->rows[i], width, f);
 	}
 	fprintf(f, "\nTotal Samples:%" PRIu64 ", Total events handled time:%.2fus.\n", s->total, us(s->total_ns));
-	fprintf(f, "Times are %s%s; +- is the error of the mean; percentiles are within 1/%d.\n",
-	    stats_cost_source(s->timed, s->modelled), s->timed < s->total && s->timed ? " where they are known" : "",
-	    HIST_ERROR_INV);
+	fprintf(f, "Times are %s%s", stats_cost_source(s->timed, s->modelled),
+	    s->timed < s->total && s->timed ? " where they are known" : "");
+	if (narrow)
+		fputs(".\nMin, max, percentiles, who observed it: in a wider terminal, or in a pipe.\n", f);
+	else
+		fprintf(f, "; +- is the error of the mean; percentiles are within 1/%d.\n", HIST_ERROR_INV);
 	fprintf(f, "Lost events: %" PRIu64 "%s\n", s->lost, s->lost_unknown ? ", and more of unknown number" : "");
 	if (s->uncertain_cpuid)
 		fprintf(f,

@@ -146,7 +146,8 @@ return {
           local what = ("machine %d: "):format(n)
           t:equal(what .. "the instruction", r.op, leak)
           t:equal(what .. "its kind", r.kind, kind)
-          local function proof(v) if r.difference then return v end end -- a program that shows nothing counts for nothing
+          -- A program that shows nothing counts for nothing.
+          local function proof(v) if r.difference then return v end end
           t:ok(what .. "the program ends differently in the VMM", r.difference, r.difference)
           t:equal(what .. "how it ends on the bare machine", proof(r.ends), "halt")
           t:equal(what .. "without the hole, first difference", proof(r.difference_sound or "none"), "none")

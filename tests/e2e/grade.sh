@@ -120,6 +120,8 @@ is "predictions that are no Lua are none, and it is said why" "0 predictions.lua
 run_status "check: predictions that are no Lua" 1 "$VMSCOPE" lab check --lab "$lab" "$work/broken_predictions"
 has "check says why" "$work/out" "predictions.lua:1: unexpected symbol near ','"
 lacks "and tells no answers" "$work/out" 108
+run_status "in the report, too" 0 "$VMSCOPE" grade "$lab" "$work/broken_predictions"
+lacks "which tells no answers, either" "$work/out" 108
 new loop
 echo 'while true do pcall(function() while true do end end) end' >"$work/loop/more.lua"
 grade loop

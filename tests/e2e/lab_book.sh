@@ -33,6 +33,7 @@ cp -r "$work/one/two" "$work/one/begun"
 sed -i 's/^M.highest = nil/M.highest = 12/' "$work/one/begun/cpuid.lua"
 run_status "a wrong answer" 1 "$VMSCOPE" lab check "$work/one/begun"
 is "is work that was begun" "5 1" "$(grep -c ' not begun ' "$work/out") $(grep -c '^  BAD      highest: .*expected 13, seen 12' "$work/out")"
+# shellcheck disable=SC2016 # the inner shell expands
 run_status "a task that has to wait" 1 bash -c '"$1" lab start 5 "$2/uart" && "$1" lab check "$2/uart"' sh "$VMSCOPE" "$work"
 is "says for what" 1 "$(grep -c '^receive          gated, 15    Receive (after print)$' "$work/out")"
 "$VMSCOPE" lab start 3 "$work/sensitive" >"$work/out"
@@ -44,6 +45,7 @@ is "is told so, with file and line" 1 "$(tr -s ' \n' ' ' <"$work/out" | grep -c 
 is "1 is lab 01, whatever begins with a 1" "# Lab 01: one guest, three modes" "$("$VMSCOPE" lab show 1 | head -1)"
 one_line "a beginning that several have" 2 "$VMSCOPE" lab show 0
 is "names them, and no others" 0 "$(grep -c 10_escape "$work/err")"
+# shellcheck disable=SC2016 # the inner shell expands
 run_status "check of a folder that is not there" 2 bash -c 'cd "$2" && "$1" lab check nowhere' sh "$(realpath "$VMSCOPE")" "$work"
 is "names it" 1 "$(grep -c 'nowhere: no such folder' "$work/err")"
 
@@ -77,8 +79,9 @@ run_status "and tells right from wrong" 0 "$VMSCOPE" lab verify "$mine"
 is "with the new task" "11_mine: solution 30 / 30 (seeds 1 to 3), starter 0" "$(head -1 "$work/out")"
 is "and no mutant is left" 1 "$(grep -c ' 0 left' "$work/out")"
 run_status "a student starts it by its number" 0 env VMSCOPE_LABS="$work/labs" "$VMSCOPE" lab start 11 "$work/walker"
-run_status "and has not begun" 1 env VMSCOPE_LABS="$work/labs" "$VMSCOPE" lab check "$work/walker" lines
-is "and is asked for lines" 1 "$(grep -c 'lines of hello: ' "$work/out")"
+run_status "and has not begun" 1 env VMSCOPE_LABS="$work/labs" "$VMSCOPE" lab check "$work/walker"
+run_status "and is asked for lines" 1 env VMSCOPE_LABS="$work/labs" "$VMSCOPE" lab check "$work/walker" lines
+is "of the guest hello" 1 "$(grep -c 'lines of hello: ' "$work/out")"
 sed -i 's/n + 1/n + 2/' "$work/labs/solutions/11_mine/lines.lua"
 run_status "a solution that is wrong is found" 1 "$VMSCOPE" lab verify "$mine"
 

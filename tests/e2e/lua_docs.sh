@@ -70,10 +70,20 @@ one_line "an error in a script" 1 "$VMSCOPE" lab run "$work/bad.lua"
 is "it names the line" 1 "$(grep -c "bad.lua:2: " "$work/err")"
 echo 'while true do pcall(function() while true do end end) end' >"$work/loop.lua"
 one_line "no pcall holds the limit up" 1 "$VMSCOPE" lab run "$work/loop.lua"
-echo 'local s = ("a"):rep(30000) while true do pcall(string.find, s, (".-"):rep(30) .. "b") end' >"$work/find.lua"
-one_line "nor does a function of C, which counts no instructions" 1 "$VMSCOPE" lab run --cpu 1 "$work/find.lua"
-is "it is told" 1 "$(grep -c 'the script has used its processor time' "$work/err")"
-one_line "a time that is none" 2 "$VMSCOPE" lab run --cpu x "$work/find.lua"
+echo 'print("before"); while true do pcall(string.find, ("a"):rep(30000), (".-"):rep(30) .. "b") end' >"$work/pattern.lua"
+run_status "a pattern without end is ended from outside" 4 "$VMSCOPE" lab run --cpu 1 "$work/pattern.lua"
+is "what was printed before is there" before "$(cat "$work/out")"
+is "it says why, and what to do" 1 "$(grep -c 'pattern.lua: the script has used its 1 s of processor time: see --cpu' "$work/err")"
+one_line "no such time" 2 "$VMSCOPE" lab run --cpu soon "$work/pattern.lua"
+if ! have as; then
+	skip "the assembler of a script reads no file of its user" "there is no assembler"
+elif ! perl -e 'exit(syscall(444, 0, 0, 1) > 0 ? 0 : 1)'; then # landlock_create_ruleset: its version
+	skip "the assembler of a script reads no file of its user" "this kernel has no Landlock"
+else
+	echo 'print(pcall(vmscope.asm, ".incbin \"/etc/passwd\""))' >"$work/steal.lua"
+	run_status "the assembler of a script" 0 "$VMSCOPE" lab run "$work/steal.lua"
+	is "reads no file of its user" 1 "$(grep -c '^false.*Error: file not found: /etc/passwd' "$work/out")"
+fi
 one_line "no script" 2 "$VMSCOPE" lab run
 one_line "a script that is not there" 1 "$VMSCOPE" lab run "$work/nothing.lua"
 one_line "a command that there is none" 2 "$VMSCOPE" lab fly

@@ -242,16 +242,56 @@ static void instructions_between_exits_are_averaged_where_they_are_counted(void 
 	stats_free(s);
 }
 
-static char *table_of(struct exit_stats *s)
+static char *table_in(struct exit_stats *s, unsigned columns)
 {
 	char *text = NULL;
 	size_t n;
 	FILE *f = open_memstream(&text, &n);
 
 	stats_sort(s);
-	stats_print(s, f);
+	stats_print(s, f, columns);
 	fclose(f);
 	return text;
+}
+
+static char *table_of(struct exit_stats *s)
+{
+	return table_in(s, 0);
+}
+
+static size_t longest_line(const char *text)
+{
+	size_t longest = 0;
+
+	for (size_t n; *text; text += n + (text[n] == '\n')) {
+		n = strcspn(text, "\n");
+		longest = n > longest ? n : longest;
+	}
+	return longest;
+}
+
+static void in_80_columns_the_table_is_narrow_and_says_so(void **state)
+{
+	struct exit_stats *s = stats_new(STATS_BY_REASON);
+	struct exit_row row = row_of(EXIT_CPUID, 1500);
+
+	(void)state;
+	stats_add(s, &row);
+	row = row_of(EXIT_EXTERNAL_INTERRUPT, 0);
+	row.has_cost = false;
+	stats_add(s, &row);
+	char *narrow = table_in(s, 80), *wide = table_in(s, 200), *all = table_of(s);
+	assert_in_range(longest_line(narrow), 60, 80);
+	assert_non_null(strstr(narrow, "CPUID          1    50.00%   100.00%      1.50us"));
+	assert_non_null(strstr(narrow, "EXTERNAL_INTERRUPT          1    50.00%         -           -"));
+	assert_non_null(strstr(narrow, "in a wider terminal"));
+	assert_string_equal(wide, all);
+	assert_in_range(longest_line(all), 81, 200);
+	assert_null(strstr(all, "in a wider terminal"));
+	free(narrow);
+	free(wide);
+	free(all);
+	stats_free(s);
 }
 
 static void the_table_says_totals_labels_and_lost_events(void **state)
@@ -340,6 +380,7 @@ int main(void)
 	    cmocka_unit_test(a_reason_seen_in_two_places_is_two_rows),
 	    cmocka_unit_test(grouping_by_place_vcpu_and_guest),
 	    cmocka_unit_test(instructions_between_exits_are_averaged_where_they_are_counted),
+	    cmocka_unit_test(in_80_columns_the_table_is_narrow_and_says_so),
 	    cmocka_unit_test(the_table_says_totals_labels_and_lost_events),
 	    cmocka_unit_test(an_exit_of_unknown_cost_shows_no_time),
 	    cmocka_unit_test(the_json_has_every_key_of_the_contract),

@@ -2,7 +2,7 @@
 -- machine, instruction by instruction up to the first difference. Not handed in.
 local machine, vmm, program = include("machine"), include("vmm"), include("programs")
 
--- The bare machine, the real machine, and your virtual machine on it (depth of them, one in the other), as in the check.
+-- The bare machine, the real machine, and your virtual machine on it (depth of them, one in the other), as in a check.
 local function machines(depth)
   local bare, stat = machine.new(256, nil, { 11, 22, 33, 44 })
   local real, real_stat = machine.new(356 + 64 * depth, nil, { 11, 22, 33, 44 })
@@ -67,5 +67,5 @@ local function step_by_step(kind, number, depth)
   end
 end
 
-if not arg[1] then return print("which guest? vmscope lab run step.lua KIND NUMBER [DEPTH], as \"lab check\" says it") end
+if not arg[1] then return print('which guest? vmscope lab run step.lua KIND NUMBER [DEPTH], as "lab check" says') end
 step_by_step(arg[1], math.tointeger(arg[2] or 1), math.tointeger(arg[3] or 1))
