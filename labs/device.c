@@ -156,6 +156,24 @@ static void read_device(lua_State *L, int table, bool *is_mmio, uint64_t *base, 
 	check_function(L, table, "write");
 }
 
+/* A name that is mistyped would be a device that does not answer. Of several the first by name, in each process. */
+static void check_names(lua_State *L)
+{
+	static const char *const known[] = {"ports", "mmio", "read", "write"};
+	const char *unknown = NULL; /* held by the table */
+
+	for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+		const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "(a number)";
+		bool good = false;
+		for (size_t i = 0; i < ARRAY_LEN(known); i++)
+			good = good || strcmp(name, known[i]) == 0;
+		if (!good && (!unknown || strcmp(name, unknown) < 0))
+			unknown = name;
+	}
+	if (unknown)
+		luaL_error(L, "vmscope.device: no field %s: there are ports, mmio, read, write", unknown);
+}
+
 /* vmscope.device{}: checks the table, and gives it back as a device. */
 static int l_device(lua_State *L)
 {
@@ -164,6 +182,7 @@ static int l_device(lua_State *L)
 
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 1);
+	check_names(L);
 	read_device(L, 1, &is_mmio, &base, &len);
 	luaL_setmetatable(L, DEVICE_CLASS);
 	return 1;

@@ -92,6 +92,7 @@ static void nothing_changes_under_our_hands(void **state)
 	fails("vmscope.device(setmetatable({}, { __index = { ports = 0x500 } }))", "either ports or mmio");
 	fails("vmscope.device{ ports = { 2, 1 } }", "two whole numbers");
 	fails("vmscope.device{ mmio = -1 }", "no address is above");
+	fails("vmscope.device{ ports = 5, wirte = print, raed = print }", "no field raed: there are ports");
 }
 
 static void an_error_in_a_handler_stops_the_vm_and_is_raised(void **state)
