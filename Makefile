@@ -193,7 +193,8 @@ sizes: ## files of more than 600 lines, functions of more than 60
 # --- Lint ----------------------------------------------------------------------------------------------------------
 LINT_C := $(sort $(C_SRC) $(METAL_SRC) $(HEADERS) $(wildcard labs/guests/*.c tests/guests/*.c tests/metal/*.c))
 SHELL_FILES := .ci/run $(shell grep -lE '^\#!/bin/(ba)?sh' tools/* 2>/dev/null) $(wildcard tests/*/*.sh)
-LUA_FILES := $(wildcard labs/guests/*.lua labs/guests/*/*.lua modes/simulate/costs/*.lua modes/simulate/*.lua docs/*.lua)
+LUA_FILES := $(wildcard labs/guests/*.lua labs/guests/*/*.lua labs/[0-9]*/*.lua labs/[0-9]*/*/*.lua labs/new/*/*.lua labs/new/*/*/*.lua \
+	labs/solutions/*/*.lua modes/simulate/costs/*.lua modes/simulate/*.lua docs/*.lua)
 
 lint: lint-layers lint-format lint-headers lint-titles lint-tables lint-readme lint-shell lint-lua metal-check lint-cppcheck lint-tidy lint-analyze ## all static checks
 

@@ -48,7 +48,8 @@ local function entry(exit)
   if r == "IO_INSTRUCTION" then
     return ("%s of port %#x, size %d: %#x"):format(exit.write and "OUT" or "IN", exit.port, exit.size, exit.value or 0)
   elseif r == "CPUID" then
-    return ("%s leaf %x, subleaf %x: eax %x ebx %x ecx %x edx %x"):format(r, exit.leaf, exit.subleaf, exit.eax, exit.ebx, exit.ecx, exit.edx)
+    return ("%s leaf %x, subleaf %x: eax %x ebx %x ecx %x edx %x"):format(r, exit.leaf, exit.subleaf, exit.eax, exit.ebx,
+      exit.ecx, exit.edx)
   elseif r == "MSR_READ" then
     return ("%s %#x: %#x"):format(r, exit.msr, exit.value)
   end

@@ -39,7 +39,8 @@ local function machine(s, steps, devices)
 end
 
 local function report(vm)
-  local r = { log = log_of(vm), console = vm.console, ended = vm.ended and vm.ended.kind or "it was still running after 200000 instructions or 20000 exits" }
+  local r = { log = log_of(vm), console = vm.console,
+    ended = vm.ended and vm.ended.kind or "it was still running after 200000 instructions or 20000 exits" }
   vm:close()
   return r
 end

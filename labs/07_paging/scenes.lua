@@ -235,7 +235,7 @@ local function life(random, level)
   local memory, ops = {}, {}
   local tables, pages = {}, {}
   for d = 1, 2 do
-    for i = 1, 3 do
+    for _ = 1, 3 do
       local index = random(0, 1023)
       local table_at = 0x12000 + 0x1000 * random(0, 4)
       memory[DIRS[d] + 4 * index] = table_at | P | (random(1, 5) > 1 and W or 0) | (random(1, 5) > 1 and U or 0)
