@@ -98,7 +98,7 @@ static bool serve_one(int from, int to)
 		return false;
 	bool good = get_all(from, text, q.n);
 	if (good) {
-		const struct asm_job a = {text, q.n, q.bits, q.org, .confine = false}; /* this process is */
+		const struct asm_job a = {.text = text, .n = q.n, .bits = q.bits, .org = q.org}; /* this process is */
 		r.err = (int32_t)(time_is_up() ? err_set(&r.why, ERR_RANGE,
 						     "the assembler has used its %d s of processor time", CPU_ALL_S)
 					       : asm_assemble(&a, &code, &len, &r.why));

@@ -365,7 +365,7 @@ static int works(void)
 		return through("no memory");
 	memset(p, 1, 10u << 20);
 	free(p);
-	const struct asm_job a = {"nop; hlt", 8, 16, 0x7c00};
+	const struct asm_job a = {.text = "nop; hlt", .n = 8, .bits = 16, .org = 0x7c00};
 	if (access("/usr/bin/as", X_OK) == 0 && (asm_ask(&a, &code, &n, &why) || n != 2)) {
 		printf("%s\n", why.text);
 		return through("no assembler");
@@ -386,7 +386,7 @@ static int assembler(void)
 		struct errmsg why = {""};
 		size_t n = 0;
 		snprintf(text, sizeof text, texts[i], argument); // NOLINT
-		const struct asm_job a = {text, strlen(text), 16, 0x7c00};
+		const struct asm_job a = {.text = text, .n = strlen(text), .bits = 16, .org = 0x7c00};
 		if (asm_ask(&a, &code, &n, &why) == ERR_OK && n > 0)
 			return through(text);
 		printf("%s\n", why.text);
