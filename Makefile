@@ -86,7 +86,6 @@ E2E   := $(filter-out tests/e2e/lib.sh,$(wildcard tests/e2e/*.sh))
 E2E   := $(filter %type1_hostile.sh %type1_line_abuse.sh %control.sh %type1.sh,$(E2E)) \
          $(filter-out %type1_hostile.sh %type1_line_abuse.sh %control.sh %type1.sh,$(E2E))
 # The nested machine is an interpreter of its own: a sanitized program under it takes too long to mean anything.
-E2E_ASAN := $(filter-out tests/e2e/nested_%,$(E2E))
 LONG  := $(wildcard tests/long/*.sh)
 C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC) $(TOOL_SRC) $(ORACLE_SRC))
 HEADERS := $(sort $(wildcard script/*.h labs/*.h core/*.h core/*/*.h modes/*.h modes/*/*.h metal/*.h tracer/*.h session/*.h tui/*.h cli/*.h tests/*.h tests/oracle/*.h))
@@ -175,7 +174,7 @@ asan: ## the unit and end-to-end tests under AddressSanitizer and UBSan
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=asan tests
 	@VMSCOPE=build/asan/vmscope ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
-	  tools/run-tests -t 1200 -j $(JOBS) -o build/asan/logs $(UNIT_SRC:%.c=build/asan/%) $(E2E_ASAN)
+	  tools/run-tests -t 1200 -j $(JOBS) -o build/asan/logs $(UNIT_SRC:%.c=build/asan/%) $(E2E)
 
 oracle: ## random instructions, our CPU against the processor of this machine: make oracle N=20000000 SEED=1
 	@tools/setup --tests

@@ -14,11 +14,12 @@ mkdir "$work/s" "$work/tmp" "$work/out.d"
 export TMPDIR=$work/tmp
 
 only=${*:+ $* }
+slow=" asm_time " # when it is named only: tests/long/grade_hostile.sh
 declare -A want words
 names=()
 # submission NAME POINTS WORDS: what task "hello" comes to, and what stands in the result; count.lua from stdin
 submission() {
-	[ -z "$only" ] || [[ $only == *" $1 "* ]] && names+=("$1")
+	[[ -z $only && $slow != *" $1 "* || $only == *" $1 "* ]] && names+=("$1")
 	want[$1]=$2 words[$1]=$3
 	cp -r "$solution" "$work/s/$1"
 	[ "${4-}" ] || cat >"$work/s/$1/count.lua"
