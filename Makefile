@@ -83,8 +83,8 @@ BENCH := $(BENCH_SRC:%.c=$(O)/%)
 ORACLE := $(O)/tests/oracle/oracle
 E2E   := $(filter-out tests/e2e/lib.sh,$(wildcard tests/e2e/*.sh))
 # The slowest first, so that none of them is left alone at the end.
-E2E   := $(filter %type1_hostile.sh %type1_line_abuse.sh %control.sh %type1.sh,$(E2E)) \
-         $(filter-out %type1_hostile.sh %type1_line_abuse.sh %control.sh %type1.sh,$(E2E))
+E2E   := $(filter %type1_compare.sh %grade_hostile.sh %type1_hostile.sh %guests.sh %labs_verify.sh %control.sh %type1.sh,$(E2E)) \
+         $(filter-out %type1_compare.sh %grade_hostile.sh %type1_hostile.sh %guests.sh %labs_verify.sh %control.sh %type1.sh,$(E2E))
 # The nested machine is an interpreter of its own: a sanitized program under it takes too long to mean anything.
 LONG  := $(wildcard tests/long/*.sh)
 C_SRC := $(sort $(foreach l,$(LIBS),$($(l)_SRC)) cli/main.c $(UNIT_SRC) $(BENCH_SRC) $(TOOL_SRC) $(ORACLE_SRC))

@@ -3,7 +3,7 @@
 # And whatever bytes and commands reach the VMM's agent, it lives, answers, and ends when it is told to; under
 # "make asan" the sanitizers watch it.
 # shellcheck source=tests/e2e/lib.sh
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../e2e/lib.sh"
 
 build=$(dirname "$(readlink -f "$VMSCOPE")")
 server=$build/tests/programs/agent_server
