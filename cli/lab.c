@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -22,6 +22,7 @@ struct lab_options {
 };
 
 #define CPU_S 600
+#define CPU_S_MAX 1000000000
 
 enum { KEY_SEED = 256, KEY_CPU };
 
@@ -78,18 +79,18 @@ static void on_cpu_limit(int sig)
 static void limit_cpu(const struct lab_options *o)
 {
 	const struct sigaction act = {.sa_handler = on_cpu_limit};
-	struct rlimit l;
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGXCPU};
+	const struct itimerspec at = {.it_value.tv_sec = o->cpu_s < CPU_S_MAX ? (time_t)o->cpu_s : CPU_S_MAX};
+	timer_t timer;
 
-	if (!o->cpu_s || getrlimit(RLIMIT_CPU, &l) != 0)
-		return;
-	if (l.rlim_cur != RLIM_INFINITY && l.rlim_cur <= o->cpu_s) /* a lower one is the caller's */
+	if (!o->cpu_s)
 		return;
 	snprintf(out_of_time, sizeof out_of_time,
 	    "vmscope: %.100s: the script has used its %llu s of processor time: see --cpu\n", o->path,
 	    (unsigned long long)o->cpu_s);
-	l.rlim_cur = o->cpu_s;
-	if (sigaction(SIGXCPU, &act, NULL) == 0)
-		(void)setrlimit(RLIMIT_CPU, &l);
+	/* Of this process: a limit of resources would be that of the machine that a type I VMM runs in, too. */
+	if (sigaction(SIGXCPU, &act, NULL) == 0 && timer_create(CLOCK_PROCESS_CPUTIME_ID, &ev, &timer) == 0)
+		(void)timer_settime(timer, 0, &at, NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0); /* what was printed until then is out */
 }
 

@@ -15,7 +15,6 @@ uint64_t vcpu_mmio_read(struct vcpu *v, gpa_t gpa, unsigned n);
 void vcpu_mmio_write(struct vcpu *v, gpa_t gpa, unsigned n, uint64_t value);
 /* The VMM, a debugger or a person writes to RAM: mem_write(), and code that an engine has decoded there is dropped. */
 enum err vm_write_mem(struct vm *vm, gpa_t gpa, const void *buf, size_t n);
-/* False: the guest gets #GP; counted when the MSR is unknown. */
 /* What RDMSR and WRMSR do; false: #GP. The first two are for onlookers: they do not count MSRs that nobody knows. */
 bool vcpu_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool vcpu_set_msr(struct vcpu *v, uint32_t msr, uint64_t value);

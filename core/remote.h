@@ -19,6 +19,7 @@
 #include "core/vm.h"
 
 #define REMOTE_VERSION 4u
+#define SESSION_DEVICES_MAX 16u /* CMD_CLAIM, for one guest */
 
 enum msg_type {
 	/* VMM to host */
@@ -131,15 +132,15 @@ struct msg_reply {
 	uint64_t value;
 };
 
-enum question {
+enum remote_question {
 	ASK_EXIT,   /* before its effect */
 	ASK_DONE,   /* the same exit, after the VMM's own handler */
-	ASK_DEVICE, /* what the device at .at says to an access; of the answer, value alone is looked at */
+	ASK_DEVICE, /* what the device at .at says to an access; of the answer, value counts, and VERDICT_KILL */
 };
 
 struct msg_user {
 	uint64_t number;	  /* of the question, from 1, going up */
-	uint32_t what;		  /* enum question */
+	uint32_t what;		  /* enum remote_question */
 	uint32_t verdict;	  /* ASK_DONE: enum verdict of the VMM's own handler, */
 	struct x86_event reflect; /* and its exception */
 	uint64_t at, value;	  /* ASK_DEVICE: address or port; what is written */

@@ -256,9 +256,9 @@ void vm_without_pcid(struct vm *vm);
 /* Ends the machine; the first reason wins. Safe from device code. */
 void vm_kill(struct vm *vm, enum end_kind kind, uint32_t code, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
-/* Fail-stop: dumps the last exits to the host's log and ends the machine with end.kind "bug". */
 /* What the VMM does about an exit when nobody else wants it, up to the verdict. */
 enum verdict vm_handle_exit(struct vcpu *v, struct vm_exit *e);
+/* Fail-stop: dumps the last exits to the host's log and ends the machine with end.kind "bug". */
 void vm_fail_stop(struct vm *vm, struct vcpu *v, const struct vm_exit *e);
 
 /* Virtual time: no instruction has retired for long, since exceptions raise each other. Guest time goes on all the

@@ -138,6 +138,8 @@ static void read_range(lua_State *L, int table, const char *name, uint64_t max, 
 		luaL_error(L, "vmscope.device: %s: {FIRST, LAST}, two whole numbers", name);
 	if (first < 0 || (uint64_t)last > max)
 		luaL_error(L, "vmscope.device: %s: no address is above %I", name, (LUAI_UACINT)max);
+	if ((uint64_t)(last - first) > UINT32_MAX)
+		luaL_error(L, "vmscope.device: %s: a device has at most 4 GiB of addresses", name);
 	*base = (uint64_t)first;
 	*len = (uint64_t)(last - first) + 1;
 }

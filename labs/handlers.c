@@ -22,7 +22,8 @@ struct lab_exit {
 	struct vm_exit *e;
 	int fn;		   /* the handler that is asked, in the registry */
 	bool changed;	   /* the script has set a result */
-	bool done;	   /* the default handler has run, */
+	bool works;	   /* the default handler runs now */
+	bool done;	   /* it has run, */
 	enum verdict said; /* and this is what it said */
 };
 
@@ -314,10 +315,15 @@ static int exit_default(lua_State *L)
 		if (!handler_find(x->lv->vm, x->e->reason))
 			return luaL_error(L, "exit:default(): nobody handles %s", exit_name(x->e->reason));
 		/* A device of the script, when it comes to that, is called from here. */
+		if (x->works)
+			return luaL_error(
+			    L, "exit:default(): it is at work: a device that it has come to asks for it again");
 		lua_State *before = x->lv->L;
 		x->lv->L = L;
+		x->works = true;
 		enum err e = s->ops->handle(s, x->v, x->e, &x->said);
 		x->lv->L = before;
+		x->works = false;
 		if (e)
 			return lab_raise(L, "exit:default()", e, NULL);
 		x->done = true;

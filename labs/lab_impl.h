@@ -7,13 +7,14 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "core/remote.h"
 #include "labs/labs.h"
 #include "script/sandbox.h"
 #include "session/control.h"
 
 #define LAB_VMS_MAX 32
 #define LAB_HANDLERS_MAX 64
-#define LAB_DEVICES_MAX 16
+#define LAB_DEVICES_MAX SESSION_DEVICES_MAX
 #define LAB_BYTES_MAX (256ull << 20)
 #define LAB_INSNS_MAX 2000000000ull
 #define LAB_OVER_WORDS "the script has used its %d million Lua instructions, an endless loop?"

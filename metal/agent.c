@@ -134,8 +134,11 @@ static enum err do_run(const struct command *k, bool on)
 	if (!k->a->started)
 		return ERR_AGAIN;
 	for (unsigned i = 0; i < k->a->n_guests; i++)
-		if (!k->c->arg[0] || k->g == &k->a->guests[i])
+		if (!k->c->arg[0] || k->g == &k->a->guests[i]) {
 			set_running(&k->a->guests[i], on);
+			if (!on && k->a->asking && k->a->guests[i].vm)
+				k->a->guests[i].vm->pause = 1; /* after this exit */
+		}
 	stream_flush(k->a);
 	for (unsigned i = 0; i < k->a->n_guests; i++)
 		console_flush(&k->a->guests[i]);
@@ -147,7 +150,9 @@ static enum err do_step(const struct command *k, uint64_t *value)
 	struct agent_guest *g = k->g;
 	uint64_t before = g->exits;
 
-	if (g->running || g->ended || k->a->asking || k->a->writing)
+	if (k->a->asking) /* a guest still comes to the end of its exit */
+		return ERR_AGAIN;
+	if (g->running || g->ended || k->a->writing)
 		return ERR_BUSY;
 	enum err e = vm_step_exit(g->vm, &g->vm->vcpus[0]);
 	*value = g->exits != before;

@@ -12,7 +12,7 @@
 
 #define CONSOLE_BUF 256u
 #define BULK_BUF 65536u
-#define CLAIMS_MAX 16u
+#define CLAIMS_MAX SESSION_DEVICES_MAX
 #define EVENTS_BUF 8192u /* WIRE_PAYLOAD_MAX */
 
 struct agent;

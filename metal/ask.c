@@ -2,7 +2,7 @@
  * Questions to the session: what becomes of an exit, and what a device of the session says to an access. The guest
  * stands still until the answer has come; meanwhile the session may look at it and change it.
  *
- * Read agent.c before, and "enum question" in core/remote.h.
+ * Read agent.c before, and "enum remote_question" in core/remote.h.
  */
 #include "core/env.h"
 #include "core/lib.h"
@@ -95,10 +95,13 @@ static uint64_t ask_device(struct device *d, uint32_t off, unsigned len, bool is
 	    .is_write = is_write,
 	    .len = (uint8_t)len,
 	    .value = value};
-	if (ask(ad->g, v, &m))
-		return a->answer_data.value;
-	(void)gone(v, &v->exit);
-	return UINT64_MAX;
+	if (!ask(ad->g, v, &m)) {
+		(void)gone(v, &v->exit);
+		return UINT64_MAX;
+	}
+	if (a->answer == VERDICT_KILL)
+		vm_kill(d->vm, END_KILLED, 0, "a device of the session stopped the guest");
+	return a->answer_data.value;
 }
 
 static uint64_t claim_read(struct device *d, unsigned region, uint32_t off, unsigned len)

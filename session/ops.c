@@ -162,7 +162,7 @@ static enum err ops_handle(struct session *s, struct vcpu *v, struct vm_exit *e,
 {
 	(void)v; /* both are the mirror's */
 	(void)e;
-	return remote_handle(mirror_of(s), said);
+	return question_handle(mirror_of(s), said);
 }
 
 static size_t ops_type(struct session *s, const uint8_t *text, size_t n)

@@ -52,6 +52,7 @@ static void ask_handler(struct mirror *m)
 	struct vm *vm = m->vm;
 	struct vcpu *v = &vm->vcpus[0];
 	m->in_handler = true;
+	m->own_works = false;
 	v->reflect = (struct x86_event){0};
 	enum verdict said = vm->cfg.user ? vm->cfg.user(vm->cfg.user_arg, v, &v->exit) : VERDICT_USER;
 	m->in_handler = false;
@@ -72,13 +73,14 @@ static void ask_device(struct mirror *m, const struct msg_user *q)
 		bus_pio_write(b, (uint16_t)q->at, q->len, q->value);
 	else
 		value = bus_pio_read(b, (uint16_t)q->at, q->len);
-	m->verdict = VERDICT_NEXT;
+	m->verdict =
+	    m->vm->ended ? VERDICT_KILL : VERDICT_NEXT; /* an error of the device's ends the guest, there too */
 	m->answer_again = false;
 	m->answer = (struct msg_user_answer){.value = value};
 	send_answer(m);
 }
 
-void remote_question(struct mirror *m, const struct msg_user *q)
+void question_take(struct mirror *m, const struct msg_user *q)
 {
 	if (q->number == m->question && m->answered)
 		send_answer(m);
@@ -100,11 +102,14 @@ void remote_question(struct mirror *m, const struct msg_user *q)
 	line_question_over(m->r);
 }
 
-enum err remote_handle(struct mirror *m, enum verdict *said)
+enum err question_handle(struct mirror *m, enum verdict *said)
 {
 	struct remote *r = m->r;
 	if (!m->in_handler)
 		return ERR_INVAL;
+	if (m->own_works) /* a device that it came to asks for it */
+		return ERR_BUSY;
+	m->own_works = true;
 	m->own_done = false;
 	answer_exit(m, VERDICT_USER, true);
 	while (!m->own_done) {
@@ -118,6 +123,7 @@ enum err remote_handle(struct mirror *m, enum verdict *said)
 		if (session_now_ns() - t > SILENT_MS * 900000ull && line_call(r, &c) && line_is_dead(r))
 			return run_dead(m);
 	}
+	m->own_works = false;
 	*said = m->own;
 	return ERR_OK;
 }

@@ -71,7 +71,8 @@ struct mirror {
 	enum verdict verdict;
 	bool answer_again;
 	bool in_handler; /* vm_config.user is being asked */
-	bool own_done;	 /* the VMM's own handler has worked, and said: */
+	bool own_works;	 /* the VMM's own handler was let work, */
+	bool own_done;	 /* and has, and said: */
 	enum verdict own;
 };
 
@@ -160,9 +161,9 @@ enum err run_dead(struct mirror *m); /* the machine is gone: ends the guest; ERR
 enum err remote_pause(struct mirror *m);
 
 /* question.c */
-void remote_question(struct mirror *m, const struct msg_user *q);
+void question_take(struct mirror *m, const struct msg_user *q);
 /* Inside of vm_config.user: the VMM's own handler works now, there. */
-enum err remote_handle(struct mirror *m, enum verdict *said);
+enum err question_handle(struct mirror *m, enum verdict *said);
 
 /* bundle_build.c: malloc()ed. */
 enum err bundle_build(const struct remote_request *q, const struct machine_facts *f, uint32_t flags, uint64_t bulk_size,

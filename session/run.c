@@ -42,6 +42,9 @@ static enum err finish_command(struct mirror *m)
 		m->running = false;
 		break;
 	case CMD_STEP:
+		if (m->cmd.err ==
+		    ERR_AGAIN) /* not yet: it was answered a moment ago, and comes to the end of its exit */
+			return ERR_BUSY;
 		m->stepped = true;
 		break;
 	default: /* CMD_SYNC: what is still missing behind an end is lost */

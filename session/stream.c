@@ -200,7 +200,7 @@ static void take_question(struct mirror *m, const struct item *it)
 	if (it->len != sizeof q)
 		return;
 	memcpy(&q, it->data, sizeof q);
-	remote_question(m, &q);
+	question_take(m, &q);
 }
 
 static void take_item(struct remote *r, const struct item *it)

@@ -8,6 +8,22 @@ backend_is_here() { # mode, type
 	"$VMSCOPE" run hello --mode "$1" --type "$2" >/dev/null 2>"$work/reason"
 }
 
+# alike NAME SCRIPT "MODE TYPE ARGUMENT..."...: in each of these backends the script prints what $work/want has
+alike() {
+	local name=$1 script=$2 how
+	shift 2
+	for how; do
+		# shellcheck disable=SC2086 # words
+		set -- $how
+		if backend_is_here "$1" "$2"; then
+			run_status "$name: $how" 0 "$VMSCOPE" lab run "$script" "$@" &&
+				is "$name: $how: the same" "$(cat "$work/want")" "$(cat "$work/out")"
+		else
+			skip "$name: $how" "$(head -1 "$work/reason")"
+		fi
+	done
+}
+
 # --- The script's own code, handlers and devices ----------------------------------------------------------------------
 cat >"$work/vmm.lua" <<'LUA'
 local mode, type, how = arg[1], math.tointeger(tonumber(arg[2])), arg[3]
@@ -96,16 +112,7 @@ if have as; then
 		'mmio write 6 1 77' 'memory 12 34, star 77' 'debug_exit 0, edi 4d4d5621 bl 77 ebp 1234' 'Axyz'; do
 		is "emulate II: $wanted" 1 "$(grep -c "$wanted" "$work/want")"
 	done
-	for how in "emulate 2 step" "emulate 1 run" "virtualize 1 run" "virtualize 1 step"; do
-		# shellcheck disable=SC2086 # words
-		set -- $how
-		if backend_is_here "$1" "$2"; then
-			run_status "$how" 0 "$VMSCOPE" lab run "$work/vmm.lua" "$@" &&
-				is "$how: the same" "$(cat "$work/want")" "$(cat "$work/out")"
-		else
-			skip "$how" "$(head -1 "$work/reason")"
-		fi
-	done
+	alike "the script" "$work/vmm.lua" "emulate 2 step" "emulate 1 run" "virtualize 1 run" "virtualize 1 step"
 else
 	skip "a script's handlers and devices in each backend" "there is no assembler"
 fi
@@ -130,14 +137,5 @@ LUA
 run_status "boot16: emulate II" 0 "$VMSCOPE" lab run "$work/upper.lua" emulate 2
 cp "$work/out" "$work/want"
 is "boot16: it asked the handler for each byte" 1 "$(grep -c '^debug_exit.*next$' "$work/want")"
-for how in "simulate 2" "simulate 1" "emulate 1" "virtualize 1" "virtualize 2"; do
-	# shellcheck disable=SC2086 # words
-	set -- $how
-	if backend_is_here "$1" "$2"; then
-		run_status "boot16: $how" 0 "$VMSCOPE" lab run "$work/upper.lua" "$@" &&
-			is "boot16: $how: the same" "$(cat "$work/want")" "$(cat "$work/out")"
-	else
-		skip "boot16: $how" "$(head -1 "$work/reason")"
-	fi
-done
+alike boot16 "$work/upper.lua" "simulate 2" "simulate 1" "emulate 1" "virtualize 1" "virtualize 2"
 finish

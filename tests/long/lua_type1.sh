@@ -8,7 +8,7 @@ if ! have as; then
 fi
 cat >"$work/cases.lua" <<'LUA'
 local asm = vmscope.asm
-local T = {}
+local T, saved = {}, nil
 local function case(name, code, f, opt) T[#T+1] = {name, code, f, opt or {}} end
 case("kill after default", asm[[ xorl %eax,%eax; cpuid; movb $0,%al; outb %al,$0xf4 ]], function(vm) vm:on_exit("CPUID", function(e) e:default() return "kill" end) end)
 case("default of the end", asm[[ movb $3,%al; outb %al,$0xf4 ]], function(vm, say) vm:on_exit("port 0xf4", function(e) say(tostring(e:default())) end) end)
@@ -20,6 +20,11 @@ case("two handlers", asm[[ xorl %eax,%eax; cpuid; movb %bl,%al; outb %al,$0xe9; 
 case("default, error", asm[[ xorl %eax,%eax; cpuid; movb $0,%al; outb %al,$0xf4 ]], function(vm) vm:on_exit("CPUID", function(e) e:default() error("oops") end) end)
 case("device error", asm[[ inb $0x50,%al; movb $0,%al; outb %al,$0xf4 ]], function() end, { devices = { vmscope.device{ ports = 0x50, read = function() error("bad") end } } })
 case("device no number", asm[[ inb $0x50,%al; movb $0,%al; outb %al,$0xf4 ]], function() end, { devices = { vmscope.device{ ports = 0x50, read = function() return "x" end } } })
+case("a device that fails is the end there, too", asm[[ movb $1,0x9000; inb $0x50,%al; 1: incl 0x9004; jmp 1b ]], function() end,
+  { see = { 0x9000, 0x9004, 0x9005 }, devices = { vmscope.device{ ports = 0x50, read = function() error("bad") end } } })
+case("default in its own device", asm[[ inb $0x50,%al; movb $0,%al; outb %al,$0xf4 ]],
+  function(vm, say) vm:on_exit("port 0x50", function(e) saved = e say(e:default()) end) end,
+  { devices = { vmscope.device{ ports = 0x50, read = function() return saved:default() and 1 end } } })
 case("close in handler", asm[[ inb $0x50,%al; movb $0,%al; outb %al,$0xf4 ]], function(vm) vm:on_exit("port 0x50", function(e) vm:close() end) end)
 case("ins", asm[[ movw $0x50,%dx; movw $0x9000,%di; movw $3,%cx; rep insb; movb 0x9002,%al; outb %al,$0xe9; movb $0,%al; outb %al,$0xf4 ]], function(vm, say) vm:on_exit("port 0x50", function(e) say(e:default()) end) end, { devices = { vmscope.device{ ports = 0x50, read = function(o,s,vm) return 0x61 end } } })
 case("pit", asm[[ movb $5,%al; outb %al,$0x40; inb $0x40,%al; outb %al,$0xe9; movb $0,%al; outb %al,$0xf4 ]], function() end, { devices = { vmscope.device{ ports = {0x40,0x43}, read = function() return 0x71 end } } })
@@ -37,6 +42,7 @@ local function run(t, mode, type)
     say(tostring(ok) .. " " .. tostring(w))
     local k, e = pcall(function() return vm.ended.kind .. " " .. vm.ended.code .. " " .. vm.ended.detail .. "|" .. vm.console .. "|" .. vm.exits end)
     say(tostring(e))
+    for _, at in ipairs(t[4].see or {}) do say(tostring(vm.mem[at])) end
     pcall(vm.close, vm)
   end)
   return table.concat(log, " / ") .. (ok and "" or why)
@@ -52,7 +58,7 @@ end
 LUA
 run_status "the cases" 0 "$VMSCOPE" lab run "$work/cases.lua"
 cases=$(grep -c '^[0-9]' "$work/out")
-is "emulate, type II, does all of them" 14 "$cases"
+is "emulate, type II, does all of them" 16 "$cases"
 is "a result of each kind" 1 "$(grep -c 'oops.*a handler of the script failed' "$work/out")"
 for mode in emulate virtualize; do
 	if "$VMSCOPE" run hello --mode "$mode" --type 1 >/dev/null 2>"$work/reason"; then

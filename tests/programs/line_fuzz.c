@@ -281,7 +281,7 @@ static void step_under_question(void)
 		(void)listen_for(20);
 	if (!question)
 		die("an exit that was to be handed over was not");
-	if (ask(CMD_STEP, 0, 0, NULL, 0) != ERR_BUSY)
+	if (ask(CMD_STEP, 0, 0, NULL, 0) != ERR_AGAIN)
 		die("a guest was stepped while it waited for an answer");
 	const struct msg_user_answer a = {0};
 	const uint64_t arg[3] = {question, VERDICT_USER, 0};
