@@ -21,6 +21,7 @@
 #define ORG_16 0x7c00
 
 #define TOOL_CPU_S 10
+#define TOOL_FILE_MAX (16u << 20)
 
 struct job {
 	char dir[160], source[176], object[176], image[176], errors[176];
@@ -88,11 +89,12 @@ static void complaint(const struct job *j, const char *tool, struct errmsg *why)
 /* After the fork, and until the exec: system calls alone. */
 static _Noreturn void become_tool(const struct job *j, char *const argv[], int status)
 {
-	const struct rlimit cpu = {TOOL_CPU_S, TOOL_CPU_S};
+	const struct rlimit cpu = {TOOL_CPU_S, TOOL_CPU_S}, file = {TOOL_FILE_MAX, TOOL_FILE_MAX};
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int errors = open(j->errors, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-	(void)setrlimit(RLIMIT_CPU, &cpu); /* where it is lower already, it stays */
+	(void)setrlimit(RLIMIT_CPU, &cpu); /* where one is lower already, it stays */
+	(void)setrlimit(RLIMIT_FSIZE, &file);
 	if (null >= 0 && errors >= 0 && dup2(null, 0) == 0 && dup2(errors, 1) == 1 && dup2(errors, 2) == 2) {
 		if (j->files)
 			(void)jail_landlock(j->files, j->dir);
@@ -133,7 +135,7 @@ static enum err run_tool(const struct job *j, char *const argv[], struct errmsg 
 
 static enum err assemble(struct job *j, struct errmsg *why)
 {
-	/* posix_spawn takes texts that it does not change. */
+	/* execvp() takes texts that it does not change. */
 	static char as[] = "as", ld[] = "ld", o[] = "-o", m[] = "-m", b32[] = "--32", b64[] = "--64",
 		    elf32[] = "elf_i386", elf64[] = "elf_x86_64", format[] = "--oformat", binary[] = "binary",
 		    entry[] = "-e", zero[] = "0", omagic[] = "-N";
@@ -170,7 +172,7 @@ enum err asm_assemble(const struct asm_job *a, char **out, size_t *len, struct e
 
 	*out = NULL;
 	snprintf(j.org, sizeof j.org, "-Ttext=%#llx", (unsigned long long)a->org);
-	enum err e = a->confine && !files.program ? err_set(why, ERR_NOMEM, "no memory for the assembler")
+	enum err e = a->confine && !files.program ? err_set(why, ERR_IO, "this program does not find itself: no /proc?")
 		     : a->confine		  ? jail_list_paths(&files, why)
 						  : ERR_OK;
 	if (!e)

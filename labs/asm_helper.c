@@ -14,8 +14,7 @@
 
 #include "labs/asm.h"
 
-/* Processor time of one assembler or linker, and after which no further one is started. */
-#define CPU_ONE_S 10
+/* Processor time after which no further assembler or linker is started. */
 #define CPU_ALL_S 20
 
 /* How this process assembles: a lock-down is of the process, so this is, too. */
@@ -69,16 +68,6 @@ static bool get_all(int fd, void *data, size_t n)
 	return true;
 }
 
-static void lower(__rlimit_resource_t what, rlim_t to)
-{
-	struct rlimit l;
-
-	if (getrlimit(what, &l) == 0 && l.rlim_max > to) {
-		l.rlim_cur = l.rlim_max = to;
-		(void)setrlimit(what, &l);
-	}
-}
-
 /* All that was assembled so far: nobody else counts it. */
 static bool time_is_up(void)
 {
@@ -118,9 +107,6 @@ static _Noreturn void serve(int from, int to)
 	for (int fd = 0; fd < 3; fd++)
 		if (null < 0 || dup2(null, fd) < 0)
 			close(fd);
-	/* For each assembler and linker. */
-	lower(RLIMIT_CPU, CPU_ONE_S);
-	lower(RLIMIT_FSIZE, 16u << 20);
 	while (serve_one(from, to))
 		;
 	_exit(0);

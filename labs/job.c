@@ -77,30 +77,60 @@ static enum err read_guest(struct job_lab *lab, const char *dir, const char *fil
 	return ERR_OK;
 }
 
+static enum err read_starter(struct job_lab *lab, const char *dir, const char *file, struct errmsg *why)
+{
+	const char *dot = strrchr(file, '.');
+	char path[1400];
+	size_t n;
+
+	if (!dot || strcmp(dot, ".lua") != 0)
+		return ERR_OK;
+	snprintf(path, sizeof path, "%s/%s", dir, file);
+	char *text = read_whole(path, SCENES_MAX, &n);
+	if (!text)
+		return err_set(why, ERR_FORMAT, "%s: it cannot be read, or is larger than 1 MiB", path);
+	json_object_set_new(lab->starter, file, plain_string(text, n));
+	free(text);
+	return ERR_OK;
+}
+
+/* Each file of a folder that may be missing. */
+static enum err read_folder(struct job_lab *lab, const char *dir,
+    enum err (*read_one)(struct job_lab *lab, const char *dir, const char *file, struct errmsg *why),
+    struct errmsg *why)
+{
+	DIR *d = opendir(dir);
+	enum err e = ERR_OK;
+
+	for (const struct dirent *at = d ? readdir(d) : NULL; at && !e; at = readdir(d))
+		e = read_one(lab, dir, at->d_name, why);
+	if (d)
+		closedir(d);
+	return e;
+}
+
 enum err job_lab_read(struct job_lab *lab, const char *dir, struct errmsg *why)
 {
 	char path[1100];
-	struct dirent *d;
-	enum err e = ERR_OK;
 
-	*lab = (struct job_lab){.guests = json_object()};
+	*lab = (struct job_lab){.guests = json_object(), .starter = json_object()};
 	snprintf(path, sizeof path, "%s/scenes.lua", dir);
 	lab->scenes = read_whole(path, SCENES_MAX, &lab->n_scenes);
 	if (!lab->scenes)
 		return err_set(why, ERR_FORMAT, "%s: it cannot be read, or is larger than 1 MiB: a lab has one", path);
 	snprintf(path, sizeof path, "%s/guests", dir);
-	DIR *guests = opendir(path);
-	while (!e && guests && (d = readdir(guests)))
-		e = read_guest(lab, path, d->d_name, why);
-	if (guests)
-		closedir(guests);
-	return e;
+	enum err e = read_folder(lab, path, read_guest, why);
+	if (e)
+		return e;
+	snprintf(path, sizeof path, "%s/starter", dir);
+	return read_folder(lab, path, read_starter, why);
 }
 
 void job_lab_free(struct job_lab *lab)
 {
 	free(lab->scenes);
 	json_decref(lab->guests);
+	json_decref(lab->starter);
 	*lab = (struct job_lab){0};
 }
 
@@ -119,6 +149,7 @@ static char *make_job(const struct job_host *host, const struct job_lab *lab, co
 	json_object_set_new(job, "files", files);
 	json_object_set_new(job, "problems", problems);
 	json_object_set(job, "guests", lab->guests);
+	json_object_set(job, "starter", lab->starter);
 	json_object_set_new(job, "seed", json_integer((json_int_t)seed));
 	json_object_set_new(
 	    job, "folders", json_pack("{s:s*, s:s*}", "VMSCOPE_GUESTS", host->guests, "VMSCOPE_COSTS", host->costs));

@@ -33,14 +33,15 @@ struct job_answer {
 	json_t *runs, *hashes; /* lists of texts; hashes: 64 hexadecimal digits each */
 };
 
-/* The texts of a lab that workers get: scenes.lua, and its guests, assembled. */
+/* The texts of a lab that workers get: scenes.lua, its guests, assembled, and what it hands out in Lua. */
 struct job_lab {
 	char *scenes;
 	size_t n_scenes;
-	json_t *guests; /* {"name": bytes} */
+	json_t *guests;	 /* {"name": bytes} */
+	json_t *starter; /* {"name.lua": text} */
 };
 
-/* Reads DIR/scenes.lua and DIR/guests. To be freed in any case. */
+/* Reads DIR/scenes.lua, DIR/guests and DIR/starter. To be freed in any case. */
 enum err job_lab_read(struct job_lab *lab, const char *dir, struct errmsg *why) MUST_CHECK;
 void job_lab_free(struct job_lab *lab);
 

@@ -139,7 +139,28 @@ static void keep_pristine(lua_State *L)
 
 static int include(lua_State *L);
 
-/* Runs a file in the environment on top of the stack, which it takes; pushes what it gives. */
+/* Runs a text in the environment on top of the stack, which it takes; pushes what it gives. blames: an error of its
+ * grammar is the submission's. */
+static void run_text(lua_State *L, const json_t *file, const char *chunk, bool blames)
+{
+	size_t n;
+
+	plain_to_lua(L, file);
+	const char *code = lua_tolstring(L, -1, &n);
+	if (luaL_loadbufferx(L, code, n, chunk, "t") != LUA_OK) {
+		if (blames)
+			blame(L, lua_tostring(L, -1));
+		lua_error(L);
+	}
+	lua_remove(L, -2);
+	lua_pushvalue(L, -2);
+	if (!lua_setupvalue(L, -2, 1))
+		lua_pop(L, 1);
+	lua_remove(L, -2);
+	lua_call(L, 0, 1);
+}
+
+/* A file of the submission. */
 static void run_file(lua_State *L, const char *name)
 {
 	char text[160];
@@ -151,28 +172,18 @@ static void run_file(lua_State *L, const char *name)
 		snprintf(text, sizeof text, "%s: %s", name, why ? why : "it is missing: hand it in");
 		blame(L, text);
 	}
-	plain_to_lua(L, file);
-	size_t n;
-	const char *code = lua_tolstring(L, -1, &n);
-	lua_pushfstring(L, "@%s", name);
-	if (luaL_loadbufferx(L, code, n, lua_tostring(L, -1), "t") != LUA_OK)
-		blame(L, lua_tostring(L, -1));
-	lua_remove(L, -2);
-	lua_remove(L, -2);
-	lua_pushvalue(L, -2);
-	if (!lua_setupvalue(L, -2, 1))
-		lua_pop(L, 1);
-	lua_remove(L, -2);
-	lua_call(L, 0, 1);
+	snprintf(text, sizeof text, "@%.100s", name);
+	run_text(L, file, text, true);
 }
 
-static void push_environment(lua_State *L)
+/* The functions of a script, with an include() of its own, which finds the environment as its upvalue. */
+static void push_environment(lua_State *L, lua_CFunction including)
 {
 	lua_getfield(L, LUA_REGISTRYINDEX, SCENE_CLASS ".pristine");
 	copy_table(L, -1, 2);
 	lua_remove(L, -2);
 	lua_pushvalue(L, -1);
-	lua_pushcclosure(L, include, 1);
+	lua_pushcclosure(L, including, 1);
 	lua_setfield(L, -2, "include");
 }
 
@@ -188,6 +199,41 @@ static int include(lua_State *L)
 	lua_pushvalue(L, lua_upvalueindex(1));
 	run_file(L, file);
 	return 1;
+}
+
+/* --- What the lab hands out --------------------------------------------------------------------------------------- */
+
+static int include_beside(lua_State *L);
+
+/* The lab's own starter/NAME.lua, as it was handed out. */
+static int run_starter(lua_State *L, const char *name)
+{
+	char file[100], chunk[120];
+
+	snprintf(file, sizeof file, "%.80s.lua", name);
+	const json_t *text = json_object_get(json_object_get(scene_of(L)->job, "starter"), file);
+	if (!text)
+		return luaL_error(L, "include: the lab's folder has no starter/%s", file);
+	snprintf(chunk, sizeof chunk, "@starter/%s", file); /* not a name of the submission's */
+	push_environment(L, include_beside);
+	run_text(L, text, chunk, false);
+	return 1;
+}
+
+/* include("name") of a file of the starter: another one. */
+static int include_beside(lua_State *L)
+{
+	return run_starter(L, luaL_checkstring(L, 1));
+}
+
+/* include("starter/name") of scenes.lua: what a student tries things with, and the grader, too. */
+static int include_starter(lua_State *L)
+{
+	const char *name = luaL_checkstring(L, 1);
+
+	if (strncmp(name, "starter/", 8) != 0)
+		return luaL_error(L, "include: %s: scenes include files of the starter: \"starter/NAME\"", name);
+	return run_starter(L, name + 8);
 }
 
 /* --- The object s ------------------------------------------------------------------------------------------------- */
@@ -242,7 +288,7 @@ static int s_load(lua_State *L)
 		luaL_checktype(L, 3, LUA_TTABLE);
 	if (!file_of(scene_of(L), name))
 		return luaL_error(L, "s:load: %s is not in the lab's files", name);
-	push_environment(L);
+	push_environment(L, include);
 	if (lua_istable(L, 3))
 		keep_only(L, 3);
 	run_file(L, name);
@@ -368,6 +414,8 @@ static int prepare(lua_State *L)
 	sandbox_load_text(L, "", 0, SCENES); /* the limits begin, and what nobody gets is gone */
 	lua_pop(L, 1);
 	keep_pristine(L);
+	lua_pushcfunction(L, include_starter);
+	lua_setglobal(L, "include");
 	if (json_object_get(s->job, "scene")) {
 		plain_to_lua(L, text);
 		size_t n;

@@ -114,6 +114,32 @@ static void push_arguments(lua_State *L, const struct lab_config *cfg)
 	lua_setglobal(L, "arg");
 }
 
+/* A linear congruential generator modulo 2^64 (multiplier and increment of MMIX [Knuth, TAOCP 2, 3.3.4]), its upper
+ * 31 bits. Upvalue 1 is the state. */
+static int draw(lua_State *L)
+{
+	uint64_t x = (uint64_t)lua_tointeger(L, lua_upvalueindex(1));
+	lua_Integer lo = luaL_checkinteger(L, 1), hi = luaL_checkinteger(L, 2);
+	uint64_t span = (uint64_t)hi - (uint64_t)lo + 1;
+
+	luaL_argcheck(L, lo <= hi && span, 2, "it is not below the first");
+	x = x * 6364136223846793005u + 1442695040888963407u;
+	lua_pushinteger(L, (lua_Integer)x);
+	lua_replace(L, lua_upvalueindex(1));
+	lua_pushinteger(L, (lua_Integer)((uint64_t)lo + (x >> 33) % span));
+	return 1;
+}
+
+/* vmscope.random(seed): a function of two whole numbers that draws from between them. */
+static int l_random(lua_State *L)
+{
+	uint64_t seed = (uint64_t)luaL_checkinteger(L, 1);
+
+	lua_pushinteger(L, (lua_Integer)(seed * 2654435761u + 12345));
+	lua_pushcclosure(L, draw, 1);
+	return 1;
+}
+
 void lab_open_api(lua_State *L)
 {
 	lua_newtable(L);
@@ -124,6 +150,8 @@ void lab_open_api(lua_State *L)
 	lab_open_device(L);
 	lua_pushcfunction(L, lab_asm);
 	lua_setfield(L, -2, "asm");
+	lua_pushcfunction(L, l_random);
+	lua_setfield(L, -2, "random");
 	lua_setglobal(L, "vmscope");
 }
 

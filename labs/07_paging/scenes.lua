@@ -174,14 +174,6 @@ end
 
 -- --- shadow paging ---
 
-local function random_from(seed)
-  local x = seed * 2654435761 + 12345
-  return function(lo, hi)
-    x = x * 6364136223846793005 + 1442695040888963407
-    return lo + (x >> 33) % (hi - lo + 1)
-  end
-end
-
 local FRAMES, HOST = 1024, 0x5000 -- the guest has 4 MiB, which begin at this frame of the host
 local P, W, U, A, D = 1, 2, 4, 0x20, 0x40
 
@@ -361,7 +353,7 @@ end
 
 -- The guest's life under the submission's shadow paging, beside its life on a processor. args: seed, level
 function scenes.shadow(s, args)
-  local memory, ops = life(random_from(args.seed), args.level)
+  local memory, ops = life(vmscope.random(args.seed), args.level)
   local vm, cpu = paged_vm(memory)
   local cr3 = DIRS[1] -- the guest's, whatever the submission does to its registers
   local hw, stat, reach = mmu()
@@ -431,7 +423,7 @@ end
 -- One fault after the other with an empty shadow: what is decided. By what is right: how many, how many were decided
 -- so, and the first that was not. args: seed
 function scenes.decide(s, args)
-  local memory, ops = life(random_from(args.seed), "static")
+  local memory, ops = life(vmscope.random(args.seed), "static")
   local vm = paged_vm(memory)
   local make = given(s, "shadow.lua")
   local names = { at = "fill", fault = "reflect", device = "emulate" }

@@ -28,20 +28,12 @@ local NEHALEM = {
   },
 }
 
-local function random_from(seed)
-  local x = seed * 2654435761 + 12345
-  return function(lo, hi)
-    x = x * 6364136223846793005 + 1442695040888963407
-    return lo + (x >> 33) % (hi - lo + 1)
-  end
-end
-
 local REASONS = { "CPUID", "HLT", "IO_INSTRUCTION", "MSR_READ", "MSR_WRITE", "EPT_VIOLATION", "EXTERNAL_INTERRUPT",
   "VMCALL" }
 
 -- A cost model of the same form; a step may be taken twice.
 local function draw_model(seed)
-  local random = random_from(seed)
+  local random = vmscope.random(seed)
   local m = { name = "drawn-" .. seed, steps = {}, type1 = {}, type2 = {} }
   local names = {}
   for i = 1, 7 do
@@ -134,7 +126,7 @@ end
 -- A stopwatch around whole runs of guest "exits": with what comes before and after, and a little different each time.
 -- args: type, kind, seed
 function scenes.measure(s, args)
-  local random = random_from(args.seed)
+  local random = vmscope.random(args.seed)
   local around, used, calls = random(100000, 5000000), 0, 0
   local function clock(n)
     if math.type(n) ~= "integer" or n < 0 or n > 200000 then error("clock(n): n is a whole number up to 200000", 2) end

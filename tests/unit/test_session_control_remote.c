@@ -11,7 +11,7 @@
 #include "modes/modes.h"
 #include "session/control_impl.h"
 #include "session/remote_impl.h"
-#include "tests/fake_metal.h"
+#include "tests/remote_side.h"
 
 #define MIB 0x100000u
 
@@ -22,54 +22,27 @@ static const uint8_t talking[] = {
 static const uint8_t waiting[] = {0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, 0xb0, 0x00, 0xe6, 0xf4};
 static const uint8_t forever[] = {0xeb, 0xfe}; /* no exit of its own */
 
-static struct fake_metal metal;
 static struct vm *vm;
 static struct session *session;
-static struct remote *remote;
 static struct control *c;
 static struct errmsg why;
-static size_t n_console;
-
-static void console(void *arg, const char *port, uint8_t byte)
-{
-	(void)arg;
-	(void)port;
-	(void)byte;
-	n_console++;
-}
 
 static void open_guest(const uint8_t *image, size_t n)
 {
-	static struct remote_request request;
-	struct vm_config cfg = {.host = &host_posix_ops,
-	    .mode = modes_find(MODE_EMULATE, VMM_TYPE_I),
-	    .guest = "test",
-	    .mem_size = 2 * MIB,
-	    .n_vcpus = 1,
-	    .clock = CLOCK_VIRTUAL,
-	    .console = console};
-
-	n_console = 0;
-	request = (struct remote_request){.n = 1};
-	assert_int_equal(vm_create(&cfg, &vm, &why), ERR_OK);
-	request.guests[0] = (struct remote_guest){.vm = vm, .load = {.image = image, .len = n, .name = "test"}};
-	assert_int_equal(image_load(vm, &request.guests[0].load, &why), ERR_OK);
-	assert_true(fake_metal_start(&metal, FAKE_METAL_AGENT, 0, 1));
-	request.machine = metal.device;
-	if (remote_open(&request, &remote, &why) != ERR_OK ||
-	    session_open_remote(remote, 0, &session, &why) != ERR_OK || control_open(session, NULL, &c, &why) != ERR_OK)
-		fail_msg("%s", why.text);
+	(void)rs_setup(NULL);
+	rs_add_guest(0, image, n);
+	rs_connect(FAKE_METAL_AGENT, 0, 1);
+	rs_open();
+	vm = rs.side[0].vm;
+	session = rs.side[0].session;
+	assert_int_equal(control_open(session, NULL, &c, &why), ERR_OK);
 	assert_int_equal(c->driver, DRIVER_REMOTE);
 }
 
 static int teardown(void **state)
 {
-	(void)state;
 	control_close(c);
-	session->ops->close(session);
-	remote_close(remote);
-	fake_metal_stop(&metal);
-	return 0;
+	return rs_teardown(state);
 }
 
 static const struct control_where *where(void)
@@ -93,7 +66,7 @@ static void steps_and_runs_to_a_reason(void **state)
 	assert_int_equal(where()->exits, 5);
 	assert_int_equal(control_goto_exit(c, 9, &why), ERR_OK); /* forward */
 	assert_int_equal(where()->exits, 10);
-	assert_int_equal(n_console, 10);
+	assert_int_equal(rs.side[0].n_console, 10);
 	assert_int_equal(control_run_to_exit(c, EXIT_CPUID), ERR_OK);
 	assert_int_equal(where()->stop, CONTROL_DONE);
 	assert_int_equal(last()->reason, EXIT_CPUID);
@@ -129,7 +102,7 @@ static void breaks_on_exits_and_ports(void **state)
 	assert_int_equal(control_break_enable(c, cpuid.id, false), ERR_OK);
 	assert_int_equal(control_run(c), ERR_OK);
 	assert_int_equal(where()->stop, CONTROL_END);
-	assert_int_equal(n_console, 300);
+	assert_int_equal(rs.side[0].n_console, 300);
 }
 
 static uint64_t run_for_ms(uint64_t ms)

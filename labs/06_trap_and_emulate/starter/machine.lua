@@ -167,4 +167,4 @@ local function boot(machine, words, budget)
   return "limit", budget
 end
 
-return { new = new, assemble = assemble, boot = boot, names = NAMES, causes = CAUSES }
+return { new = new, assemble = assemble, boot = boot, names = NAMES, causes = CAUSES, privileged = PRIVILEGED }

@@ -3,15 +3,6 @@ local machine = include("machine")
 local assemble, OPS = machine.assemble, {}
 for op, name in pairs(machine.names) do OPS[name] = op end
 
--- Random numbers from a seed: the same for everybody.
-local function random_from(seed)
-  local x = seed * 2654435761 + 12345
-  return function(lo, hi)
-    x = x * 6364136223846793005 + 1442695040888963407
-    return lo + (x >> 33) % (hi - lo + 1)
-  end
-end
-
 local HANDLER = [[
         .word 0, 0, 0, 0, 0, 0, 0, handler, 0, 256
         .at 100
@@ -210,9 +201,9 @@ local ESCAPES = {
 
 -- The words of a program. n: what its kind draws from, or the number in a way out.
 local function program(kind, n)
-  if programs[kind] then return programs[kind](random_from(n)) end
+  if programs[kind] then return programs[kind](vmscope.random(n)) end
   local text = ESCAPES[kind] or error("there is no guest " .. tostring(kind))
   return assemble(HANDLER .. (text:find("%%d") and text:format(n) or text))
 end
 
-return program
+return { program = program, kinds = programs }

@@ -1,6 +1,6 @@
 -- vmscope lab run step.lua KIND NUMBER [DEPTH]: a guest that "lab check" names, on the bare machine and in your virtual
 -- machine, instruction by instruction up to the first difference. Not handed in.
-local machine, vmm, program = include("machine"), include("vmm"), include("programs")
+local machine, vmm, program = include("machine"), include("vmm"), include("programs").program
 
 -- The bare machine, the real machine, and your virtual machine on it (depth of them, one in the other), as in a check.
 local function machines(depth)
