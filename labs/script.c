@@ -120,22 +120,23 @@ static int draw(lua_State *L)
 {
 	uint64_t x = (uint64_t)lua_tointeger(L, lua_upvalueindex(1));
 	lua_Integer lo = luaL_checkinteger(L, 1), hi = luaL_checkinteger(L, 2);
-	uint64_t span = (uint64_t)hi - (uint64_t)lo + 1;
+	uint64_t span = (uint64_t)hi - (uint64_t)lo + 1, drawn;
 
 	luaL_argcheck(L, lo <= hi && span, 2, "it is not below the first");
 	x = x * 6364136223846793005u + 1442695040888963407u;
+	drawn = (uint64_t)lo + (x >> 33) % span;
 	lua_pushinteger(L, (lua_Integer)x);
 	lua_replace(L, lua_upvalueindex(1));
-	lua_pushinteger(L, (lua_Integer)((uint64_t)lo + (x >> 33) % span));
+	lua_pushinteger(L, (lua_Integer)drawn);
 	return 1;
 }
 
 /* vmscope.random(seed): a function of two whole numbers that draws from between them. */
 static int l_random(lua_State *L)
 {
-	uint64_t seed = (uint64_t)luaL_checkinteger(L, 1);
+	uint64_t state = (uint64_t)luaL_checkinteger(L, 1) * 2654435761u + 12345;
 
-	lua_pushinteger(L, (lua_Integer)(seed * 2654435761u + 12345));
+	lua_pushinteger(L, (lua_Integer)state);
 	lua_pushcclosure(L, draw, 1);
 	return 1;
 }
