@@ -70,14 +70,25 @@ bool bus_move_pio(struct bus *b, const struct device *d, unsigned region, uint32
 	return false;
 }
 
-void bus_make_room(struct bus *b, uint64_t base, uint64_t len)
+static bool has_stayer(const struct bus *b, uint64_t base, uint64_t len)
 {
-	for (unsigned i = 0; i < b->n_pio; i++) {
+	for (unsigned i = 0; i < b->n_pio; i++)
+		if (overlaps(&b->pio[i], base, len) && b->pio[i].dev->ops->stays)
+			return true;
+	return false;
+}
+
+enum err bus_take_pio(struct bus *b, uint16_t base, uint32_t len, struct device *d, unsigned region, struct errmsg *why)
+{
+	bool can = base + len <= 0x10000u && b->n_pio < BUS_REGIONS_MAX && !has_stayer(b, base, len);
+
+	for (unsigned i = 0; can && i < b->n_pio; i++) {
 		const struct bus_region *r = &b->pio[i];
 
-		if (overlaps(r, base, len) && !r->dev->ops->stays)
+		if (overlaps(r, base, len))
 			(void)bus_move_pio(b, r->dev, r->region, BUS_NOWHERE);
 	}
+	return bus_add_pio(b, base, len, d, region, why); /* it says why, where it cannot */
 }
 
 enum err bus_add_mmio(struct bus *b, gpa_t base, uint64_t len, struct device *d, unsigned region, struct errmsg *why)

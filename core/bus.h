@@ -29,8 +29,10 @@ enum err bus_add_pio(
  * another device is). False when it is now nowhere. */
 #define BUS_NOWHERE 0x10000u
 bool bus_move_pio(struct bus *b, const struct device *d, unsigned region, uint32_t base);
-/* Devices that sit on one of these ports leave the bus with that region, but for those that stay (device_ops.stays). */
-void bus_make_room(struct bus *b, uint64_t base, uint64_t len);
+/* As bus_add_pio(), and devices that sit on one of these ports leave the bus with that region; where one of them stays
+ * (device_ops.stays), or no region is left, ERR_BUSY or ERR_NOMEM, and nothing has moved. */
+enum err bus_take_pio(
+    struct bus *b, uint16_t base, uint32_t len, struct device *d, unsigned region, struct errmsg *why) MUST_CHECK;
 enum err bus_add_mmio(
     struct bus *b, gpa_t base, uint64_t len, struct device *d, unsigned region, struct errmsg *why) MUST_CHECK;
 struct device *bus_pio_owner(const struct bus *b, uint16_t port); /* NULL: nobody */

@@ -22,7 +22,7 @@ struct device_ops {
 	uint64_t (*read)(struct device *d, unsigned region, uint32_t off, unsigned len);
 	void (*write)(struct device *d, unsigned region, uint32_t off, unsigned len, uint64_t value);
 	unsigned max_access; /* 1, 2, 4 or 8 */
-	bool stays;	     /* keeps its ports when bus_make_room() wants them */
+	bool stays;	     /* keeps its ports when bus_take_pio() wants them */
 	/* State was replaced: re-arm timers, renew memory views. May be NULL. Interrupt lines came with the state of
 	 * their controllers, and others may hold them, too. */
 	void (*restored)(struct device *d);

@@ -122,8 +122,10 @@ bool vm_remote_turn(struct vm *vm, struct vcpu *v)
 	for (;;) {
 		enum err e = vm->cfg.mode->next(v, &ev);
 
+		if (e == ERR_AGAIN && !vm->stop) /* it did a step, whose record is lost */
+			return exited;
 		if (e == ERR_AGAIN) {
-			enum end_kind kind = vm->stop ? (enum end_kind)vm->stop : END_STOPPED;
+			enum end_kind kind = (enum end_kind)vm->stop;
 			vm->stop = 0;
 			vm_kill(
 			    vm, kind, 0, kind == END_TIMEOUT ? "the time limit was reached" : "stopped by the user");

@@ -212,8 +212,7 @@ static enum err put_on_bus(struct lab_vm *lv, struct lab_device *d, struct errms
 			    why, ERR_BUSY, "%#llx is memory: a device sits above it", (unsigned long long)d->base);
 		return bus_add_mmio(b, d->base, d->len, &d->dev, 0, why);
 	}
-	bus_make_room(b, d->base, d->len);
-	return bus_add_pio(b, (uint16_t)d->base, (uint32_t)d->len, &d->dev, 0, why);
+	return bus_take_pio(b, (uint16_t)d->base, (uint32_t)d->len, &d->dev, 0, why);
 }
 
 static void add_device(lua_State *L, struct lab_vm *lv, int table)

@@ -120,13 +120,19 @@ static enum err do_start(const struct command *k)
 	return start(a, p);
 }
 
+/* Can it go on? Then it has not ended, whatever was said. */
+static bool revive(struct agent_guest *g)
+{
+	if (!g->vm || (g->ended && !vm_may_resume(g->vm)))
+		return false;
+	if (g->ended)
+		g->ended = g->end_sent = false;
+	return true;
+}
+
 static void set_running(struct agent_guest *g, bool on)
 {
-	g->running = on && g->vm && !(g->ended && !vm_may_resume(g->vm));
-	if (g->running && g->ended) {
-		g->ended = false;
-		g->end_sent = false;
-	}
+	g->running = on && revive(g);
 }
 
 static enum err do_run(const struct command *k, bool on)
@@ -152,8 +158,12 @@ static enum err do_step(const struct command *k, uint64_t *value)
 
 	if (k->a->asking) /* a guest still comes to the end of its exit */
 		return ERR_AGAIN;
-	if (g->running || g->ended || k->a->writing)
+	if (g->running || k->a->writing)
 		return ERR_BUSY;
+	if (!revive(g)) { /* the message of its end was lost */
+		guest_send_end(g);
+		return ERR_OK;
+	}
 	enum err e = vm_step_exit(g->vm, &g->vm->vcpus[0]);
 	*value = g->exits != before;
 	g->ended = g->vm->ended;

@@ -131,10 +131,8 @@ enum err agent_claim(struct agent_guest *g, bool is_mmio, uint64_t base, uint64_
 	struct agent_device *ad = &g->devices[g->n_devices];
 	*ad = (struct agent_device){.g = g, .base = base, .is_mmio = is_mmio};
 	ad->dev = (struct device){.ops = &claim_ops, .vm = g->vm, .state = ad};
-	if (!is_mmio)
-		bus_make_room(b, base, len);
 	enum err e = is_mmio ? bus_add_mmio(b, base, len, &ad->dev, 0, &why)
-			     : bus_add_pio(b, (uint16_t)base, (uint32_t)len, &ad->dev, 0, &why);
+			     : bus_take_pio(b, (uint16_t)base, (uint32_t)len, &ad->dev, 0, &why);
 	if (e == ERR_OK)
 		g->n_devices++;
 	return e;

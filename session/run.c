@@ -159,7 +159,7 @@ enum err run_dead(struct mirror *m)
 }
 
 /* Nothing is there: what has to happen that something comes? ERR_BUSY: wait. ERR_AGAIN: the guest stands still, as the
- * caller wished. */
+ * caller wished; a step that is asked for after that is another one. */
 static enum err decide(struct mirror *m, bool silent)
 {
 	struct vm *vm = m->vm;
@@ -167,12 +167,14 @@ static enum err decide(struct mirror *m, bool silent)
 	if (m->end_waits || (silent && m->running)) {
 		post(m, CMD_SYNC);
 	} else if (vm->stop || m->step) {
-		if (m->running)
+		if (m->running) {
 			post(m, CMD_PAUSE);
-		else if (vm->stop || m->stepped)
+		} else if (vm->stop || m->stepped) {
+			m->stepped = false;
 			return ERR_AGAIN;
-		else if (!(e = tell_reasons(m)))
+		} else if (!(e = tell_reasons(m))) {
 			post(m, CMD_STEP);
+		}
 	} else if (!m->running) {
 		e = tell_reasons(m);
 		if (!e)

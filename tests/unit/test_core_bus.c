@@ -118,6 +118,26 @@ static void regions_never_overlap(void **state)
 	assert_int_equal(bus_add_mmio(&b, 0xa1000, 0x1000, &wide, 0, &why), ERR_OK);
 }
 
+static void a_device_that_takes_ports_moves_others_away_or_nothing(void **state)
+{
+	static const struct device_ops stay_ops = {
+	    .name = "stays", .read = dev_read, .write = dev_write, .max_access = 4, .stays = true};
+	static struct device stays = {.ops = &stay_ops}, more = {.ops = &stay_ops};
+	struct errmsg why;
+
+	(void)state;
+	assert_int_equal(bus_take_pio(&b, 0x26, 4, &stays, 0, &why), ERR_OK);
+	assert_ptr_equal(bus_pio_owner(&b, 0x26), &stays);
+	assert_null(bus_pio_owner(&b, 0x20)); /* wide has left with all of its region */
+	assert_int_equal(bus_take_pio(&b, 0x13, 0x20, &more, 0, &why), ERR_BUSY);
+	assert_ptr_equal(bus_pio_owner(&b, 0x13), &narrow); /* who could have left is still there */
+	assert_int_equal(bus_take_pio(&b, 0xffff, 2, &more, 0, &why), ERR_RANGE);
+	for (unsigned i = b.n_pio; i < BUS_REGIONS_MAX; i++)
+		assert_int_equal(bus_add_pio(&b, (uint16_t)(0x1000 + i), 1, &wide, 0, &why), ERR_OK);
+	assert_int_equal(bus_take_pio(&b, 0x10, 4, &more, 0, &why), ERR_BUSY);
+	assert_ptr_equal(bus_pio_owner(&b, 0x10), &narrow);
+}
+
 static void regions_that_cannot_be_are_refused(void **state)
 {
 	struct errmsg why;
@@ -141,6 +161,7 @@ int main(void)
 	    cmocka_unit_test_setup(nobodys_port_reads_ones_and_is_counted_once_an_access, setup),
 	    cmocka_unit_test_setup(the_last_port_wraps_to_the_first, setup),
 	    cmocka_unit_test_setup(regions_never_overlap, setup),
+	    cmocka_unit_test_setup(a_device_that_takes_ports_moves_others_away_or_nothing, setup),
 	    cmocka_unit_test_setup(regions_that_cannot_be_are_refused, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
