@@ -57,4 +57,33 @@ one_line() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# The VMM's agent as a process at the other end of a pseudo-terminal: tests/programs/agent_server.
+server=$(dirname "$(readlink -f "$VMSCOPE")")/tests/programs/agent_server
+server_pid=
+line=
+# serve OPTIONS...: $line is the device; false: there is none
+serve() {
+	rm -f "$work/line" # the pseudo-terminal of the one before is gone
+	"$server" "$@" >"$work/line" 2>"$work/server.err" &
+	server_pid=$!
+	for _ in $(seq 600); do
+		[ -s "$work/line" ] && break
+		kill -0 "$server_pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	line=$(head -n 1 "$work/line")
+	[ -n "$line" ]
+}
+# It has ended by itself, well and without a word, within 10 s.
+server_ended() {
+	local status=0
+	for _ in $(seq 100); do
+		kill -0 "$server_pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -9 "$server_pid" 2>/dev/null
+	wait "$server_pid" || status=$?
+	[ "$status" = 0 ] && [ ! -s "$work/server.err" ]
+}
+
 finish() { [ "$failures" -eq 0 ]; exit $?; }

@@ -82,7 +82,8 @@ local mmio = vmscope.device{ mmio = { 0x100000, 0x100fff },
   read = function(off, size) say("mmio read %x %d", off, size) return 0x77 end,
   write = function(off, size, value) say("mmio write %x %d %x", off, size, value) end }
 local line = vmscope.device{ ports = 0x510, write = function(_, _, _, vm) vm:irq(5, true) end }
-local vm = vmscope.vm{ image = code, mem = "1M", mode = mode, type = type, devices = { port, mmio, line } }
+local vm = vmscope.vm{ image = code, mem = "1M", mode = mode, type = type, devices = { port, mmio, line },
+  machine = arg[4] }
 for i = 1, 4 do vm.mem[4 * 13 + i - 1] = 0 end
 local isr = #code - 4 + 0x7c00
 vm.mem[4 * 13], vm.mem[4 * 13 + 1] = isr & 0xff, isr >> 8
@@ -113,6 +114,19 @@ if have as; then
 		is "emulate II: $wanted" 1 "$(grep -c "$wanted" "$work/want")"
 	done
 	alike "the script" "$work/vmm.lua" "emulate 2 step" "emulate 1 run" "virtualize 1 run" "virtualize 1 step"
+
+	# Over a bad cable, too: questions and answers that are lost are said again.
+	for how in run step; do
+		if ! [ -x "$server" ]; then
+			skip "over a bad line: $how" "tests/programs/agent_server is not built"
+		elif ! serve --noise 100 --seed 2; then
+			skip "over a bad line: $how" "no pseudo-terminal: $(head -n 1 "$work/server.err")"
+		else
+			run_status "over a bad line: $how" 0 timeout 120 "$VMSCOPE" lab run "$work/vmm.lua" emulate 1 $how "$line" &&
+				is "over a bad line: $how: the same" "$(cat "$work/want")" "$(cat "$work/out")"
+			server_ended || true
+		fi
+	done
 else
 	skip "a script's handlers and devices in each backend" "there is no assembler"
 fi

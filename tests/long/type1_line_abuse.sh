@@ -6,38 +6,10 @@
 . "$(dirname "$0")/../e2e/lib.sh"
 
 build=$(dirname "$(readlink -f "$VMSCOPE")")
-server=$build/tests/programs/agent_server
 fuzz=$build/tests/programs/line_fuzz
 for program in "$server" "$fuzz"; do
 	[ -x "$program" ] || { skip "a line at its worst" "tests/programs/${program##*/} is not built"; finish; }
 done
-
-pid=
-serve() { # OPTIONS...: $line is the device
-	rm -f "$work/line" # the pseudo-terminal of the one before is gone
-	"$server" "$@" >"$work/line" 2>"$work/server.err" &
-	pid=$!
-	for _ in $(seq 600); do
-		[ -s "$work/line" ] && break
-		sleep 0.1
-	done
-	line=$(head -n 1 "$work/line")
-	[ -n "$line" ] || fail "a pseudo-terminal" "$(head -n 1 "$work/server.err")"
-}
-ended() { # NAME: the agent ended by itself, well, and without a word
-	local status=0
-	for _ in $(seq 100); do
-		kill -0 "$pid" 2>/dev/null || break
-		sleep 0.1
-	done
-	kill -9 "$pid" 2>/dev/null
-	wait "$pid" || status=$?
-	if [ "$status" = 0 ] && [ ! -s "$work/server.err" ]; then
-		ok "$1"
-	else
-		fail "$1" "status $status" "$(head -c 2000 "$work/server.err")"
-	fi
-}
 
 # What the guest did, as vmscope report prints it: exits with time, address, qualification, and the ports, registers and
 # injections of each. Who ran it (session) and what it cost there (verdict) are not the guest's.
@@ -51,7 +23,7 @@ in_order() { # ARRIVED HAPPENED: the first is the second with some lines left ou
 
 "$VMSCOPE" run exits --trace "$work/reference.dat" >/dev/null 2>&1
 events "$work/reference.dat" >"$work/reference"
-serve
+serve || fail "a pseudo-terminal" "$(head -n 1 "$work/server.err")"
 run_status "a clean line: the guest ends well" 0 "$VMSCOPE" run exits --type 1 --mode emulate --machine "$line" --timeout 60 \
 	--trace "$work/clean.dat"
 events "$work/clean.dat" >"$work/clean"
@@ -63,7 +35,7 @@ fi
 
 fewer=0
 for seed in 11 12 13; do
-	serve --noise 200 --seed $seed
+	serve --noise 200 --seed $seed || fail "a pseudo-terminal" "$(head -n 1 "$work/server.err")"
 	rm -f "$work/noisy.dat"
 	run_status "bad line $seed: the guest ends well" 0 "$VMSCOPE" run exits --type 1 --mode emulate --machine "$line" \
 		--timeout 120 --trace "$work/noisy.dat"
@@ -77,8 +49,7 @@ for seed in 11 12 13; do
 		ok "bad line $seed: $(wc -l <"$work/noisy") of $(wc -l <"$work/reference") events arrive, each as it was, in order"
 	fi
 	cmp -s "$work/noisy" "$work/reference" || fewer=$((fewer + 1))
-	kill -9 "$pid" 2>/dev/null
-	wait "$pid" 2>/dev/null
+	server_ended || true
 done
 if [ "$fewer" -gt 0 ]; then
 	ok "the noise was felt: $fewer of 3 traces are incomplete"
@@ -104,9 +75,13 @@ spoilt "two events in the wrong order" sed "${middle}{h;d};$((middle + 1))G"
 # Everything wrong that can be said. Odd seeds start guests from a bundle that is wrong inside.
 tests/mkbundle bundle "$work/bundle" "$build/guests/exits.elf" --mode emulate --flags 1 || fail "a bundle is made"
 for seed in 1 2 3; do
-	serve
+	serve || fail "a pseudo-terminal" "$(head -n 1 "$work/server.err")"
 	run_status "abuse $seed: the agent answers to the end" 0 timeout -s KILL 120 "$fuzz" "$line" "$work/bundle" $seed 500
-	ended "abuse $seed: it ended by itself"
+	if server_ended; then
+		ok "abuse $seed: it ended by itself"
+	else
+		fail "abuse $seed: it ended by itself" "$(head -c 2000 "$work/server.err")"
+	fi
 	grep -q ' [1-9][0-9]* questions' "$work/out" && asked=yes
 done
 is "some abuse got as far as guests that ask" yes "${asked:-no}"
