@@ -6,12 +6,24 @@
 
 #include "labs/export_impl.h"
 
+/* Would a spreadsheet take it for a formula? Where full-width characters are typed they begin one, too. */
+static bool is_formula(const char *s)
+{
+	static const char *const begins[] = {
+	    "=", "+", "-", "@", "\xef\xbc\x9d", "\xef\xbc\x8b", "\xef\xbc\x8d", "\xef\xbc\xa0"};
+
+	for (size_t i = 0; i < ARRAY_LEN(begins); i++)
+		if (strncmp(s, begins[i], strlen(begins[i])) == 0)
+			return true;
+	return false;
+}
+
 /* A quoted field. A text that a spreadsheet would take for a formula begins with an apostrophe. */
 static void print_text(FILE *out, const char *s, size_t max)
 {
 	char *clean = export_clean(s, max);
 
-	fputs(clean[0] && strchr("=+-@", clean[0]) ? "\"'" : "\"", out);
+	fputs(is_formula(clean) ? "\"'" : "\"", out);
 	for (const char *p = clean; *p; p++) {
 		if (*p == '"')
 			fputc('"', out);

@@ -139,6 +139,20 @@ static void keep_pristine(lua_State *L)
 
 static int include(lua_State *L);
 
+/* As when a file is loaded, which "lab run" does: nothing of a byte order mark, which some editors put first, and of a
+ * first line "#!...", but for its end. */
+static const char *without_head(const char *code, size_t *n)
+{
+	const char *at = code;
+
+	if (strncmp(at, "\xef\xbb\xbf", 3) == 0)
+		at += 3;
+	if (*at == '#')
+		at += strcspn(at, "\n");
+	*n -= (size_t)(at - code);
+	return at;
+}
+
 /* Runs a text in the environment on top of the stack, which it takes; pushes what it gives. blames: an error of its
  * grammar is the submission's. */
 static void run_text(lua_State *L, const json_t *file, const char *chunk, bool blames)
@@ -146,7 +160,7 @@ static void run_text(lua_State *L, const json_t *file, const char *chunk, bool b
 	size_t n;
 
 	plain_to_lua(L, file);
-	const char *code = lua_tolstring(L, -1, &n);
+	const char *code = without_head(lua_tolstring(L, -1, &n), &n);
 	if (luaL_loadbufferx(L, code, n, chunk, "t") != LUA_OK) {
 		if (blames)
 			blame(L, lua_tostring(L, -1));

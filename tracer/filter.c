@@ -9,6 +9,7 @@
 #include <traceevent/event-parse.h>
 
 #define DEPTH_MAX 32
+#define TEXT_MAX 4096 /* the library and regcomp() go as deep as the text is long */
 #define NAME_MAX_LEN 128
 
 struct parser {
@@ -224,6 +225,8 @@ enum err filter_check(struct tep_handle *tep, const char *filter, struct errmsg 
 	struct parser p = {.tep = tep, .text = filter, .at = filter, .why = why};
 	unsigned n_events = 0;
 
+	if (strlen(filter) > TEXT_MAX)
+		return err_set(why, ERR_INVAL, "filter: it is longer than %d characters", TEXT_MAX);
 	do {
 		if (n_events++ > 0)
 			p.at++; /* the comma */

@@ -4,7 +4,7 @@
  *
  *   filter = event {"," event} [":" condition]      event = [system "/"] name
  *   condition: comparisons of a field with a number or a "string" (== != < <= > >=, and =~ !~ with a regular
- *   expression), joined by && and ||, turned by !( ), grouped by ( )
+ *   expression), joined by && and ||, turned by !( ), grouped by ( ); at most 4096 characters in all
  */
 #ifndef VMSCOPE_TRACER_FILTER_H
 #define VMSCOPE_TRACER_FILTER_H

@@ -57,10 +57,20 @@ local function traps(t, profile)
   list_equal(t, "traps, profile " .. profile, r.said, r.is)
 end
 
+-- The questions have different answers: who gives the same to all has looked at none.
+local function alike(t, what, said)
+  for i = 2, #said do
+    if said[i] ~= said[1] then return false end
+  end
+  if given(said[1]) then t:say(what .. " always says the same: nothing of it counts") end
+  return true
+end
+
 local function outcome(t, list)
   local r = t:run("outcome", { questions = list })
+  local nothing = alike(t, "outcome", r.said)
   for i, q in ipairs(list) do
-    t:equal(('outcome("%s", "%s", %s)'):format(q[1], q[2], q[3]), given(r.said[i]), q[4])
+    t:equal(('outcome("%s", "%s", %s)'):format(q[1], q[2], q[3]), not nothing and given(r.said[i]) or nil, q[4])
   end
 end
 
@@ -206,12 +216,13 @@ return {
         for i, v in ipairs(VISIBLE) do insns[i] = { code = v[2] } end
         local r = t:run("classify", { insns = insns, regs = REGS, scratch = ("\x40"):rep(16) })
         local plain, sensitive = 0, 0
+        local nothing = alike(t, "classify", r.said)
         for i, v in ipairs(VISIBLE) do
           if v[3] == class(false, false, false) then
             plain = plain + (r.said[i] == v[3] and 1 or 0)
           else
-            sensitive = sensitive + (r.said[i] == v[3] and 1 or 0)
-            t:equal(v[1], given(r.said[i]), v[3])
+            sensitive = sensitive + (r.said[i] == v[3] and not nothing and 1 or 0)
+            t:equal(v[1], not nothing and given(r.said[i]) or nil, v[3])
           end
         end
         t:equal("innocuous ones (nop, mov, ud2), once another is right", sensitive > 0 and plain or 0, 3)
@@ -249,6 +260,7 @@ return {
         end
         theorem(t, "machines", sets)
         local seen = ("%08x"):format(t:random(0, 1000))
+        t:weight(0.5) -- it is the least of what is asked here
         outcome(t, { { seen, seen, false, "same" }, { seen, "ran", false, "leaks" }, { "#13", seen, true, "traps" } })
       end },
   },

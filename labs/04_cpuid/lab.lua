@@ -33,6 +33,18 @@ local function questions(t, n)
   return asks
 end
 
+-- n questions for leaves that every processor has, and how often each is in it, as the scene shows it.
+local function leaves(t, n)
+  local asks, times, out = {}, {}, {}
+  for i = 1, n do
+    local leaf = ({ 0, 1, 2, 4, 7, 0xd })[t:random(1, 6)]
+    asks[i] = { leaf, 0, PREFIXES[t:random(1, #PREFIXES)] }
+    times[leaf] = (times[leaf] or 0) + 1
+  end
+  for leaf, k in pairs(times) do out[#out + 1] = ("%d:%d"):format(leaf, k) end
+  return asks, table.concat(out, " ")
+end
+
 local function words(answer)
   return answer and ("eax %08x ebx %08x ecx %08x edx %08x"):format(answer[1], answer[2], answer[3], answer[4])
 end
@@ -172,11 +184,17 @@ return {
   tasks = {
     { id = "count", title = "Look on", points = 15,
       check = function(t)
-        local asks = { { 1, 0, false }, { 0, 0, false }, { 1, 0, 0xf3 }, { 7, 0, false } }
-        local r = t:run("ask", { what = "count", asks = asks })
-        local before = plain(t, asks).answers
-        t:equal("how often each leaf was asked for", r.counted, "0:1 1:2 7:1")
-        compare(t, "count", r, asks, before, before, r.counted == "0:1 1:2 7:1")
+        -- Two guests that ask for different leaves: a table that is written down is not that of both.
+        local r, asks, counted, said = {}, {}, {}, {}
+        for i = 1, 2 do
+          asks[i], counted[i] = leaves(t, 2 + 2 * i)
+          r[i] = t:run("ask", { what = "count", asks = asks[i] })
+          said[i] = r[i].counted
+        end
+        local all = #said == 2 and table.concat(said, "; then ") or said[1] or said[2]
+        t:equal("how often each leaf was asked for", all, table.concat(counted, "; then "))
+        local before = plain(t, asks[2]).answers
+        compare(t, "count", r[2], asks[2], before, before, all == table.concat(counted, "; then "))
       end },
     { id = "hide", title = "Hide the hypervisor", points = 20,
       check = function(t)

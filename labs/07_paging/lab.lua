@@ -10,17 +10,23 @@ local function show_steps(steps)
   return table.concat(list, ", ")
 end
 
-local function hold(t, what, args, scene)
+-- found, by reason: whether a number above 0 under vtx-shadow was right; nil: there was none.
+local function hold(t, g, profile, found)
+  local args = { profile = profile }
+  for k, v in pairs(g.args) do args[k] = v end
   local said = t:run("predict", args).said
-  local vm = t:reference(scene, args).vm
+  local vm = t:reference(g.scene, args).vm
   local seen = vm.exits_by
   local wrong = false
   for _, reason in ipairs(REASONS) do
-    t:equal(("%s, %s: %s"):format(what, args.profile, reason), said[reason], seen[reason],
+    local right = said[reason] == seen[reason]
+    local counts = profile == "vtx-shadow" or found[reason] ~= false
+    if profile == "vtx-shadow" and seen[reason] > 0 then found[reason] = found[reason] or right end
+    t:equal(("%s, %s: %s"):format(g.what, profile, reason), counts and said[reason] or nil, seen[reason],
       vm.rip_of[reason] and "most of them from " .. vm.rip_of[reason])
-    wrong = wrong or said[reason] ~= nil and said[reason] ~= seen[reason]
+    wrong = wrong or said[reason] ~= nil and not right
   end
-  if wrong and args.steps then t:say(what .. ": " .. show_steps(args.steps)) end
+  if wrong and args.steps then t:say(g.what .. ": " .. show_steps(args.steps)) end
 end
 
 local function draw_steps(t, n)
@@ -34,12 +40,19 @@ local function draw_steps(t, n)
   return steps
 end
 
-local function both_profiles(t, what, args, scene)
-  for _, profile in ipairs{ "vtx-shadow", "vtx-ept" } do
-    local copy = { profile = profile }
-    for k, v in pairs(args) do copy[k] = v end
-    hold(t, what, copy, scene)
+-- A list of { what, scene, args } under both profiles. Under vtx-ept nearly nothing exits: a number of it counts for who
+-- has found one of the same reason, and not 0, under vtx-shadow.
+local function both_profiles(t, list)
+  local found = {}
+  for _, g in ipairs(list) do hold(t, g, "vtx-shadow", found) end
+  local without = {}
+  for _, reason in ipairs(REASONS) do
+    if found[reason] == false then without[#without + 1] = reason end
   end
+  if #without > 0 then
+    t:say(("vtx-ept counts once a number above 0 is right under vtx-shadow: not yet %s"):format(table.concat(without, ", ")))
+  end
+  for _, g in ipairs(list) do hold(t, g, "vtx-ept", found) end
 end
 
 -- A guest's life with the submission's shadow, and a function for what counts only where the shadow serves accesses.
@@ -96,19 +109,23 @@ return {
   tasks = {
     { id = "paging", title = "The exits of guest paging, from its parameters", points = 15,
       check = function(t)
+        local list = {}
         for n = 1, 3 do
           local args = { pages = 2 * t:random(1, 50) + n % 2, switches = t:random(1, 60) }
-          both_profiles(t, ("pages=%d switches=%d"):format(args.pages, args.switches), args, "paging")
+          list[n] = { what = ("pages=%d switches=%d"):format(args.pages, args.switches), args = args, scene = "paging" }
         end
+        both_profiles(t, list)
       end },
     { id = "pattern", title = "The exits of a pattern", points = 15,
       check = function(t)
-        both_profiles(t, "protected pages", { steps = { { op = "touch", first = 2, n = t:random(4, 9) },
-          { op = "protect", first = 3, n = 9 }, { op = "read", first = 2, n = 2 }, { op = "touch", first = 0, n = 20 },
-          { op = "unmap", first = 1, n = t:random(2, 9) }, { op = "read", first = 0, n = 9 } } }, "pattern")
+        local list = { { what = "protected pages", scene = "pattern", args = { steps = {
+          { op = "touch", first = 2, n = t:random(4, 9) }, { op = "protect", first = 3, n = 9 },
+          { op = "read", first = 2, n = 2 }, { op = "touch", first = 0, n = 20 },
+          { op = "unmap", first = 1, n = t:random(2, 9) }, { op = "read", first = 0, n = 9 } } } } }
         for n = 1, 6 do
-          both_profiles(t, n == 1 and "1 step" or n .. " steps", { steps = draw_steps(t, n) }, "pattern")
+          list[n + 1] = { what = n == 1 and "1 step" or n .. " steps", scene = "pattern", args = { steps = draw_steps(t, n) } }
         end
+        both_profiles(t, list)
       end },
     { id = "watch", title = "Exit handlers that tell faults apart", points = 15,
       check = function(t)
@@ -163,7 +180,7 @@ return {
       hidden = true,
       check = function(t)
         shadows(t, 3)
-        both_profiles(t, "10 steps", { steps = draw_steps(t, 10) }, "pattern")
+        both_profiles(t, { { what = "10 steps", scene = "pattern", args = { steps = draw_steps(t, 10) } } })
       end },
   },
 }

@@ -27,9 +27,15 @@ local function prices(t)
   local list = draw(t)
   local said, seen = t:run("price", { list = list }), t:reference("tick", { list = list })
   for i, p in ipairs(list) do
-    local exits = said[i].exits
+    local exits, found = said[i].exits, false
     for _, reason in ipairs(REASONS) do
       local n = seen[i].exits_by[reason]
+      found = found or n > 1 and exits[reason] ~= nil and math.abs(exits[reason] - n) <= 1
+    end
+    if not found and exits.IO_INSTRUCTION then t:say(name(p) .. ": 0 counts once one that is not 0 is right") end
+    for _, reason in ipairs(REASONS) do
+      local n = seen[i].exits_by[reason]
+      local counts = found or n > 1 -- what never comes is no achievement
       local bands = { { n, n, 1 } }
       if reason ~= "IO_INSTRUCTION" then
         local about = { math.max(n - 1, 0), n + 1, 0.5 }
@@ -40,7 +46,7 @@ local function prices(t)
         end
       end
       local rip = seen[i].rip_of[reason]
-      t:band(name(p) .. ": " .. reason, exits[reason], bands, rip and "most of them from " .. rip)
+      t:band(name(p) .. ": " .. reason, counts and exits[reason] or nil, bands, rip and "most of them from " .. rip)
     end
   end
 end
@@ -94,12 +100,13 @@ local function tickless(t, ms, marks)
   local what = ("%d marks, one each %d ms"):format(marks, ms)
   local rewritten = r.vm.exits <= 10 * ref.vm.exits
   local right = rewritten and r.vm.console == ("."):rep(marks) and (r.worst_us or 1e9) <= 5000
+  local waits = (r.worst_us or 0) <= 500 * ms * marks -- not all at once
   local function of(v) if rewritten then return v end end -- what exits as often as before was not rewritten
   if not rewritten then
     t:say(("%s: %d exits, the reference has %d: nothing else is looked at"):format(what, r.vm.exits, ref.vm.exits))
   end
   if rewritten and not right then t:say(what .. ": its marks are not right: what it costs is not looked at") end
-  t:equal(what .. ": console", of(r.vm.console), ("."):rep(marks))
+  t:equal(what .. ": console", waits and of(r.vm.console) or nil, ("."):rep(marks))
   t:band(what .. ": the worst mark is off by us", of(r.worst_us), { { 0, 1000, 1 }, { 0, 5000, 0.5 } })
   t:weight(3)
   t:budget(what .. ": exits", right and r.vm.exits or nil, ref.vm.exits, { { 1.05, 1 }, { 2.2, 0.7 }, { 6, 0.3 } },

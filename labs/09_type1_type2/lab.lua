@@ -149,6 +149,7 @@ return {
             local reason = reasons[kind]
             local cost = t:reference("path", { model = "nehalem-2011", type = type, reason = reason })[reason].total
             local r = t:run("measure", args)
+            cost = cost * r.slower
             local what = ("%s, type %d: "):format(kind, type)
             t:band(what .. "ns", r.said, { { cost * 0.99, cost * 1.01, 1 }, { cost * 0.95, cost * 1.05, 0.5 } })
             t:weight(0.5) -- what was spent counts for an answer that is about right

@@ -77,6 +77,16 @@ new syntax
 echo 'return {' >"$work/syntax/cpuid.lua"
 grade syntax
 is "a syntax error" "cpuid.lua:2: unexpected symbol near <eof>" "$(field "$work/syntax.json" '.tasks[0].lines[0].seen')"
+new notepad
+for file in "$work"/notepad/*.lua; do
+	{ printf '\xef\xbb\xbf#!/usr/bin/lua\r\n' && sed 's/$/\r/' "$file"; } >"$work/with" && mv "$work/with" "$file"
+done
+grade notepad
+is "a byte order mark, a first line for a shell and line ends of another system are none of its mistakes" "20 10 20 10" \
+	"$(points notepad) $(field "$work/notepad.json" .prediction_points)"
+echo 'return {' >>"$work/notepad/more.lua"
+grade notepad
+has "and lines keep their numbers" "$work/notepad.json" "more.lua:$(wc -l <"$work/notepad/more.lua")"
 new missing
 rm "$work/missing/more.lua"
 grade missing

@@ -61,6 +61,14 @@ for _, guest in ipairs{ "hello", "primes", "boot16" } do
 end
 return { exits = exits }
 LUA
+points "the words of the report" 01 numbers 0 observations.lua <<'LUA'
+local right = setmetatable({}, { __index = function() return "what a run shows" end })
+return setmetatable({}, { __index = function() return right end })
+LUA
+{
+	sed '/^return M/d' labs/solutions/01_three_modes/measure.lua
+	echo 'function M.equivalent() return { verdict = "holds", console = true } end return M'
+} | points "equivalent, whatever it is" 01 equivalent 0 measure.lua
 points "another machine asked" 01 process 0 measure.lua <<'LUA'
 return { process_sees = function()
   local vm, by = vmscope.vm{ guest = "hello", controls = "kvm-user" }, {}
@@ -73,5 +81,14 @@ points "measured while it is graded" 03 table 0 table.lua <<'LUA'
 local vm = vmscope.vm{ guest = "sensitive" }
 vm:run()
 return { CPUID = { deprivileged = "same", umip = "same", vtx = vm.stats.CPUID and "traps", user = "runs", privileged = false } }
+LUA
+points "one answer for all" 03 outcome 0 probe.lua <<'LUA'
+return { outcome = function() return "traps" end }
+LUA
+points "one class for all" 03 classify 0 classify.lua <<'LUA'
+return { classify = function() return { privileged = false, control = false, behaviour = true } end }
+LUA
+points "counts that are written down" 04 count 0 cpuid.lua <<'LUA'
+return { count = function() return { [0] = 1, [1] = 2, [7] = 1 } end }
 LUA
 finish

@@ -67,6 +67,18 @@ sed 's/^function VM:run.*/&\n  self.machine.r = setmetatable({}, { __index = fun
 	labs/solutions/06_trap_and_emulate/vmm.lua |
 	points "registers that answer for themselves" 06 vmm.lua "direct 0" "emulate 0"
 
+points "the machine as it is" 06 vmm.lua "direct 0" "emulate 0" <<'LUA'
+return function(machine, base, size)
+  machine.l, machine.b = base, size
+  local vm = setmetatable({}, { __index = function(_, k) return k == "l" and machine.l - base or machine[k] end,
+    __newindex = function(_, k, v) machine[k] = v end })
+  for name, f in pairs{ read = function(_, i) return machine:read(base + i) end,
+    write = function(_, i, v) machine:write(base + i, v) end, run = function(_, n) return machine:run(n) end,
+    deliver = function(_, cause, info) return machine:deliver(cause, info) end } do rawset(vm, name, f) end
+  return vm
+end
+LUA
+
 points "a program that shows nothing" 06 theorem.lua "counterexample 0" "emulate 20" \
 	<labs/06_trap_and_emulate/starter/theorem.lua
 is "06, a budget is told in words" "at most 3; 9 (50 % of the points)" \
@@ -83,6 +95,11 @@ return { pattern = function() end, paging = function(profile, pages, switches)
 end }
 LUA
 
+points "nothing ever exits" 07 predict.lua "paging 0" "pattern 1.07" "decide 20" <<'LUA'
+local function none() return { EXCEPTION_NMI = 0, INVLPG = 0, CR_ACCESS = 0 } end
+return { paging = none, pattern = none }
+LUA
+
 sed 's/^  self\.hw:set/  if self.once then self.hw:drop_all() return "at", pte \& FRAME | address \& 0xfff end\n  self.once = true\n&/' \
 	labs/solutions/07_paging/shadow.lua |
 	points "without a shadow" 07 shadow.lua "decide 20" "shadow 0" "bits 0" "budget 0"
@@ -92,6 +109,21 @@ sed 's/^function Shadow:fault.*/&\n  local _, entries = self.vm:translate(access
 
 points "a stopwatch that nobody starts" 09 measure.lua "measure 0" "path 25" <<'LUA'
 return function() return 0 end
+LUA
+
+points "a number that was read in the book" 09 measure.lua "measure 1.88" "path 25" <<'LUA'
+return function() return 683 end
+LUA
+
+points "nothing ever exits" 08 price.lua "price 0" "device 20" <<'LUA'
+local function none() return { HLT = 0, PREEMPTION_TIMER = 0, INTERRUPT_WINDOW = 0, IO_INSTRUCTION = 0 } end
+return { exits = none, per_second = function() return 0 end }
+LUA
+
+points "all marks at once" 08 guest.lua "tickless 0" "device 20" <<'LUA'
+return function(_, marks)
+  return "movw $0x3f8, %dx\nmovb $'.', %al\n" .. ("outb %al, %dx\n"):rep(marks) .. "movb $0, %al\noutb %al, $0xf4\n"
+end
 LUA
 
 points "measured while it is graded" 08 price.lua "price 0" "rate 0" "device 20" <<'LUA'
@@ -121,6 +153,10 @@ end
 return ways
 LUA
 } | points "another target" 10 escape.lua "ports 5" "memory 15"
+
+points "a guest that does nothing" 10 chatty.lua "same 0" "ports 10" <<'LUA'
+return "movb $0, %al\noutb %al, $0xf4\n"
+LUA
 
 "$VMSCOPE" lab start 10 "$work/begun" >/dev/null
 "$VMSCOPE" lab check "$work/begun" ports memory control >"$work/begun.txt"

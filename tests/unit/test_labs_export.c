@@ -229,6 +229,25 @@ static void a_formula_is_a_text(void **state)
 {
 	(void)state;
 	has("csv", SAMPLE_HOSTILE, "\n\"'=1+1 ");
+
+	static const char *const begins[] = {
+	    "=", "+", "-", "@", "\xef\xbc\x9d", "\xef\xbc\x8b", "\xef\xbc\x8d", "\xef\xbc\xa0"};
+	for (size_t i = 0; i < ARRAY_LEN(begins); i++) {
+		struct lab_result r;
+		char *text = NULL, wanted[32];
+		size_t n;
+
+		result_sample(&r, SAMPLE_FULL);
+		free(r.submission);
+		assert_true(asprintf(&r.submission, "%s1+1", begins[i]) > 0);
+		FILE *f = open_memstream(&text, &n);
+		assert_int_equal(export_find("csv")->print(&r, NULL, f, NULL), ERR_OK);
+		fclose(f);
+		snprintf(wanted, sizeof wanted, "\n\"'%s1+1\"", begins[i]);
+		assert_non_null(strstr(text, wanted));
+		free(text);
+		result_free(&r);
+	}
 }
 
 /* --- What could not be graded --- */

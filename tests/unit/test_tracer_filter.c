@@ -122,6 +122,26 @@ static void nesting_has_an_end(void **state)
 	assert_int_equal(filter_check(tep, filter, NULL), ERR_INVAL);
 }
 
+/* The library takes each && and || one level deeper, and has no limit. */
+static void a_condition_that_goes_on_has_an_end(void **state)
+{
+	static const char one[] = "isa==1||";
+	size_t n = 200000, head = strlen("kvm_exit:"), step = sizeof(one) - 1;
+	char *filter = malloc(head + n * step + sizeof(one));
+	struct errmsg why = {""};
+
+	(void)state;
+	strcpy(filter, "kvm_exit:");
+	for (size_t i = 0; i < n; i++)
+		memcpy(filter + head + i * step, one, step);
+	strcpy(filter + head + n * step, "isa==1");
+	assert_int_equal(filter_check(tep, filter, &why), ERR_INVAL);
+	assert_non_null(strstr(why.text, "longer than 4096 characters"));
+	strcpy(filter + head + 500 * step, "isa==1");
+	assert_true(matches(filter, &(struct event_kvm_exit){.common.type = EVENT_ID_kvm_exit, .isa = 1}));
+	free(filter);
+}
+
 /* --- format texts --------------------------------------------------------------------------------------------------
  */
 
@@ -222,6 +242,7 @@ int main(void)
 	    cmocka_unit_test(filters_that_are_accepted_select_events),
 	    cmocka_unit_test(a_wrong_filter_is_refused_where_it_is_wrong),
 	    cmocka_unit_test(nesting_has_an_end),
+	    cmocka_unit_test(a_condition_that_goes_on_has_an_end),
 	    cmocka_unit_test(every_format_of_ours_is_good),
 	    cmocka_unit_test(what_a_kernel_writes_is_good),
 	    cmocka_unit_test(printing_that_could_hurt_is_replaced),
