@@ -136,6 +136,9 @@ const struct exit_stats *view_stats(struct view_model *m, enum stats_by by); /* 
 void view_spark(struct view_model *m, uint32_t reason, uint8_t isa, uint32_t out[VIEW_SPARK], double *rate);
 uint64_t view_bucket_ns(struct view_model *m);
 
+/* The numbers of the first and the last exit in the log; false: it has none. */
+bool view_log_numbers(struct view_model *m, uint64_t *first, uint64_t *last);
+
 /* The log, by position: view_log_first() .. view_log_first() + view_log_n() - 1, oldest first. Children included. */
 uint64_t view_log_first(struct view_model *m);
 uint64_t view_log_n(struct view_model *m);

@@ -206,6 +206,31 @@ static void a_new_future_takes_the_place_of_the_old(void **state)
 }
 
 /* What the run has told, and nobody has looked at yet, is no future. */
+static void the_log_says_which_numbers_it_has(void **state)
+{
+	struct view_model *m = new_model(16);
+	struct fed f = {0};
+	uint64_t first, last;
+
+	(void)state;
+	view_model_lock(m);
+	assert_false(view_log_numbers(m, &first, &last));
+	view_model_unlock(m);
+	feed(m, &f, 0, EXIT_VMM_DEBUG, 0); /* it has no number */
+	view_model_lock(m);
+	assert_false(view_log_numbers(m, &first, &last));
+	view_model_unlock(m);
+	for (int i = 0; i < 20; i++)
+		feed(m, &f, 0, EXIT_CPUID, 0);
+	feed(m, &f, 0, EXIT_VMM_DEBUG, 0);
+	view_model_lock(m);
+	assert_true(view_log_numbers(m, &first, &last));
+	assert_int_equal(first, 5);
+	assert_int_equal(last, 19);
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
 static void a_place_that_nobody_saw_is_forgotten_too(void **state)
 {
 	struct view_model *m = new_model(16);
@@ -443,6 +468,7 @@ int main(void)
 	    cmocka_unit_test(records_of_two_vcpus_find_their_places),
 	    cmocka_unit_test(a_full_log_keeps_the_newest),
 	    cmocka_unit_test(a_new_future_takes_the_place_of_the_old),
+	    cmocka_unit_test(the_log_says_which_numbers_it_has),
 	    cmocka_unit_test(a_place_that_nobody_saw_is_forgotten_too),
 	    cmocka_unit_test(on_host_time_an_exit_is_counted_at_the_entry),
 	    cmocka_unit_test(places_are_found_across_the_wrap),

@@ -14,6 +14,49 @@ static void a_frame_has_title_view_message_and_bar(void **state)
 	assert_int_equal(n_closed, 1); /* the second was never opened */
 }
 
+static void a_title_leaves_out_whole_parts(void **state)
+{
+	(void)state;
+	start(true);
+	model.now.exits = 98;
+	model.now.insns = 127;
+	app_draw(app, &screen);
+	assert_true(shows("hello  emulate/II  = stopped  in the past  98 exits  127 insns  cpu 0"));
+	screen_resize(&screen, 100, 24);
+	app_draw(app, &screen);
+	assert_true(shows("hello  emulate/II  vtx-ept  = stopped  in the past  98 exits  127 insns  cpu 0"));
+	screen_resize(&screen, 80, 24);
+	snprintf(model.info.guest, sizeof(model.info.guest), "a-name-that-is-not-short");
+	app_draw(app, &screen);
+	assert_true(shows("a-name-that-is-not-short  = stopped  in the past  98 exits  127 insns"));
+	stop();
+}
+
+static void what_follows_a_guest_that_runs_is_in_the_log(void **state)
+{
+	(void)state;
+	start(true);
+	model.now.exits = 250; /* the tracer is behind */
+	model.now.run = VIEW_RUNNING;
+	app_draw(app, &screen);
+	assert_int_equal(model.now.selected, 99);
+	model.now.exits = 50; /* in the past: the log has later ones */
+	app_draw(app, &screen);
+	assert_int_equal(model.now.selected, 49);
+	stop();
+}
+
+static void a_guest_that_has_ended_says_what_can_be_done(void **state)
+{
+	(void)state;
+	start(true);
+	assert_false(shows("the guest has ended"));
+	model.now.run = VIEW_ENDED;
+	app_draw(app, &screen);
+	assert_true(shows("the guest has ended   U: back an exit   R: again"));
+	stop();
+}
+
 static void below_the_minimum_it_says_what_it_needs(void **state)
 {
 	(void)state;
@@ -282,6 +325,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_frame_has_title_view_message_and_bar),
+	    cmocka_unit_test(a_title_leaves_out_whole_parts),
+	    cmocka_unit_test(what_follows_a_guest_that_runs_is_in_the_log),
+	    cmocka_unit_test(a_guest_that_has_ended_says_what_can_be_done),
 	    cmocka_unit_test(below_the_minimum_it_says_what_it_needs),
 	    cmocka_unit_test(views_switch_drill_in_and_go_back),
 	    cmocka_unit_test(help_is_made_of_the_tables),
