@@ -186,14 +186,21 @@ static bool announced(struct app *a, const struct binding *b)
 	return command && !strcmp(command, b->command);
 }
 
+/* Whole words; an ellipsis when there are more. */
 static void words_row(struct app *a, struct screen *s)
 {
 	const struct line_words *w = &a->line.words;
+	unsigned i;
 	int x = 1;
 
-	for (unsigned i = 0; i < w->n && x < s->w; i++)
-		x += screen_text(s, x, s->h - 1, -1, STYLE_BAR, w->word[i]) + 2;
-	if (w->more)
+	for (i = 0; i < w->n; i++) {
+		int n = screen_columns(w->word[i]);
+
+		if (x + n + (i + 1 < w->n || w->more ? 5 : 0) > s->w)
+			break;
+		x += screen_text(s, x, s->h - 1, n, STYLE_BAR, w->word[i]) + 2;
+	}
+	if (i < w->n || w->more)
 		screen_text(s, x, s->h - 1, -1, STYLE_BAR, "...");
 }
 

@@ -149,6 +149,41 @@ static void a_view_s_keys_and_commands_come_first(void **state)
 	stop();
 }
 
+/* What another view would take is no abbreviation of something else. */
+static void a_command_of_another_view_says_which(void **state)
+{
+	(void)state;
+	start(true);
+	wrong("vm stop 2", "'vm stop' is a command of the view two: 'view two' first");
+	assert_int_equal(engine.n_do, 0);
+	OK("vm CPUID"); /* vmexit */
+	assert_int_equal(engine.verb, ENGINE_TO_REASON);
+	OK("view two");
+	OK("vm stop 2");
+	wrong("vmexit", "which exit reason?");
+	stop();
+}
+
+static void completion_offers_all_that_may_follow(void **state)
+{
+	(void)state;
+	start(true);
+	key(":");
+	type("break ");
+	key("Tab");
+	app_draw(app, &screen);
+	assert_true(shows("list  delete  enable  disable  insn  exit  port  msr  mem"));
+	assert_true(shows("..."));
+	key("Esc");
+	key(":");
+	type("v");
+	key("Tab");
+	app_draw(app, &screen);
+	assert_true(shows("vmexit  view"));
+	assert_false(shows("..."));
+	stop();
+}
+
 static void a_view_with_a_table_is_sorted(void **state)
 {
 	(void)state;
@@ -332,6 +367,8 @@ int main(void)
 	    cmocka_unit_test(views_switch_drill_in_and_go_back),
 	    cmocka_unit_test(help_is_made_of_the_tables),
 	    cmocka_unit_test(a_view_s_keys_and_commands_come_first),
+	    cmocka_unit_test(a_command_of_another_view_says_which),
+	    cmocka_unit_test(completion_offers_all_that_may_follow),
 	    cmocka_unit_test(a_view_with_a_table_is_sorted),
 	    cmocka_unit_test(the_mouse_does_what_keys_do),
 	    cmocka_unit_test(a_long_message_is_seen_to_its_end),
