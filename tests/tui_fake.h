@@ -203,6 +203,20 @@ WEAK struct vm *view_vm(struct view_model *m)
 	return NULL;
 }
 
+WEAK bool view_remote(struct view_model *m)
+{
+	(void)m;
+	return false;
+}
+
+WEAK bool view_cpu(struct view_model *m, unsigned vcpu, struct view_cpu *out)
+{
+	(void)m;
+	(void)vcpu;
+	*out = (struct view_cpu){0};
+	return false;
+}
+
 WEAK const struct x86_state *view_cpu_state(struct view_model *m, unsigned vcpu, struct errmsg *why)
 {
 	if (!m->state || vcpu)
