@@ -40,8 +40,9 @@ static enum err check_kind(struct control *c, enum break_kind kind, struct errms
 		reason = "the guest runs on another machine, which stops at exits only";
 	else
 		reason = "the processor runs the guest by itself and does not report its accesses";
-	return err_set(why, ERR_UNSUPPORTED, "%s: not in %s/%s: %s; use --mode emulate, or a breakpoint on an exit",
-	    what[kind], mode_name(m->mode), m->type == VMM_TYPE_I ? "I" : "II", reason);
+	return err_set(why, ERR_UNSUPPORTED, "%s: not in %s/%s: %s; use --mode emulate%s, or a breakpoint on an exit",
+	    what[kind], mode_name(m->mode), m->type == VMM_TYPE_I ? "I" : "II", reason,
+	    m->caps & MODE_CAP_REMOTE ? " --type 2" : "");
 }
 
 /* Debug registers are few, and one is kept for steps over calls. */

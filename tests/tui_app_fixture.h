@@ -135,9 +135,12 @@ static inline struct table *two_table(struct view *v)
 	return &table;
 }
 
+static const struct command two_commands[] = {
+    {"vm stop", "[N]", "Stops one.", list_sort, NULL}, {NULL, NULL, NULL, NULL, NULL}};
 static const struct view_ops two = {.name = "two",
     .title = "Two",
     .about = "The second.",
+    .commands = two_commands,
     .state_size = sizeof(struct list),
     .close = list_close,
     .collect = list_collect,

@@ -130,6 +130,16 @@ WEAK const struct view_exit *view_log_at(struct view_model *m, uint64_t pos)
 	return pos < m->n_exits ? &m->exits[pos] : NULL;
 }
 
+WEAK bool view_log_numbers(struct view_model *m, uint64_t *first, uint64_t *last)
+{
+	assert(m->locked);
+	if (!m->n_exits)
+		return false;
+	*first = m->exits[0].number;
+	*last = m->exits[m->n_exits - 1].number;
+	return true;
+}
+
 WEAK bool view_log_find(struct view_model *m, uint64_t number, uint64_t *pos)
 {
 	assert(m->locked);
@@ -191,6 +201,20 @@ WEAK struct vm *view_vm(struct view_model *m)
 {
 	(void)m;
 	return NULL;
+}
+
+WEAK bool view_remote(struct view_model *m)
+{
+	(void)m;
+	return false;
+}
+
+WEAK bool view_cpu(struct view_model *m, unsigned vcpu, struct view_cpu *out)
+{
+	(void)m;
+	(void)vcpu;
+	*out = (struct view_cpu){0};
+	return false;
 }
 
 WEAK const struct x86_state *view_cpu_state(struct view_model *m, unsigned vcpu, struct errmsg *why)

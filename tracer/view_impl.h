@@ -31,6 +31,19 @@ struct view_open {
 	uint64_t prev_insns;
 };
 
+/* What a guest on another machine has answered since it stands still. */
+#define VIEW_BLOCK 512u
+#define VIEW_BLOCKS 64u /* a block's place is its number modulo this */
+struct view_block {
+	bool valid;
+	gpa_t gpa;
+	uint8_t data[VIEW_BLOCK];
+};
+struct view_kept {
+	bool state[VM_VCPUS_MAX]; /* view_model.state is what it is now */
+	struct view_block blocks[VIEW_BLOCKS];
+};
+
 struct view_filter;
 
 /* Where the run said that it is. */
@@ -90,6 +103,7 @@ struct view_model {
 
 	struct x86_state before[VM_VCPUS_MAX], state[VM_VCPUS_MAX];
 	bool has_before, has_state;
+	struct view_kept kept;
 
 	struct view_filter *filter;
 };
@@ -103,6 +117,8 @@ struct view_exit *view_append(struct view_model *m);
 /* Of a guest that has ended: exits that no entry followed. */
 void view_count_open(struct view_model *m);
 void view_rates(struct view_model *m);
+/* view_guest.c: it goes on, so that what it answered may be wrong. */
+void view_guest_moves(struct view_model *m);
 /* view_filter.c */
 void view_filter_free(struct view_filter *f);
 bool view_filter_match(struct view_filter *f, const struct view_exit *e);

@@ -316,6 +316,21 @@ const struct view_exit *view_log_at(struct view_model *m, uint64_t pos)
 	return pos >= m->first && pos < m->end ? view_slot(m, pos) : NULL;
 }
 
+bool view_log_numbers(struct view_model *m, uint64_t *first, uint64_t *last)
+{
+	uint64_t lo = m->first, hi = m->end;
+
+	while (lo < hi && view_slot(m, lo)->number == UINT64_MAX)
+		lo++;
+	while (hi > lo && view_slot(m, hi - 1)->number == UINT64_MAX)
+		hi--;
+	if (lo == hi)
+		return false;
+	*first = view_slot(m, lo)->number;
+	*last = view_slot(m, hi - 1)->number;
+	return true;
+}
+
 bool view_log_find(struct view_model *m, uint64_t number, uint64_t *pos)
 {
 	uint64_t lo = m->first, hi = m->end;

@@ -8,7 +8,6 @@
 #include <time.h>
 
 #include "core/machine.h"
-#include "tracer/pagewalk.h"
 #include "tracer/view_impl.h"
 
 static uint64_t monotonic_ns(void *arg)
@@ -98,6 +97,7 @@ static void forget_everything(struct view_model *m)
 	m->now = (struct view_now){0};
 	m->verdicts = (struct view_verdicts){.direct_fraction = -1, .guest_time_fraction = -1};
 	m->has_before = m->has_state = m->has_screen = false;
+	view_guest_moves(m);
 	m->tick_ns = m->tick_insns = m->tick_exits = 0;
 }
 
@@ -260,6 +260,8 @@ void view_model_set_run(struct view_model *m, enum view_run run, const struct vm
 {
 	view_model_lock(m);
 	m->now.run = run;
+	if (run == VIEW_RUNNING)
+		view_guest_moves(m);
 	if (end)
 		m->now.end = *end;
 	snprintf(m->now.stop, sizeof(m->now.stop), "%s", stop ? stop : "");
@@ -314,104 +316,7 @@ size_t view_console(struct view_model *m, char *buf, size_t n, uint64_t *total)
 	return have;
 }
 
-/* --- the guest that stands still -----------------------------------------------------------------------------------
- */
-
-struct vm *view_vm(struct view_model *m)
-{
-	return m->session ? m->session->vm : NULL;
-}
-
-static enum err no_guest(const struct view_model *m, struct errmsg *why)
-{
-	return err_set(why, ERR_UNSUPPORTED, "%s",
-	    m->info.source == VIEW_TRACE ? "a trace holds no registers and no memory" : "no guest is loaded");
-}
-
-static const char *state_missing(const struct view_model *m)
-{
-	unsigned caps = m->vm->cfg.mode->caps;
-
-	return caps & MODE_CAP_MODEL ? "a behaviour model has no registers: it says what a guest does, not how" : NULL;
-}
-
-const struct x86_state *view_cpu_state(struct view_model *m, unsigned vcpu, struct errmsg *why)
-{
-	if (!m->vm || vcpu >= m->vm->n_vcpus || vcpu >= VM_VCPUS_MAX)
-		return no_guest(m, why), NULL;
-	if (state_missing(m))
-		return err_set(why, ERR_UNSUPPORTED, "%s", state_missing(m)), NULL;
-	if (m->session->ops->get_state(m->session, vcpu, &m->state[vcpu]) != ERR_OK)
-		return err_set(why, ERR_IO, "the backend cannot give the registers now"), NULL;
-	return &m->state[vcpu];
-}
-
-const struct x86_state *view_cpu_before(struct view_model *m, unsigned vcpu)
-{
-	return m->has_before && vcpu < VM_VCPUS_MAX ? &m->before[vcpu] : NULL;
-}
-
-void view_model_stopped(struct view_model *m)
-{
-	struct errmsg ignore;
-
-	view_model_lock(m);
-	view_count_open(m);
-	view_model_unlock(m);
-	if (!m->vm || state_missing(m))
-		return;
-	if (m->has_state)
-		memcpy(m->before, m->state, sizeof(m->before));
-	m->has_before = m->has_state;
-	m->has_state = true;
-	for (unsigned i = 0; i < m->vm->n_vcpus && i < VM_VCPUS_MAX; i++)
-		if (!view_cpu_state(m, i, &ignore))
-			m->has_state = false;
-}
-
-enum err view_read_phys(struct view_model *m, gpa_t gpa, void *buf, size_t n, struct errmsg *why)
-{
-	if (!m->session)
-		return no_guest(m, why);
-	if (m->vm && m->vm->cfg.mode->caps & MODE_CAP_MODEL)
-		return err_set(why, ERR_UNSUPPORTED, "a behaviour model has no memory");
-	if (m->session->ops->read_mem(m->session, gpa, buf, n) != ERR_OK)
-		return err_set(
-		    why, ERR_RANGE, "no memory at guest-physical 0x%llx: a device or a hole", (unsigned long long)gpa);
-	return ERR_OK;
-}
-
-static bool read_table(void *arg, gpa_t gpa, void *buf, size_t n)
-{
-	struct errmsg ignore;
-
-	return view_read_phys(arg, gpa, buf, n, &ignore) == ERR_OK;
-}
-
-enum err view_read_linear(
-    struct view_model *m, unsigned vcpu, gva_t gva, void *buf, size_t n, size_t *done, struct errmsg *why)
-{
-	const struct x86_state *s = view_cpu_state(m, vcpu, why);
-
-	*done = 0;
-	if (!s)
-		return ERR_UNSUPPORTED;
-	while (*done < n) {
-		const struct pagewalk_query q = {.gva = gva + *done, .priv = X86_PRIV_SUPER};
-		uint64_t part = PAGE_SIZE_4K - q.gva % PAGE_SIZE_4K;
-		struct pagewalk w;
-
-		part = part < n - *done ? part : n - *done;
-		pagewalk(s, &q, read_table, m, &w);
-		if (w.result != PAGEWALK_OK)
-			return err_set(why, ERR_RANGE, "0x%llx is not mapped", (unsigned long long)q.gva);
-		enum err e = view_read_phys(m, w.gpa, (uint8_t *)buf + *done, (size_t)part, why);
-		if (e != ERR_OK)
-			return e;
-		*done += (size_t)part;
-	}
-	return ERR_OK;
-}
+/* --- the screen --------------------------------------------------------------------------------------------------- */
 
 bool view_screen(struct view_model *m, char lines[25][81])
 {

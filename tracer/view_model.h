@@ -136,6 +136,9 @@ const struct exit_stats *view_stats(struct view_model *m, enum stats_by by); /* 
 void view_spark(struct view_model *m, uint32_t reason, uint8_t isa, uint32_t out[VIEW_SPARK], double *rate);
 uint64_t view_bucket_ns(struct view_model *m);
 
+/* The numbers of the first and the last exit in the log; false: it has none. */
+bool view_log_numbers(struct view_model *m, uint64_t *first, uint64_t *last);
+
 /* The log, by position: view_log_first() .. view_log_first() + view_log_n() - 1, oldest first. Children included. */
 uint64_t view_log_first(struct view_model *m);
 uint64_t view_log_n(struct view_model *m);
@@ -161,6 +164,17 @@ bool view_screen(struct view_model *m, char lines[25][81]);
  */
 /* For reading only: devices, TLB, mappings. NULL: a trace, or a VM on another machine. */
 struct vm *view_vm(struct view_model *m);
+/* Is the guest on another machine, which sends registers and memory and nothing else? */
+bool view_remote(struct view_model *m);
+/* What of a vCPU is no register. */
+struct view_cpu {
+	bool halted, wait_startup; /* waits in HLT; waits for its start */
+	const struct x86_cpu *tlb; /* emulate: the interpreter's CPU, for its TLB; NULL: it is the processor's own */
+	bool lapic_on, lapic_x2;
+	uint32_t lapic_count; /* of the APIC's timer */
+};
+/* False: there is no such vCPU here; *out is zeroed. */
+bool view_cpu(struct view_model *m, unsigned vcpu, struct view_cpu *out);
 const struct x86_state *view_cpu_state(struct view_model *m, unsigned vcpu, struct errmsg *why);
 /* The state at the stop before this one, for marking what changed; NULL: there was none. */
 const struct x86_state *view_cpu_before(struct view_model *m, unsigned vcpu);

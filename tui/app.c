@@ -256,18 +256,20 @@ struct rect app_view_rect(int w, int h)
 	return (struct rect){0, 1, w, h > 3 ? h - 3 : 1};
 }
 
-/* The selected exit is the newest one before this position. */
-static void follow(struct app *a, struct view_model *m)
+/* The selected exit is the newest one before this position that the log has: what a guest that runs did last may not be
+ * in it yet. */
+static void follow(struct view_model *m)
 {
-	uint64_t exits, selected;
+	uint64_t first, last, newest, selected;
 
 	view_model_lock(m);
-	exits = view_now(m)->exits;
+	newest = view_now(m)->exits;
 	selected = view_now(m)->selected;
+	if (newest && view_now(m)->run == VIEW_RUNNING && view_log_numbers(m, &first, &last) && last < newest)
+		newest = last + 1;
 	view_model_unlock(m);
-	if (exits && selected != exits - 1)
-		view_model_select(m, exits - 1);
-	(void)a;
+	if (newest && selected != newest - 1)
+		view_model_select(m, newest - 1);
 }
 
 /* A guest that runs waits while it is held: at most so much of its time. What is on the screen is then a little older,
@@ -312,7 +314,7 @@ void app_collect(struct app *a, struct view *v, int w, int h)
 	if (!m || (!held && !free && !runs)) /* what cannot be cut in two is under way: the picture stays what it was */
 		return;
 	if (a->following)
-		follow(a, m);
+		follow(m);
 	view_model_lock(m);
 	keep_filter(a, m);
 	a->now = *view_now(m);

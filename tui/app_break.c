@@ -61,7 +61,9 @@ static enum err range(struct app *a, const char *text, bool symbols, struct brea
 	} else {
 		bool good = app_parse_u64(lo, &b->lo) && (!hi || app_parse_u64(hi, &b->hi));
 
-		e = good ? ERR_OK : err_set(why, ERR_INVAL, "'%s' is no number or range (0x60, 0x60-0x64)", text);
+		e = good ? ERR_OK
+			 : err_set(why, ERR_INVAL,
+			       "'%s' is no number or range; hexadecimal ones begin with 0x (0x60, 0x60-0x64)", text);
 	}
 	if (!hi)
 		b->hi = b->lo;
@@ -90,6 +92,7 @@ static enum err parse(struct app *a, const char *args, struct breakpoint *b, str
 {
 	static const char *const kinds[BREAK_KINDS] = {"insn", "exit", "port", "msr", "mem"};
 	char what[128], first[128];
+	struct errmsg ignore;
 	unsigned kind = 0;
 	enum err e;
 
@@ -100,7 +103,10 @@ static enum err parse(struct app *a, const char *args, struct breakpoint *b, str
 		kind++;
 	if (kind == BREAK_KINDS) { /* an address alone, as gdb takes it */
 		b->kind = BREAK_INSN;
-		return *args ? err_set(why, ERR_INVAL, "%s", usage) : range(a, what, true, b, why);
+		e = *args ? err_set(why, ERR_INVAL, "%s", usage) : range(a, what, true, b, why);
+		if (e != ERR_OK && !isdigit((unsigned char)what[0]) && app_reason(what, &b->lo, &ignore) == ERR_OK)
+			e = err_set(why, e, "%s is an exit reason: break exit %s", what, what);
+		return e;
 	}
 	b->kind = (enum break_kind)kind;
 	if (b->kind == BREAK_EXIT)
@@ -168,6 +174,8 @@ static enum err cmd_list(struct app *a, struct view *v, const char *args, struct
 		return err_set(why, ERR_NOMEM, "no memory for the list");
 	}
 	fputs("Breakpoints\n", f);
+	if (!control_break_at(c, 0))
+		fputs("  none is set\n", f);
 	for (unsigned i = 0; (b = control_break_at(c, i)); i++)
 		fprintf(f, "  %3u  %-48s  %llu hit%s%s\n", b->id, b->text, (unsigned long long)b->hits,
 		    b->hits == 1 ? "" : "s", b->disabled ? "  disabled" : "");

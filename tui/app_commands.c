@@ -89,6 +89,8 @@ enum err app_reason(const char *args, uint64_t *out, struct errmsg *why)
 			   : args[i] == '-'		    ? '_'
 							    : args[i];
 	reason = n && n < sizeof(upper) ? exit_reason_by_name(upper) : -1;
+	if (reason < 0 && !n)
+		return err_set(why, ERR_INVAL, "which exit reason? a number or a name (10, CPUID); Tab lists them");
 	if (reason < 0)
 		return err_set(
 		    why, ERR_NOENT, "no exit reason '%s': a number or a name (10, CPUID); Tab lists them", args);
@@ -150,12 +152,30 @@ static void first_words(struct view *v, const char *line, struct line_words *out
 		}
 }
 
+/* The view that would take the line; NULL: none. */
+static const struct view *taker(const struct app *a, const char *line, const struct command **c)
+{
+	for (unsigned i = 0; i < a->n_views; i++) {
+		size_t n = 0;
+
+		*c = longest(a->view[i].ops->commands, line, &n, NULL);
+		if (*c)
+			return &a->view[i];
+	}
+	return NULL;
+}
+
 static enum err unknown(struct app *a, const char *line, struct errmsg *why)
 {
+	const struct command *c;
+	const struct view *other = taker(a, line, &c);
 	struct line_words w;
 	char list[160];
 	size_t n = 0;
 
+	if (other)
+		return err_set(why, ERR_NOENT, "'%s' is a command of the view %s: 'view %s' first", c->name,
+		    other->ops->name, other->ops->name);
 	first_words(app_top(a), line, &w);
 	if (!w.n)
 		return err_set(why, ERR_NOENT, "no command '%.60s' (F1 lists them)", line);
@@ -165,12 +185,30 @@ static enum err unknown(struct app *a, const char *line, struct errmsg *why)
 	return err_set(why, ERR_NOENT, "'%.60s' may be: %s", line, list);
 }
 
-enum err app_command(struct app *a, const char *line, struct errmsg *why)
+/* The beginning of a first word will do when there is only one such word, and no view has the whole of it: "vm stop 2"
+ * is not meant as "vmexit stop 2". */
+static const struct command *abbreviated(struct app *a, const char *line, char *whole, size_t room, const char **args)
 {
 	struct view *v = app_top(a);
 	const struct command *c;
 	struct line_words w;
-	char whole[LINE_MAX_BYTES], text[LINE_MAX_BYTES], word[LINE_WORD];
+	char word[LINE_WORD];
+	const char *rest = line;
+
+	if (taker(a, line, &c))
+		return NULL;
+	first_words(v, line, &w);
+	if (w.n != 1 || !app_word(&rest, word, sizeof(word)) ||
+	    (size_t)snprintf(whole, room, "%s%s%s", w.word[0], *rest ? " " : "", rest) >= room)
+		return NULL;
+	return find(v, whole, args);
+}
+
+enum err app_command(struct app *a, const char *line, struct errmsg *why)
+{
+	struct view *v = app_top(a);
+	const struct command *c;
+	char whole[LINE_MAX_BYTES], text[LINE_MAX_BYTES];
 	const char *args;
 	size_t n;
 
@@ -186,19 +224,21 @@ enum err app_command(struct app *a, const char *line, struct errmsg *why)
 	memcpy(text, line, n);
 	text[n] = '\0';
 	c = find(v, text, &args);
-	if (!c) {
-		/* The beginning of a first word will do when there is only one such word. */
-		const char *rest = text;
-
-		first_words(v, text, &w);
-		if (w.n == 1 && app_word(&rest, word, sizeof(word)) &&
-		    (size_t)snprintf(whole, sizeof(whole), "%s%s%s", w.word[0], *rest ? " " : "", rest) < sizeof(whole))
-			c = find(v, whole, &args);
-	}
+	if (!c)
+		c = abbreviated(a, text, whole, sizeof(whole), &args);
 	if (!c)
 		return unknown(a, text, why);
 	app_touch(a);
 	return c->run(a, v, args, why);
+}
+
+/* Names of commands that go on as the text does, from its byte `from` on. */
+static void complete_names(struct view *v, const char *text, struct line_words *out)
+{
+	for (int i = v ? -1 : 0; i < 0 || app_command_tables[i]; i++)
+		for (const struct command *c = i < 0 ? v->ops->commands : app_command_tables[i]; c && c->name; c++)
+			if (!strncmp(c->name, text, out->from))
+				line_words_add(out, text, c->name + out->from);
 }
 
 void app_complete(void *arg, const char *text, struct line_words *out)
@@ -206,21 +246,15 @@ void app_complete(void *arg, const char *text, struct line_words *out)
 	struct app *a = arg;
 	struct view *v = app_top(a);
 	const struct command *c;
-	const char *args, *space, *word;
+	const char *args, *space = strrchr(text, ' '), *word;
 
 	if (a->line.kind != LINE_COMMAND)
 		return;
-	/* Names of commands have one or two words: all that go on as the line does. */
-	out->from = 0;
-	for (int i = v ? -1 : 0; i < 0 || app_command_tables[i]; i++)
-		for (c = i < 0 ? v->ops->commands : app_command_tables[i]; c && c->name; c++)
-			line_words_add(out, text, c->name);
 	c = find(v, text, &args);
-	space = strrchr(text, ' ');
-	if (!c || !c->complete || !space || (out->n && strcmp(out->word[0], text) != 0))
-		return;
-	*out = (struct line_words){.from = (size_t)(space + 1 - text)};
-	for (unsigned i = 0; (word = c->complete(a, v, i)); i++)
+	/* Names of commands have one or two words. What may follow a name of one word may be a second one, too. */
+	out->from = c && c->complete && space ? (size_t)(space + 1 - text) : 0;
+	complete_names(v, text, out);
+	for (unsigned i = 0; out->from && (word = c->complete(a, v, i)); i++)
 		line_words_add(out, text, word);
 }
 

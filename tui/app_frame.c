@@ -7,14 +7,27 @@
 #include <string.h>
 
 /* --- title ------------------------------------------------------------------------------------------------------ */
-static int put(struct screen *s, int x, const char *text)
-{
-	int max = s->w - x;
+/* What the title says of the run, from the left. Where not all of it fits, whole parts are left out: a number that is
+ * cut in two would be another number. */
+enum title_part {
+	PART_GUEST,
+	PART_BACKEND,
+	PART_CONTROLS,
+	PART_RUN,
+	PART_PAST,
+	PART_EXITS,
+	PART_INSNS,
+	PART_CPU,
+	PART_COUNT
+};
 
-	return max > 0 ? x + screen_text(s, x, 0, max, STYLE_TITLE, text) : x;
-}
+struct title {
+	char text[PART_COUNT][96]; /* "": not said */
+	bool marked;		   /* the glyph of the state stands before PART_RUN */
+	enum glyph glyph;
+};
 
-static int put_run(struct app *a, struct screen *s, int x)
+static void say_run(struct app *a, struct title *t)
 {
 	static const struct {
 		enum glyph glyph;
@@ -26,25 +39,53 @@ static int put_run(struct app *a, struct screen *s, int x)
 	};
 	enum view_run run = app_running(a) ? VIEW_RUNNING : a->now.run;
 
-	if (a->info.source == VIEW_TRACE)
-		return put(s, x, "recorded");
-	screen_put(s, x, 0, screen_glyph(s, states[run].glyph), STYLE_TITLE);
-	x = put(s, x + 2, states[run].word);
-	return a->turbo ? put(s, x, " (turbo)") : x;
+	t->marked = a->info.source != VIEW_TRACE;
+	t->glyph = states[run].glyph;
+	snprintf(t->text[PART_RUN], sizeof(t->text[0]), "%s%s", t->marked ? states[run].word : "recorded",
+	    t->marked && a->turbo ? " (turbo)" : "");
 }
 
-static int put_where(struct app *a, struct screen *s, int x)
+static void say_where(const struct app *a, struct title *t)
 {
-	char text[96], exits[16], insns[16];
+	const struct view_now *n = &a->now;
+	const size_t room = sizeof(t->text[0]);
+	char b[16];
 
-	if (a->now.exits < a->now.seen_exits || a->now.insns < a->now.seen_insns)
-		x = put(s, x, "  in the past");
-	snprintf(text, sizeof(text), "  %s exit%s", fmt_count(a->now.exits, exits), a->now.exits == 1 ? "" : "s");
-	x = put(s, x, text);
-	if (!a->info.counts_insns)
-		return x;
-	snprintf(text, sizeof(text), "  %s insn%s", fmt_count(a->now.insns, insns), a->now.insns == 1 ? "" : "s");
-	return put(s, x, text);
+	if (n->exits < n->seen_exits || n->insns < n->seen_insns)
+		snprintf(t->text[PART_PAST], room, "in the past");
+	snprintf(t->text[PART_EXITS], room, "%s exit%s", fmt_count(n->exits, b), n->exits == 1 ? "" : "s");
+	if (a->info.counts_insns)
+		snprintf(t->text[PART_INSNS], room, "%s insn%s", fmt_count(n->insns, b), n->insns == 1 ? "" : "s");
+	if (a->info.n_vcpus > 1)
+		snprintf(t->text[PART_CPU], room, "cpu %u", a->vcpu);
+}
+
+static int title_columns(const struct title *t)
+{
+	int n = t->marked ? 2 : 0;
+
+	for (unsigned i = 0; i < PART_COUNT; i++)
+		n += t->text[i][0] ? screen_columns(t->text[i]) + 2 : 0;
+	return n;
+}
+
+static void put_title(struct screen *s, struct title *t, int end)
+{
+	/* The first to go: it does not change while the guest runs. */
+	static const enum title_part drop[] = {PART_CONTROLS, PART_BACKEND, PART_CPU, PART_GUEST, PART_INSNS};
+	int x = 1;
+
+	for (unsigned i = 0; i < ARRAY_LEN(drop) && x + title_columns(t) > end; i++)
+		t->text[drop[i]][0] = '\0';
+	for (unsigned i = 0; i < PART_COUNT && x < end; i++) {
+		if (!t->text[i][0])
+			continue;
+		if (i == PART_RUN && t->marked) {
+			screen_put(s, x, 0, screen_glyph(s, t->glyph), STYLE_TITLE);
+			x += 2;
+		}
+		x += screen_text(s, x, 0, end - x, STYLE_TITLE, t->text[i]) + 2;
+	}
 }
 
 void app_draw_title(struct app *a, struct screen *s)
@@ -52,30 +93,26 @@ void app_draw_title(struct app *a, struct screen *s)
 	static const char *const types[] = {"", "/I", "/II"};
 	struct view *v = app_top(a);
 	const struct view_info *i = &a->info;
-	char text[160];
-	int x = 1, n;
+	struct title t = {0};
+	char text[64] = "";
+	int n;
 
 	screen_fill(s, &(struct rect){0, 0, s->w, 1}, ' ', STYLE_TITLE);
-	if (!a->have_model) {
-		put(s, x, "vmscope");
-	} else {
-		x = put(s, x, i->guest[0] ? i->guest : "(no name)");
-		if (i->mode[0]) {
-			snprintf(
-			    text, sizeof(text), "  %s%s  %s", i->mode, i->type < 3 ? types[i->type] : "", i->controls);
-			x = put(s, x, text);
-		}
-		x = put_run(a, s, x + 2);
-		x = put_where(a, s, x);
-		if (i->n_vcpus > 1) {
-			snprintf(text, sizeof(text), "  cpu %u", a->vcpu);
-			put(s, x, text);
-		}
-	}
-	if (!v)
-		return;
-	snprintf(text, sizeof(text), "  %s%s ", a->frozen ? "FROZEN  " : "", v->ops->title);
+	if (v)
+		snprintf(text, sizeof(text), "%s%s ", a->frozen ? "FROZEN  " : "", v->ops->title);
 	n = screen_columns(text);
+	if (!a->have_model) {
+		snprintf(t.text[PART_GUEST], sizeof(t.text[0]), "vmscope");
+	} else {
+		snprintf(t.text[PART_GUEST], sizeof(t.text[0]), "%s", i->guest[0] ? i->guest : "(no name)");
+		if (i->mode[0])
+			snprintf(t.text[PART_BACKEND], sizeof(t.text[0]), "%s%s", i->mode,
+			    i->type < 3 ? types[i->type] : "");
+		snprintf(t.text[PART_CONTROLS], sizeof(t.text[0]), "%s", i->mode[0] ? i->controls : "");
+		say_run(a, &t);
+		say_where(a, &t);
+	}
+	put_title(s, &t, s->w - n);
 	screen_right(s, s->w - n, 0, n, STYLE_TITLE, text);
 }
 
@@ -87,6 +124,9 @@ static void standing(struct app *a, char *text, size_t n)
 	if (a->filter || a->search)
 		snprintf(text, n, "%s%s%s%s%s", a->filter ? "filter: " : "", a->filter ? a->filter : "",
 		    a->filter && a->search ? "   " : "", a->search ? "search: " : "", a->search ? a->search : "");
+	else if (a->have_model && !app_running(a) && a->now.run == VIEW_ENDED && a->info.source == VIEW_LIVE &&
+		 !a->now.stop[0])
+		snprintf(text, n, "the guest has ended   U: back an exit   R: again from the first instruction");
 	else if (a->have_model && !app_running(a))
 		snprintf(text, n, "%s", a->now.stop);
 }
@@ -146,14 +186,21 @@ static bool announced(struct app *a, const struct binding *b)
 	return command && !strcmp(command, b->command);
 }
 
+/* Whole words; an ellipsis when there are more. */
 static void words_row(struct app *a, struct screen *s)
 {
 	const struct line_words *w = &a->line.words;
+	unsigned i;
 	int x = 1;
 
-	for (unsigned i = 0; i < w->n && x < s->w; i++)
-		x += screen_text(s, x, s->h - 1, -1, STYLE_BAR, w->word[i]) + 2;
-	if (w->more)
+	for (i = 0; i < w->n; i++) {
+		int n = screen_columns(w->word[i]);
+
+		if (x + n + (i + 1 < w->n || w->more ? 5 : 0) > s->w)
+			break;
+		x += screen_text(s, x, s->h - 1, n, STYLE_BAR, w->word[i]) + 2;
+	}
+	if (i < w->n || w->more)
 		screen_text(s, x, s->h - 1, -1, STYLE_BAR, "...");
 }
 

@@ -87,22 +87,15 @@ static enum err cmd_mark(struct app *a, struct view *v, const char *args, struct
 /* --- the selected exit ------------------------------------------------------------------------------------------ */
 static enum err no_such_exit(struct view_model *m, uint64_t number, struct errmsg *why)
 {
-	uint64_t n, exits, first = 0;
-	const struct view_exit *e;
+	uint64_t first = 0, last = 0;
 
 	view_model_lock(m);
-	n = view_log_n(m);
-	exits = view_now(m)->exits;
-	for (uint64_t p = view_log_first(m), end = p + n; p < end && (e = view_log_at(m, p)); p++)
-		if (e->number != UINT64_MAX) {
-			first = e->number;
-			break;
-		}
+	bool any = view_log_numbers(m, &first, &last);
 	view_model_unlock(m);
-	if (!exits)
+	if (!any)
 		return err_set(why, ERR_NOENT, "there was no exit yet; e runs to the first");
 	return err_set(why, ERR_NOENT, "exit %llu is not in the log: it has %llu to %llu", (unsigned long long)number,
-	    (unsigned long long)first, (unsigned long long)exits - 1);
+	    (unsigned long long)first, (unsigned long long)last);
 }
 
 enum err app_select_number(struct app *a, uint64_t number, struct errmsg *why)

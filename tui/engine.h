@@ -72,6 +72,7 @@ struct engine_vm {
 	enum view_run run;
 	bool paused; /* by the user */
 	bool current;
+	bool counts_insns; /* insns is known */
 	uint64_t mem_size, exits, insns, guest_ns;
 	uint64_t cpu_ns;    /* host CPU time that it got; 0 on bare metal: not known here */
 	double exits_per_s; /* host time */

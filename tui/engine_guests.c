@@ -199,6 +199,7 @@ void engine_vm(struct engine *e, unsigned i, struct engine_vm *out)
 	out->run = s->dead ? VIEW_ENDED : pos->run;
 	out->end = pos->end;
 	out->exits = pos->exits;
+	out->counts_insns = info->counts_insns;
 	out->insns = pos->insns;
 	out->guest_ns = pos->guest_ns;
 	view_model_unlock(s->model);
@@ -259,8 +260,10 @@ enum err engine_vm_stop(struct engine *e, unsigned i, struct errmsg *why)
 		return err;
 	if (!engine_hold(e))
 		return err_set(why, ERR_BUSY, "the guest runs: pause it first");
-	if (!engine_slot_ended(&e->slots[i]))
+	bool ended = engine_slot_ended(&e->slots[i]);
+
+	if (!ended)
 		end_slot(&e->slots[i], END_STOPPED, "switched off by the user");
 	engine_release(e);
-	return ERR_OK;
+	return ended ? err_set(why, ERR_UNSUPPORTED, "VM %u has ended already", i + 1) : ERR_OK;
 }

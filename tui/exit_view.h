@@ -23,7 +23,7 @@ struct exit_neighbour {
 struct exit_state {
 	/* copied by collect() */
 	bool have;
-	char missing[160]; /* !have: why there is nothing to show */
+	char missing[200]; /* !have: why there is nothing to show */
 	struct view_exit e;
 	struct view_info info; /* its pointers are not kept */
 	uint64_t exits, selected;

@@ -112,7 +112,7 @@ struct machine_state {
 	gva_t ip;      /* linear */
 	uint64_t insns;
 	bool counts_insns;
-	bool halted, waits;	    /* in HLT; for a start-up message of another CPU */
+	struct view_cpu cpu;	    /* halted, waits for a start-up message, TLB */
 	const struct symbols *syms; /* while collecting only: another guest brings others */
 	struct machine_code code;
 	bool collected[PANEL_COUNT];		   /* else it was not on the screen */

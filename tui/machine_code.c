@@ -167,7 +167,7 @@ void machine_collect_code(struct machine_state *m, struct app *a, struct view_mo
 	}
 	if (c->cursor >= c->n) /* nothing readable here */
 		c->n = c->cursor = 0;
-	if (!c->n && m->waits)
+	if (!c->n && m->cpu.wait_startup)
 		snprintf(c->why, sizeof c->why, "This CPU waits for the start-up message of another one.");
 	name_lines(m);
 	mark_breakpoints(m, a);

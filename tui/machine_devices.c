@@ -103,24 +103,23 @@ static void add_lvt(struct machine_rows *out, const char *name, uint32_t v)
 	    v & LVT_MASKED ? ", masked" : "", v & LVT_VECTOR);
 }
 
-static void fill_lapic(struct vm *vm, unsigned cpu, struct machine_rows *out)
+static void fill_lapic(struct vm *vm, unsigned cpu, const struct view_cpu *c, struct machine_rows *out)
 {
 	static const char *const timer[] = {"one-shot", "periodic", "TSC deadline", "reserved"};
 	const struct lapic_cpu *a = &((const struct lapic_state *)dev_state(vm, DEV_LAPIC))->cpu[cpu];
-	struct vcpu *v = &vm->vcpus[cpu];
 	struct machine_row *row;
 
 	machine_row_heading(out, "local APIC of CPU %u: %s", cpu,
-	    !lapic_is_on(v)	      ? "off (IA32_APIC_BASE)"
+	    !c->lapic_on	      ? "off (IA32_APIC_BASE)"
 	    : !(a->svr & SVR_ENABLED) ? "on, software-disabled: the PIC reaches the CPU"
-	    : lapic_is_x2(v)	      ? "on, x2APIC mode"
+	    : c->lapic_x2	      ? "on, x2APIC mode"
 				      : "on");
-	row = machine_row_add(out, "ID", lapic_is_x2(v) ? cpu : a->id >> 24, 2);
+	row = machine_row_add(out, "ID", c->lapic_x2 ? cpu : a->id >> 24, 2);
 	row = machine_row_add(out, "priority", a->tpr, 2);
 	machine_row_text(row, "task priority: vectors below %02x wait", ((unsigned)a->tpr & 0xf0) + 0x10);
 	add_vectors(out, "  requested", a->irr);
 	add_vectors(out, "  in service", a->isr);
-	row = machine_row_add(out, "timer", lapic_timer_count(v), 8);
+	row = machine_row_add(out, "timer", c->lapic_count, 8);
 	machine_row_text(row, "of %08x, %s%s, vector %02x", a->initial, timer[LVT_TIMER_MODE(a->lvt[LVT_TIMER])],
 	    a->lvt[LVT_TIMER] & LVT_MASKED ? ", masked" : "", a->lvt[LVT_TIMER] & LVT_VECTOR);
 	add_lvt(out, "LINT0", a->lvt[LVT_LINT0]);
@@ -207,19 +206,19 @@ static void fill_uart(struct vm *vm, struct machine_rows *out)
 void machine_fill_devices(struct machine_state *m, struct vm *vm, struct view_model *model, struct machine_rows *out)
 {
 	(void)model;
-	if (!vm || !vm->machine) {
-		machine_row_heading(out, "This machine has no devices.");
-		return;
-	}
 	if (m->remote) {
 		machine_row_heading(out, "The devices are on the bare-metal machine; their state is not sent here.");
+		return;
+	}
+	if (!vm || !vm->machine) {
+		machine_row_heading(out, "This machine has no devices.");
 		return;
 	}
 	fill_pic(vm, out);
 	fill_pit(vm, out);
 	fill_uart(vm, out);
 	if (m->vcpu < vm->n_vcpus)
-		fill_lapic(vm, m->vcpu, out);
+		fill_lapic(vm, m->vcpu, &m->cpu, out);
 	fill_ioapic(vm, out);
 	fill_rtc(vm, out);
 }

@@ -181,16 +181,15 @@ static void fill_mappings(const struct machine_state *m, struct vm *vm, struct m
 
 void machine_fill_tlb(struct machine_state *m, struct vm *vm, struct view_model *model, struct machine_rows *out)
 {
-	const struct x86_cpu *c;
+	const struct x86_cpu *c = m->cpu.tlb;
 
 	(void)model;
-	if (!vm || m->vcpu >= vm->n_vcpus)
-		return;
-	c = &vm->vcpus[m->vcpu].cpu;
-	if (m->remote || vm->cfg.mode->mode != MODE_EMULATE) {
+	if (m->remote)
+		machine_row_heading(out, "The TLB is on the bare-metal machine: it is not sent here.");
+	else if (vm && !c)
 		fill_mappings(m, vm, out);
+	if (!c)
 		return;
-	}
 	machine_row_heading(out,
 	    "%" PRIu64 " page walks and %" PRIu64 " flushes since the start; what can hit now:", c->tlb.misses,
 	    c->tlb.flushes);

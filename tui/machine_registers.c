@@ -140,7 +140,7 @@ void machine_draw_registers(struct machine_state *m, struct screen *s, const str
 
 const char *machine_registers_subtitle(const struct machine_state *m, char *buf, size_t n)
 {
-	snprintf(buf, n, "%s", m->waits ? "waits" : m->halted ? "halted" : "");
+	snprintf(buf, n, "%s", m->cpu.wait_startup ? "waits" : m->cpu.halted ? "halted" : "");
 	return buf;
 }
 
@@ -152,7 +152,7 @@ json_t *machine_json_registers(const struct machine_state *m, enum machine_panel
 
 	(void)id;
 	json_object_set_new(o, "mode", json_string(machine_mode_text(m, text, sizeof text)));
-	json_object_set_new(o, "halted", json_boolean(m->halted));
+	json_object_set_new(o, "halted", json_boolean(m->cpu.halted));
 	json_object_set_new(o, "cpl", json_integer((json_int_t)x86_cpl(&m->s)));
 	for (unsigned i = 0; i < 16; i++) {
 		json_object_set_new(regs, gpr_names[0][order[i]], machine_hex(m->s.gpr[order[i]]));

@@ -84,17 +84,17 @@ static const struct table_ops table_ops = {
     .id = line_id,
 };
 
-/* One past the last position that the run has reached: all of the log, unless the run went back. */
+/* One past the last position that the run has reached: all of the log, unless the run went back; nothing of it, when it
+ * went back to before all that is kept. */
 static uint64_t log_end(struct events *ev, struct view_model *m)
 {
-	uint64_t end = view_log_first(m) + view_log_n(m), pos;
+	uint64_t first = view_log_first(m), end = first + view_log_n(m), pos = end, oldest, newest;
+	const struct view_now *now = view_now(m);
 
-	ev->later = 0;
-	if (view_now(m)->seen_exits > view_now(m)->exits && view_log_find(m, view_now(m)->exits, &pos)) {
-		ev->later = end - pos;
-		end = pos;
-	}
-	return end;
+	if (now->seen_exits > now->exits && !view_log_find(m, now->exits, &pos))
+		pos = view_log_numbers(m, &oldest, &newest) && oldest > now->exits ? first : end;
+	ev->later = end - pos;
+	return pos;
 }
 
 static void find_lines(struct events *ev, struct view_model *m, uint64_t first, uint64_t end)

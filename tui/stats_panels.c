@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BINS_MAX 64u
-
 /* --- histogram -----------------------------------------------------------------------------------------------------
  */
 
@@ -73,14 +71,17 @@ static void draw_bin(struct screen *s, int x, int y, int w, const struct hist_bi
 void panel_histogram(
     struct screen *s, const struct rect *r, const struct hist_copy *h, const char *name, const char *source, bool focus)
 {
-	struct hist_bin bins[BINS_MAX];
+	struct hist_bin bins[HIST_BINS_MAX];
 	unsigned per, room = r->h > 1 ? (unsigned)r->h - 1 : 0, n;
 	uint64_t most = 1;
 	char title[160], b[16];
 
-	n = hist_bins(h, room < BINS_MAX ? room : BINS_MAX, bins, &per);
-	snprintf(title, sizeof(title), "%scost of %.60s: %s exit%s, %s, log scale", focus ? "> " : "", name,
-	    fmt_count(h->n, b), h->n == 1 ? "" : "s", source);
+	n = hist_bins(h, room < HIST_BINS_MAX ? room : HIST_BINS_MAX, bins, &per);
+	if (h->n)
+		snprintf(title, sizeof(title), "%scost of %.60s: %s exit%s, %s, log scale", focus ? "> " : "", name,
+		    fmt_count(h->n, b), h->n == 1 ? "" : "s", source);
+	else
+		snprintf(title, sizeof(title), "%scost", focus ? "> " : "");
 	struct rect in = screen_section(s, r, title);
 
 	for (unsigned i = 0; i < n; i++)
@@ -88,7 +89,7 @@ void panel_histogram(
 	for (unsigned i = 0; i < n; i++)
 		draw_bin(s, in.x, in.y + (int)i, in.w, &bins[i], most, h->n);
 	if (n == 0)
-		screen_text(s, in.x, in.y, in.w, STYLE_DIM, "no exit with a known cost in this row");
+		screen_text(s, in.x, in.y, in.w, STYLE_DIM, "no exit whose cost is known");
 }
 
 /* --- timeline ------------------------------------------------------------------------------------------------------
@@ -192,8 +193,17 @@ static void draw_place(const struct icicle *ic, unsigned level, uint32_t i, int 
 	}
 }
 
-/* Draws a node in columns x .. x + w - 1, and its children below it. Widths are whole columns: each child ends where
- * the exits up to it end, so that they fill their parent; the ones that get no column are seen in the table. */
+/* Columns of the next child of a node that is w columns wide. Widths are whole columns: each child ends where the exits
+ * up to it end, so that they fill their parent; the ones that get no column are seen in the table. seen: exits of the
+ * children before it. Returns the width; *x is from the parent's left. */
+static int child_columns(const struct place *n, const struct place *child, uint64_t *seen, int w, int *x)
+{
+	*x = (int)((double)*seen / (double)n->count * w);
+	*seen += child->count;
+	return (int)((double)*seen / (double)n->count * w) - *x;
+}
+
+/* Draws a node in columns x .. x + w - 1, and its children below it. */
 static void draw_subtree(const struct icicle *ic, unsigned level, uint32_t i, int x, int w)
 {
 	const struct place *n = &ic->p->at[level][i];
@@ -203,15 +213,50 @@ static void draw_subtree(const struct icicle *ic, unsigned level, uint32_t i, in
 	if (level + 1 >= PLACES_LEVELS || (int)(level + 2 - ic->root) * ic->line > ic->r.h)
 		return;
 	for (uint32_t k = 0; k < n->n; k++) {
-		const struct place *child = &ic->p->at[level + 1][n->first + k];
-		int a = (int)((double)seen / (double)n->count * w);
+		int a, wide = child_columns(n, &ic->p->at[level + 1][n->first + k], &seen, w, &a);
 
-		seen += child->count;
-		int z = (int)((double)seen / (double)n->count * w);
-
-		if (z > a)
-			draw_subtree(ic, level + 1, n->first + k, x + a, z - a);
+		if (wide > 0)
+			draw_subtree(ic, level + 1, n->first + k, x + a, wide);
 	}
+}
+
+/* The child of *at that has column *x of its *w; both become the child's. */
+static bool child_at(const struct places *p, struct place_at *at, int *x, int *w)
+{
+	const struct place *n = &p->at[at->level][at->index];
+	uint64_t seen = 0;
+
+	for (uint32_t k = 0; at->level + 1 < PLACES_LEVELS && k < n->n; k++) {
+		int a, wide = child_columns(n, &p->at[at->level + 1][n->first + k], &seen, *w, &a);
+
+		if (*x < a || *x >= a + wide)
+			continue;
+		*at = (struct place_at){.level = at->level + 1, .index = n->first + k};
+		*x -= a;
+		*w = wide;
+		return true;
+	}
+	return false;
+}
+
+static int line_height(int h)
+{
+	return h >= 9 ? 2 : 1;
+}
+
+bool panel_places_at(
+    const struct rect *r, const struct places *p, struct place_at root, int x, int y, struct place_at *out)
+{
+	int h = r->h - 1, row = (y - r->y - 1) / line_height(h), w = r->w; /* below the title */
+
+	x -= r->x;
+	if (p->n[PLACES_ALL] == 0 || y <= r->y || y >= r->y + h || x < 0 || x >= w)
+		return false;
+	*out = root;
+	for (; row > 0; row--)
+		if (!child_at(p, out, &x, &w))
+			return false;
+	return true;
 }
 
 static void describe(const struct icicle *ic, int y)
@@ -241,7 +286,7 @@ void panel_places(struct screen *s, const struct rect *r, const struct places *p
 	struct rect in = screen_section(s, r,
 	    focus ? "> where exits come from: width is their number" : "where exits come from: width is their number");
 	struct icicle ic = {
-	    .s = s, .r = in, .p = p, .root = root.level, .cursor = cursor, .focus = focus, .line = in.h >= 9 ? 2 : 1};
+	    .s = s, .r = in, .p = p, .root = root.level, .cursor = cursor, .focus = focus, .line = line_height(in.h)};
 
 	if (p->n[PLACES_ALL] == 0 || p->at[PLACES_ALL][0].count == 0) {
 		screen_text(s, in.x, in.y, in.w, STYLE_DIM, "no exit yet");

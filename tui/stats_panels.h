@@ -17,6 +17,7 @@ void hist_copy_of(struct hist_copy *out, const struct hist *h); /* h may be NULL
 /* The smallest value of step i; that of HIST_FLAT is UINT64_MAX. */
 uint64_t hist_step_low(unsigned i);
 
+#define HIST_BINS_MAX 64u
 /* Steps that are shown as one, so that all fit. */
 struct hist_bin {
 	uint64_t low, high; /* high: the smallest value of the next one */
@@ -42,5 +43,8 @@ struct place_at {
 };
 void panel_places(struct screen *s, const struct rect *r, const struct places *p, struct place_at root,
     struct place_at cursor, bool focus);
+/* The node that panel_places() draws at this place of the screen; false: none. */
+bool panel_places_at(
+    const struct rect *r, const struct places *p, struct place_at root, int x, int y, struct place_at *out);
 
 #endif

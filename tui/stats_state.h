@@ -25,7 +25,8 @@ struct stats_state {
 	} order[ROWS_BY_COUNT];
 	enum rows_by hist_by; /* what `hist` is of */
 	uint64_t hist_key;
-	enum stats_pane focus, panel; /* panel: the chart that is shown where there is room for one */
+	enum stats_pane focus, panel;  /* panel: the chart that is shown where there is room for one */
+	struct rect panes[PANE_COUNT]; /* where each was drawn last; h 0: it was not */
 	/* What of the log's time is shown: centre and share of it; zoom 1 is all. */
 	double zoom, centre;
 	struct place_at root, cursor;

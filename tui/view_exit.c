@@ -14,6 +14,8 @@
 static void say_missing(struct exit_state *st, struct view_model *m)
 {
 	const struct view_now *now = view_now(m);
+	unsigned long long n = now->selected;
+	uint64_t first, last;
 
 	st->have = false;
 	if (!now->exits && st->info.source == VIEW_TRACE)
@@ -21,11 +23,19 @@ static void say_missing(struct exit_state *st, struct view_model *m)
 	else if (!now->exits)
 		snprintf(st->missing, sizeof(st->missing),
 		    "No exit yet: the guest has not needed the VMM so far. Press e to run to its first exit.");
+	else if (!view_log_numbers(m, &first, &last) || n > last)
+		snprintf(st->missing, sizeof(st->missing), "Exit #%llu is not in the log yet.", n);
+	else if (now->exits - 1 == n)
+		snprintf(st->missing, sizeof(st->missing),
+		    "Exit #%llu is not in the log any more: it keeps the newest, #%llu to #%llu, and the guest stands "
+		    "before "
+		    "them. R starts it again, and all is recorded anew.",
+		    n, (unsigned long long)first, (unsigned long long)last);
 	else
 		snprintf(st->missing, sizeof(st->missing),
-		    "Exit #%llu is not in the log any more, or not yet: the log keeps the newest ones. Press F for the "
+		    "Exit #%llu is not in the log any more: it keeps the newest, #%llu to #%llu. Press F for the "
 		    "newest.",
-		    (unsigned long long)now->selected);
+		    n, (unsigned long long)first, (unsigned long long)last);
 }
 
 /* How usual exits of this reason are, and what they cost. */

@@ -113,11 +113,11 @@ static void collect_trace(struct machine_state *m, struct view_model *model)
 /* False: there is no state to show. */
 static bool collect_state(struct machine_state *m, struct app *a, struct view_model *model)
 {
-	struct vm *vm = view_vm(model);
 	const struct x86_state *s, *before;
 	struct errmsg why = {""};
 
 	m->vcpu = app_vcpu(a);
+	view_cpu(model, m->vcpu, &m->cpu);
 	s = view_cpu_state(model, m->vcpu, &why);
 	if (!s) {
 		snprintf(m->why, sizeof m->why, "%.*s", (int)sizeof m->why - 1, why.text);
@@ -128,9 +128,7 @@ static bool collect_state(struct machine_state *m, struct app *a, struct view_mo
 	m->has_before = before != NULL;
 	if (before)
 		m->before = *before;
-	m->remote = vm && (vm->cfg.mode->caps & MODE_CAP_REMOTE);
-	m->halted = vm && vm->vcpus[m->vcpu].halted;
-	m->waits = vm && vm->vcpus[m->vcpu].wait_startup;
+	m->remote = view_remote(model);
 	m->bits = disasm_code_bits(&m->s);
 	m->ip = m->bits == 64 ? m->s.rip : (uint32_t)(m->s.seg[X86_CS].base + m->s.rip);
 	m->insns = view_now(model)->insns;

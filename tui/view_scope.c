@@ -244,8 +244,10 @@ static void draw_table(struct app *a, struct scope_state *st, struct screen *s, 
 	    table_sort_text(&rows->table, sort, sizeof(sort)), stats_cost_source(rows->timed, rows->modelled));
 	struct rect in = screen_section(s, r, title);
 
+	/* What an exit costs by the host's clock is known when the guest goes on, and then it is counted. */
 	if (rows->n == 0)
-		screen_text(s, in.x, in.y + 1, in.w, STYLE_DIM, "no exit yet");
+		screen_text(s, in.x, in.y + 1, in.w, STYLE_DIM,
+		    st->now.exits ? "an exit is counted when it is over: when the guest goes on" : "no exit yet");
 	table_draw(&st->rows.table, s, &in, st->rows.lines, st->focus == SCOPE_TABLE, app_search_text(a));
 }
 
@@ -259,7 +261,9 @@ static void draw_events(struct app *a, struct scope_state *st, struct screen *s,
 
 	if (st->events.n == 0)
 		screen_text(s, in.x, in.y + 1, in.w, STYLE_DIM,
-		    st->events.filter[0] ? "no exit passes the filter" : "no exit yet");
+		    st->events.filter[0]			    ? "no exit passes the filter"
+		    : st->now.exits && st->info.source == VIEW_LIVE ? "the exits up to here are not kept any more"
+								    : "no exit yet");
 	st->events.table.arg = &st->events;
 	st->events.table.no_head = in.h < 8;
 	if (st->events.opened)

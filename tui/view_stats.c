@@ -13,6 +13,7 @@
 
 #define WIDE_W 140 /* from here on all charts are shown */
 #define TALL_H 34
+#define TIME_H 7 /* a timeline of fewer rows says nothing */
 #define ZOOM_MAX 1048576.0
 
 static struct table *table_of(struct stats_state *st)
@@ -140,9 +141,13 @@ static void draw_basis(const struct stats_state *st, struct screen *s, const str
 	char text[320], b[16], c[16], t[16];
 	size_t used;
 
-	used = (size_t)snprintf(text, sizeof(text), "%s %sexits, %s in the VMM (%s)", fmt_count(rows->total, b),
-	    st->by == ROWS_BY_PORT ? "port " : "", rows->timed ? fmt_ns(rows->total_ns, t) : "-",
-	    stats_cost_source(rows->timed, rows->modelled));
+	used = (size_t)snprintf(text, sizeof(text), "%s %sexit%s", fmt_count(rows->total, b),
+	    st->by == ROWS_BY_PORT ? "port " : "", rows->total == 1 ? "" : "s");
+	if (rows->timed)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, ", %s in the VMM (%s)",
+		    fmt_ns(rows->total_ns, t), stats_cost_source(rows->timed, rows->modelled));
+	else if (rows->total)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, ", cost unknown");
 	if (l->counted < l->run_exits)
 		used += (size_t)snprintf(
 		    text + used, sizeof(text) - used, "; log: only the newest %s", fmt_count(l->counted, c));
@@ -174,6 +179,7 @@ static void draw_panel(struct stats_state *st, enum stats_pane pane, struct scre
 {
 	struct timeline t;
 
+	st->panes[pane] = *r;
 	switch (pane) {
 	case PANE_TIME:
 		t = stats_timeline(st);
@@ -202,12 +208,33 @@ static struct rect take(struct rect *r, int h)
 	return top;
 }
 
+/* The rows that a chart does not need. A histogram has as many as it has steps: the timeline takes the rest. */
+static void draw_charts(struct stats_state *st, struct screen *s, struct rect *r)
+{
+	struct hist_bin bins[HIST_BINS_MAX];
+	struct rect part;
+	unsigned per;
+	int need;
+
+	if (st->panel != PANE_COST || !st->log.counted) {
+		draw_panel(st, st->panel, s, r);
+		return;
+	}
+	need = 1 + (int)hist_bins(&st->hist, HIST_BINS_MAX, bins, &per);
+	need = need < 2 ? 2 : need;
+	part = take(r, r->h - need >= TIME_H ? need : r->h);
+	draw_panel(st, PANE_COST, s, &part);
+	if (r->h > 0)
+		draw_panel(st, PANE_TIME, s, r);
+}
+
 static void draw(struct app *a, struct view *v, struct screen *s, const struct rect *r)
 {
 	struct stats_state *st = v->state;
 	struct rect left = *r, part, right;
 	int need = (int)(st->rows[st->by].n < 100 ? st->rows[st->by].n : 100) + 2;
 
+	memset(st->panes, 0, sizeof(st->panes));
 	draw_basis(st, s, r);
 	take(&left, 1);
 	if (r->w < WIDE_W || r->h < TALL_H) {
@@ -215,7 +242,7 @@ static void draw(struct app *a, struct view *v, struct screen *s, const struct r
 
 		part = take(&left, need < 6 ? 6 : need < most ? need : most);
 		draw_table(a, st, s, &part);
-		draw_panel(st, st->panel, s, &left);
+		draw_charts(st, s, &left);
 		return;
 	}
 	part = take(&left, left.h * 2 / 5);
@@ -414,8 +441,22 @@ static void click(struct app *a, struct view *v, int x, int y)
 	struct stats_state *st = v->state;
 
 	(void)a;
-	if (table_click(table_of(st), st->rows[st->by].lines, x + v->at.x, y + v->at.y))
+	x += v->at.x;
+	y += v->at.y;
+	if (table_click(table_of(st), st->rows[st->by].lines, x, y)) {
 		focus(st, PANE_TABLE);
+		return;
+	}
+	for (unsigned i = PANE_COST; i < PANE_COUNT; i++) {
+		const struct rect *r = &st->panes[i];
+
+		if (r->h && x >= r->x && x < r->x + r->w && y >= r->y && y < r->y + r->h) {
+			focus(st, (enum stats_pane)i);
+			if (i == PANE_PLACES)
+				(void)panel_places_at(r, &st->log.places, st->root, x, y, &st->cursor);
+			return;
+		}
+	}
 }
 
 static enum err enter(struct app *a, struct view *v, struct errmsg *why)

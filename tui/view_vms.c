@@ -108,7 +108,7 @@ static void text_number(const struct vm_line *l, unsigned column, char *buf, siz
 		snprintf(buf, n, "%s", fmt_rate(vm->exits_per_s, b));
 		break;
 	case COL_INSNS:
-		snprintf(buf, n, "%s", fmt_count(vm->insns, b));
+		snprintf(buf, n, "%s", vm->counts_insns ? fmt_count(vm->insns, b) : "-");
 		break;
 	case COL_TIME:
 		snprintf(buf, n, "%s", fmt_ns(vm->guest_ns, b));
@@ -461,7 +461,7 @@ static json_t *line_json(const struct vm_line *l)
 	set(o, "ram_bytes", json_integer((json_int_t)vm->mem_size));
 	set(o, "exits", json_integer((json_int_t)vm->exits));
 	set(o, "host_exits_per_s", json_real(vm->exits_per_s));
-	set(o, "insns", json_integer((json_int_t)vm->insns));
+	set(o, "insns", vm->counts_insns ? json_integer((json_int_t)vm->insns) : json_null());
 	set(o, "guest_ns", json_integer((json_int_t)vm->guest_ns));
 	set(o, "end", end);
 	return o;

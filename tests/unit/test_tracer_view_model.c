@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 
+#include "core/session.h"
 #include "core/vm.h"
 #include "tracer/view_model.h"
 
@@ -206,6 +207,98 @@ static void a_new_future_takes_the_place_of_the_old(void **state)
 }
 
 /* What the run has told, and nobody has looked at yet, is no future. */
+static void the_log_says_which_numbers_it_has(void **state)
+{
+	struct view_model *m = new_model(16);
+	struct fed f = {0};
+	uint64_t first, last;
+
+	(void)state;
+	view_model_lock(m);
+	assert_false(view_log_numbers(m, &first, &last));
+	view_model_unlock(m);
+	feed(m, &f, 0, EXIT_VMM_DEBUG, 0); /* it has no number */
+	view_model_lock(m);
+	assert_false(view_log_numbers(m, &first, &last));
+	view_model_unlock(m);
+	for (int i = 0; i < 20; i++)
+		feed(m, &f, 0, EXIT_CPUID, 0);
+	feed(m, &f, 0, EXIT_VMM_DEBUG, 0);
+	view_model_lock(m);
+	assert_true(view_log_numbers(m, &first, &last));
+	assert_int_equal(first, 5);
+	assert_int_equal(last, 19);
+	view_model_unlock(m);
+	view_model_free(m);
+}
+
+/* A guest on another machine: 4096 bytes of memory, each its address; what is asked is counted. */
+static unsigned asked;
+static uint8_t first_byte;
+
+static enum err far_state(struct session *s, unsigned vcpu, struct x86_state *out)
+{
+	(void)s;
+	(void)vcpu;
+	memset(out, 0, sizeof(*out));
+	out->rip = ++asked;
+	return ERR_OK;
+}
+
+static enum err far_memory(struct session *s, gpa_t gpa, void *buf, size_t n)
+{
+	(void)s;
+	asked++;
+	if (gpa + n > 4096 + 100)
+		return ERR_RANGE;
+	for (size_t i = 0; i < n; i++)
+		((uint8_t *)buf)[i] = (uint8_t)(gpa + i ? gpa + i : first_byte);
+	return ERR_OK;
+}
+
+static void what_another_machine_answered_is_not_asked_again_while_it_stands_still(void **state)
+{
+	static const struct session_ops ops = {.get_state = far_state, .read_mem = far_memory};
+	static const struct mode_ops far = {.name = "far", .caps = MODE_CAP_REMOTE};
+	struct session session = {.ops = &ops};
+	struct view_model *m = new_model(16);
+	struct vm *vm = calloc(1, sizeof(*vm));
+	struct view_info info = {.clock = CLOCK_HOST, .n_vcpus = 1, .vm = vm};
+	struct errmsg why;
+	uint8_t buf[600];
+
+	(void)state;
+	vm->n_vcpus = 1;
+	vm->cfg.mode = &far;
+	view_model_attach(m, &session, &info);
+	assert_true(view_remote(m));
+	asked = 0;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(view_cpu_state(m, 0, &why)->rip, 1);
+		assert_int_equal(view_read_phys(m, 500, buf, sizeof(buf), &why), ERR_OK);
+		assert_int_equal(buf[0], 500 & 0xff);
+		assert_int_equal(buf[599], 1099 & 0xff);
+	}
+	assert_int_equal(asked, 1 + 3); /* three blocks */
+	/* The last block is not whole: its bytes are asked for as they are wanted. */
+	assert_int_equal(view_read_phys(m, 4096, buf, 100, &why), ERR_OK);
+	assert_int_equal(view_read_phys(m, 4096, buf, 101, &why), ERR_RANGE);
+	/* It goes on, and stands still somewhere else. */
+	assert_int_equal(view_read_phys(m, 0, buf, 1, &why), ERR_OK);
+	first_byte = 77;
+	assert_int_equal(view_read_phys(m, 0, buf, 1, &why), ERR_OK);
+	assert_int_equal(buf[0], 0);
+	view_model_set_run(m, VIEW_RUNNING, NULL, NULL);
+	assert_int_equal(view_read_phys(m, 0, buf, 1, &why), ERR_OK);
+	assert_int_equal(buf[0], 77);
+	view_model_set_run(m, VIEW_STOPPED, NULL, NULL);
+	asked = 10;
+	view_model_stopped(m);
+	assert_int_equal(view_cpu_state(m, 0, &why)->rip, 11);
+	view_model_free(m);
+	free(vm);
+}
+
 static void a_place_that_nobody_saw_is_forgotten_too(void **state)
 {
 	struct view_model *m = new_model(16);
@@ -443,6 +536,8 @@ int main(void)
 	    cmocka_unit_test(records_of_two_vcpus_find_their_places),
 	    cmocka_unit_test(a_full_log_keeps_the_newest),
 	    cmocka_unit_test(a_new_future_takes_the_place_of_the_old),
+	    cmocka_unit_test(the_log_says_which_numbers_it_has),
+	    cmocka_unit_test(what_another_machine_answered_is_not_asked_again_while_it_stands_still),
 	    cmocka_unit_test(a_place_that_nobody_saw_is_forgotten_too),
 	    cmocka_unit_test(on_host_time_an_exit_is_counted_at_the_entry),
 	    cmocka_unit_test(places_are_found_across_the_wrap),

@@ -14,6 +14,49 @@ static void a_frame_has_title_view_message_and_bar(void **state)
 	assert_int_equal(n_closed, 1); /* the second was never opened */
 }
 
+static void a_title_leaves_out_whole_parts(void **state)
+{
+	(void)state;
+	start(true);
+	model.now.exits = 98;
+	model.now.insns = 127;
+	app_draw(app, &screen);
+	assert_true(shows("hello  emulate/II  = stopped  in the past  98 exits  127 insns  cpu 0"));
+	screen_resize(&screen, 100, 24);
+	app_draw(app, &screen);
+	assert_true(shows("hello  emulate/II  vtx-ept  = stopped  in the past  98 exits  127 insns  cpu 0"));
+	screen_resize(&screen, 80, 24);
+	snprintf(model.info.guest, sizeof(model.info.guest), "a-name-that-is-not-short");
+	app_draw(app, &screen);
+	assert_true(shows("a-name-that-is-not-short  = stopped  in the past  98 exits  127 insns"));
+	stop();
+}
+
+static void what_follows_a_guest_that_runs_is_in_the_log(void **state)
+{
+	(void)state;
+	start(true);
+	model.now.exits = 250; /* the tracer is behind */
+	model.now.run = VIEW_RUNNING;
+	app_draw(app, &screen);
+	assert_int_equal(model.now.selected, 99);
+	model.now.exits = 50; /* in the past: the log has later ones */
+	app_draw(app, &screen);
+	assert_int_equal(model.now.selected, 49);
+	stop();
+}
+
+static void a_guest_that_has_ended_says_what_can_be_done(void **state)
+{
+	(void)state;
+	start(true);
+	assert_false(shows("the guest has ended"));
+	model.now.run = VIEW_ENDED;
+	app_draw(app, &screen);
+	assert_true(shows("the guest has ended   U: back an exit   R: again"));
+	stop();
+}
+
 static void below_the_minimum_it_says_what_it_needs(void **state)
 {
 	(void)state;
@@ -103,6 +146,41 @@ static void a_view_s_keys_and_commands_come_first(void **state)
 	OK("leave");
 	key("Insert");
 	assert_true(shows("Insert does nothing here"));
+	stop();
+}
+
+/* What another view would take is no abbreviation of something else. */
+static void a_command_of_another_view_says_which(void **state)
+{
+	(void)state;
+	start(true);
+	wrong("vm stop 2", "'vm stop' is a command of the view two: 'view two' first");
+	assert_int_equal(engine.n_do, 0);
+	OK("vm CPUID"); /* vmexit */
+	assert_int_equal(engine.verb, ENGINE_TO_REASON);
+	OK("view two");
+	OK("vm stop 2");
+	wrong("vmexit", "which exit reason?");
+	stop();
+}
+
+static void completion_offers_all_that_may_follow(void **state)
+{
+	(void)state;
+	start(true);
+	key(":");
+	type("break ");
+	key("Tab");
+	app_draw(app, &screen);
+	assert_true(shows("list  delete  enable  disable  insn  exit  port  msr  mem"));
+	assert_true(shows("..."));
+	key("Esc");
+	key(":");
+	type("v");
+	key("Tab");
+	app_draw(app, &screen);
+	assert_true(shows("vmexit  view"));
+	assert_false(shows("..."));
 	stop();
 }
 
@@ -282,10 +360,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_frame_has_title_view_message_and_bar),
+	    cmocka_unit_test(a_title_leaves_out_whole_parts),
+	    cmocka_unit_test(what_follows_a_guest_that_runs_is_in_the_log),
+	    cmocka_unit_test(a_guest_that_has_ended_says_what_can_be_done),
 	    cmocka_unit_test(below_the_minimum_it_says_what_it_needs),
 	    cmocka_unit_test(views_switch_drill_in_and_go_back),
 	    cmocka_unit_test(help_is_made_of_the_tables),
 	    cmocka_unit_test(a_view_s_keys_and_commands_come_first),
+	    cmocka_unit_test(a_command_of_another_view_says_which),
+	    cmocka_unit_test(completion_offers_all_that_may_follow),
 	    cmocka_unit_test(a_view_with_a_table_is_sorted),
 	    cmocka_unit_test(the_mouse_does_what_keys_do),
 	    cmocka_unit_test(a_long_message_is_seen_to_its_end),

@@ -113,6 +113,8 @@ static void breakpoints_as_people_write_them(void **state)
 	}
 	wrong("break", "break ADDR|SYMBOL");
 	wrong("break nowhere", "no symbol 'nowhere'");
+	wrong("break cr_access", "cr_access is an exit reason: break exit cr_access");
+	wrong("break msr c0000080", "hexadecimal ones begin with 0x");
 	wrong("break port 0x60-0x50", "ends before it begins");
 	wrong("break port 0x60 sideways", "not 'sideways'");
 	wrong("break port 0x10000", "ports are 0 to 0xffff");

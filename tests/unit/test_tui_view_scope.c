@@ -300,6 +300,32 @@ static void after_going_back_the_tail_ends_where_the_run_is(void **state)
 	free(t);
 }
 
+/* Before all that the log keeps there is nothing to show, least of all what came later. */
+static void before_the_log_there_are_no_newest_exits(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 100; i++)
+		fake_story(&f->run, 100);
+	view_model_position(f->run.model, 500, 7);
+	char *t = fake_frame(&f->app, &f->view, 80, 21, true);
+
+	has(t, "the exits up to here are not kept any more");
+	has(t, "newest exits; 4096 later lie ahead");
+	free(t);
+}
+
+static void an_exit_that_is_not_over_is_not_counted_and_it_is_said(void **state)
+{
+	struct fixture *f = *state;
+
+	view_model_position(f->run.model, 0, 1);
+	char *t = fake_frame(&f->app, &f->view, 80, 21, true);
+
+	has(t, "an exit is counted when it is over");
+	free(t);
+}
+
 static void what_the_guest_prints_is_shown_and_not_obeyed(void **state)
 {
 	struct fixture *f = *state;
@@ -438,6 +464,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(events_end_with_the_newest_and_enter_shows_one, setup, teardown),
 	    cmocka_unit_test_setup_teardown(events_pass_the_filter, setup, teardown),
 	    cmocka_unit_test_setup_teardown(after_going_back_the_tail_ends_where_the_run_is, setup, teardown),
+	    cmocka_unit_test_setup_teardown(before_the_log_there_are_no_newest_exits, setup, teardown),
+	    cmocka_unit_test_setup_teardown(an_exit_that_is_not_over_is_not_counted_and_it_is_said, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_the_guest_prints_is_shown_and_not_obeyed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_long_line_of_the_console_is_folded, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_large_screen_shows_more, setup, teardown),

@@ -341,6 +341,67 @@ static void a_large_screen_shows_all_charts(void **state)
 	free(t);
 }
 
+/* A histogram of few steps leaves rows: the timeline has them. */
+static void rows_that_a_histogram_does_not_need_are_the_timeline_s(void **state)
+{
+	struct fixture *f = *state;
+	char *t = frame(f, 80, 21);
+
+	has(t, "0 exits\n");
+	has(t, "no exit whose cost is known");
+	assert_null(strstr(t, "over guest time"));
+	free(t);
+	fake_story(&f->run, 100);
+	t = frame(f, 80, 28);
+	has(t, "cost of IO_INSTRUCTION");
+	has(t, "exits over guest time");
+	free(t);
+	t = frame(f, 80, 21);
+	has(t, "cost of IO_INSTRUCTION");
+	assert_null(strstr(t, "over guest time"));
+	free(t);
+}
+
+static int line_of(const char *text, const char *what)
+{
+	const char *p = strstr(text, what);
+	int n = 0;
+
+	assert_non_null(p);
+	for (; p > text; p--)
+		n += *p == '\n';
+	return n;
+}
+
+static void a_click_chooses_a_chart_and_a_place(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_story(&f->run, 100);
+	char *t = frame(f, 200, 47);
+	int y = line_of(t, "where exits come from");
+
+	f->view.ops->click(&f->app, &f->view, 3, line_of(t, "over guest time") + 2);
+	free(t);
+	t = frame(f, 200, 47);
+	has(t, "> exits over guest time");
+	/* Below the title: all exits, then places; each has two lines. */
+	f->view.ops->click(&f->app, &f->view, 3, y + 3);
+	free(t);
+	t = frame(f, 200, 47);
+	has(t, "> where exits come from");
+	has(t, "page 0x7000: 103 exits, ");
+	f->view.ops->click(&f->app, &f->view, 190, y + 3);
+	free(t);
+	t = frame(f, 200, 47);
+	assert_null(strstr(t, "page 0x7000: 103 exits"));
+	f->view.ops->click(&f->app, &f->view, 3, y + 1);
+	free(t);
+	t = frame(f, 200, 47);
+	has(t, "all exits: 133 exits, 100.0%");
+	free(t);
+}
+
 static void any_size_and_no_exit_draw_something(void **state)
 {
 	static const char *const panes[] = {"pane cost", "pane time", "pane places"};
@@ -415,6 +476,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(places_are_a_tree_of_counts, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_cursor_moves_in_the_places, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_large_screen_shows_all_charts, setup, teardown),
+	    cmocka_unit_test_setup_teardown(rows_that_a_histogram_does_not_need_are_the_timeline_s, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_click_chooses_a_chart_and_a_place, setup, teardown),
 	    cmocka_unit_test_setup_teardown(any_size_and_no_exit_draw_something, setup, teardown),
 	    cmocka_unit_test_setup_teardown(any_keys_in_any_order, setup_small_log, teardown),
 	};

@@ -93,6 +93,7 @@ static int setup(void **state)
 	    .current = true,
 	    .mem_size = 64 << 20,
 	    .exits = 12345,
+	    .counts_insns = true,
 	    .insns = 5000000,
 	    .cpu_ns = 750000000,
 	    .exits_per_s = 1.5e6};
@@ -213,6 +214,8 @@ static void json_has_every_number(void **state)
 	assert_int_equal(json_integer_value(json_object_get(vm, "exits")), 12345);
 	assert_true(json_real_value(json_object_get(vm, "cpu_share")) == 0.75);
 	assert_true(json_is_true(json_object_get(vm, "current")));
+	assert_int_equal(json_integer_value(json_object_get(vm, "insns")), 5000000);
+	assert_true(json_is_null(json_object_get(json_array_get(vms, 1), "insns"))); /* not counted there */
 	vm = json_array_get(vms, 2);
 	assert_string_equal(json_string_value(json_object_get(json_object_get(vm, "end"), "kind")), "killed");
 	json_decref(j);
