@@ -21,7 +21,7 @@
 #define SHADOW_BIOS 0xf0000ull
 #define MIB 0x100000ull
 #define FIRMWARE_MIN 0x10000u
-#define FIRMWARE_MAX 0x100000u
+#define FIRMWARE_MAX 0x800000u
 #define STATE_ALIGN 64u
 
 struct port_range {
@@ -207,7 +207,7 @@ enum err machine_set_firmware(struct vm *vm, const void *image, size_t n, struct
 
 	if (n < FIRMWARE_MIN || n > FIRMWARE_MAX || n % PAGE_SIZE_4K)
 		return err_set(
-		    why, ERR_FORMAT, "firmware of %zu bytes: it must be a multiple of 4096, 64 KiB to 1 MiB", n);
+		    why, ERR_FORMAT, "firmware of %zu bytes: it must be a multiple of 4096, 64 KiB to 8 MiB", n);
 	if (m->rom)
 		return err_set(why, ERR_BUSY, "the machine has a firmware already");
 	m->rom = vm->cfg.host->page_alloc(n);

@@ -126,8 +126,8 @@ static void ports_of_the_table_are_claimed_and_others_float(void **state)
 
 static void firmware_of_a_wrong_size_is_refused(void **state)
 {
-	static const size_t sizes[] = {0, 4096, 0xf000, 0x10001, 0x20fff, 0x101000};
-	static uint8_t rom[0x101000];
+	static const size_t sizes[] = {0, 4096, 0xf000, 0x10001, 0x20fff, 0x801000};
+	static uint8_t rom[0x801000];
 	struct errmsg why;
 
 	(void)state;
@@ -142,8 +142,8 @@ static void firmware_of_a_wrong_size_is_refused(void **state)
 
 static void firmware_lies_below_4_gib_and_at_the_end_of_the_first_mib(void **state)
 {
-	static const size_t sizes[] = {0x10000, 0x11000, 0x20000, 0x40000, 0x100000};
-	static uint8_t rom[0x100000];
+	static const size_t sizes[] = {0x10000, 0x11000, 0x20000, 0x40000, 0x100000, 0x800000};
+	static uint8_t rom[0x800000];
 	struct errmsg why;
 
 	(void)state;

@@ -102,6 +102,27 @@ static void reserved_bits_of_cr4_efer_xcr0_and_dr_fault(void **state)
 	assert_fault(f, x86_set_cr3(f->c, 1ull << 40), VEC_GP, 0);
 }
 
+/* A kernel that asks for KVM's leaf without looking at the signature must find no clock there. */
+static void cpuid_of_a_hypervisors_leaf_has_no_features_of_the_cpu(void **state)
+{
+	static const uint32_t leaves[] = {0x40000001, 0x40000002, 0x40000100, 0x4fffffff};
+	static const uint32_t zero[4];
+	struct x86_fix *f = *state;
+	uint32_t out[4], highest[4];
+
+	x86_cpuid(f->c, 0x40000000, 0, out);
+	assert_int_equal(out[0], 0x40000001);
+	for (size_t n = 0; n < ARRAY_LEN(leaves); n++) {
+		x86_cpuid(f->c, leaves[n], 0, out);
+		assert_memory_equal(out, zero, sizeof(zero));
+	}
+	x86_cpuid(f->c, 0xd, 1, highest);
+	x86_cpuid(f->c, 0x50000000, 1, out);
+	assert_memory_equal(out, highest, sizeof(highest));
+	x86_cpuid(f->c, 0x3fffffff, 1, out);
+	assert_memory_equal(out, highest, sizeof(highest));
+}
+
 static void cpuid_promises_only_what_the_registers_accept(void **state)
 {
 	static const struct {
@@ -402,7 +423,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, x86_fix_setup, x86_fix_teardown)
 	const struct CMUnitTest tests[] = {T(reset_is_as_the_manual_has_it), T(cr0_refuses_impossible_combinations),
 	    T(the_way_into_and_out_of_long_mode_has_its_order), T(reserved_bits_of_cr4_efer_xcr0_and_dr_fault),
-	    T(cpuid_promises_only_what_the_registers_accept),
+	    T(cpuid_promises_only_what_the_registers_accept), T(cpuid_of_a_hypervisors_leaf_has_no_features_of_the_cpu),
 	    T(popf_without_privilege_changes_neither_if_nor_iopl_and_says_nothing), T(cli_and_sti_obey_iopl),
 	    T(virtual_8086_mode_traps_its_flags_instructions_below_iopl_3),
 	    T(smap_opens_user_pages_to_the_kernel_only_with_ac), T(lar_lsl_verr_and_verw_answer_by_zf),
