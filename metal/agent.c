@@ -465,9 +465,11 @@ void agent_poll(struct agent *a)
 	uint64_t until = 0;
 	int byte;
 
+	a->heard = false;
 	for (unsigned n = 0; n < POLL_BYTES && (byte = next_byte(a, until)) >= 0; n++) {
 		const uint8_t b = (uint8_t)byte;
 
+		a->heard = true;
 		wire_rx_feed(&a->rx, &b, 1, got_frame, a);
 		const bool done = a->inbox.len != 0;
 		if (done)

@@ -20,6 +20,7 @@ struct agent_boot {
 	/* The line to the session. get: the next byte, or -1 when none waits. */
 	void (*put)(const void *p, size_t n);
 	int (*get)(void);
+	bool line_wakes; /* host->idle_until() comes back when there is one */
 	/* The second disk; NULL: none. */
 	enum err (*disk_write)(uint64_t lba, const void *p, unsigned sectors);
 	/* The backend for a mode; engine as in struct bundle. NULL: this machine has none, why says what is missing. */

@@ -83,6 +83,8 @@ struct agent {
 	uint8_t *loaded;	     /* by CMD_LOAD, or NULL */
 	uint64_t loaded_len;
 	bool session, started, stop;
+	bool heard;	/* something came when the line was last looked at */
+	unsigned quiet; /* looks since then, while no guest runs */
 	struct wire_rx rx;
 	struct wire_tx tx;
 	struct agent_inbox inbox;

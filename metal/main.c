@@ -83,6 +83,7 @@ static void run_agent(void)
 	agent.host = &host_metal_ops;
 	agent.put = serial_put;
 	agent.get = serial_get;
+	agent.line_wakes = true;
 	agent.disk_write = ata_identify(SECOND_DISK)->present ? write_second_disk : NULL;
 	agent.engine = engine_find;
 	agent.seed_fault = engine_seed_fault;
@@ -108,6 +109,7 @@ void metal_main(uint32_t magic, uint32_t info)
 	memory_init(&boot_info, true); /* and the rest */
 	find_bundle();
 	clock_metal_init(agent.bundle ? agent.bundle->tsc_hz : 0);
+	metal_idle_init();
 	metal_set_panic_hook(panic_to_session);
 	run_agent();
 	off();

@@ -11,6 +11,8 @@
  * byte and lets this time pass before it speaks (WIRE_WAKE_NS). */
 #define LINE_SLICE_NS (WIRE_WAKE_NS * 4 / 5)
 #define LINE_IDLE_NS 1000000ull
+#define QUIET_LOOKS 2000u
+#define REST_NS 50000000ull
 /* The end of the records is told that often while guests run; when one stops or ends, at once. A line of 11 KB a second
  * is slow, and so is a disk that is asked for a part of a sector. */
 #define FLUSH_NS 100000000ull
@@ -105,6 +107,16 @@ static bool all_ended(const struct agent *a)
 	return true;
 }
 
+/* No guest runs: somebody looks at one that stands still, or thinks. Once the line has been quiet for some looks, the
+ * processor rests until there is something on it. */
+static void rest(struct agent *a)
+{
+	if (a->heard)
+		a->quiet = 0;
+	else if (++a->quiet > QUIET_LOOKS && a->boot->line_wakes)
+		a->boot->host->idle_until(a->boot->host->now_ns() + REST_NS);
+}
+
 void sched_run(struct agent *a)
 {
 	while (!a->stop) {
@@ -119,5 +131,7 @@ void sched_run(struct agent *a)
 			return;
 		if (g)
 			wait_for_timers(a);
+		else
+			rest(a);
 	}
 }

@@ -4,7 +4,8 @@
  * one: a double fault after a stack overflow, an NMI between any two instructions, a machine check [SDM 3A "64-Bit Mode
  * IDT"].
  *
- * Devices of the machine belong to the VMM, and it polls: both 8259A are masked. The one exception is the slice timer.
+ * Devices of the machine belong to the VMM, and it polls: both 8259A are masked. The exceptions are the slice timer,
+ * and COM1 while the VMM sleeps.
  */
 #include "core/lib.h"
 #include "core/metal/metal_priv.h"
@@ -19,6 +20,8 @@
 #define PIT_COMMAND 0x43u
 #define PIT_CH0_ONESHOT 0x30u /* both bytes, mode 0: interrupt on terminal count */
 #define PIT_HZ 1193182ull
+#define IRQ_TIMER 0u
+#define IRQ_COM1 4u
 
 struct gate {
 	uint16_t offset_low, selector;
@@ -186,14 +189,14 @@ static void slice_over(void)
 
 /* The control word takes the output low; an edge from before (the BIOS's clock, an earlier slice) may still be latched
  * in the 8259A, so it starts anew before IRQ 0 is let through. */
-void metal_slice_timer_start(uint64_t ns)
+void metal_slice_timer_start(uint64_t ns, bool or_line)
 {
 	uint64_t count = ns > 54000000ull ? 0xffff : ns * PIT_HZ / 1000000000ull;
 
 	count = count < 2 ? 2 : count;
-	handlers[METAL_IRQ_BASE] = slice_over;
+	handlers[METAL_IRQ_BASE + IRQ_TIMER] = handlers[METAL_IRQ_BASE + IRQ_COM1] = slice_over;
 	cpu_out8(PIT_COMMAND, PIT_CH0_ONESHOT);
-	init_pic(PIC_MASTER, METAL_IRQ_BASE, 1 << 2, 0xfe);
+	init_pic(PIC_MASTER, METAL_IRQ_BASE, 1 << 2, (uint8_t) ~(1u << IRQ_TIMER | (or_line ? 1u << IRQ_COM1 : 0)));
 	cpu_out8(PIT_CH0, (uint8_t)count);
 	cpu_out8(PIT_CH0, (uint8_t)(count >> 8));
 }
@@ -201,6 +204,7 @@ void metal_slice_timer_start(uint64_t ns)
 /* Masked: a request that nobody took goes with the next start. */
 void metal_slice_timer_stop(void)
 {
+	slices++;
 	cpu_out8(PIC_MASTER + 1, 0xff);
 	cpu_out8(PIT_COMMAND, PIT_CH0_ONESHOT);
 }

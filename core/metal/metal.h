@@ -42,11 +42,15 @@ uint64_t metal_ns_of_ticks(uint64_t ticks);
 #define METAL_IRQ_BASE 0x20u
 void metal_set_irq_handler(unsigned vector, void (*handler)(void));
 uint64_t metal_nmi_count(void);
-/* One-shot on IRQ 0 (8254, channel 0): the interrupt is pending after ns, at most about 54 ms at a time. Whoever waits
- * for it enables interrupts (or, in SVM, has the intercept). Stop: masked again, and what is pending is taken back. */
-void metal_slice_timer_start(uint64_t ns);
+/* One-shot on IRQ 0 (8254, channel 0): the interrupt is pending after ns, at most about 54 ms at a time; or_line: or as
+ * soon as COM1 has something new. Whoever waits for it enables interrupts (or, in SVM, has the intercept). Stop: masked
+ * again, and what is pending is taken back. */
+void metal_slice_timer_start(uint64_t ns, bool or_line);
 void metal_slice_timer_stop(void);
-uint64_t metal_slice_timer_fired(void); /* how often it did */
+uint64_t metal_slice_timer_fired(void); /* how often it did, or was stopped: a change says that it runs no more */
+
+/* host.c. From here on waits sleep by that timer, where its interrupt arrives. After the clock. */
+void metal_idle_init(void);
 
 /* What of the VMM's own is at p: "code", "constants", "data", "stack", "heap", "bundle".
  * NULL: memory of a guest, or none of ours. */

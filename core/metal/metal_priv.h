@@ -67,6 +67,7 @@ void serial_init(void);
 void serial_put(const void *p, size_t n);
 void serial_text(const void *p, size_t n); /* LF becomes CR LF */
 int serial_get(void);			   /* -1: nothing waits */
+bool serial_waiting(void);		   /* serial_get() has something */
 extern uint64_t serial_dropped;
 
 /* ata.c: first channel; unit 0 master, 1 slave */

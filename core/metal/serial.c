@@ -1,6 +1,7 @@
 /*
- * COM1, a 16550 UART at 115200 baud, polled: the VMM's line to a person or to the hosted program. No interrupts: the
- * VMM looks when it has time, also while it sends, and the 16-byte FIFO of the chip bridges absences of a millisecond.
+ * COM1, a 16550 UART at 115200 baud, polled: the VMM's line to a person or to the hosted program. The VMM looks when it
+ * has time, also while it sends, and the 16-byte FIFO of the chip bridges absences of a millisecond. The interrupt for
+ * received data does nothing but wake a VMM that sleeps: it is masked in the 8259A otherwise.
  * Every wait has a bound, since a machine may have no COM1 at all (it reads as FFh), or a line on which nobody takes
  * the bytes.
  */
@@ -8,6 +9,7 @@
 
 #define COM1 0x3f8u
 enum { DATA, IER, FCR, LCR, MCR, LSR, DLL = DATA, DLM = IER };
+#define IER_DATA 0x01u
 #define LCR_8N1 0x03u
 #define LCR_DLAB 0x80u
 #define FCR_ON_CLEAR_14 0xc7u
@@ -43,6 +45,7 @@ void serial_init(void)
 	reg_write(LCR, LCR_8N1);
 	reg_write(FCR, FCR_ON_CLEAR_14);
 	reg_write(MCR, MCR_DTR_RTS_OUT2);
+	reg_write(IER, IER_DATA);
 	present = reg_read(LSR) != 0xff;
 }
 
@@ -109,4 +112,9 @@ int serial_get(void)
 	if (present && inbox_in == inbox_out)
 		(void)take_input();
 	return inbox_in != inbox_out ? inbox[inbox_out++ % INBOX] : -1;
+}
+
+bool serial_waiting(void)
+{
+	return inbox_in != inbox_out || (present && (reg_read(LSR) & LSR_DATA));
 }

@@ -99,7 +99,7 @@ static const struct leaf model[] = {
     {0xd, 0, {0x3, 0x240, 0x240, 0}}, /* x87 and SSE state: legacy area and header */
     {0xd, 1, {F_XSAVEOPT, 0, 0, 0}},
     {0x40000000, 0, {0x40000001, 0, 0, 0}}, /* the signature is filled in below */
-    {0x40000001, 0, {0, 0, 0, 0}},	    /* KVM's features, and another's interface: none */
+    {0x40000001, 0, {0, 0, 0, 0}},	    /* features of KVM, whose guests ask without looking: none */
     {0x80000000, 0, {0x80000008, 0, 0, 0}},
     {0x80000001, 0, {0, 0, F_LAHF, F_SYSCALL | F_NX | F_PAGE1G | F_RDTSCP | F_LM}},
     {0x80000006, 0, {0, 0, 0x10008040, 0}}, /* L2: 4 MiB, 16 ways, lines of 64 */
@@ -170,13 +170,6 @@ static void topology(const struct x86_cpu *c, uint32_t leaf, uint32_t subleaf, u
 	}
 }
 
-/* "No existing or future CPU will return processor identification or feature information" here [SDM 2A "CPUID"]: the
- * hypervisors' leaves. What guests take for those of KVM is zero, not the bits of the highest basic leaf. */
-static bool is_invalid(uint32_t leaf)
-{
-	return leaf >= 0x40000000 && leaf <= 0x4fffffff;
-}
-
 /* What is missing below is missing here: a guest that asks is told so. */
 static void hide_lacking(const struct x86_cpu *c, uint32_t leaf, uint32_t out[4])
 {
@@ -190,7 +183,8 @@ static void hide_lacking(const struct x86_cpu *c, uint32_t leaf, uint32_t out[4]
 
 void x86_cpuid(const struct x86_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
-	if (!is_invalid(leaf) && (leaf > 0x80000008 || (leaf > model[0].out[0] && leaf < 0x80000000)))
+	if ((leaf > model[0].out[0] && leaf < 0x40000000) || (leaf > 0x40000001 && leaf < 0x80000000) ||
+	    leaf > 0x80000008)
 		leaf = model[0].out[0];
 	memset(out, 0, 4 * sizeof(out[0]));
 	for (size_t k = 0; k < ARRAY_LEN(model); k++) {

@@ -259,7 +259,7 @@ static void arm_slice(struct vcpu *v, const struct run_bounds *b)
 		return;
 	slice.fired = fired;
 	slice.at = at;
-	metal_slice_timer_start(until > now ? until - now : 0);
+	metal_slice_timer_start(until > now ? until - now : 0, false);
 }
 
 static bool is_software(uint32_t info)
