@@ -11,6 +11,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "labs/clean.h"
+
 int cli_fail(enum cli_status status, const char *fmt, ...)
 {
 	va_list ap;
@@ -18,12 +20,15 @@ int cli_fail(enum cli_status status, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof line, fmt, ap);
 	va_end(ap);
-	/* One line is the contract; a message that was built from a file name may hold anything. */
+	/* One line is the contract; a message that was built from a file name may hold anything, and a terminal obeys.
+	 */
 	for (char *p = line; *p; p++)
 		if (*p == '\n' || *p == '\r')
 			*p = ' ';
+	char *clean = clean_text(line, 8 * sizeof line);
 	fflush(stdout);
-	fprintf(stderr, "vmscope: %s\n", line);
+	fprintf(stderr, "vmscope: %s\n", clean ? clean : err_sentence(ERR_NOMEM));
+	free(clean);
 	return status;
 }
 

@@ -3,9 +3,12 @@
  */
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/grade_batch.h"
@@ -98,17 +101,56 @@ static const struct argp argp = {
 	   "DIR --help\".\v-",
 };
 
+/* A device or a pipe is written to: /dev/stdout, /dev/null, a FIFO. Everything else is replaced, links included: where
+ * the result goes may be a folder whose links a submission has made. */
+static bool is_written_to(const char *path)
+{
+	struct stat st;
+
+	if (strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0)
+		return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+	return lstat(path, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISBLK(st.st_mode));
+}
+
+/* Nobody waits for the reader of a FIFO. */
+static FILE *open_special(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0 || fcntl(fd, F_SETFL, 0) != 0) {
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	return fdopen(fd, "w");
+}
+
+/* A new file beside it, of a name that nobody knows before, with the rights that a file has here. */
+static FILE *open_part(const char *path, char *part, size_t n)
+{
+	mode_t mask = umask(0);
+
+	(void)umask(mask);
+	if (snprintf(part, n, "%s.XXXXXX", path) >= (int)n) {
+		errno = ENAMETOOLONG;
+		return NULL;
+	}
+	int fd = mkostemp(part, O_CLOEXEC);
+	if (fd >= 0)
+		(void)!fchmod(fd, 0666 & ~mask);
+	return fd < 0 ? NULL : fdopen(fd, "w");
+}
+
 /* A file is there whole, or not at all. */
 static enum err write_result(
     const struct grade_options *o, const struct export_format *format, const struct lab_result *r, struct errmsg *why)
 {
 	struct export_extra extra = {.teacher = o->teacher};
 	const char *path = o->out;
-	char part[1100];
-	FILE *f = stdout;
+	char part[1100] = "";
+	bool special = path && is_written_to(path);
+	FILE *f = !path ? stdout : special ? open_special(path) : open_part(path, part, sizeof part);
 
-	if (path)
-		f = snprintf(part, sizeof part, "%s.part", path) < (int)sizeof part ? fopen(part, "we") : NULL;
 	if (!f)
 		return err_set(why, ERR_IO, "%s: %s", path, strerror(errno));
 	export_extra_from_environment(&extra);
@@ -119,6 +161,8 @@ static enum err write_result(
 		return e;
 	if (fclose(f) != 0 && !e)
 		e = err_set(why, ERR_IO, "%s: it cannot be written: %s", path, strerror(errno));
+	if (special)
+		return e;
 	if (!e && rename(part, path) != 0)
 		e = err_set(why, ERR_IO, "%s: %s", path, strerror(errno));
 	if (e)

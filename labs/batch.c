@@ -49,7 +49,7 @@ static char *file_name(const char *name)
 	if (!s)
 		return NULL;
 	*w = 0;
-	if (w - s > FILE_NAME_MAX) {
+	if (w - s >= FILE_NAME_MAX) { /* one that was not shortened is shorter */
 		SHA256Data((const uint8_t *)name, strlen(name), hash);
 		sprintf(s + FILE_NAME_MAX - 33, "-%.32s", hash);
 	}

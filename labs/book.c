@@ -4,6 +4,7 @@
 #include "labs/book.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,12 +180,19 @@ enum err lab_find(const char *name, struct lab_place *out, struct errmsg *why)
 enum err lab_of_folder(const char *dir, struct lab_place *out, struct errmsg *why)
 {
 	char path[1100], id[200];
-	FILE *f = join(path, sizeof path, dir, ".lab") ? fopen(path, "re") : NULL;
-	bool good = f && fgets(id, sizeof id, f);
+	struct stat st;
 
-	if (f)
-		fclose(f);
-	if (!good)
+	/* A folder that was handed in may hold anything by this name: a link, a pipe that nobody writes to. */
+	int fd = join(path, sizeof path, dir, ".lab")
+		     ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+		     : -1;
+	ssize_t n = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? read(fd, id, sizeof id - 1) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	if (n > 0)
+		id[n] = 0;
+	if (n <= 0 || !id[strspn(id, "\r\n")])
 		return err_set(why, ERR_NOENT,
 		    "%s: no file .lab says which lab this is: make the folder with \"vmscope lab start\", or give "
 		    "--lab ID",

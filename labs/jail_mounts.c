@@ -106,6 +106,7 @@ static bool fill(const struct jail_job *j, const char *tmp_options)
 {
 	char at[PATH_MAX];
 
+	(void)umask(022); /* the caller's may leave the program, which is another user, nothing */
 	if (!join(at, j->dir, "/proc") || mkdir(at, 0755) != 0 || !mount_proc(at))
 		return false;
 	if (!join(at, j->dir, "/tmp") || mkdir(at, 0755) != 0 ||

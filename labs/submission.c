@@ -14,7 +14,19 @@
 
 #include "labs/plain.h"
 
-static const char *read_text(int fd, struct submission_file *f)
+/* What the submission can do nothing about: it is no reason for 0 points. */
+static bool is_hosts(int e)
+{
+	static const int those[] = {EIO, EMFILE, ENFILE, ENOMEM, ESTALE, ETIMEDOUT, ENOLCK, EINTR};
+
+	for (size_t i = 0; i < sizeof those / sizeof *those; i++)
+		if (e == those[i])
+			return true;
+	return false;
+}
+
+/* The file's problem; *host, too, when it is none of the submission's. */
+static const char *read_text(int fd, struct submission_file *f, int *host)
 {
 	struct stat st;
 	size_t room = SUBMISSION_FILE_MAX + 1;
@@ -24,34 +36,42 @@ static const char *read_text(int fd, struct submission_file *f)
 	if (st.st_size > SUBMISSION_FILE_MAX)
 		return "it is larger than 64 KiB";
 	f->text = malloc(room + 1);
-	if (!f->text)
+	if (!f->text) {
+		*host = ENOMEM;
 		return "there is no memory for it";
+	}
 	for (ssize_t got = 1; got > 0 && f->n < room; f->n += (size_t)got) {
 		got = read(fd, f->text + f->n, room - f->n);
-		if (got < 0)
+		if (got < 0) {
+			*host = errno;
 			return "it cannot be read";
+		}
 	}
 	f->text[f->n] = 0;
 	return f->n == room ? "it is larger than 64 KiB" : NULL;
 }
 
-static void read_file(int dir, struct submission_file *f)
+/* 0, or the host's error. */
+static int read_file(int dir, struct submission_file *f)
 {
+	int host = 0;
+
 	int fd = openat(dir, f->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (fd < 0) {
 		f->problem = errno == ELOOP    ? "it is a symbolic link: hand in the file itself"
 			     : errno == ENOENT ? "it is missing: hand it in"
 					       : "it cannot be read";
-		return;
+		return is_hosts(errno) ? errno : 0;
 	}
-	f->problem = read_text(fd, f);
+	f->problem = read_text(fd, f, &host);
 	close(fd);
 	if (f->problem) {
 		free(f->text);
 		f->text = NULL;
 		f->n = 0;
 	}
+	return host;
 }
 
 /* Of names and contents, each with its length before it. */
@@ -105,11 +125,16 @@ enum err submission_read(const char *dir, char *const *names, size_t n, struct s
 	for (size_t i = 0; good && i < n; i++)
 		good = add_name(out, names[i]);
 	good = good && add_name(out, PREDICTIONS_FILE);
-	for (size_t i = 0; good && i < out->n_files; i++)
-		read_file(fd, &out->files[i]);
+	int host = 0;
+	size_t at = 0;
+	for (; good && !host && at < out->n_files; at++)
+		host = read_file(fd, &out->files[at]);
 	close(fd);
 	if (!good)
 		return err_set(why, ERR_NOMEM, "%s: no memory", dir);
+	if (host)
+		return err_set(
+		    why, ERR_IO, "%s/%s: it cannot be read: %s", dir, out->files[at - 1].name, strerror(host));
 	make_hash(out);
 	return ERR_OK;
 }

@@ -26,7 +26,8 @@ struct submission {
 	char hash[65];
 };
 
-/* names, and predictions.lua. An error only where the folder itself cannot be read; out is to be freed in any case. */
+/* names, and predictions.lua. An error only where the folder cannot be read, or the host fails (no descriptors, a disk
+ * that is gone): what is wrong with a file is its problem. out is to be freed in any case. */
 enum err submission_read(
     const char *dir, char *const *names, size_t n, struct submission *out, struct errmsg *why) MUST_CHECK;
 void submission_free(struct submission *s);

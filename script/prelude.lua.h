@@ -35,7 +35,7 @@ static const char script_prelude[] =
     "  local keys = {}\n"
     "  for k in next, t do\n"
     "    if not rank[type(k)] then\n"
-    "      error('a key of type ' .. type(k) .. ' has no defined order: use numbers, strings or booleans', 2)\n"
+    "      error('a key of another type has no defined order: pairs() takes numbers, strings and booleans', 2)\n"
     "    end\n"
     "    keys[#keys + 1] = k\n"
     "  end\n"

@@ -59,16 +59,16 @@ local function load(s)
 end
 
 -- A new UART; or nil, and what it lacks. It has to sit on all eight ports: then the machine's own leaves them. (Raw: it is
--- what the bus will see.)
+-- what the bus will see; and last: nothing of the submission runs between this and the bus, or the ports might change.)
 local function new(s, make)
   local uart = s:call(make)
   if type(uart) ~= "table" then return nil, "uart.lua's function gave no table" end
-  local device = uart.device
+  local device, receive = uart.device, uart.receive
   local ports = type(device) == "table" and rawget(device, "ports")
   if type(ports) ~= "table" or rawget(ports, 1) ~= PORTS[1] or rawget(ports, 2) ~= PORTS[2] then
     return nil, ("no device for ports %#x to %#x"):format(PORTS[1], PORTS[2])
   end
-  return { device = device, receive = uart.receive }
+  return { device = device, receive = receive }
 end
 
 local function submitted(s, make, steps)

@@ -34,6 +34,38 @@ is "and all predictions" 10 "$(field "$work/full.json" .prediction_points)"
 is "it says in which mode it ran" "emulate/II vtx-ept" "$(field "$work/full.json" .runs)"
 "$VMSCOPE" grade "$lab" "$work/full" 2>"$work/err" | true
 has "a reader that went away is told" "$work/err" "could not be written: the disk is full, or nobody reads it any more"
+
+# --- Where the result goes
+out=$work/there
+mkdir "$out"
+echo mine >"$work/mine"
+ln -s "$work/mine" "$out/result.json.part"
+ln -s "$work/mine" "$out/link.json"
+mkfifo "$out/fifo"
+for name in result link; do
+	run_status "into $name.json, in a folder of links" 0 "$VMSCOPE" grade "$lab" "$work/full" --task hide --format json \
+		-o "$out/$name.json"
+	is "it is there, a file" "20 regular file" "$(field "$out/$name.json" .points) $(stat -c %F "$out/$name.json")"
+done
+is "nothing was written through a link" mine "$(cat "$work/mine")"
+one_line "into a FIFO that nobody reads" 3 "$VMSCOPE" grade "$lab" "$work/full" --task hide -o "$out/fifo"
+exec 5<>"$out/fifo"
+run_status "into a FIFO" 0 "$VMSCOPE" grade "$lab" "$work/full" --task hide -o "$out/fifo"
+"$VMSCOPE" grade "$lab" "$work/full" --task hide >"$work/out"
+is "which is one as before, and has it" "fifo $(head -c 5 "$work/out")" "$(stat -c %F "$out/fifo") $(timeout 60 head -c 5 <&5)"
+exec 5<&-
+if mknod -m 666 "$out/null" c 1 3 2>/dev/null; then
+	run_status "into a device" 0 "$VMSCOPE" grade "$lab" "$work/full" --task hide -o "$out/null"
+	is "which stays one" "character special file" "$(stat -c %F "$out/null")"
+else
+	skip "into a device" "only root makes one"
+fi
+rm -f "$out/null"
+is "nothing is left beside it" "fifo link.json result.json result.json.part" "$(cd "$out" && echo *)"
+run_status "with files that are nobody else's" 0 sh -c 'umask 077 && exec "$@"' - "$VMSCOPE" grade "$lab" "$work/full" \
+	--task hide -o "$out/private"
+is "it can be graded, and is the caller's alone" 600 "$(stat -c %a "$out/private")"
+
 run_status "check of the solution: status 0" 0 "$VMSCOPE" lab check --lab "$lab" "$work/full"
 run_status "check of the starter: status 1" 1 "$VMSCOPE" lab check --lab "$lab" "$lab/starter"
 has "BAD has expected and seen" "$work/out" "BAD      bit 31 of ECX: expected 0, seen 1"

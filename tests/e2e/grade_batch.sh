@@ -141,6 +141,16 @@ else
 	skip "the page in a browser" "chromium is not installed"
 fi
 
+# --- two names, one of which is made to look like what becomes of the other ---
+long=$(printf 'b%.0s' $(seq 220))
+twin=${long:0:167}-$(printf %s "$long" | sha256sum | cut -c 1-32)
+mkdir "$work/twins"
+cp -r tests/labs/solutions/01_test "$work/twins/$long"
+cp -r tests/labs/01_test/starter "$work/twins/$twin"
+run_status "a name that is what another one is shortened to" 0 "$VMSCOPE" grade "$top/tests/labs/01_test" \
+	--batch "$work/twins" --out "$work/f"
+is "each has its own result" "2 2" "$(find "$work/f/results" -type f | wc -l) $(sort -u <(cut -d, -f3 "$work/f/class.csv" | tail -n +2) | wc -l)"
+
 # --- usage ---
 one_line "no lab" 2 "$VMSCOPE" grade --batch "$class"
 one_line "no such folder" 2 "$VMSCOPE" grade "$lab" --batch "$work/nothing" --out "$work/d"

@@ -253,6 +253,22 @@ is "nothing is left in the temporary folder" "" "$(ls -A "$work/tmp")"
 ln -s round "$work/round"
 one_line "a submission that is a link to itself" 3 "$VMSCOPE" grade "$lab" "$work/round"
 
+# So is the file that says which lab a folder is of.
+mkdir "$work/s/mark"
+mkfifo "$work/s/mark/.lab"
+one_line "a pipe for .lab" 2 timeout 60 "$VMSCOPE" lab check "$work/s/mark"
+rm "$work/s/mark/.lab"
+ln -s "$work/secret" "$work/s/mark/.lab"
+one_line "a link for .lab" 2 "$VMSCOPE" lab check "$work/s/mark"
+is "is not followed" 0 "$(grep -c "$secret" "$work/err")"
+rm "$work/s/mark/.lab"
+printf '\033[31m/evil\n' >"$work/s/mark/.lab"
+one_line "a lab of escape codes" 2 "$VMSCOPE" lab check "$work/s/mark"
+if unclean "$work/err"; then fail "is shown as text, too" "$(cat -v "$work/err")"; else ok "is shown as text, too"; fi
+echo zip >"$work/s/"$'\e[31mfile'
+one_line "a file of escape codes" 3 "$VMSCOPE" grade "$lab" "$work/s/"$'\e[31mfile'
+if unclean "$work/err"; then fail "is text" "$(cat -v "$work/err")"; else ok "is text"; fi
+
 # The name of a submission is the attacker's, too.
 evil=$work/s/$'evil\e[31m\n..\xff::error::x'
 cp -r "$solution" "$evil"

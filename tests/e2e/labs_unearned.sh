@@ -28,6 +28,15 @@ return function()
   return { device = vmscope.device{ ports = { 0x3f8, 0x3fe }, read = function() return 0 end } }
 end
 LUA
+points "with ports that change when they were looked at" 05 registers 0 uart.lua <<'LUA'
+return function()
+  local device = vmscope.device{ ports = { 0x3f8, 0x3ff }, read = function() return 0 end }
+  return setmetatable({}, { __index = function(_, key)
+    if key == "device" then return device end
+    device.ports[1], device.ports[2] = 0x500, 0x507
+  end })
+end
+LUA
 points "with the UART of another machine" 05 print 0 uart.lua <<'LUA'
 return function()
   local inner = vmscope.vm{ image = ("\xec\xee"):rep(50), max_insns = 100000 }

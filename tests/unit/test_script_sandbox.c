@@ -138,6 +138,14 @@ static void two_runs_are_equal(void **state)
 	assert_string_equal(first, printed);
 	assert_int_equal(run(text, true, 8), LUA_OK);
 	assert_string_not_equal(first, printed);
+
+	/* Keys by address: what is said of them is the same wherever they lie. */
+	assert_int_equal(run("local said, n = {}, 0 for i = 1, 200 do "
+			     "local good, why = pcall(pairs, { [{}] = 1, [print] = 2, [coroutine.create(print)] = 3 }) "
+			     "if not said[why] then said[why], n = true, n + 1 end end print(n)",
+			     true, 0),
+	    LUA_OK);
+	assert_string_equal(printed, "1\n");
 }
 
 static void errors_are_one_line_with_the_place(void **state)
