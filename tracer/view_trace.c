@@ -234,6 +234,7 @@ static void take_session(struct view_model *m, const struct trace_reader *r)
 	snprintf(m->info.mode, sizeof(m->info.mode), "%.*s", (int)sizeof(s->mode), s->mode);
 	snprintf(m->info.engine, sizeof(m->info.engine), "%.*s", (int)sizeof(s->backend), s->backend);
 	snprintf(m->info.controls, sizeof(m->info.controls), "%.*s", (int)sizeof(s->controls), s->controls);
+	snprintf(m->info.cost_name, sizeof(m->info.cost_name), "%.*s", (int)sizeof(s->cost), s->cost);
 	m->info.type = s->type == 1 || s->type == 2 ? s->type : 0;
 	m->info.n_vcpus = s->vcpus;
 	m->info.mem_size = s->mem;
@@ -279,4 +280,11 @@ enum err view_model_open_trace(struct view_model *m, const char *path, struct er
 	view_model_unlock(m);
 	reader_close(r);
 	return f.nomem ? err_set(why, ERR_NOMEM, "no memory for the threads of %s", path) : ERR_OK;
+}
+
+void view_model_set_cost(struct view_model *m, const struct cost_model *cost)
+{
+	view_model_lock(m);
+	m->info.cost = cost;
+	view_model_unlock(m);
 }

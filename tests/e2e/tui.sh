@@ -19,6 +19,9 @@ is "... FILE:LINE:" "vmscope: $work/bad.script:1:" "$(cut -d' ' -f1-2 "$work/err
 : >"$work/empty.dat"
 one_line "an empty trace" 2 "$VMSCOPE" tui "$work/empty.dat" --batch
 "$VMSCOPE" run modes --trace "$work/modes.dat" >"$work/out" 2>&1
+run_status "a trace explains an exit" 0 "$VMSCOPE" tui "$work/modes.dat" --batch --view exit
+grep -q 'a guest to VMM' "$work/out" && ok "... with the steps of its cost profile" ||
+	fail "... with the steps of its cost profile" "$(cat "$work/out")"
 head -c 3000 "$work/modes.dat" >"$work/cut.dat"
 one_line "a trace that is cut off" 2 "$VMSCOPE" tui "$work/cut.dat" --batch
 one_line "a guest's option for a trace" 2 "$VMSCOPE" tui "$work/modes.dat" --mode simulate --batch
