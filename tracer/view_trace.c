@@ -272,6 +272,9 @@ enum err view_model_open_trace(struct view_model *m, const char *path, struct er
 	m->now.run = VIEW_ENDED;
 	m->now.lost = r->lost;
 	m->now.exits = m->now.seen_exits = m->next_number;
+	/* How it ended may not be there: then what is known up to the newest exit. */
+	if (!m->now.insns && m->end > m->first)
+		m->now.insns = view_slot(m, m->end - 1)->insns;
 	m->now.seen_insns = m->now.insns;
 	if (reader_damage(r))
 		snprintf(m->now.stop, sizeof(m->now.stop), "%.90s", reader_damage(r));

@@ -265,8 +265,8 @@ static void draw_detail(const struct modes *t, struct screen *s, const struct re
 	y = say(s, &in, y, STYLE_DIM, t->note);
 	if (t->main.others) {
 		snprintf(text, sizeof text,
-		    "%llu timer and interrupt exits are left out: the guest's instructions do not decide them",
-		    (unsigned long long)t->main.others);
+		    "%llu timer and interrupt exit%s left out: the guest's instructions do not decide them",
+		    (unsigned long long)t->main.others, t->main.others == 1 ? " is" : "s are");
 		(void)say(s, &in, y, STYLE_DIM, text);
 	}
 }
@@ -276,6 +276,9 @@ static void draw_empty(const struct modes *t, struct screen *s, const struct rec
 	const char *text =
 	    t->main.late ? "The log of this run does not hold its first exits any more, so nothing can be "
 			   "laid beside it from the beginning. Restart the run with this view open."
+	    : t->recorded
+		? "This trace holds no exit that the guest's own instructions decide: there is nothing to lay "
+		  "beside another backend."
 	    : t->has_run ? "Nothing has exited yet: step, or run. Each exit of this run will stand here, with the "
 			   "exit of each other backend beside it."
 			 : "No guest is loaded.";
