@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/tui_source.h"
 #include "core/session.h"
+#include "modes/simulate/costs.h"
 #include "tui/app.h"
 #include "tui/config.h"
 #include "tui/term.h"
@@ -25,6 +27,8 @@ struct tui_options {
 	bool batch, ascii, no_config, no_guest;
 	unsigned width;
 };
+
+#define LARGE_TRACE (32 << 20)
 
 enum { KEY_BATCH = 1024, KEY_SCRIPT, KEY_VIEW, KEY_ASCII, KEY_CONFIG, KEY_WIDTH };
 
@@ -321,16 +325,47 @@ static int with_app(struct app_config *cfg, const struct tui_options *o)
 	return status;
 }
 
+/* A large trace takes seconds to read, in which there is no screen yet. */
+static void say_reading(const char *path)
+{
+	struct stat st;
+
+	if (isatty(STDERR_FILENO) && stat(path, &st) == 0 && st.st_size >= LARGE_TRACE)
+		fprintf(stderr, "vmscope: reading %s, %lld MiB; C-c ends it\n", path, (long long)st.st_size >> 20);
+}
+
+/* The profile beside the program that the trace names. A name, and never a path: who wrote the trace chose it. */
+static void take_cost(struct view_model *m, struct cost_model *room)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+	struct errmsg ignore;
+
+	view_model_lock(m);
+	const struct view_info info = *view_info(m);
+	view_model_unlock(m);
+	if (info.cost_name[0] && !info.cost_name[strspn(info.cost_name, plain)] && info.type &&
+	    !cost_load(info.cost_name, info.type == 1 ? VMM_TYPE_I : VMM_TYPE_II, room, &ignore))
+		view_model_set_cost(m, room);
+}
+
 static int tui_trace(const struct tui_options *o)
 {
 	struct app_config cfg = {0};
 	const struct view_config log = {.log_exits = 1u << 20};
+	struct cost_model cost;
 	struct errmsg why = {""};
 	enum err e = view_model_new(&log, &cfg.model, &why);
 
 	if (e)
 		return cli_fail_err(e, &why);
+	if (!o->batch)
+		say_reading(o->run.guest);
 	e = view_model_open_trace(cfg.model, o->run.guest, &why);
+	if (!e)
+		take_cost(cfg.model, &cost);
+	/* Only now: what reads can be ended as any program. */
+	if (!e && !o->batch)
+		term_block_signals();
 	int status = e ? cli_fail_trace(e, &why) : with_app(&cfg, o);
 	view_model_free(cfg.model);
 	return status;
@@ -370,7 +405,8 @@ int cmd_tui(int argc, char **argv)
 		o.batch = true;
 	if (!o.batch && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
 		return cli_usage("tui: standard input and output are no terminal: use --batch, --json or --script");
-	if (!o.batch)
+	/* Before there are threads. */
+	if (!o.batch && !is_trace(o.run.guest))
 		term_block_signals();
 	status = is_trace(o.run.guest) ? tui_trace(&o) : tui_guest(&o);
 	if (ended_by) {

@@ -133,7 +133,10 @@ static enum err build(struct view_filter *f, const char *text, size_t *at, struc
 
 		*at = place_of(raw.text, text, whole ? 0 : sizeof(event) - 1);
 		what = what ? strchr(what + 2, ':') : NULL;
-		e = err_set(why, ERR_INVAL, "column %zu: %s", *at + 1, what ? what + 2 : raw.text);
+		what = what ? what + 2 : raw.text;
+		/* Names of exit reasons have become numbers by now. */
+		e = err_set(why, ERR_INVAL, "column %zu: %s%s", *at + 1, what,
+		    strcmp(what, "here a number is wanted") == 0 ? ", or the name of an exit reason (CPUID)" : "");
 	} else if (tep_filter_add_filter_str(f->filter, full) != TEP_ERRNO__SUCCESS) {
 		e = err_set(why, ERR_INVAL, "libtraceevent does not take this filter");
 	}

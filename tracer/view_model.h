@@ -71,6 +71,7 @@ struct view_info {
 	bool counts_insns;
 	const struct vm_controls *profile; /* NULL: not known (a trace of another) */
 	const struct cost_model *cost;	   /* NULL: costs are measured, or not known */
+	char cost_name[48];		   /* of a trace: the profile that its costs are of; "" */
 	struct vm *vm; /* live: the VM, or the mirror of one on another machine; NULL: the session's */
 };
 
@@ -111,6 +112,8 @@ void view_model_feed(void *arg, unsigned vcpu, const struct trace_rec *r, size_t
 void view_model_console(struct view_model *m, const char *port, uint8_t byte);
 /* A recorded trace, ours or another's; reads it to the end. */
 enum err view_model_open_trace(struct view_model *m, const char *path, struct errmsg *why) MUST_CHECK;
+/* The cost profile that a trace names (view_info.cost_name), for whoever can read it; stays the caller's. */
+void view_model_set_cost(struct view_model *m, const struct cost_model *cost);
 /* The guest has written so many bytes up to where it stands; what it wrote later is kept, and not shown. */
 void view_model_console_at(struct view_model *m, uint64_t bytes);
 /* The run stands at this position; does not wait for who has the lock, and is seen by who takes it next. */

@@ -234,6 +234,7 @@ static void take_session(struct view_model *m, const struct trace_reader *r)
 	snprintf(m->info.mode, sizeof(m->info.mode), "%.*s", (int)sizeof(s->mode), s->mode);
 	snprintf(m->info.engine, sizeof(m->info.engine), "%.*s", (int)sizeof(s->backend), s->backend);
 	snprintf(m->info.controls, sizeof(m->info.controls), "%.*s", (int)sizeof(s->controls), s->controls);
+	snprintf(m->info.cost_name, sizeof(m->info.cost_name), "%.*s", (int)sizeof(s->cost), s->cost);
 	m->info.type = s->type == 1 || s->type == 2 ? s->type : 0;
 	m->info.n_vcpus = s->vcpus;
 	m->info.mem_size = s->mem;
@@ -271,6 +272,9 @@ enum err view_model_open_trace(struct view_model *m, const char *path, struct er
 	m->now.run = VIEW_ENDED;
 	m->now.lost = r->lost;
 	m->now.exits = m->now.seen_exits = m->next_number;
+	/* How it ended may not be there: then what is known up to the newest exit. */
+	if (!m->now.insns && m->end > m->first)
+		m->now.insns = view_slot(m, m->end - 1)->insns;
 	m->now.seen_insns = m->now.insns;
 	if (reader_damage(r))
 		snprintf(m->now.stop, sizeof(m->now.stop), "%.90s", reader_damage(r));
@@ -279,4 +283,11 @@ enum err view_model_open_trace(struct view_model *m, const char *path, struct er
 	view_model_unlock(m);
 	reader_close(r);
 	return f.nomem ? err_set(why, ERR_NOMEM, "no memory for the threads of %s", path) : ERR_OK;
+}
+
+void view_model_set_cost(struct view_model *m, const struct cost_model *cost)
+{
+	view_model_lock(m);
+	m->info.cost = cost;
+	view_model_unlock(m);
 }

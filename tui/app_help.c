@@ -25,13 +25,19 @@ static const char *sentence(const struct view *v, const char *line)
 	return best;
 }
 
+/* Is it one of this run's? A trace has keys of its own. */
+static bool listed(const struct app *a, const struct app_binding *b)
+{
+	return b->group && b->when != (a->cfg.engine ? WHEN_TRACE : WHEN_ENGINE);
+}
+
 /* What a key does. "line vmexit" asks for the rest of a command, "view 3" is better known by its title. */
 static const char *what(struct app *a, const struct view *v, const char *line)
 {
 	unsigned n;
 
 	for (const struct app_binding *b = app_bindings; b->b.key; b++)
-		if (b->help && !strcmp(b->b.command, line))
+		if (b->help && listed(a, b) && !strcmp(b->b.command, line))
 			return b->help;
 	if (sscanf(line, "view %u", &n) == 1)
 		return n && n <= a->n_views ? a->view[n - 1].ops->title : NULL;
@@ -68,17 +74,15 @@ static void group(FILE *f, struct app *a, const struct view *v, const char *name
 		size_t n;
 		bool again = false;
 
-		if (!b->group || strcmp(b->group, name) != 0 || !what(a, v, b->b.command) ||
-		    (b->when == WHEN_TRACE) != (!a->cfg.engine && b->when == WHEN_TRACE) ||
-		    (b->when == WHEN_TRACE && a->cfg.engine))
+		if (!listed(a, b) || strcmp(b->group, name) != 0 || !what(a, v, b->b.command))
 			continue;
 		for (const struct app_binding *o = app_bindings; o < b; o++)
-			again |= !strcmp(o->b.command, b->b.command) && o->when == b->when;
+			again |= listed(a, o) && !strcmp(o->b.command, b->b.command);
 		if (again)
 			continue;
 		n = (size_t)snprintf(keys, sizeof(keys), "%s", b->b.key);
 		for (const struct app_binding *o = b + 1; o->b.key; o++)
-			if (o->group && !strcmp(o->b.command, b->b.command) && n + 10 < sizeof(keys))
+			if (listed(a, o) && !strcmp(o->b.command, b->b.command) && n + 10 < sizeof(keys))
 				n += (size_t)snprintf(keys + n, sizeof(keys) - n, " %s", o->b.key);
 		key_line(f, keys, b->b.command, what(a, v, b->b.command));
 	}
@@ -115,9 +119,11 @@ char *app_help_text(struct app *a)
 	for (unsigned i = 0; i < ARRAY_LEN(groups); i++)
 		if (a->cfg.engine || strcmp(groups[i], "Run control") != 0)
 			group(f, a, v, groups[i]);
-	fputs("n is the next match while a search is on (Esc ends it), and steps over otherwise.\n", f);
-	fputs("The mouse: a click moves the cursor, a double click drills in, the wheel scrolls,\n", f);
-	fputs("words of the bottom line can be clicked. M gives it back to the terminal.\n\n", f);
+	fprintf(f, "n is the next match while a search is on (Esc ends it)%s.\n",
+	    a->cfg.engine ? ", and steps over otherwise" : "");
+	fputs("The mouse: a click moves the cursor, a double click drills in, the wheel scrolls, words of the bottom "
+	      "line can be clicked. M gives it back to the terminal.\n\n",
+	    f);
 	if (v && v->ops->commands) {
 		fprintf(f, "Commands of this view\n");
 		commands(f, v->ops->commands);

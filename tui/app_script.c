@@ -284,6 +284,6 @@ const struct command app_commands_script[] = {
     {"expect", "TEXT", "Fails when the text is not on the screen.", cmd_expect, NULL},
     {"key", "NAME", "Presses a key.", cmd_key, NULL},
     {"resize", "COLUMNS ROWS", "In a script: another size of the screen.", cmd_resize, NULL},
-    {"dump", "[styles] [FILE]", "Writes the screen to a file; with the style of each cell.", cmd_dump, NULL},
+    {"dump", "[styles] [FILE]", "Writes the screen to a file; styles: with that of each cell.", cmd_dump, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -8,8 +8,9 @@
 #include "tui/view_modes.h"
 #include "tui/stats_rows.h"
 
-#define LEFT_W 25    /* number and reason */
-#define NARROW_W 22  /* the same, with a third column on a narrow screen */
+#define LEFT_W 26    /* number and reason */
+#define NUMBER_W 8   /* of it: the mark, six digits, a blank */
+#define NARROW_W 23  /* the same, with a third column on a narrow screen */
 #define COMPACT_W 22 /* cells below this leave out what can be guessed */
 #define DETAIL_H 5
 #define JSON_LINES 4096
@@ -178,11 +179,11 @@ static void draw_line(const struct modes *t, size_t k, struct screen *s, int x, 
 		first |= modes_first_line(t, c) == (int64_t)k;
 	if (!i)
 		return;
-	screen_printf(
-	    s, x, y, 7, first ? STYLE_VIOLATED : STYLE_DIM, "%s%llu", first ? "!" : " ", (unsigned long long)i->number);
+	screen_printf(s, x, y, NUMBER_W - 1, first ? STYLE_VIOLATED : STYLE_DIM, "%s%llu", first ? "!" : " ",
+	    (unsigned long long)i->number);
 	/* Behind where the run stands now, after going back. */
 	enum style style = a && a->number < t->position ? STYLE_NORMAL : STYLE_DIM;
-	screen_text(s, x + 7, y, at->left - 8, style, exit_name(i->e.reason));
+	screen_text(s, x + NUMBER_W, y, at->left - NUMBER_W - 1, style, exit_name(i->e.reason));
 	if (a)
 		cell_text(a, at->cell + 2, text, sizeof text);
 	screen_text(s, x + at->left, y, at->cell - 1, style, a ? text : "no exit here");
@@ -201,7 +202,7 @@ static void draw_heads(const struct modes *t, struct screen *s, const struct rec
 {
 	char text[64];
 
-	screen_text(s, r->x, r->y, at->left - 1, STYLE_STRONG, " exit  reason");
+	screen_text(s, r->x, r->y, at->left - 1, STYLE_STRONG, " exit   reason");
 	draw_head(s, r->x + at->left, r->y, at->cell - 1, t->label, t->controls);
 	bool past = t->main.n && t->position <= t->main.items[t->main.n - 1].number;
 	screen_printf(s, r->x + at->left, r->y + 1, at->cell - 1, STYLE_DIM,
@@ -264,8 +265,8 @@ static void draw_detail(const struct modes *t, struct screen *s, const struct re
 	y = say(s, &in, y, STYLE_DIM, t->note);
 	if (t->main.others) {
 		snprintf(text, sizeof text,
-		    "%llu timer and interrupt exits are left out: the guest's instructions do not decide them",
-		    (unsigned long long)t->main.others);
+		    "%llu timer and interrupt exit%s left out: the guest's instructions do not decide them",
+		    (unsigned long long)t->main.others, t->main.others == 1 ? " is" : "s are");
 		(void)say(s, &in, y, STYLE_DIM, text);
 	}
 }
@@ -275,6 +276,9 @@ static void draw_empty(const struct modes *t, struct screen *s, const struct rec
 	const char *text =
 	    t->main.late ? "The log of this run does not hold its first exits any more, so nothing can be "
 			   "laid beside it from the beginning. Restart the run with this view open."
+	    : t->recorded
+		? "This trace holds no exit that the guest's own instructions decide: there is nothing to lay "
+		  "beside another backend."
 	    : t->has_run ? "Nothing has exited yet: step, or run. Each exit of this run will stand here, with the "
 			   "exit of each other backend beside it."
 			 : "No guest is loaded.";

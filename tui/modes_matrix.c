@@ -162,14 +162,14 @@ static void say_equal(
 	} else if (c->track.model)
 		snprintf(out->evidence, sizeof out->evidence,
 		    "%zu exits equal in reason, order and values, and the console; %llu timer and interrupt exits "
-		    "exempt",
+		    "of both runs exempt",
 		    p->equal, exempt);
 	else {
 		if (x->checks_equal)
 			snprintf(registers, sizeof registers, "; registers at %u exits", x->checks_equal);
 		snprintf(out->evidence, sizeof out->evidence,
 		    "%zu exits agree in reason, rip and values, and the console%s; %llu timer and interrupt exits "
-		    "exempt "
+		    "of both runs exempt "
 		    "(registers at each exit, and memory: \"vmscope compare\")",
 		    p->equal, registers, exempt);
 	}

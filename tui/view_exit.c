@@ -312,6 +312,8 @@ static enum err cmd_then(struct app *a, struct view *v, const char *args, struct
 	(void)v;
 	if (err != ERR_OK)
 		return err;
+	if (!app_engine(a))
+		return err_set(why, ERR_UNSUPPORTED, "this is a recorded trace: no guest can be taken there");
 	snprintf(line, sizeof(line), "goto exit %llu", (unsigned long long)e.number);
 	return app_command(a, line, why);
 }

@@ -149,7 +149,8 @@ static bool know_main(struct modes *t, struct view_model *m)
 	memcpy(t->label, label, sizeof label);
 	memcpy(t->guest, info->guest, sizeof t->guest);
 	snprintf(t->controls, sizeof t->controls, "%s", info->controls);
-	t->has_run = info->source == VIEW_TRACE || info->guest[0];
+	t->recorded = info->source == VIEW_TRACE;
+	t->has_run = t->recorded || info->guest[0];
 	return other;
 }
 

@@ -17,7 +17,7 @@ struct modes_line {
 struct modes {
 	struct modes_track main;
 	char label[24], guest[64], controls[16]; /* of the main run */
-	bool has_run;
+	bool has_run, recorded;			 /* recorded: it is a trace */
 	struct modes_column column[MODES_COLUMNS];
 	unsigned n;
 	struct modes_line *lines; /* owned */

@@ -133,8 +133,11 @@ static void draw_why(struct flow *f, const struct scope_state *st)
 {
 	char buf[400];
 
-	if (st->info.source == VIEW_TRACE)
+	if (st->info.source == VIEW_TRACE) {
+		if (st->now.stop[0])
+			flow_field(f, "damaged:", STYLE_ERROR, st->now.stop);
 		return;
+	}
 	if (st->now.run == VIEW_ENDED) {
 		snprintf(buf, sizeof(buf), "%s%s%s", end_name(st->now.end.kind), st->now.end.detail[0] ? ": " : "",
 		    st->now.end.detail);
@@ -238,8 +241,8 @@ static void draw_table(struct app *a, struct scope_state *st, struct screen *s, 
 	char title[160], sort[64], b[16];
 	const struct stats_rows *rows = &st->rows;
 
-	snprintf(title, sizeof(title), "%s%s exits by reason%s%s (%s), cost %s", st->focus == SCOPE_TABLE ? "> " : "",
-	    fmt_count(rows->total, b), rows->rates ? ", rates" : "",
+	snprintf(title, sizeof(title), "%s%s exit%s by reason%s%s (%s), cost %s", st->focus == SCOPE_TABLE ? "> " : "",
+	    fmt_count(rows->total, b), rows->total == 1 ? "" : "s", rows->rates ? ", rates" : "",
 	    st->now.counts_forgotten ? ", with those of a future given up" : "",
 	    table_sort_text(&rows->table, sort, sizeof(sort)), stats_cost_source(rows->timed, rows->modelled));
 	struct rect in = screen_section(s, r, title);

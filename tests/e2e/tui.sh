@@ -19,8 +19,18 @@ is "... FILE:LINE:" "vmscope: $work/bad.script:1:" "$(cut -d' ' -f1-2 "$work/err
 : >"$work/empty.dat"
 one_line "an empty trace" 2 "$VMSCOPE" tui "$work/empty.dat" --batch
 "$VMSCOPE" run modes --trace "$work/modes.dat" >"$work/out" 2>&1
+run_status "a trace explains an exit" 0 "$VMSCOPE" tui "$work/modes.dat" --batch --view exit
+grep -q 'a guest to VMM' "$work/out" && ok "... with the steps of its cost profile" ||
+	fail "... with the steps of its cost profile" "$(cat "$work/out")"
 head -c 3000 "$work/modes.dat" >"$work/cut.dat"
 one_line "a trace that is cut off" 2 "$VMSCOPE" tui "$work/cut.dat" --batch
+head -c 60000 "$work/modes.dat" >"$work/short.dat"
+run_status "a trace that ends too early is shown as far as it goes" 0 "$VMSCOPE" tui "$work/short.dat" --batch
+if grep -q 'damaged: the file ends before' "$work/out" && grep -q 'insns [1-9]' "$work/out"; then
+	ok "... and it is said"
+else
+	fail "... and it is said" "$(cat "$work/out")"
+fi
 one_line "a guest's option for a trace" 2 "$VMSCOPE" tui "$work/modes.dat" --mode simulate --batch
 echo 'theme = "pink"' >"$work/bad.lua"
 run_status "a wrong tui.lua stops nothing" 0 "$VMSCOPE" tui modes --batch --config "$work/bad.lua"

@@ -115,13 +115,29 @@ static void help_is_made_of_the_tables(void **state)
 	key("/");
 	type("screen to a file");
 	key("Enter");
-	assert_true(shows("Writes the screen to a file;"));
+	assert_true(shows("Writes the screen to a file."));
 	key("Esc"); /* the search */
 	key("Esc"); /* the help */
 	assert_true(shows("one line 0"));
 	key("?");
 	key("h");
 	assert_true(shows("one line 0"));
+	stop();
+}
+
+static void help_of_a_trace_has_the_keys_of_a_trace(void **state)
+{
+	(void)state;
+	start(false);
+	screen_resize(&screen, 80, 60);
+	key("F1");
+	app_draw(app, &screen);
+	assert_true(shows("e ]          select next          The next exit."));
+	assert_true(shows("v            line vmexit          The next exit of a reason"));
+	assert_true(shows("g            line goto exit       Exit K."));
+	assert_false(shows("  ]            select next")); /* it is there */
+	assert_false(shows("Run control"));
+	assert_false(shows("steps over"));
 	stop();
 }
 
@@ -366,6 +382,7 @@ int main(void)
 	    cmocka_unit_test(below_the_minimum_it_says_what_it_needs),
 	    cmocka_unit_test(views_switch_drill_in_and_go_back),
 	    cmocka_unit_test(help_is_made_of_the_tables),
+	    cmocka_unit_test(help_of_a_trace_has_the_keys_of_a_trace),
 	    cmocka_unit_test(a_view_s_keys_and_commands_come_first),
 	    cmocka_unit_test(a_command_of_another_view_says_which),
 	    cmocka_unit_test(completion_offers_all_that_may_follow),
