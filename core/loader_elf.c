@@ -14,7 +14,7 @@
 
 struct phdr {
 	uint32_t type;
-	uint64_t offset, paddr, filesz, memsz;
+	uint64_t offset, vaddr, paddr, filesz, memsz;
 };
 
 static bool is_64(const struct image *im)
@@ -25,11 +25,6 @@ static bool is_64(const struct image *im)
 bool elf_is(const struct image *im)
 {
 	return image_u32(im, 0) == 0x464c457fu && image_has(im, 0, is_64(im) ? 64 : 52);
-}
-
-uint64_t elf_entry(const struct image *im)
-{
-	return is_64(im) ? image_get(im, 24, 8) : image_u32(im, 24);
 }
 
 static unsigned phdr_count(const struct image *im)
@@ -49,10 +44,24 @@ static bool phdr_get(const struct image *im, unsigned i, struct phdr *ph)
 		return false;
 	ph->type = image_u32(im, at);
 	ph->offset = image_get(im, at + (wide ? 8 : 4), wide ? 8 : 4);
+	ph->vaddr = image_get(im, at + (wide ? 16 : 8), wide ? 8 : 4);
 	ph->paddr = image_get(im, at + (wide ? 24 : 12), wide ? 8 : 4);
 	ph->filesz = image_get(im, at + (wide ? 32 : 16), wide ? 8 : 4);
 	ph->memsz = image_get(im, at + (wide ? 40 : 20), wide ? 8 : 4);
 	return true;
+}
+
+/* A kernel in the higher half may be linked with a virtual entry point, and starts without paging: GRUB and QEMU, too,
+ * take the physical address of the same byte. */
+uint64_t elf_entry(const struct image *im)
+{
+	uint64_t entry = is_64(im) ? image_get(im, 24, 8) : image_u32(im, 24);
+	struct phdr ph;
+
+	for (unsigned i = 0; i < phdr_count(im) && phdr_get(im, i, &ph); i++)
+		if (ph.type == PT_LOAD && entry >= ph.vaddr && entry - ph.vaddr < ph.memsz)
+			return entry - ph.vaddr + ph.paddr;
+	return entry;
 }
 
 static enum err load_segment(

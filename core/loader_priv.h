@@ -102,6 +102,7 @@ enum err loader_enter64(struct vm *vm, uint64_t rip, struct x86_state **out, str
 bool elf_is(const struct image *im);
 /* Loads all PT_LOAD segments; *end is the end of the highest one below 4 GiB. */
 enum err elf_load(struct vm *vm, const struct image *im, uint64_t *end, struct errmsg *why);
+/* The physical address of the entry point. */
 uint64_t elf_entry(const struct image *im);
 /* The PVH entry point of a Xen note. False: there is none. */
 bool elf_pvh_entry(const struct image *im, uint64_t *entry);

@@ -310,6 +310,31 @@ static void a_multiboot_elf_of_either_width_starts_in_flat_32_bit_mode(void **st
 	}
 }
 
+static void an_entry_point_in_the_higher_half_is_the_physical_one_of_its_segment(void **state)
+{
+	const uint64_t base[] = {0xc0100000, 0xffffffff80100000};
+
+	(void)state;
+	for (int wide = 0; wide < 2; wide++) {
+		unsigned n = wide ? 8 : 4;
+		size_t vaddr = wide ? 0x40 + 16 : 0x40 + 8;
+
+		build_elf(wide);
+		build_multiboot(0x100, 3);
+		put(vaddr, n, base[wide]);
+		put(24, n, base[wide] + 0x2ff);
+		assert_int_equal(load(ELF_LEN), ERR_OK);
+		check_flat32(MIB + 0x2ff);
+		put(24, n, MIB + 0x24); /* a physical one stays as it is */
+		assert_int_equal(load(ELF_LEN), ERR_OK);
+		check_flat32(MIB + 0x24);
+		put(24, n, MIB + 0x300);
+		put(vaddr, n, MIB); /* outside the segment: nothing to translate by */
+		assert_int_equal(load(ELF_LEN), ERR_OK);
+		check_flat32(MIB + 0x300);
+	}
+}
+
 static void a_multiboot_image_with_addresses_needs_no_elf(void **state)
 {
 	(void)state;
@@ -571,6 +596,7 @@ int main(void)
 	    T(a_multiboot_header_counts_only_in_the_first_8_kib),
 	    T(a_flat_image_starts_at_7c00_as_from_a_bios),
 	    T(a_multiboot_elf_of_either_width_starts_in_flat_32_bit_mode),
+	    T(an_entry_point_in_the_higher_half_is_the_physical_one_of_its_segment),
 	    T(a_multiboot_image_with_addresses_needs_no_elf),
 	    T(multiboot_modules_follow_the_image_page_by_page),
 	    T(multiboot_features_that_are_not_known_are_refused),
