@@ -42,8 +42,9 @@ void metal_idle_init(void)
 	metal_slice_timer_stop();
 }
 
-/* Interrupts are taken behind HLT only, which is in the shadow of STI [SDM 2B "STI"]: none is missed. Other things wake
- * a processor, too. COM1's request is an edge: what came before the 8259A was set up is looked for. */
+/* Interrupts are taken behind HLT only, which is in the shadow of STI [SDM 2B "STI - Set Interrupt Flag"]: none is
+ * missed. Other things wake a processor, too. COM1's request is an edge: what came before the 8259A was set up is
+ * looked for. */
 static void sleep_for(uint64_t ns)
 {
 	uint64_t before = metal_slice_timer_fired();
