@@ -116,7 +116,7 @@ if have as; then
 	alike "the script" "$work/vmm.lua" "emulate 2 step" "emulate 1 run" "virtualize 1 run" "virtualize 1 step"
 
 	# Over a bad cable, too: questions and answers that are lost are said again.
-	how=step; for _ in 1; do
+	for how in step "$@"; do
 		if ! [ -x "$server" ]; then
 			skip "over a bad line: $how" "tests/programs/agent_server is not built"
 		elif ! serve --noise 100 --seed 2; then
