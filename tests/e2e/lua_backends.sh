@@ -122,7 +122,7 @@ if have as; then
 		elif ! serve --noise 100 --seed 2; then
 			skip "over a bad line: $how" "no pseudo-terminal: $(head -n 1 "$work/server.err")"
 		else
-			run_status "over a bad line: $how" 0 timeout 120 "$VMSCOPE" lab run "$work/vmm.lua" emulate 1 $how "$line" &&
+			run_status "over a bad line: $how" 0 timeout 120 "$VMSCOPE" lab run "$work/vmm.lua" emulate 1 "$how" "$line" &&
 				is "over a bad line: $how: the same" "$(cat "$work/want")" "$(cat "$work/out")"
 			server_ended || true
 		fi
