@@ -55,7 +55,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->teacher = true;
 		return 0;
 	case 'o':
-		o->out = arg;
+		o->out = strcmp(arg, "/dev/stdout") == 0 ? NULL : arg; /* which is open already */
 		return 0;
 	case ARGP_KEY_ARG:
 		if (o->submission)
@@ -101,15 +101,15 @@ static const struct argp argp = {
 	   "DIR --help\".\v-",
 };
 
-/* A device or a pipe is written to: /dev/stdout, /dev/null, a FIFO. Everything else is replaced, links included: where
- * the result goes may be a folder whose links a submission has made. */
+/* A device or a pipe is written to: /dev/null, /dev/stderr, a FIFO. Everything else is replaced, links included (but
+ * those of the system): where the result goes may be a folder whose links a submission has made. */
 static bool is_written_to(const char *path)
 {
+	bool system = strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
 	struct stat st;
 
-	if (strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0)
-		return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
-	return lstat(path, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISBLK(st.st_mode));
+	return (system ? stat(path, &st) : lstat(path, &st)) == 0 &&
+	       (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISBLK(st.st_mode));
 }
 
 /* Nobody waits for the reader of a FIFO. */

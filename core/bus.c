@@ -35,7 +35,7 @@ enum err bus_add_pio(struct bus *b, uint16_t base, uint32_t len, struct device *
 {
 	const struct bus_region r = {base, len, d, region};
 
-	if (len == 0 || base + len > 0x10000u)
+	if (len == 0 || (uint64_t)base + len > 0x10000u)
 		return err_set(why, ERR_RANGE, "%s: ports %#x, %u of them, do not exist", d->ops->name, base, len);
 	enum err e = add(b->pio, &b->n_pio, &r, "port", why);
 	if (e == ERR_OK)
@@ -80,7 +80,7 @@ static bool has_stayer(const struct bus *b, uint64_t base, uint64_t len)
 
 enum err bus_take_pio(struct bus *b, uint16_t base, uint32_t len, struct device *d, unsigned region, struct errmsg *why)
 {
-	bool can = base + len <= 0x10000u && b->n_pio < BUS_REGIONS_MAX && !has_stayer(b, base, len);
+	bool can = (uint64_t)base + len <= 0x10000u && b->n_pio < BUS_REGIONS_MAX && !has_stayer(b, base, len);
 
 	for (unsigned i = 0; can && i < b->n_pio; i++) {
 		const struct bus_region *r = &b->pio[i];

@@ -51,7 +51,8 @@ static enum err finish_command(struct mirror *m)
 		m->synced = m->end_waits;
 		return ERR_OK;
 	}
-	return m->cmd.err;
+	/* "Not yet" is no answer to the others: the VMM has begun anew. */
+	return m->cmd.err == ERR_AGAIN ? ERR_IO : m->cmd.err;
 }
 
 /* What the VMM is to hand over may have changed on this side. */

@@ -75,7 +75,7 @@ const struct x86_state *view_cpu_state(struct view_model *m, unsigned vcpu, stru
 		return &m->state[vcpu];
 	if (m->session->ops->get_state(m->session, vcpu, &m->state[vcpu]) != ERR_OK)
 		return err_set(why, ERR_IO, "the backend cannot give the registers now"), NULL;
-	m->kept.state[vcpu] = true;
+	m->kept.state[vcpu] = may_keep(m);
 	return &m->state[vcpu];
 }
 

@@ -260,8 +260,7 @@ void view_model_set_run(struct view_model *m, enum view_run run, const struct vm
 {
 	view_model_lock(m);
 	m->now.run = run;
-	if (run == VIEW_RUNNING)
-		view_guest_moves(m);
+	view_guest_moves(m);
 	if (end)
 		m->now.end = *end;
 	snprintf(m->now.stop, sizeof(m->now.stop), "%s", stop ? stop : "");
@@ -295,6 +294,13 @@ void view_model_console(struct view_model *m, const char *port, uint8_t byte)
 		m->shown_console = m->n_console;
 	}
 	pthread_mutex_unlock(&m->told_lock);
+}
+
+void view_model_can_back(struct view_model *m, bool can)
+{
+	view_model_lock(m);
+	m->now.can_back = can;
+	view_model_unlock(m);
 }
 
 void view_model_console_at(struct view_model *m, uint64_t bytes)

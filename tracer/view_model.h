@@ -90,6 +90,7 @@ struct view_now {
 	uint64_t seen_insns, seen_exits; /* the furthest that was reached; more than the above after going back */
 	double exits_per_s, insns_per_s;
 	double host_exits_per_s, host_insns_per_s;
+	bool can_back;	       /* live: the past can be gone to */
 	bool counts_forgotten; /* the statistics have exits of a future that was given up, too */
 	uint64_t selected;     /* number of the exit that the views are about */
 };
@@ -116,6 +117,7 @@ enum err view_model_open_trace(struct view_model *m, const char *path, struct er
 void view_model_set_cost(struct view_model *m, const struct cost_model *cost);
 /* The guest has written so many bytes up to where it stands; what it wrote later is kept, and not shown. */
 void view_model_console_at(struct view_model *m, uint64_t bytes);
+void view_model_can_back(struct view_model *m, bool can);
 /* The run stands at this position; does not wait for who has the lock, and is seen by who takes it next. */
 void view_model_position(struct view_model *m, uint64_t insns, uint64_t exits);
 /* After an input in the past: what was known beyond the position is forgotten. Not with the lock held. Returns the

@@ -126,7 +126,8 @@ static void standing(struct app *a, char *text, size_t n)
 		    a->filter && a->search ? "   " : "", a->search ? "search: " : "", a->search ? a->search : "");
 	else if (a->have_model && !app_running(a) && a->now.run == VIEW_ENDED && a->info.source == VIEW_LIVE &&
 		 !a->now.stop[0])
-		snprintf(text, n, "the guest has ended   U: back an exit   R: again from the first instruction");
+		snprintf(text, n, "the guest has ended   %sR: again from the first instruction",
+		    a->now.can_back ? "U: back an exit   " : "");
 	else if (a->have_model && !app_running(a))
 		snprintf(text, n, "%s", a->now.stop);
 }

@@ -62,8 +62,10 @@ static bool others_run(struct engine *e)
 /* True: not done yet. */
 static bool run_step(struct engine *e, struct slot *s, enum err *err)
 {
-	if (!s->paused && !s->dead)
+	if (!s->paused && !s->dead) {
+		view_model_set_run(s->model, VIEW_RUNNING, NULL, NULL); /* it may have been paused until now */
 		*err = run_slice(s, SLICE_NS);
+	}
 	run_others(e);
 	if (*err != ERR_OK || e->pause)
 		return false;

@@ -125,6 +125,7 @@ void engine_tell_position(struct slot *s)
 	const struct control_where *w = control_where(s->control);
 
 	view_model_position(s->model, w->insns, w->exits);
+	view_model_can_back(s->model, w->can_back);
 	if (w->can_back)
 		view_model_console_at(s->model, w->console_bytes);
 }

@@ -81,12 +81,13 @@ function scenes.tickless(s, args)
   end)
   local vm = s:call(vmscope.vm, { image = s:call(vmscope.asm, text), max_exits = 200000, max_insns = 50000000 })
   vm:run()
-  local r = { vm = s:observe(vm), worst_us = nil, marks = 0 }
+  local r = { vm = s:observe(vm), worst_us = nil, early_us = 0, marks = 0 }
   for _, e in ipairs(vm.trace:filter('exit_reason == "IO_INSTRUCTION"')) do
     if e.port == 0x3f8 and e.write then
       r.marks = r.marks + 1
-      local off = math.abs(e.time_ns - r.marks * args.ms * 1000000) // 1000
-      r.worst_us = math.max(r.worst_us or 0, off)
+      local late = e.time_ns - r.marks * args.ms * 1000000
+      r.worst_us = math.max(r.worst_us or 0, math.abs(late) // 1000)
+      r.early_us = math.max(r.early_us, -late // 1000)
     end
   end
   return r

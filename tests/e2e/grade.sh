@@ -61,6 +61,9 @@ else
 	skip "into a device" "only root makes one"
 fi
 rm -f "$out/null"
+echo before >"$work/appended"
+"$VMSCOPE" grade "$lab" "$work/full" --task hide -o /dev/stdout >>"$work/appended" 2>/dev/null
+is "/dev/stdout is what is open: what was in the file before stays" before "$(head -n 1 "$work/appended")"
 is "nothing is left beside it" "fifo link.json result.json result.json.part" "$(cd "$out" && echo *)"
 run_status "with files that are nobody else's" 0 sh -c 'umask 077 && exec "$@"' - "$VMSCOPE" grade "$lab" "$work/full" \
 	--task hide -o "$out/private"

@@ -53,6 +53,9 @@ static void a_guest_that_has_ended_says_what_can_be_done(void **state)
 	assert_false(shows("the guest has ended"));
 	model.now.run = VIEW_ENDED;
 	app_draw(app, &screen);
+	assert_true(shows("the guest has ended   R: again"));
+	model.now.can_back = true;
+	app_draw(app, &screen);
 	assert_true(shows("the guest has ended   U: back an exit   R: again"));
 	stop();
 }
